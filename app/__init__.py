@@ -1,0 +1,1 @@
+"""Claimcheck: uploads straight from the browser into a private S3 bucket."""
