@@ -1,0 +1,60 @@
+"""Migrations run over asyncpg, one at a time, each run in one transaction.
+
+`alembic upgrade head` (the release phase) reads DATABASE_URL; the tests and `claimcheck dev` hand
+the URL over in the configuration's attributes.
+"""
+
+import asyncio
+import os
+from logging.config import fileConfig
+
+from sqlalchemy import Connection, text
+
+from alembic import context
+from app.db import Database
+from app.models import metadata
+from app.settings import load_settings
+
+# Two releases at once wait for each other here; any number that nothing else uses.
+LOCK = 4_071_846_123
+
+config = context.config
+if config.config_file_name is not None and "database_url" not in config.attributes:
+    fileConfig(config.config_file_name, disable_existing_loggers=False)
+
+
+def settings_for_migration():
+    url = config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
+    if not url:
+        raise SystemExit("DATABASE_URL is not set: alembic needs the URL of a PostgreSQL database.")
+    return load_settings({"DATABASE_URL": url})
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_server_default=True,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        context.run_migrations()
+
+
+async def run() -> None:
+    database = Database(settings_for_migration())
+    try:
+        async with database.engine.connect() as connection:
+            await connection.run_sync(migrate)
+            await connection.commit()
+    finally:
+        await database.close()
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(run())

@@ -1,0 +1,54 @@
+"""The command line: parse, call, print."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from app.errors import ConfigurationError
+from app.migrations import migrate
+from app.serving import serve
+from app.settings import load_settings, require_deployed
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script `claimcheck`."""
+    parser = argparse.ArgumentParser(
+        prog="claimcheck",
+        description="Uploads straight from the browser into a private S3 bucket.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, what in (
+        ("dev", _dev, "start the service, with database and bucket of its own where none is set"),
+        ("serve", _serve, "start the service with the database and the buckets that are set"),
+        ("migrate", _migrate, "bring the database's tables up to date"),
+    ):
+        commands.add_parser(name, help=what, description=what).set_defaults(run=run)
+    run_command: Callable[[], None] = parser.parse_args(arguments).run
+    try:
+        run_command()
+    except ConfigurationError as error:
+        sys.exit(f"claimcheck cannot start: {error}")
+
+
+def _dev() -> None:
+    # Imported here: a deployment has neither moto nor a PostgreSQL wheel.
+    from app.embedded.dev import run_dev
+
+    run_dev()
+
+
+def _serve() -> None:
+    settings = load_settings()
+    require_deployed(settings)
+    serve(settings)
+
+
+def _migrate() -> None:
+    settings = load_settings()
+    if settings.database_url is None:
+        raise ConfigurationError("DATABASE_URL is not set: there is no database to migrate.")
+    migrate(settings.database_url.get_secret_value())
+
+
+if __name__ == "__main__":
+    main()

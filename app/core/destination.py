@@ -1,0 +1,154 @@
+"""Destination: where files of one kind go, and what is allowed there. Pure."""
+
+import re
+from functools import cached_property
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from app.core.delivery import essence
+from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
+from app.core.object_url import BucketAddress, bucket_address
+
+Method = Literal["post", "put"]
+AddressingStyle = Literal["auto", "virtual", "path"]
+
+# Largest body of one PUT or POST (AWS userguide, "Amazon S3 multipart upload limits").
+MAX_SINGLE_UPLOAD: Final = 5 * 1024**3
+MAX_EXPIRY: Final = 604_800  # seconds; SigV4's own limit for X-Amz-Expires
+# RFC 9110 section 8.3.1: type "/" subtype, then parameters. No comma, which a POST policy reads as
+# the end of one of several types, and no `$`, which starts a variable there.
+CONTENT_TYPE: Final = re.compile(
+    r"[A-Za-z0-9!#&^_.+-]{1,127}/[A-Za-z0-9!#&^_.+-]{1,127}(?:\s*;[\x20-\x23\x25-\x2b\x2d-\x7e]{0,200})?"
+)
+_PATTERN = re.compile(r"\*/\*|[a-z0-9.+-]+/(?:\*|[a-z0-9.+-]+)")
+
+
+def _split(value: object) -> object:
+    """Let the environment say `image/png, image/jpeg` where TOML says a list."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRY)]
+
+
+class Destination(BaseModel):
+    """One kind of file. `app.settings` fills bucket, region and endpoints from the global ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    bucket: str = ""
+    region: str = ""
+    endpoint_url: str | None = None
+    public_endpoint_url: str | None = None
+    addressing_style: AddressingStyle = "auto"
+    key_prefix: str | None = None
+    key_template: str = DEFAULT_TEMPLATE
+    method: Method = "post"
+    content_types: Words = ()
+    extensions: Words = ()
+    min_size: Annotated[int, Field(ge=0)] = 0
+    max_size: Annotated[int, Field(ge=0, le=MAX_SINGLE_UPLOAD)] = MAX_SINGLE_UPLOAD
+    upload_expires_in: Expiry = 3600
+    link_expires_in: Expiry = 3600
+    acl: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    kms_key_id: str | None = None
+    allow_client_keys: bool = False
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _usable_prefix(cls, prefix: str | None) -> str | None:
+        return None if prefix is None else check_prefix(prefix)
+
+    @field_validator("key_template")
+    @classmethod
+    def _usable_template(cls, template: str) -> str:
+        return check_template(template)
+
+    @field_validator("content_types")
+    @classmethod
+    def _usable_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(t.lower() for t in types)
+        for pattern in lowered:
+            if not _PATTERN.fullmatch(pattern):
+                raise ValueError(f"{pattern!r} is not a content type: write image/png or image/*")
+        return lowered
+
+    @field_validator("extensions")
+    @classmethod
+    def _usable_extensions(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:
+        plain = tuple(e.lower().removeprefix(".") for e in extensions)
+        for extension in plain:
+            if not re.fullmatch(r"[a-z0-9]{1,16}", extension):
+                raise ValueError(f"{extension!r} is not an extension: write png or .png")
+        return plain
+
+    @field_validator("acl", "cache_control", "content_disposition", "kms_key_id")
+    @classmethod
+    def _header_safe(cls, value: str | None) -> str | None:
+        # `$` would start a variable in a POST policy, where it is expanded before matching.
+        if value is not None and (not value.isascii() or not value.isprintable() or "$" in value):
+            raise ValueError("must be printable ASCII without '$'")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_size > self.max_size:
+            raise ValueError(f"min_size {self.min_size} is above max_size {self.max_size}")
+        if self.kms_key_id and not (self.server_side_encryption or "").startswith("aws:kms"):
+            raise ValueError("kms_key_id needs server_side_encryption = aws:kms")
+        if self.allow_client_keys and self.method != "post":
+            raise ValueError("allow_client_keys needs method = post: its answer is a POST form")
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """The key prefix in use: `key_prefix`, or `<name>/` where none is set."""
+        return f"{self.name}/" if self.key_prefix is None else self.key_prefix
+
+    @cached_property
+    def address(self) -> BucketAddress:
+        """Where browsers reach the bucket, and so what is signed."""
+        return bucket_address(
+            self.public_endpoint_url, self.bucket, self.region, self.addressing_style
+        )
+
+    @cached_property
+    def stored_endpoint(self) -> str:
+        """The endpoint that stands in front of `/bucket/key` in stored URLs."""
+        by_path = bucket_address(self.public_endpoint_url, self.bucket, self.region, "path")
+        path = by_path.base_path.removesuffix(f"/{self.bucket}")
+        return f"{by_path.scheme}://{by_path.host}{path}"
+
+    def takes_type(self, content_type: str) -> bool:
+        """Whether the allow-list (exact types or `image/*`; empty: any) has this type."""
+        kind = essence(content_type)
+        family = kind.partition("/")[0] + "/*"
+        return not self.content_types or any(
+            pattern in {kind, family, "*/*"} for pattern in self.content_types
+        )
+
+    def takes_extension(self, extension: str) -> bool:
+        """Whether the allow-list (without dots, lower case; empty: any) has this extension."""
+        return not self.extensions or extension in self.extensions
+
+    def takes_size(self, size: int) -> bool:
+        return self.min_size <= size <= self.max_size
+
+    def object_headers(self) -> dict[str, str]:
+        """What every object here is stored with, as S3 request headers and POST fields alike."""
+        wanted = {
+            "x-amz-acl": self.acl,
+            "cache-control": self.cache_control,
+            "content-disposition": self.content_disposition,
+            "x-amz-server-side-encryption": self.server_side_encryption,
+            "x-amz-server-side-encryption-aws-kms-key-id": self.kms_key_id,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}

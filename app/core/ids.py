@@ -1,0 +1,21 @@
+"""UUIDv7 (RFC 9562 section 5.7): ids that sort by the time they were made."""
+
+from datetime import datetime
+from uuid import UUID
+
+
+def milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since the Unix epoch of an aware datetime."""
+    return int(moment.timestamp() * 1000)
+
+
+def uuid7(now: datetime, randomness: bytes) -> UUID:
+    """The UUIDv7 of `now` (milliseconds) and 10 random bytes, of which 74 bits are used."""
+    entropy = int.from_bytes(randomness[:10])
+    rand_a, rand_b = entropy >> 68, entropy & (1 << 62) - 1
+    return UUID(int=milliseconds(now) << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of that millisecond: a bound for ranges of time."""
+    return uuid7(moment, bytes(10))

@@ -1,0 +1,170 @@
+"""File name + moment -> timestamped, slugified object key. Pure: no clock, no randomness.
+
+The name that people see keeps its script, its spaces and its capitals; the key keeps none of them,
+so that it survives every URL, shell, log and S3 dialect unescaped (S3 userguide, "Naming Amazon S3
+objects": safe characters, at most 1,024 bytes of UTF-8).
+"""
+
+import hashlib
+import re
+import string
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from slugify import slugify
+
+MAX_KEY_BYTES: Final = 1024
+MAX_NAME_BYTES: Final = 255
+TIMESTAMP: Final = "%m-%d-%Y_%H-%M-%S-%f"
+DEFAULT_TEMPLATE: Final = "{timestamp}--{slug}{extension}"
+PLACEHOLDERS: Final = frozenset({"timestamp", "date", "uuid", "owner", "slug", "extension"})
+
+# What stands for "this key is like no other": one of them must be in a template, or the retry
+# after a collision would collide for ever.
+UNIQUE_PLACEHOLDERS: Final = frozenset({"timestamp", "uuid"})
+
+_TRAILING = re.compile(r"[\s.]+\Z")
+_EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
+_KEY_SEGMENT = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
+_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_][A-Za-z0-9._-]*)?")
+
+
+class InvalidName(ValueError):
+    """The file name or key cannot be used; the message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filename:
+    """A cleaned name: `display` (NFC, last path part), `stem` and `extension` ("png", or "")."""
+
+    display: str
+    stem: str
+    extension: str
+
+
+def clean_filename(name: str) -> Filename:
+    """The name to store and to show, split where its extension begins.
+
+    Takes what browsers and scripts send: paths (the last part counts), decomposed Unicode,
+    invisible characters (removed). Raises InvalidName for control characters, lone surrogates,
+    names that are empty or only dots, and names of more than 255 bytes of UTF-8.
+    """
+    for character in name:
+        category = unicodedata.category(character)
+        if category == "Cc":
+            raise InvalidName("The file name has a control character in it.")
+        if category == "Cs":
+            raise InvalidName("The file name is not valid Unicode: it has a lone surrogate in it.")
+    # Cf: bidirectional marks, zero-width characters. Zl, Zp: line breaks in all but category.
+    visible = "".join(c for c in name if unicodedata.category(c) not in {"Cf", "Zl", "Zp"})
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", visible))[-1]
+    display = _TRAILING.sub("", last.lstrip())
+    if not display:
+        raise InvalidName("The file name is empty, or has nothing but dots and spaces in it.")
+    if len(display.encode()) > MAX_NAME_BYTES:
+        raise InvalidName(f"The file name is longer than {MAX_NAME_BYTES} bytes of UTF-8.")
+    stem, dot, extension = display.rpartition(".")
+    # A leading dot starts a hidden file's name (.htaccess), not an extension.
+    if dot and stem.strip(".") and _EXTENSION.fullmatch(extension):
+        return Filename(display, stem, extension.lower())
+    return Filename(display, display, "")
+
+
+def check_template(template: str) -> str:
+    """The template itself, or ValueError that says what is wrong with it."""
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"key_template {template!r} is malformed: {error}") from None
+    unknown = sorted(set(names) - PLACEHOLDERS)
+    if unknown:
+        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+        raise ValueError(f"key_template has unknown placeholder {{{unknown[0]}}}; known: {known}")
+    if not UNIQUE_PLACEHOLDERS & set(names):
+        raise ValueError("key_template needs {timestamp} or {uuid}, or two files would collide")
+    literal = template.format(**dict.fromkeys(PLACEHOLDERS, "x"))
+    check_prefix(literal)
+    return template
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix itself, or ValueError: segments of ASCII letters, digits, `.`, `_` and `-`."""
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > MAX_KEY_BYTES // 2:
+        raise ValueError(
+            f"{prefix!r} is not usable in a key: use letters, digits, '.', '_', '-' and single "
+            "slashes, with no slash or dot in front, at most 512 characters"
+        )
+    return prefix
+
+
+def normalize_key(
+    filename: Filename,
+    *,
+    now: datetime,
+    unique: UUID,
+    owner: str,
+    prefix: str = "",
+    template: str = DEFAULT_TEMPLATE,
+) -> str:
+    """The object key for a cleaned file name: ASCII, at most 1,024 bytes.
+
+    `now` is an aware datetime in UTC, `unique` fills `{uuid}`; `{owner}` is 16 hexadecimal digits
+    of the owner's SHA-256, never the owner's text. The slug gives way, at a word boundary, when
+    the key would grow too long.
+    """
+    parts = {
+        "timestamp": now.strftime(TIMESTAMP),
+        "date": now.strftime("%Y-%m-%d"),
+        "uuid": str(unique),
+        "owner": hashlib.sha256(owner.encode()).hexdigest()[:16],
+        "extension": f".{filename.extension}" if filename.extension else "",
+    }
+    room = MAX_KEY_BYTES - len(prefix) - len(template.format(**parts, slug=""))
+    return prefix + template.format(**parts, slug=_slug(filename.stem, room))
+
+
+def check_client_key(key: str, prefixes: Collection[str]) -> None:
+    """Accept a key that a client chose, or raise InvalidName.
+
+    The key must lie in one of the prefixes, and what follows the prefix must look as if the
+    normaliser had written it: lower-case ASCII segments, no `$`, no `.` or `..` segment.
+    """
+    prefix = next((p for p in prefixes if key.startswith(p)), None)
+    if prefix is None:
+        raise InvalidName("The key lies in no destination's prefix.")
+    if len(key.encode(errors="replace")) > MAX_KEY_BYTES:
+        raise InvalidName(f"The key is longer than {MAX_KEY_BYTES} bytes.")
+    segments = key.removeprefix(prefix).split("/")
+    if not all(_KEY_SEGMENT.fullmatch(s) and ".." not in s and s[-1] != "." for s in segments):
+        raise InvalidName(
+            "After its prefix a key may have lower-case letters, digits, '-', '_', single dots "
+            "and single slashes in it."
+        )
+
+
+def suggest_key(key: str, prefix: str) -> str | None:
+    """A key near a refused one that `check_client_key` accepts, or None."""
+    try:
+        name = clean_filename(key.removeprefix(prefix))
+    except InvalidName:
+        return None
+    extension = f".{name.extension}" if name.extension else ""
+    return prefix + _slug(name.stem, 200) + extension
+
+
+def _slug(stem: str, room: int) -> str:
+    # HTML entities are left alone: "&#36;" in a file name is six characters, not a dollar sign.
+    slug = slugify(
+        stem,
+        entities=False,
+        decimal=False,
+        hexadecimal=False,
+        max_length=room,
+        word_boundary=True,
+        save_order=True,
+    )
+    return slug or "file"

@@ -1,0 +1,89 @@
+"""The database: a pool of asyncpg connections to PostgreSQL, and what its failures mean."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.errors import DatabaseUnavailable
+from app.settings import Settings
+
+CONNECT_SECONDS: Final = 5
+STATEMENT_SECONDS: Final = 10
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    DBAPIError,
+    PoolTimeout,
+)
+
+
+class Database:
+    """Hands out asyncpg connections from SQLAlchemy's pool.
+
+    The pool, the tables and the migrations are SQLAlchemy's. Statements run on the driver's
+    connection itself (see app.queries), because SQLAlchemy's async layer costs more per statement
+    than everything else in a request.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.database_url is not None
+        self._pooled_by_transaction = settings.database_transaction_pooling
+        connect_args: dict[str, Any] = {
+            # asyncpg reads the URL itself: `postgres://`, `?sslmode=require`, a socket's `?host=`.
+            "dsn": settings.database_url.get_secret_value(),
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
+        }
+        if self._pooled_by_transaction:
+            # A statement prepared on one server connection is unknown on the next one's.
+            connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        else:
+            connect_args["server_settings"] = {"application_name": "claimcheck"}
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            connect_args=connect_args,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
+        )
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection that commits each statement by itself.
+
+        Raises DatabaseUnavailable when there is none to be had or when it is lost on the way: the
+        outcome of a statement under way is then unknown.
+        """
+        try:
+            async with self.engine.connect() as pooled:
+                driver = await self._living(pooled)
+                if self._pooled_by_transaction:
+                    # The pooler may change servers between parsing and executing otherwise.
+                    async with driver.transaction():
+                        yield driver
+                else:
+                    yield driver
+        except _LOST as error:
+            raise DatabaseUnavailable(
+                "The database did not answer; try again in a moment.", retry_after=2
+            ) from error
+
+    async def _living(self, pooled: Any) -> asyncpg.Connection:
+        """The driver's connection, made anew if the server closed it while it lay in the pool."""
+        driver = (await pooled.get_raw_connection()).driver_connection
+        if driver.is_closed():
+            await pooled.invalidate()
+            driver = (await pooled.get_raw_connection()).driver_connection
+        return driver
+
+    async def close(self) -> None:
+        await self.engine.dispose()

@@ -1,0 +1,85 @@
+"""`claimcheck dev`: everything on this machine. For development only; all of it vanishes."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from app.embedded.postgres import start_postgres
+from app.embedded.s3 import start_s3
+from app.migrations import migrate
+from app.provision import make_bucket
+from app.resources import open_session
+from app.serving import serve
+from app.settings import Settings, load_settings, require_deployed
+
+BUCKET = "claimcheck"
+
+
+def run_dev(environ: Mapping[str, str] = os.environ) -> None:
+    """Start what is not configured (database, bucket), migrate, and serve until stopped.
+
+    Only when neither is configured is authentication off by itself: what is started here holds
+    nothing that anybody would miss. Raises ConfigurationError.
+    """
+    # uvicorn raises the signal again after its shutdown; it must not end us before our children.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    given = load_settings(environ)
+    own_database = given.database_url is None
+    own_bucket = not any(d.bucket for d in given.destinations.values())
+    environ = dict(environ)
+    if own_database and own_bucket:
+        environ.setdefault("CLAIMCHECK_AUTH", "none")
+    with ExitStack() as stack:
+        if own_database:
+            _say("Starting PostgreSQL ...")
+            environ["DATABASE_URL"] = stack.enter_context(start_postgres())
+        if own_bucket:
+            _say("Starting S3 (moto behind a gate) ...")
+            environ = _with_s3(stack, environ)
+        settings = load_settings(environ)
+        require_deployed(settings)
+        if own_bucket:
+            asyncio.run(_make_bucket(settings))
+        assert settings.database_url is not None
+        migrate(settings.database_url.get_secret_value())
+        _greet(settings, own_database=own_database, own_bucket=own_bucket)
+        serve(settings)
+
+
+def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the embedded store in place of whatever AWS keys the shell has."""
+    access_key, secret_key = f"DEV{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
+    endpoint = stack.enter_context(start_s3(access_key, secret_key))
+    foreign = {"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_S3_PUBLIC_ENDPOINT_URL"}
+    kept = {name: value for name, value in environ.items() if name not in foreign}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_S3_ENDPOINT_URL": endpoint,
+        "AWS_S3_REGION_NAME": "us-east-1",
+        "AWS_STORAGE_BUCKET_NAME": BUCKET,
+    }
+
+
+async def _make_bucket(settings: Settings) -> None:
+    names = ("127.0.0.1", "localhost")
+    origins = [f"http://{name}:{settings.port}" for name in names] + list(settings.cors_origins)
+    destination = next(iter(settings.destinations.values()))
+    await make_bucket(open_session(settings), destination, origins)
+
+
+def _greet(settings: Settings, *, own_database: bool, own_bucket: bool) -> None:
+    here = f"http://127.0.0.1:{settings.port}"
+    _say(f"\n  The page   {here}/\n  The API    {here}/docs\n")
+    what = [name for name, own in (("database", own_database), ("bucket", own_bucket)) if own]
+    if what:
+        _say(f"  The {' and the '.join(what)} run on this machine, for development only:")
+        _say("  everything in them vanishes at the end. Ctrl-C ends it.\n")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201

@@ -1,0 +1,210 @@
+"""Every failure that a client can be told about, one class each.
+
+A problem is rendered as RFC 9457 `application/problem+json` by `app.routers.problems`; its stable
+`type` is `urn:claimcheck:problem:<slug>`, the slug being the class name in kebab case. The class
+docstring is the sentence of the catalogue (README and OpenAPI); `detail` speaks of the one case.
+"""
+
+import re
+from typing import Any, ClassVar
+
+
+class ConfigurationError(Exception):
+    """A setting is wrong, missing or misspelt; the message names it. The process must not start."""
+
+
+class Problem(Exception):
+    """Base of all problems: `status` and `title` are the class's, `detail` the instance's.
+
+    `extensions` are further members of the JSON (RFC 9457 section 3.2) and must be JSON values;
+    `retry_after` (seconds) becomes the `Retry-After` header.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None, **extensions: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        self.extensions = extensions
+
+    @classmethod
+    def slug(cls) -> str:
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    @classmethod
+    def type_uri(cls) -> str:
+        return f"urn:claimcheck:problem:{cls.slug()}"
+
+
+class InternalError(Problem):
+    """The service failed; quote the request id to whoever runs it, and try again."""
+
+
+class ValidationFailed(Problem):
+    """The request does not fit the API; `errors` names each field and what is wrong with it."""
+
+    status, title = 422, "The request does not fit the API"
+
+
+class MalformedRequest(Problem):
+    """The request could not be parsed at all: send well-formed JSON as application/json."""
+
+    status, title = 400, "The request could not be parsed"
+
+
+class RouteNotFound(Problem):
+    """No such path, or not with this method; the API is described at /docs."""
+
+    status, title = 404, "No such route"
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, but not with this method; `Allow` lists those it has."""
+
+    status, title = 405, "Method not allowed"
+
+
+class RequestTooLarge(Problem):
+    """The body is larger than this route reads; files go to the bucket, never through here."""
+
+    status, title = 413, "The request body is too large"
+
+
+class LoopbackOnly(Problem):
+    """With `auth = none` the service answers this machine alone, under a loopback host name."""
+
+    status, title = 403, "Only this machine may ask"
+
+
+class InvalidFilename(Problem):
+    """The file name cannot be used; rename the file and announce it again."""
+
+    status, title = 422, "The file name cannot be used"
+
+
+class InvalidObjectKey(Problem):
+    """The object key cannot be used; `suggestion`, where given, is one that can."""
+
+    status, title = 422, "The object key cannot be used"
+
+
+class UnknownDestination(Problem):
+    """No destination of that name is configured; GET /v1/destinations lists them."""
+
+    status, title = 422, "Unknown destination"
+
+
+class ContentTypeNotAllowed(Problem):
+    """The destination does not take this content type; `allowed` lists those it takes."""
+
+    status, title = 422, "Content type not allowed"
+
+
+class ExtensionNotAllowed(Problem):
+    """The destination does not take this file name extension; `allowed` lists those it takes."""
+
+    status, title = 422, "File name extension not allowed"
+
+
+class SizeNotAllowed(Problem):
+    """The file is smaller or larger than the destination takes: see `min_size` and `max_size`."""
+
+    status, title = 422, "File size not allowed"
+
+
+class ClientKeysNotAllowed(Problem):
+    """No destination lets the client choose this key; announce the file with POST /v1/uploads."""
+
+    status, title = 422, "Keys are not the client's to choose here"
+
+
+class KeyTaken(Problem):
+    """A file or an object with this key exists already; choose another key."""
+
+    status, title = 409, "The key is taken"
+
+
+class KeyExhausted(Problem):
+    """No free key was found for this file name in several tries; try again."""
+
+    status, title = 503, "No free key found"
+
+
+class UploadNotFound(Problem):
+    """No upload of yours has this id or key."""
+
+    status, title = 404, "No such upload"
+
+
+class UploadNotArrived(Problem):
+    """The bucket does not hold the object yet: finish sending the bytes, then confirm again."""
+
+    status, title = 409, "The bytes have not arrived"
+
+
+class UploadRejected(Problem):
+    """What the bucket holds is not what was announced; announce the file anew."""
+
+    status, title = 422, "The upload was rejected"
+
+
+class UploadNotPending(Problem):
+    """The upload is past the state in which this can be done; `state` says where it is."""
+
+    status, title = 409, "The upload is no longer pending"
+
+
+class FileNotFound(Problem):
+    """No file of yours has this id."""
+
+    status, title = 404, "No such file"
+
+
+class UrlNotOurs(Problem):
+    """The URL is not that of an object in one of the buckets that this service looks after."""
+
+    status, title = 422, "Not the URL of one of our objects"
+
+
+class RemovalUnderWay(Problem):
+    """Another request is removing this file; ask again in a moment."""
+
+    status, title = 409, "The file is being removed"
+
+
+class InvalidCursor(Problem):
+    """The cursor was not made by this service for this list; start again without one."""
+
+    status, title = 400, "Invalid cursor"
+
+
+class InvalidExpiry(Problem):
+    """Links live between 1 and 604,800 whole seconds."""
+
+    status, title = 422, "Invalid expiry"
+
+
+class BucketUnavailable(Problem):
+    """The bucket did not answer, or answered with an error of its own; try again in a moment."""
+
+    status, title = 503, "The bucket is unavailable"
+
+
+class BucketRefused(Problem):
+    """The bucket refuses this service's own request: whoever runs it must mend its S3 rights."""
+
+    status, title = 502, "The bucket refused the service"
+
+
+class SigningUnavailable(Problem):
+    """The service has no valid S3 credentials at the moment, so it can sign nothing."""
+
+    status, title = 503, "Nothing can be signed now"
+
+
+class DatabaseUnavailable(Problem):
+    """The database did not answer; try again in a moment."""
+
+    status, title = 503, "The database is unavailable"

@@ -1,0 +1,170 @@
+"""Files: look them up, list them, and sign links to read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from app import queries
+from app.auth import Principal
+from app.core.cursor import decode_cursor, encode_cursor
+from app.core.delivery import Disposition, response_overrides
+from app.core.destination import Destination
+from app.core.ids import first_uuid7
+from app.core.key_normalizer import InvalidName, clean_filename
+from app.core.object_url import ObjectName
+from app.errors import FileNotFound, InvalidCursor, InvalidFilename, UrlNotOurs
+from app.locate import check_host, parse_url
+from app.models import File, State
+from app.resources import Resources
+from app.signer import Presigned
+
+MAX_PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Files, newest first, and the cursor of the next page, None after the last."""
+
+    files: list[File]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What to list: files announced at or after `created_after`, before `created_before`."""
+
+    destination: str | None = None
+    content_type: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def scope(self, owner: str) -> str:
+        """Names the list, so that a cursor of one list is refused by another."""
+        parts = (
+            owner,
+            self.destination,
+            self.content_type,
+            self.created_after,
+            self.created_before,
+        )
+        return repr([None if part is None else str(part) for part in parts])
+
+
+async def get_file(res: Resources, caller: Principal, file_id: UUID) -> File:
+    """The confirmed file; FileNotFound for everybody else's, and for whatever is not confirmed."""
+    async with res.db.connection() as db:
+        file = await queries.get_file(db, file_id, caller.owner)
+    if file is None or file.state != State.CONFIRMED:
+        raise FileNotFound("No file of yours has this id.")
+    return file
+
+
+async def list_files(
+    res: Resources, caller: Principal, query: ListQuery, *, cursor: str | None, limit: int
+) -> Page:
+    """One keyset page: it costs the same wherever it lies."""
+    scope = query.scope(caller.owner)
+    end = first_uuid7(query.created_before) if query.created_before else None
+    if cursor is not None:
+        try:
+            end = decode_cursor(res.cursor_secret, scope, cursor)
+        except ValueError:
+            raise InvalidCursor(
+                "This cursor is not one of this list's; start again without a cursor."
+            ) from None
+    narrowed = queries.Filter(
+        destination=query.destination,
+        content_type=query.content_type,
+        first=first_uuid7(query.created_after) if query.created_after else None,
+        end=end,
+    )
+    async with res.db.connection() as db:
+        files = await queries.list_files(db, caller.owner, narrowed, limit + 1)
+    if len(files) <= limit:
+        return Page(files, None)
+    files = files[:limit]
+    return Page(files, encode_cursor(res.cursor_secret, scope, files[-1].id))
+
+
+async def read_links(
+    res: Resources,
+    files: Sequence[File],
+    *,
+    disposition: Disposition | None = None,
+    filename: str | None = None,
+) -> list[Presigned]:
+    """A presigned link for each file, in order, each pinned to the version that was confirmed.
+
+    With `disposition` None, files that are safe to show get the plain link; whatever a browser
+    might run is downloaded in either case. `filename` is the name to save under. Raises
+    InvalidFilename.
+    """
+    if filename is not None:
+        try:
+            filename = clean_filename(filename).display
+        except InvalidName as error:
+            raise InvalidFilename(str(error)) from None
+    grouped: dict[str, tuple[Destination, list[int]]] = {}
+    for index, file in enumerate(files):
+        destination = res.settings.destination_of(file.destination, file.bucket)
+        grouped.setdefault(f"{destination.name}/{file.bucket}", (destination, []))[1].append(index)
+    links: list[Presigned | None] = [None] * len(files)
+    for destination, indexes in grouped.values():
+        signed = await res.signer.presign_many(
+            destination.address,
+            (
+                (files[i].key, _read_query(files[i], disposition, filename or files[i].filename))
+                for i in indexes
+            ),
+            expires_in=destination.link_expires_in,
+        )
+        for index, link in zip(indexes, signed, strict=True):
+            links[index] = link
+    return [link for link in links if link is not None]
+
+
+def _read_query(
+    file: File, disposition: Disposition | None, filename: str
+) -> Mapping[str, str] | None:
+    query = response_overrides(file.content_type, disposition=disposition, filename=filename)
+    if file.version_id is not None:
+        query["versionId"] = file.version_id
+    return query or None
+
+
+async def find_by_ids(res: Resources, caller: Principal, ids: Sequence[UUID]) -> list[File | None]:
+    """The confirmed files with these ids, in order, None where there is none of the caller's."""
+    async with res.db.connection() as db:
+        found = await queries.confirmed_by_id(db, ids, caller.owner)
+    by_id = {file.id: file for file in found}
+    return [by_id.get(file_id) for file_id in ids]
+
+
+async def find_by_urls(res: Resources, caller: Principal, urls: Sequence[str]) -> list[File | None]:
+    """The same by object URL; a URL that is not ours is None too."""
+    names = [_parse(res, url) for url in urls]
+    wanted = [(name.bucket, name.key) for name in names if name is not None]
+    async with res.db.connection() as db:
+        found = await queries.confirmed_by_key(db, wanted, caller.owner)
+    by_name = {(file.bucket, file.key): file for file in found}
+    return [
+        None if name is None else _if_ours(res, name, by_name.get((name.bucket, name.key)))
+        for name in names
+    ]
+
+
+def _if_ours(res: Resources, name: ObjectName, file: File | None) -> File | None:
+    try:
+        check_host(res.settings, name, file)
+    except UrlNotOurs:
+        return None
+    return file
+
+
+def _parse(res: Resources, url: str) -> ObjectName | None:
+    try:
+        return parse_url(res.settings, url)
+    except UrlNotOurs:
+        return None

@@ -1,0 +1,83 @@
+"""The only place where HTTP is assembled."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.errors import ConfigurationError
+from app.logs import configure_logging
+from app.resources import open_resources
+from app.routers import files, problems, service, uploads
+from app.routers.middleware import BodyLimit, Envelope, LastCatch, LoopbackGuard
+from app.routers.pages import pages
+from app.settings import Settings, load_settings, require_deployed
+from app.signer import utc_now
+
+DESCRIPTION = """\
+Uploads of any size, straight from the browser into a private bucket.
+
+1. `POST /v1/uploads` announces a file and answers with signed instructions.
+2. The browser sends the bytes to the bucket as they say.
+3. `POST /v1/uploads/{id}/confirm` asks the bucket and answers with the file and a link to read it.
+
+Every failure is `application/problem+json` (RFC 9457).
+"""
+
+
+def create_app(
+    settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
+) -> FastAPI:
+    """The application; with no settings given, those of the environment.
+
+    `uvicorn app.main:create_app --factory` is how a deployment runs it.
+    """
+    if settings is None:
+        configure_logging()
+        try:
+            settings = load_settings()
+            require_deployed(settings)
+        except ConfigurationError as error:
+            sys.exit(f"claimcheck cannot start: {error}")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(settings, clock=clock) as resources:
+            app.state.resources = resources
+            yield
+
+    app = FastAPI(
+        title="Claimcheck",
+        version="1",
+        summary="Direct uploads to a private bucket, and links to read them.",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    app.include_router(uploads.router)
+    app.include_router(files.router)
+    app.include_router(service.router)
+    origins = {d.address.origin for d in settings.destinations.values()}
+    app.include_router(pages(sorted(origins)))
+
+    # The last one added is the outermost.
+    app.add_middleware(LastCatch)
+    app.add_middleware(BodyLimit)
+    if settings.auth == "none":
+        app.add_middleware(LoopbackGuard)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["Location", "Link", "Retry-After", "X-Request-ID"],
+        max_age=600,
+    )
+    app.add_middleware(Envelope)
+    return app

@@ -1,0 +1,143 @@
+"""The one table, for the life of a file, and the states it goes through.
+
+Alembic migrates to what stands here; `alembic check` holds the two together.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class State(StrEnum):
+    """Where a file is in its life."""
+
+    PENDING = "pending"  # announced; its bytes may be on their way
+    CONFIRMED = "confirmed"  # the bucket was asked, and holds what was announced
+    REJECTED = "rejected"  # the bucket holds something else; `reason` says what
+    RELEASED = "released"  # gone from the API, the object stays; the row says it is no orphan
+    REMOVING = "removing"  # claimed by one worker, which is deleting the object
+    REMOVED = "removed"  # tombstone, until nothing signed for the key can still work
+
+
+# The allowed moves; app.queries makes no others.
+MOVES: Final[dict[State, frozenset[State]]] = {
+    State.PENDING: frozenset({State.CONFIRMED, State.REJECTED, State.REMOVING}),
+    State.CONFIRMED: frozenset({State.RELEASED, State.REMOVING}),
+    State.REJECTED: frozenset({State.REMOVING}),
+    State.RELEASED: frozenset(),
+    State.REMOVING: frozenset({State.REMOVED}),
+    State.REMOVED: frozenset(),
+}
+
+
+def states_before(state: State) -> list[State]:
+    """The states from which a file may move to `state`."""
+    return [before for before, after in MOVES.items() if state in after]
+
+
+_MOMENT = sa.DateTime(timezone=True)
+
+files: Final = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.Uuid(), primary_key=True),
+    sa.Column("owner", sa.Text(), nullable=False),
+    sa.Column("destination", sa.Text(), nullable=False),
+    sa.Column("bucket", sa.Text(), nullable=False),
+    sa.Column("key", sa.Text(), nullable=False),
+    sa.Column("url", sa.Text(), nullable=False),
+    sa.Column("filename", sa.Text(), nullable=False),
+    sa.Column("content_type", sa.Text(), nullable=False),
+    sa.Column("size", sa.BigInteger()),
+    sa.Column("checksum_sha256", sa.Text()),
+    sa.Column("checksum_verified", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("method", sa.Text(), nullable=False),
+    sa.Column("state", sa.Text(), nullable=False),
+    sa.Column("reason", sa.Text()),
+    sa.Column("etag", sa.Text()),
+    sa.Column("version_id", sa.Text()),
+    sa.Column("created_at", _MOMENT, nullable=False),
+    sa.Column("expires_at", _MOMENT, nullable=False),
+    sa.Column("confirmed_at", _MOMENT),
+    sa.Column("ended_at", _MOMENT),
+    sa.Column("claimed_until", _MOMENT),
+    sa.UniqueConstraint("bucket", "key"),
+    sa.CheckConstraint(
+        f"state IN ({', '.join(repr(state.value) for state in State)})", name="state_known"
+    ),
+    sa.CheckConstraint("size >= 0", name="size_not_negative"),
+)
+
+# Lists show confirmed files, newest first: the id is a UUIDv7, so it sorts by time.
+_LISTED = files.c.state == State.CONFIRMED.value
+sa.Index("ix_files_listed", files.c.owner, files.c.id, postgresql_where=_LISTED)
+sa.Index(
+    "ix_files_listed_destination",
+    files.c.owner,
+    files.c.destination,
+    files.c.id,
+    postgresql_where=_LISTED,
+)
+sa.Index(
+    "ix_files_listed_content_type",
+    files.c.owner,
+    files.c.content_type,
+    files.c.id,
+    postgresql_where=_LISTED,
+)
+# What a sweep looks for: uploads that nobody confirmed, removals that nobody finished.
+sa.Index(
+    "ix_files_expired",
+    files.c.expires_at,
+    postgresql_where=files.c.state == State.PENDING.value,
+)
+sa.Index(
+    "ix_files_claimed",
+    files.c.claimed_until,
+    postgresql_where=files.c.state == State.REMOVING.value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A row of `files`, column by column in the table's order.
+
+    `size` is None until confirm where the client did not announce one. `checksum_sha256` is
+    base64, as S3 writes it. `expires_at` is the end of the last instructions that were signed for
+    the upload; `claimed_until` that of a removal's lease. All moments are aware, in UTC.
+    """
+
+    id: UUID
+    owner: str
+    destination: str
+    bucket: str
+    key: str
+    url: str
+    filename: str
+    content_type: str
+    size: int | None
+    checksum_sha256: str | None
+    checksum_verified: bool
+    method: str
+    state: str
+    reason: str | None
+    etag: str | None
+    version_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+    claimed_until: datetime | None

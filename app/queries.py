@@ -1,0 +1,327 @@
+"""Every SQL statement, as a function of a connection.
+
+SQLAlchemy writes the SQL from the tables in app.models, once; asyncpg runs it. Moves between
+states are single conditional statements: whoever gets a row back has made the move.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, cast
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from app.models import File, State, files, states_before
+
+_DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+_COLUMNS: Final = [field.name for field in fields(File)]
+_MOMENT: Final = sa.DateTime(timezone=True)
+_c = files.c
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """SQL in PostgreSQL's own notation, and the names that `$1`, `$2` ... stand for."""
+
+    sql: str
+    names: tuple[str, ...]
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        return [values[name] for name in self.names]
+
+
+def _write(statement: sa.sql.ClauseElement) -> _Statement:
+    compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
+    return _Statement(str(compiled), tuple(compiled.positiontup or ()))
+
+
+def _literal(state: State) -> sa.ColumnElement[str]:
+    """The state written out: a partial index is of no use to a parameter."""
+    return sa.literal_column(f"'{state.value}'")
+
+
+def _is(*states: State) -> sa.ColumnElement[bool]:
+    return _c.state.in_([_literal(state) for state in states])
+
+
+async def _all(db: asyncpg.Connection, statement: _Statement, **values: Any) -> list[File]:
+    return [File(*row) for row in await db.fetch(statement.sql, *statement.arguments(values))]
+
+
+async def _one(db: asyncpg.Connection, statement: _Statement, **values: Any) -> File | None:
+    row = await db.fetchrow(statement.sql, *statement.arguments(values))
+    return None if row is None else File(*row)
+
+
+def _array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
+    return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
+
+
+# One array a column, so that one file or a hundred are the same prepared statement.
+_INSERT = _write(
+    insert(files)
+    .from_select(
+        _COLUMNS,
+        sa.select(*(_array(column, files.c[column].type) for column in _COLUMNS)),
+    )
+    .on_conflict_do_nothing(index_elements=["bucket", "key"])
+    .returning(_c.id)
+)
+
+
+async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+    """Store the files and return the ids of those that were; the others' keys are taken."""
+    arrays = {column: [getattr(row, column) for row in rows] for column in _COLUMNS}
+    stored = await db.fetch(_INSERT.sql, *_INSERT.arguments(arrays))
+    return {record[0] for record in stored}
+
+
+_GET = _write(
+    sa.select(files).where(_c.id == sa.bindparam("id"), _c.owner == sa.bindparam("owner"))
+)
+
+
+async def get_file(db: asyncpg.Connection, file_id: UUID, owner: str) -> File | None:
+    return await _one(db, _GET, id=file_id, owner=owner)
+
+
+_GET_BY_KEY = _write(
+    sa.select(files).where(
+        _c.bucket == sa.bindparam("bucket"),
+        _c.key == sa.bindparam("key"),
+        _c.owner == sa.bindparam("owner"),
+    )
+)
+
+
+async def get_file_by_key(db: asyncpg.Connection, bucket: str, key: str, owner: str) -> File | None:
+    return await _one(db, _GET_BY_KEY, bucket=bucket, key=key, owner=owner)
+
+
+_CONFIRMED_BY_ID = _write(
+    sa.select(files).where(
+        _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
+        _c.owner == sa.bindparam("owner"),
+        _is(State.CONFIRMED),
+    )
+)
+
+
+async def confirmed_by_id(db: asyncpg.Connection, ids: Sequence[UUID], owner: str) -> list[File]:
+    """Those of the files that are this owner's and confirmed, in no order."""
+    return await _all(db, _CONFIRMED_BY_ID, ids=list(ids), owner=owner)
+
+
+_WANTED = sa.select(
+    _array("buckets", sa.Text()).label("bucket"),
+    _array("keys", sa.Text()).label("key"),
+).subquery("wanted")
+_CONFIRMED_BY_KEY = _write(
+    sa.select(files)
+    .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
+    .where(_c.owner == sa.bindparam("owner"), _is(State.CONFIRMED))
+)
+
+
+async def confirmed_by_key(
+    db: asyncpg.Connection, names: Iterable[tuple[str, str]], owner: str
+) -> list[File]:
+    """Those of the (bucket, key) pairs that are this owner's confirmed files, in no order."""
+    pairs = sorted(set(names))
+    return await _all(
+        db,
+        _CONFIRMED_BY_KEY,
+        buckets=[bucket for bucket, _ in pairs],
+        keys=[key for _, key in pairs],
+        owner=owner,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to: files made at or after `since`, before `until`."""
+
+    destination: str | None = None
+    content_type: str | None = None
+    first: UUID | None = None
+    end: UUID | None = None
+
+
+@lru_cache(maxsize=64)
+def _list_statement(shape: tuple[str, ...]) -> _Statement:
+    family = sa.bindparam("content_type", type_=sa.Text())
+    conditions: dict[str, sa.ColumnElement[bool]] = {
+        "destination": _c.destination == sa.bindparam("destination"),
+        "content_type": _c.content_type == family,
+        "content_family": _c.content_type.startswith(family),
+        "first": _c.id >= sa.bindparam("first"),
+        "end": _c.id < sa.bindparam("end"),
+    }
+    return _write(
+        sa.select(files)
+        .where(_c.owner == sa.bindparam("owner"), _is(State.CONFIRMED))
+        .where(*(conditions[name] for name in shape))
+        .order_by(_c.id.desc())
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+    )
+
+
+async def list_files(
+    db: asyncpg.Connection, owner: str, narrowed: Filter, limit: int
+) -> list[File]:
+    """The owner's confirmed files, newest first, `narrowed.end` excluded."""
+    values: dict[str, Any] = {
+        "destination": narrowed.destination,
+        "content_type": narrowed.content_type,
+        "first": narrowed.first,
+        "end": narrowed.end,
+    }
+    shape = [name for name, value in values.items() if value is not None]
+    if narrowed.content_type and narrowed.content_type.endswith("/*"):
+        values["content_type"] = narrowed.content_type.removesuffix("*")
+        shape[shape.index("content_type")] = "content_family"
+    return await _all(db, _list_statement(tuple(shape)), owner=owner, limit=limit, **values)
+
+
+def _parameters(*columns: str) -> dict[str, Any]:
+    """Columns to set, each to the argument of its own name."""
+    return {column: sa.bindparam(column, type_=_c[column].type) for column in columns}
+
+
+def _update(where: sa.ColumnElement[bool], **values: Any) -> _Statement:
+    """One conditional statement on one owner's file; no row comes back unless it applied."""
+    return _write(
+        sa.update(files)
+        .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
+        .values(**values)
+        .returning(files)
+    )
+
+
+def _move(to: State, *columns: str) -> _Statement:
+    """A move between states, from wherever app.models.MOVES allows it."""
+    return _update(_is(*states_before(to)), state=_literal(to), **_parameters(*columns))
+
+
+_RENEW = _update(
+    _is(State.PENDING),
+    expires_at=sa.func.greatest(_c.expires_at, *_parameters("expires_at").values()),
+)
+
+
+async def renew_upload(db: asyncpg.Connection, file: File, expires_at: datetime) -> File | None:
+    """Note that something signed for the pending upload works until then."""
+    return await _one(db, _RENEW, file_id=file.id, of_owner=file.owner, expires_at=expires_at)
+
+
+_BUCKET_SAID: Final = (
+    "size",
+    "content_type",
+    "etag",
+    "version_id",
+    "checksum_sha256",
+    "checksum_verified",
+    "confirmed_at",
+)
+_CONFIRM = _move(State.CONFIRMED, *_BUCKET_SAID)
+
+
+async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
+    """Move to confirmed, with what the bucket said as `file` holds it."""
+    said = {column: getattr(file, column) for column in _BUCKET_SAID}
+    return await _one(db, _CONFIRM, file_id=file.id, of_owner=file.owner, **said)
+
+
+_REJECT = _move(State.REJECTED, "reason", "ended_at")
+
+
+async def reject_upload(
+    db: asyncpg.Connection, file: File, reason: str, now: datetime
+) -> File | None:
+    return await _one(
+        db, _REJECT, file_id=file.id, of_owner=file.owner, reason=reason, ended_at=now
+    )
+
+
+_RELEASE = _move(State.RELEASED, "ended_at")
+
+
+async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
+    return await _one(db, _RELEASE, file_id=file.id, of_owner=file.owner, ended_at=now)
+
+
+def _claim(*states: State) -> _Statement:
+    """Take a removal: from one of these states, or from a worker whose lease ran out."""
+    lapsed = sa.and_(_is(State.REMOVING), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
+    return _update(
+        sa.or_(_is(*states), lapsed),
+        state=_literal(State.REMOVING),
+        **_parameters("claimed_until"),
+    )
+
+
+_CLAIM_FILE = _claim(State.CONFIRMED)
+_CLAIM_UPLOAD = _claim(State.PENDING, State.REJECTED)
+
+
+async def claim_file_removal(
+    db: asyncpg.Connection, file: File, now: datetime, until: datetime
+) -> File | None:
+    """Claim the removal of a confirmed file's object until the lease ends."""
+    return await _one(
+        db, _CLAIM_FILE, file_id=file.id, of_owner=file.owner, now=now, claimed_until=until
+    )
+
+
+async def claim_upload_removal(
+    db: asyncpg.Connection, file: File, now: datetime, until: datetime
+) -> File | None:
+    """The same for an upload that never became a file."""
+    return await _one(
+        db, _CLAIM_UPLOAD, file_id=file.id, of_owner=file.owner, now=now, claimed_until=until
+    )
+
+
+_FREE_CLAIM = _update(
+    sa.and_(_is(State.REMOVING), _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)),
+    **_parameters("claimed_until"),
+)
+
+
+async def free_claim(db: asyncpg.Connection, file: File, now: datetime) -> None:
+    """Give a failed removal back at once, instead of when its lease runs out."""
+    await _one(
+        db,
+        _FREE_CLAIM,
+        file_id=file.id,
+        of_owner=file.owner,
+        lease=file.claimed_until,
+        claimed_until=now,
+    )
+
+
+_FINISH_REMOVAL = _move(State.REMOVED, "ended_at", "claimed_until")
+
+
+async def finish_removal(db: asyncpg.Connection, file: File, now: datetime) -> None:
+    await _one(
+        db,
+        _FINISH_REMOVAL,
+        file_id=file.id,
+        of_owner=file.owner,
+        ended_at=now,
+        claimed_until=None,
+    )
+
+
+_PING = _write(sa.select(sa.literal_column("1")))
+
+
+async def ping(db: asyncpg.Connection) -> None:
+    await db.execute(_PING.sql)

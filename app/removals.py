@@ -1,0 +1,88 @@
+"""The ways out: cancel an upload, release a file's record, remove a file with its object.
+
+A removal is claimed and committed before the bucket is asked, so that two workers never act at
+once; a crash leaves state `removing` with a lease, and the next call after its end goes on.
+"""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from app import queries
+from app.auth import Principal
+from app.errors import FileNotFound, RemovalUnderWay, UploadNotFound, UploadNotPending
+from app.models import File, State
+from app.resources import Resources
+
+# Longer than the bucket's calls take with all their retries; after it another worker takes over.
+_LEASE: Final = timedelta(seconds=60)
+
+
+async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> None:
+    """Forget an upload that is pending or rejected, and delete what arrived of it.
+
+    Repeating it is no error. The instructions stay valid until they expire; what they bring later
+    is never a file, and the sweep takes it away.
+    """
+    async with res.db.connection() as db:
+        file = await queries.get_file(db, upload_id, caller.owner)
+        if file is None:
+            raise UploadNotFound("No upload of yours has this id.")
+        if file.state in {State.CONFIRMED, State.RELEASED}:
+            raise UploadNotPending(
+                f"The upload is {file.state}; a file is deleted with DELETE /v1/files/{file.id}.",
+                state=file.state,
+            )
+        now = res.clock()
+        claimed = await queries.claim_upload_removal(db, file, now, now + _LEASE)
+    await _remove(res, claimed or await _reread(res, file))
+
+
+async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None:
+    """Take the file out of the API; its object stays, and the row says that it is no orphan."""
+    async with res.db.connection() as db:
+        file = await queries.get_file(db, file_id, caller.owner)
+        if file is None or file.state in {State.PENDING, State.REJECTED}:
+            raise FileNotFound("No file of yours has this id.")
+        if await queries.release_file(db, file, res.clock()) is None:
+            file = await queries.get_file(db, file_id, caller.owner)
+    if file is not None and file.state == State.REMOVING:
+        raise _under_way()
+
+
+async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
+    """Delete the object with every version of its key, and leave a tombstone of the row."""
+    async with res.db.connection() as db:
+        file = await queries.get_file(db, file_id, caller.owner)
+        if file is None or file.state in {State.PENDING, State.REJECTED}:
+            raise FileNotFound("No file of yours has this id.")
+        now = res.clock()
+        claimed = await queries.claim_file_removal(db, file, now, now + _LEASE)
+    await _remove(res, claimed or await _reread(res, file))
+
+
+async def _remove(res: Resources, file: File) -> None:
+    if file.state in {State.REMOVED, State.RELEASED}:
+        return
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    try:
+        await res.buckets.delete(destination, file.bucket, file.key)
+    except BaseException:
+        async with res.db.connection() as db:
+            await queries.free_claim(db, file, res.clock())
+        raise
+    async with res.db.connection() as db:
+        await queries.finish_removal(db, file, res.clock())
+
+
+async def _reread(res: Resources, file: File) -> File:
+    """The row that could not be claimed, unless somebody else holds it."""
+    async with res.db.connection() as db:
+        now = await queries.get_file(db, file.id, file.owner)
+    if now is None or now.state not in {State.REMOVED, State.RELEASED}:
+        raise _under_way()
+    return now
+
+
+def _under_way() -> RemovalUnderWay:
+    return RemovalUnderWay("Another request is removing this; ask again.", retry_after=5)

@@ -1,0 +1,81 @@
+"""What the web process, the worker and the command line share: opened once, closed in order."""
+
+import hashlib
+import hmac
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import aioboto3
+
+from app.bucket import Buckets, open_buckets
+from app.core.ids import uuid7
+from app.db import Database
+from app.settings import Settings
+from app.signer import Signer, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Open connections and the settings they were opened with."""
+
+    settings: Settings
+    db: Database
+    buckets: Buckets
+    signer: Signer
+    cursor_secret: bytes
+    clock: Callable[[], datetime]
+
+    def new_id(self, now: datetime) -> UUID:
+        """A UUIDv7 of that moment."""
+        return uuid7(now, os.urandom(10))
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now
+) -> AsyncIterator[Resources]:
+    """Open everything that the settings name. Nothing is asked of database or bucket yet."""
+    session = open_session(settings)
+    db = Database(settings)
+    try:
+        async with open_buckets(session, settings.every_destination()) as buckets:
+            yield Resources(
+                settings=settings,
+                db=db,
+                buckets=buckets,
+                signer=Signer(session, clock=clock),
+                cursor_secret=_cursor_secret(settings),
+                clock=clock,
+            )
+    finally:
+        await db.close()
+
+
+def open_session(settings: Settings) -> aioboto3.Session:
+    """Keys from the settings, else aioboto3's own chain: profile, container, instance role."""
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    return aioboto3.Session(
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=secret and secret.get_secret_value(),
+        aws_session_token=token and token.get_secret_value(),
+        region_name=settings.aws_s3_region_name,
+    )
+
+
+def _cursor_secret(settings: Settings) -> bytes:
+    """The same on every replica: from CLAIMCHECK_SECRET_KEY, or else from the database's URL.
+
+    When the URL's password changes, cursors that are under way end with "start again", no worse.
+    """
+    source = settings.secret_key or settings.database_url
+    assert source is not None
+    return hmac.digest(source.get_secret_value().encode(), b"claimcheck cursor", hashlib.sha256)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC; one without an offset is taken to be in UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

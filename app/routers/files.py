@@ -1,0 +1,291 @@
+"""Keep, list, read and delete files."""
+
+import urllib.parse
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from app import files, removals, uploads
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    DatabaseUnavailable,
+    FileNotFound,
+    InvalidCursor,
+    InvalidFilename,
+    RemovalUnderWay,
+    SigningUnavailable,
+    UnknownDestination,
+    UploadNotArrived,
+    UploadNotFound,
+    UploadNotPending,
+    UploadRejected,
+    UrlNotOurs,
+)
+from app.routers.permissions import CanDelete, CanRead, CanUpload, Res
+from app.routers.problems import ProblemBody, problem_body, request_id_of, responses
+from app.routers.rendering import FILE_EXAMPLE, FileBody, Moment, file_bodies, file_body
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+
+MAX_PRESIGN = 1000
+
+_READ_PROBLEMS = (SigningUnavailable, DatabaseUnavailable)
+# What S3 takes for a key, less the control characters that PostgreSQL and XML refuse.
+_Key = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_Url = Annotated[str, StringConstraints(max_length=8192)]
+
+
+class ObjectReference(BaseModel):
+    """An uploaded object: by its `url`, or by `destination` and `key`."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"url": FILE_EXAMPLE["url"]}}
+    )
+
+    url: _Url | None = None
+    key: _Key | None = None
+    destination: Annotated[str, StringConstraints(max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_url = self.url is not None
+        by_key = self.key is not None and self.destination is not None
+        if by_url == by_key or (by_url and (self.key or self.destination)):
+            raise ValueError("give either url, or key and destination")
+        return self
+
+
+class FilePage(BaseModel):
+    """Files, newest first; pass `next_cursor` as `cursor` for the next page, null at the end."""
+
+    items: list[FileBody]
+    next_cursor: str | None
+
+
+class Narrowing(BaseModel):
+    """Which files to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    destination: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] | None = None
+    content_type: Annotated[
+        str | None,
+        Field(
+            description="Exact, or a family such as `image/*`",
+            max_length=255,
+            pattern=r"^[A-Za-z0-9.+-]+/(\*|[\x20-\x7e]+)$",
+        ),
+    ] = None
+    created_after: Annotated[Moment | None, Field(description="At or after this moment")] = None
+    created_before: Annotated[Moment | None, Field(description="Before this moment")] = None
+    cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
+    limit: Annotated[int, Field(ge=1, le=files.MAX_PAGE)] = 50
+
+
+class LinksWanted(BaseModel):
+    """Up to 1,000 files, by id or by the URL that a back end keeps."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"ids": [FILE_EXAMPLE["id"]]}}
+    )
+
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_PRESIGN)] | None = None
+    urls: Annotated[list[_Url], Field(min_length=1, max_length=MAX_PRESIGN)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ids is None) == (self.urls is None):
+            raise ValueError("give either ids or urls")
+        return self
+
+
+class Link(BaseModel):
+    """A link that reads a file until it expires."""
+
+    id: UUID
+    url: str
+    presigned_url: str
+    presigned_url_expires_at: Moment
+
+
+class NoLink(BaseModel):
+    """There is no such file of the caller's."""
+
+    problem: ProblemBody
+
+
+class Links(BaseModel):
+    """The links, in the order in which they were asked for."""
+
+    items: list[Link | NoLink]
+
+
+@router.post(
+    "",
+    operation_id="storeFile",
+    summary="Confirm an upload by the object's URL or key",
+    responses=responses(
+        UrlNotOurs,
+        UnknownDestination,
+        UploadNotFound,
+        UploadNotArrived,
+        UploadRejected,
+        UploadNotPending,
+        BucketRefused,
+        BucketUnavailable,
+        *_READ_PROBLEMS,
+    ),
+)
+async def store(body: ObjectReference, caller: CanUpload, res: Res) -> FileBody:
+    """For clients that end by sending the object's URL to be stored. The URL is parsed, looked up
+    and never fetched; the bucket is asked, as in confirm. Repeating it gives the same file.
+    """
+    if body.url is not None:
+        file = await uploads.confirm_url(res, caller, body.url)
+    else:
+        assert body.destination is not None
+        assert body.key is not None
+        file = await uploads.confirm_key(res, caller, body.destination, body.key)
+    return await file_body(res, file)
+
+
+@router.get(
+    "",
+    operation_id="listFiles",
+    summary="List files, newest first",
+    responses=responses(InvalidCursor, *_READ_PROBLEMS),
+)
+async def list_files(
+    narrowing: Annotated[Narrowing, Query()],
+    caller: CanRead,
+    res: Res,
+    request: Request,
+    response: Response,
+) -> FilePage:
+    """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
+    query = files.ListQuery(
+        destination=narrowing.destination,
+        content_type=narrowing.content_type,
+        created_after=narrowing.created_after,
+        created_before=narrowing.created_before,
+    )
+    page = await files.list_files(
+        res, caller, query, cursor=narrowing.cursor, limit=narrowing.limit
+    )
+    if page.next_cursor is not None:
+        asked = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
+        parameters = urllib.parse.urlencode([*asked, ("cursor", page.next_cursor)])
+        response.headers["Link"] = f'</v1/files?{parameters}>; rel="next"'
+    return FilePage.model_construct(
+        items=await file_bodies(res, page.files), next_cursor=page.next_cursor
+    )
+
+
+@router.post(
+    "/presign",
+    operation_id="presignFiles",
+    summary="Get links for up to 1,000 files at once",
+    responses=responses(*_READ_PROBLEMS),
+)
+async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request) -> Links:
+    """For back ends that keep ids or URLs in tables of their own. Answers in order; what is not a
+    file of the caller's has a `problem` instead of a link.
+    """
+    if body.ids is not None:
+        found = await files.find_by_ids(res, caller, body.ids)
+    else:
+        found = await files.find_by_urls(res, caller, body.urls or [])
+    present = [file for file in found if file is not None]
+    signed = iter(zip(present, await files.read_links(res, present), strict=True))
+    missing = NoLink(
+        problem=ProblemBody(
+            **problem_body(
+                FileNotFound("No file of yours has this id or URL."),
+                request_id_of(request.scope),
+            )
+        )
+    )
+    items: list[Link | NoLink] = []
+    for wanted in found:
+        if wanted is None:
+            items.append(missing)
+            continue
+        file, link = next(signed)
+        items.append(
+            Link.model_construct(
+                id=file.id,
+                url=file.url,
+                presigned_url=link.url,
+                presigned_url_expires_at=link.expires_at,
+            )
+        )
+    return Links.model_construct(items=items)
+
+
+@router.get(
+    "/{file_id}",
+    operation_id="getFile",
+    summary="Get a file with a fresh link",
+    responses=responses(FileNotFound, *_READ_PROBLEMS),
+)
+async def get(file_id: UUID, caller: CanRead, res: Res) -> FileBody:
+    """The confirmed file. `presigned_url` reads the very bytes that were confirmed."""
+    return await file_body(res, await files.get_file(res, caller, file_id))
+
+
+@router.get(
+    "/{file_id}/content",
+    operation_id="readFile",
+    summary="Go to a fresh link",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses=responses(FileNotFound, InvalidFilename, *_READ_PROBLEMS),
+)
+async def content(
+    file_id: UUID,
+    caller: CanRead,
+    res: Res,
+    disposition: Annotated[
+        Literal["inline", "attachment"],
+        Query(description="Types that a browser could run are downloaded in either case"),
+    ] = "inline",
+    filename: Annotated[
+        str | None, Query(max_length=4096, description="The name to save under")
+    ] = None,
+) -> RedirectResponse:
+    """Redirects to a presigned link, for `<a href>` and `<img src>`."""
+    file = await files.get_file(res, caller, file_id)
+    [link] = await files.read_links(res, [file], disposition=disposition, filename=filename)
+    # The presigned URL is quoted already; RedirectResponse would quote it again.
+    response = RedirectResponse("", status_code=302)
+    response.headers["Location"] = link.url
+    return response
+
+
+@router.delete(
+    "/{file_id}",
+    operation_id="deleteFile",
+    summary="Delete a file's record, or the file altogether",
+    status_code=204,
+    responses=responses(
+        FileNotFound, RemovalUnderWay, BucketRefused, BucketUnavailable, DatabaseUnavailable
+    ),
+)
+async def delete(
+    file_id: UUID,
+    caller: CanDelete,
+    res: Res,
+    object: Annotated[  # noqa: A002
+        Literal["keep", "delete"],
+        Query(description="`delete`: the object goes too, with every version of its key"),
+    ] = "keep",
+) -> None:
+    """By default the record goes from the API and the object stays in the bucket."""
+    if object == "delete":
+        await removals.remove_file(res, caller, file_id)
+    else:
+        await removals.release_file(res, caller, file_id)

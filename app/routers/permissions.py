@@ -1,0 +1,24 @@
+"""The HTTP dependencies that routers share: who asks, and with which resources he is served."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.auth import DEV, Principal
+from app.resources import Resources
+
+
+async def _resources(request: Request) -> Resources:
+    res: Resources = request.app.state.resources
+    return res
+
+
+async def _dev() -> Principal:
+    return DEV
+
+
+Res = Annotated[Resources, Depends(_resources)]
+# One principal until authentication lands; each route says already what it will ask for.
+CanUpload = Annotated[Principal, Depends(_dev)]
+CanRead = Annotated[Principal, Depends(_dev)]
+CanDelete = Annotated[Principal, Depends(_dev)]

@@ -1,0 +1,128 @@
+"""Failures rendered as RFC 9457 `application/problem+json`, all of them here."""
+
+import json
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.core.object_url import UnsignableValue
+from app.errors import (
+    InternalError,
+    InvalidObjectKey,
+    MalformedRequest,
+    MethodNotAllowed,
+    Problem,
+    RouteNotFound,
+    SigningUnavailable,
+    ValidationFailed,
+)
+from app.signer import CredentialsUnavailable
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemBody(BaseModel):
+    """What every failure looks like (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
+
+    type: str = Field(examples=["urn:claimcheck:problem:file-not-found"])
+    title: str = Field(examples=["No such file"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["No file of yours has this id."])
+    request_id: str = Field(examples=["0c7c2d6f5f0b4b0f"])
+
+
+def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
+    """The JSON object of a problem, also where one stands in a batch among answers."""
+    return {
+        "type": problem.type_uri(),
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id,
+        **problem.extensions,
+    }
+
+
+def problem_response(
+    problem: Problem, scope: Scope, headers: dict[str, str] | None = None
+) -> Response:
+    # ASCII JSON: what a client sent may be in it, and need not be valid Unicode.
+    body = json.dumps(problem_body(problem, request_id_of(scope)))
+    response = Response(body, problem.status, headers, media_type=MEDIA_TYPE)
+    if problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the outermost middleware gave the request."""
+    return str(scope.get("state", {}).get("request_id", "-"))
+
+
+def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for the problems that a route may answer with."""
+    described: dict[int | str, dict[str, Any]] = {}
+    always: tuple[type[Problem], ...] = (ValidationFailed, MalformedRequest, InternalError)
+    for problem in (*problems, *always):
+        line = f"`{problem.slug()}`: {problem.__doc__}"
+        known = described.get(problem.status)
+        described[problem.status] = {
+            "description": f"{known['description']}\n\n{line}" if known else line,
+            "content": {
+                MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}},
+            },
+        }
+    return described
+
+
+def install(app: FastAPI) -> None:
+    """Render every failure that reaches FastAPI."""
+
+    @app.exception_handler(Problem)
+    async def _problem(request: Request, problem: Problem) -> Response:
+        return problem_response(problem, request.scope)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        # Never the input itself: it may be a secret, and need not be encodable.
+        errors = [{"loc": list(e["loc"]), "message": e["msg"]} for e in error.errors()]
+        if any(e["type"] == "json_invalid" for e in error.errors()):
+            return problem_response(
+                MalformedRequest("The body is not well-formed JSON.", errors=errors), request.scope
+            )
+        first = errors[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem_response(
+            ValidationFailed(f"{where}: {first['message']}.", errors=errors), request.scope
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        known: dict[int, type[Problem]] = {404: RouteNotFound, 405: MethodNotAllowed}
+        problem = known.get(error.status_code, MalformedRequest)
+        if error.status_code not in {400, 404, 405}:
+            raise error
+        detail = (problem.__doc__ or "").strip()
+        return problem_response(problem(detail), request.scope, dict(error.headers or {}))
+
+    @app.exception_handler(CredentialsUnavailable)
+    async def _unsigned(request: Request, _: CredentialsUnavailable) -> Response:
+        return problem_response(
+            SigningUnavailable(
+                "The service has no valid S3 credentials now, so it can sign nothing; try again "
+                "in a moment.",
+                retry_after=10,
+            ),
+            request.scope,
+        )
+
+    @app.exception_handler(UnsignableValue)
+    async def _unsignable(request: Request, error: UnsignableValue) -> Response:
+        return problem_response(InvalidObjectKey(f"{error}"), request.scope)

@@ -1,0 +1,89 @@
+"""A file as JSON, with its links: the one shape in which uploads' and files' routes answer."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.files import read_links
+from app.models import File
+from app.resources import Resources, in_utc
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+
+FILE_EXAMPLE: dict[str, Any] = {
+    "id": "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51",
+    "state": "confirmed",
+    "destination": "images",
+    "key": "images/11-22-2026_19-07-09-123456--holiday.png",
+    "url": "https://s3.eu-central-1.amazonaws.com/my-bucket/images/"
+    "11-22-2026_19-07-09-123456--holiday.png",
+    "filename": "Holiday.png",
+    "content_type": "image/png",
+    "size": 48213,
+    "checksum_sha256": None,
+    "checksum_verified": False,
+    "etag": '"9b2cf535f27731c974343645a3985328"',
+    "version_id": "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY",
+    "created_at": "2026-11-22T19:07:09.123456Z",
+    "confirmed_at": "2026-11-22T19:07:11.502311Z",
+    "presigned_url": "https://my-bucket.s3.eu-central-1.amazonaws.com/images/"
+    "11-22-2026_19-07-09-123456--holiday.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&...",
+    "presigned_url_expires_at": "2026-11-22T20:07:11Z",
+}
+
+
+class FileBody(BaseModel):
+    """A confirmed file. `url` is for keeping; `presigned_url` is for reading, and expires."""
+
+    model_config = ConfigDict(title="File", json_schema_extra={"example": FILE_EXAMPLE})
+
+    id: UUID
+    state: str
+    destination: str
+    key: str
+    url: str
+    filename: str
+    content_type: str
+    size: int = Field(description="Bytes")
+    checksum_sha256: str | None = Field(description="Base64")
+    checksum_verified: bool = Field(description="Whether the bucket itself computed this checksum")
+    etag: str | None
+    version_id: str | None = Field(description="The version that every link pins")
+    created_at: Moment
+    confirmed_at: Moment
+    presigned_url: str
+    presigned_url_expires_at: Moment
+
+
+async def file_bodies(res: Resources, files: Sequence[File]) -> list[FileBody]:
+    """The files with links, in order, signed in one pass."""
+    links = await read_links(res, files)
+    return [
+        FileBody.model_construct(
+            id=file.id,
+            state=file.state,
+            destination=file.destination,
+            key=file.key,
+            url=file.url,
+            filename=file.filename,
+            content_type=file.content_type,
+            size=file.size or 0,
+            checksum_sha256=file.checksum_sha256,
+            checksum_verified=file.checksum_verified,
+            etag=file.etag,
+            version_id=file.version_id,
+            created_at=file.created_at,
+            confirmed_at=file.confirmed_at or file.created_at,
+            presigned_url=link.url,
+            presigned_url_expires_at=link.expires_at,
+        )
+        for file, link in zip(files, links, strict=True)
+    ]
+
+
+async def file_body(res: Resources, file: File) -> FileBody:
+    [body] = await file_bodies(res, [file])
+    return body

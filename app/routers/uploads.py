@@ -1,0 +1,330 @@
+"""Announce, follow, renew, confirm and cancel uploads."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app import removals, uploads
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    ClientKeysNotAllowed,
+    ContentTypeNotAllowed,
+    DatabaseUnavailable,
+    ExtensionNotAllowed,
+    InvalidFilename,
+    InvalidObjectKey,
+    KeyExhausted,
+    KeyTaken,
+    Problem,
+    RemovalUnderWay,
+    SigningUnavailable,
+    SizeNotAllowed,
+    UnknownDestination,
+    UploadNotArrived,
+    UploadNotFound,
+    UploadNotPending,
+    UploadRejected,
+)
+from app.models import File
+from app.routers.permissions import CanUpload, Res
+from app.routers.problems import ProblemBody, problem_body, request_id_of, responses
+from app.routers.rendering import FileBody, file_body
+from app.signer import PresignedPost
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["uploads"],
+)
+
+MAX_BATCH = 100
+
+_ANNOUNCE_PROBLEMS = (
+    UnknownDestination,
+    InvalidFilename,
+    ContentTypeNotAllowed,
+    ExtensionNotAllowed,
+    SizeNotAllowed,
+    KeyExhausted,
+    SigningUnavailable,
+    DatabaseUnavailable,
+)
+_BUCKET_PROBLEMS = (BucketRefused, BucketUnavailable, DatabaseUnavailable)
+_EXAMPLE: dict[str, Any] = {
+    "destination": "images",
+    "filename": "Holiday.png",
+    "content_type": "image/png",
+    "size": 48213,
+}
+
+
+class AnnouncementBody(BaseModel):
+    """A file that is about to be uploaded."""
+
+    model_config = ConfigDict(
+        title="Announcement", extra="forbid", json_schema_extra={"example": _EXAMPLE}
+    )
+
+    destination: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    filename: Annotated[
+        str, StringConstraints(max_length=4096), Field(description="As the user has it, any script")
+    ]
+    content_type: Annotated[
+        str | None, Field(description="Default: from the extension", max_length=255)
+    ] = None
+    size: Annotated[int, Field(strict=True, ge=0, description="Bytes, exactly")]
+    checksum_sha256: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
+            description="Base64 of the SHA-256 of the bytes",
+        ),
+    ] = None
+
+
+class PostInstructions(BaseModel):
+    """Send `fields` in this order, then the file as `file`, as multipart/form-data."""
+
+    method: Literal["POST"] = "POST"
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+class PutInstructions(BaseModel):
+    """Send the bytes as the body, with exactly these headers."""
+
+    method: Literal["PUT"] = "PUT"
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class UploadBody(BaseModel):
+    """An upload and where it is. `reason` says why it was rejected."""
+
+    model_config = ConfigDict(title="Upload")
+
+    id: UUID
+    state: str
+    reason: str | None = None
+    destination: str
+    key: str
+    url: str
+    filename: str
+    content_type: str
+    size: int | None
+    expires_at: datetime
+
+
+class AnnouncedBody(UploadBody):
+    """An upload with the instructions to send its bytes to the bucket."""
+
+    model_config = ConfigDict(title="AnnouncedUpload")
+
+    upload: PostInstructions | PutInstructions
+
+
+class BatchBody(BaseModel):
+    """Files that are about to be uploaded together."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"uploads": [_EXAMPLE]}}
+    )
+
+    uploads: Annotated[list[AnnouncementBody], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class RefusedBody(BaseModel):
+    """One announcement of a batch that was refused."""
+
+    problem: ProblemBody
+
+
+class BatchAnswer(BaseModel):
+    """The answers, in the order of the announcements: announced uploads and problems."""
+
+    uploads: list[AnnouncedBody | RefusedBody]
+
+
+class ObjectKeyBody(BaseModel):
+    """A key that the client chose."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"object_key": "images/holiday.png"}}
+    )
+
+    object_key: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class PostForm(BaseModel):
+    """A presigned POST."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class UploadUrlBody(BaseModel):
+    """The upload form for a chosen key."""
+
+    object_key: str
+    upload_url_dict: PostForm
+
+
+def _parsed(body: AnnouncementBody) -> uploads.Announcement:
+    return uploads.Announcement(
+        destination=body.destination,
+        filename=body.filename,
+        content_type=body.content_type,
+        size=body.size,
+        checksum_sha256=body.checksum_sha256,
+    )
+
+
+def _upload_fields(file: File) -> dict[str, Any]:
+    return {name: getattr(file, name) for name in UploadBody.model_fields}
+
+
+def _announced(announced: uploads.Announced) -> AnnouncedBody:
+    signed = announced.instructions
+    instructions: PostInstructions | PutInstructions
+    if isinstance(signed, PresignedPost):
+        instructions = PostInstructions.model_construct(
+            url=signed.url, fields=signed.fields, expires_at=signed.expires_at
+        )
+    else:
+        instructions = PutInstructions.model_construct(
+            url=signed.url, headers=signed.headers, expires_at=signed.expires_at
+        )
+    return AnnouncedBody.model_construct(**_upload_fields(announced.file), upload=instructions)
+
+
+@router.post(
+    "/uploads",
+    operation_id="announceUpload",
+    summary="Announce a file and get the instructions to upload it",
+    status_code=201,
+    responses=responses(*_ANNOUNCE_PROBLEMS),
+)
+async def announce(
+    body: AnnouncementBody, caller: CanUpload, res: Res, response: Response
+) -> AnnouncedBody:
+    """Checks the destination's rules, stores the upload, and signs a POST form or a PUT.
+
+    Send the bytes to the bucket as `upload` says, then confirm.
+    """
+    [answer] = await uploads.announce(res, caller, [_parsed(body)])
+    if isinstance(answer, Problem):
+        raise answer
+    response.headers["Location"] = f"/v1/uploads/{answer.file.id}"
+    return _announced(answer)
+
+
+@router.post(
+    "/uploads/batch",
+    operation_id="announceUploads",
+    summary="Announce up to 100 files at once",
+    responses=responses(*_ANNOUNCE_PROBLEMS),
+)
+async def announce_batch(
+    body: BatchBody, caller: CanUpload, res: Res, request: Request
+) -> BatchAnswer:
+    """Answers in order, each with its own upload or its own problem."""
+    answers = await uploads.announce(res, caller, [_parsed(one) for one in body.uploads])
+    request_id = request_id_of(request.scope)
+    return BatchAnswer.model_construct(
+        uploads=[
+            RefusedBody(problem=ProblemBody(**problem_body(answer, request_id)))
+            if isinstance(answer, Problem)
+            else _announced(answer)
+            for answer in answers
+        ]
+    )
+
+
+@router.get(
+    "/uploads/{upload_id}",
+    operation_id="getUpload",
+    summary="See where an upload is",
+    responses=responses(UploadNotFound, DatabaseUnavailable),
+)
+async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
+    """State and reason; never signed instructions, which `renew` gives."""
+    file = await uploads.get_upload(res, caller, upload_id)
+    return UploadBody.model_construct(**_upload_fields(file))
+
+
+@router.post(
+    "/uploads/{upload_id}/renew",
+    operation_id="renewUpload",
+    summary="Get fresh instructions for a pending upload",
+    responses=responses(UploadNotFound, UploadNotPending, SigningUnavailable, DatabaseUnavailable),
+)
+async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> AnnouncedBody:
+    """The same key, signed anew, for an upload whose instructions expired or will soon."""
+    return _announced(await uploads.renew(res, caller, upload_id))
+
+
+@router.post(
+    "/uploads/{upload_id}/confirm",
+    operation_id="confirmUpload",
+    summary="Say that the bytes are there",
+    responses=responses(
+        UploadNotFound,
+        UploadNotArrived,
+        UploadRejected,
+        UploadNotPending,
+        SigningUnavailable,
+        *_BUCKET_PROBLEMS,
+    ),
+)
+async def confirm(upload_id: UUID, caller: CanUpload, res: Res) -> FileBody:
+    """Asks the bucket what it holds, compares it with the announcement, and gives the file.
+
+    Repeating it gives the same file.
+    """
+    return await file_body(res, await uploads.confirm(res, caller, upload_id))
+
+
+@router.delete(
+    "/uploads/{upload_id}",
+    operation_id="cancelUpload",
+    summary="Forget an upload",
+    status_code=204,
+    responses=responses(UploadNotFound, UploadNotPending, RemovalUnderWay, *_BUCKET_PROBLEMS),
+)
+async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> None:
+    """For pending and rejected uploads; what arrived of the bytes is deleted."""
+    await removals.cancel_upload(res, caller, upload_id)
+
+
+@router.post(
+    "/upload-url",
+    operation_id="signUploadUrl",
+    summary="Get an upload form for a key of your own choice",
+    responses=responses(
+        ClientKeysNotAllowed,
+        InvalidObjectKey,
+        ContentTypeNotAllowed,
+        ExtensionNotAllowed,
+        KeyTaken,
+        SigningUnavailable,
+        *_BUCKET_PROBLEMS,
+    ),
+)
+async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> UploadUrlBody:
+    """For destinations with `allow_client_keys`; the content type comes from the extension.
+
+    When the bytes are there, give the object's URL to `POST /v1/files`.
+    """
+    announced = await uploads.announce_key(res, caller, body.object_key)
+    assert isinstance(announced.instructions, PresignedPost)
+    return UploadUrlBody(
+        object_key=announced.file.key,
+        upload_url_dict=PostForm(
+            url=announced.instructions.url, fields=announced.instructions.fields
+        ),
+    )

@@ -1,0 +1,329 @@
+"""Settings: parsed once at the start, handed down, never a global.
+
+Three sources, the first wins: the environment, the TOML file that CLAIMCHECK_CONFIG names, the
+defaults here. The AWS and Heroku names are those a team has already; our own start with
+CLAIMCHECK_. In TOML each setting is its name here in lower case, and destinations are tables:
+`[destinations.images]`.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from app.core.destination import AddressingStyle, Destination, Words
+from app.core.object_url import UnsignableValue
+from app.errors import ConfigurationError
+
+_PREFIX: Final = "CLAIMCHECK_"
+_CONFIG: Final = "CLAIMCHECK_CONFIG"
+
+# Read by AWS libraries themselves; near enough to our names to be taken for misspellings.
+_AWS_OWN: Final = frozenset(
+    {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"}
+)
+
+DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
+    "images": {"content_types": ["image/*"], "max_size": 100 * 1024**2},
+    "videos": {"content_types": ["video/*"]},
+    "files": {},
+}
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Build it with `load_settings`, which turns errors into words."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+    )
+    environ: ClassVar[Mapping[str, str]] = {}
+
+    aws_access_key_id: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "BUCKETEER_AWS_ACCESS_KEY_ID"),
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "BUCKETEER_AWS_SECRET_ACCESS_KEY"),
+    )
+    aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    aws_storage_bucket_name: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_STORAGE_BUCKET_NAME", "BUCKETEER_BUCKET_NAME"),
+    )
+    aws_s3_region_name: str = Field(
+        "us-east-1",
+        min_length=1,
+        validation_alias=AliasChoices(
+            "AWS_S3_REGION_NAME", "BUCKETEER_AWS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"
+        ),
+    )
+    aws_s3_endpoint_url: str | None = Field(None, validation_alias="AWS_S3_ENDPOINT_URL")
+    aws_s3_public_endpoint_url: str | None = Field(
+        None, validation_alias="AWS_S3_PUBLIC_ENDPOINT_URL"
+    )
+    aws_s3_addressing_style: AddressingStyle = Field(
+        "auto", validation_alias="AWS_S3_ADDRESSING_STYLE"
+    )
+    aws_presigned_url_expiration_time_minutes: int = Field(
+        60, ge=1, le=10_080, validation_alias="AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES"
+    )
+    database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    port: int = Field(8000, ge=0, le=65_535, validation_alias="PORT")
+
+    auth: Literal["none"] | None = None
+    host: str | None = None
+    secret_key: SecretStr | None = None
+    cors_origins: Words = ()
+    database_pool_size: int = Field(5, ge=1, le=1000)
+    database_transaction_pooling: bool = False
+    destinations: dict[str, Destination] = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("aws_s3_endpoint_url", "aws_s3_public_endpoint_url")
+    @classmethod
+    def _http_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with https:// or http://")
+        return None if url is None else url.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and url.get_secret_value().partition("://")[0] not in {"postgres", "postgresql"}:
+            raise ValueError("must start with postgres:// or postgresql://, the only database")
+        return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, _, host = origin.partition("://")
+            if scheme not in {"http", "https"} or not host or "*" in host or "/" in host:
+                raise ValueError(
+                    f"{origin!r} is not an exact origin; write https://www.example.com, "
+                    "without path or wildcard"
+                )
+        return origins
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _default_destinations(cls, given: Any) -> Any:
+        return given or DEFAULT_DESTINATIONS
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = InitSettingsSource(settings_cls, init_kwargs=_read_toml(cls.environ.get(_CONFIG)))
+        return init_settings, _Environment(settings_cls, cls.environ), toml
+
+    @property
+    def expiry(self) -> int:
+        """Seconds that uploads and links live where a destination says nothing else."""
+        return self.aws_presigned_url_expiration_time_minutes * 60
+
+    def destination_of(self, name: str, bucket: str) -> Destination:
+        """The destination through which a file stored under this name and bucket is reached.
+
+        A destination may have been renamed, moved to another bucket or taken out since: then it
+        is whichever has the file's bucket, or the global one, so that no file is ever lost.
+        """
+        named = self.destinations.get(name)
+        if named is not None and named.bucket == bucket:
+            return named
+        for destination in self.destinations.values():
+            if destination.bucket == bucket:
+                return destination
+        return _resolve("retired", Destination(bucket=bucket), self)
+
+    def every_destination(self) -> list[Destination]:
+        """The declared ones, and the global one that files of a retired one are reached through."""
+        return [*self.destinations.values(), _resolve("retired", Destination(), self)]
+
+
+class _Environment(EnvSettingsSource):
+    """The environment as a parameter, so that tests pass a dict."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._environ.items() if value}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Leave what is not JSON as it is: the fields take plain words, or refuse in words."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The checked settings of this environment.
+
+    Raises ConfigurationError, whose one message names every setting that is wrong, with the name
+    under which the reader wrote it.
+    """
+    _refuse_misspelt(environ)
+    reader = type("Settings", (Settings,), {"environ": environ, "__module__": __name__})
+    try:
+        settings: Settings = reader()
+        destinations = {
+            name: _resolve(name, destination, settings)
+            for name, destination in settings.destinations.items()
+        }
+    except ValidationError as error:
+        raise ConfigurationError(_in_words(error)) from None
+    _refuse_half_credentials(settings)
+    _refuse_overlaps(destinations)
+    return settings.model_copy(update={"destinations": destinations})
+
+
+def _resolve(name: str, destination: Destination, settings: Settings) -> Destination:
+    """The destination with every global default filled in."""
+    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise ConfigurationError(f"destinations.{name}: use letters, digits, '-' and '_' in names")
+    given = destination.model_fields_set
+    endpoint = destination.endpoint_url or settings.aws_s3_endpoint_url
+    # A destination with an endpoint of its own does not take the global public one.
+    public = destination.public_endpoint_url or (
+        destination.endpoint_url or settings.aws_s3_public_endpoint_url or endpoint
+    )
+    resolved = destination.model_copy(
+        update={
+            "name": name,
+            "bucket": destination.bucket or settings.aws_storage_bucket_name or "",
+            "region": destination.region or settings.aws_s3_region_name,
+            "endpoint_url": endpoint and endpoint.rstrip("/"),
+            "public_endpoint_url": public and public.rstrip("/"),
+            "addressing_style": destination.addressing_style
+            if "addressing_style" in given
+            else settings.aws_s3_addressing_style,
+            "upload_expires_in": destination.upload_expires_in
+            if "upload_expires_in" in given
+            else settings.expiry,
+            "link_expires_in": destination.link_expires_in
+            if "link_expires_in" in given
+            else settings.expiry,
+        }
+    )
+    if resolved.bucket:
+        try:
+            _ = resolved.address, resolved.stored_endpoint
+        except UnsignableValue as error:
+            raise ConfigurationError(f"destinations.{name}: {error}") from None
+    return resolved
+
+
+def require_deployed(settings: Settings) -> None:
+    """Refuse what only the embedded default may do without: a database, a bucket, a say on auth.
+
+    Raises ConfigurationError, which names the setting.
+    """
+    if settings.database_url is None:
+        raise ConfigurationError(
+            "DATABASE_URL is not set: give a PostgreSQL URL (postgres://user:password@host/name), "
+            "or start everything on this machine with `claimcheck dev`."
+        )
+    for destination in settings.destinations.values():
+        if not destination.bucket:
+            raise ConfigurationError(
+                f"destinations.{destination.name} has no bucket: set AWS_STORAGE_BUCKET_NAME, "
+                f"or {_PREFIX}DESTINATIONS__{destination.name.upper()}__BUCKET."
+            )
+    if settings.auth is None:
+        raise ConfigurationError(
+            f"{_PREFIX}AUTH is not set, and this service stays closed until it can tell who asks. "
+            f"{_PREFIX}AUTH=none lets everyone in who can reach it, and it then listens on "
+            "loopback only."
+        )
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    known = {_CONFIG}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        if alias is None:
+            known.add(_PREFIX + name.upper())
+        else:
+            known |= set(alias.choices) if isinstance(alias, AliasChoices) else {str(alias)}  # type: ignore[arg-type]
+    for name in environ:
+        if name in known or name in _AWS_OWN or name.startswith(f"{_PREFIX}DESTINATIONS__"):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        if name.startswith((_PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
+            guess = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f" Did you mean {guess[0]}?" if guess else ""
+            raise ConfigurationError(f"{name} is not a setting.{hint}")
+
+
+def _refuse_half_credentials(settings: Settings) -> None:
+    if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
+        missing = "AWS_SECRET_ACCESS_KEY" if settings.aws_access_key_id else "AWS_ACCESS_KEY_ID"
+        raise ConfigurationError(f"{missing} is not set, but its other half is: set both or none.")
+
+
+def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
+    ordered = sorted(destinations.values(), key=lambda d: (d.bucket, d.prefix))
+    for i, shorter in enumerate(ordered):
+        for longer in ordered[i + 1 :]:
+            if shorter.bucket == longer.bucket and longer.prefix.startswith(shorter.prefix):
+                raise ConfigurationError(
+                    f"destinations.{longer.name} (key_prefix {longer.prefix!r}) lies within "
+                    f"destinations.{shorter.name} (key_prefix {shorter.prefix!r}) of the same "
+                    "bucket: give them prefixes of which neither starts with the other."
+                )
+
+
+def _read_toml(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{_CONFIG}: cannot read {path!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{_CONFIG}: {path!r} is not TOML: {error}") from None
+
+
+def _in_words(error: ValidationError) -> str:
+    """One line a setting: its name, what is wrong with it. Never its value: it may be a secret."""
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        path = ".".join(str(part) for part in item["loc"])
+        field = Settings.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+        known = path if field is None or field.validation_alias else f"{_PREFIX}{path.upper()}"
+        if path.startswith("destinations"):
+            known = path
+        if item["type"] == "extra_forbidden":
+            last = str(item["loc"][-1])
+            names = Destination.model_fields if len(item["loc"]) > 1 else Settings.model_fields
+            near = difflib.get_close_matches(last, names, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            lines.append(f"{known} is not a setting.{hint}")
+        else:
+            lines.append(f"{known}: {item['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""The aioboto3 signer service: the session's credentials, a clock, and ``core.sigv4``.
+
+It sends nothing to the bucket. Only fetching credentials may do I/O, and that is shared: one
+refresh is in flight however many callers wait for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aioboto3
+
+from app.core.sigv4 import (
+    BucketAddress,
+    Credentials,
+    Method,
+    UrlSigner,
+    check_expires_in,
+    presign_post,
+    presign_url,
+)
+
+logger = logging.getLogger(__name__)
+
+# botocore's own advisory window: temporary credentials are renewed this long before they end.
+REFRESH_BEFORE = timedelta(minutes=15)
+# While the old credentials still work, a refresh that brought nothing better is not repeated
+# sooner (metadata services hand out the same credentials until shortly before their end) ...
+RETRY_AFTER = timedelta(seconds=30)
+# ... and callers wait for a slow one no longer than this, in seconds.
+PATIENCE = 2.0
+
+
+class CredentialsUnavailable(Exception):
+    """There are no credentials to sign with, or they have ended and no new ones came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """A URL, the headers that must be sent with it as they are, and when it ends (UTC)."""
+
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedPost:
+    """A form's target, its fields in sending order (the file comes last), its end (UTC)."""
+
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Signer:
+    """Presigns requests with the credentials of an aioboto3 session.
+
+    Every method that signs takes ``expires_in`` in seconds and shortens it to what is left of
+    the credentials; ``expires_at`` in the answer is the true end. They raise
+    :class:`~app.core.sigv4.UnsignableValue` for arguments that cannot be signed and
+    :class:`CredentialsUnavailable`.
+    """
+
+    def __init__(
+        self, session: aioboto3.Session, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._source: Any = None  # botocore's credentials object, which knows how to refresh
+        self._held: Credentials | None = None
+        self._refresh: asyncio.Task[Exception | None] | None = None
+        self._patience_ends = 0.0  # on the event loop's clock
+        self._retry_at = datetime.min.replace(tzinfo=UTC)
+
+    async def credentials(self) -> Credentials:
+        """Credentials that are valid now, refreshed if they end within 15 minutes.
+
+        Raises:
+            CredentialsUnavailable: there are none.
+        """
+        return await self._credentials(self._now())
+
+    async def presign(
+        self,
+        method: Method,
+        address: BucketAddress,
+        key: str,
+        *,
+        expires_in: int,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Presigned:
+        """Presign one request; see :func:`app.core.sigv4.presign_url`."""
+        now = self._now()
+        credentials = await self._credentials(now)
+        expires_in = _clamp(expires_in, credentials, now)
+        url = presign_url(
+            method,
+            address,
+            key,
+            credentials=credentials,
+            now=now,
+            expires_in=expires_in,
+            headers=headers,
+            query=query,
+        )
+        return Presigned(url, dict(headers or {}), now + timedelta(seconds=expires_in))
+
+    async def presign_many(
+        self,
+        address: BucketAddress,
+        requests: Iterable[tuple[str, Mapping[str, str] | None]],
+        *,
+        expires_in: int,
+    ) -> list[Presigned]:
+        """Presign a GET for each ``(key, query)``, in order, all with the same end."""
+        now = self._now()
+        credentials = await self._credentials(now)
+        expires_in = _clamp(expires_in, credentials, now)
+        signer = UrlSigner(address, credentials, now=now, expires_in=expires_in)
+        expires_at = now + timedelta(seconds=expires_in)
+        return [Presigned(signer.url(key, query), {}, expires_at) for key, query in requests]
+
+    async def presign_post(
+        self,
+        address: BucketAddress,
+        key: str,
+        *,
+        expires_in: int,
+        fields: Mapping[str, str],
+        size_range: tuple[int, int],
+    ) -> PresignedPost:
+        """Presign one POST upload; see :func:`app.core.sigv4.presign_post`."""
+        now = self._now()
+        credentials = await self._credentials(now)
+        expires_in = _clamp(expires_in, credentials, now)
+        url, form = presign_post(
+            address,
+            key,
+            credentials=credentials,
+            now=now,
+            expires_in=expires_in,
+            fields=fields,
+            size_range=size_range,
+        )
+        return PresignedPost(url, form, now + timedelta(seconds=expires_in))
+
+    def _now(self) -> datetime:
+        return self._clock().replace(microsecond=0)
+
+    async def _credentials(self, now: datetime) -> Credentials:
+        held = self._held
+        if held is not None and (held.expires_at is None or now < held.expires_at - REFRESH_BEFORE):
+            return held
+        loop = asyncio.get_running_loop()
+        task = self._refresh
+        if task is None or task.done():
+            if held is not None and _is_alive(held, now) and now < self._retry_at:
+                return held
+            self._retry_at = now + RETRY_AFTER
+            self._patience_ends = loop.time() + PATIENCE
+            task = self._refresh = loop.create_task(self._fetch())
+        timeout = None
+        if held is not None and _is_alive(held, now):
+            timeout = max(0.0, self._patience_ends - loop.time())
+        # wait() leaves the task alone when its own caller is cancelled: the others need it.
+        await asyncio.wait({task}, timeout=timeout)
+        held = self._held
+        if held is not None and _is_alive(held, now):
+            return held
+        raise CredentialsUnavailable(
+            "no valid S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or check "
+            "the profile or the role that this process runs with"
+        ) from (None if task.cancelled() else task.result())
+
+    async def _fetch(self) -> Exception | None:
+        """Renew what is held. Failures are returned: a task nobody awaits must not raise."""
+        try:
+            if self._source is None:
+                self._source = await self._session.get_credentials()
+            if self._source is None:
+                return None
+            frozen = await self._source.get_frozen_credentials()
+            # botocore has no public name for it. No await in between: the two belong together.
+            ends: datetime | None = getattr(self._source, "_expiry_time", None)
+            self._held = Credentials(
+                frozen.access_key,
+                frozen.secret_key,
+                frozen.token,
+                None if ends is None else ends.astimezone(UTC),
+            )
+        except Exception as error:
+            if self._held is not None:
+                logger.warning("refreshing the S3 credentials failed", exc_info=error)
+            return error
+        return None
+
+
+def _is_alive(credentials: Credentials, now: datetime) -> bool:
+    ends = credentials.expires_at
+    return ends is None or ends - now >= timedelta(seconds=1)
+
+
+def _clamp(expires_in: int, credentials: Credentials, now: datetime) -> int:
+    """``expires_in``, or the whole seconds that the credentials still live if those are fewer."""
+    check_expires_in(expires_in)
+    if credentials.expires_at is None:
+        return expires_in
+    return min(expires_in, int((credentials.expires_at - now).total_seconds()))

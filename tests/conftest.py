@@ -1,0 +1,84 @@
+"""What most tests share: a real PostgreSQL, the embedded S3 behind its gate, and the service.
+
+With CLAIMCHECK_TEST_NO_SKIPS=1 (CI, where everything is installed) a skipped test is a failure.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import httpx
+import pytest
+
+from app.embedded.postgres import start_postgres
+from app.embedded.s3 import start_s3
+from app.migrations import migrate
+from app.settings import Settings
+from tests.support import ACCESS_KEY, SECRET_KEY, Store, in_thread, prepared, running
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if _skipped and os.environ.get("CLAIMCHECK_TEST_NO_SKIPS") and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """An empty, migrated database on a real server."""
+    with start_postgres() as url:
+        in_thread(migrate, url)
+        yield url
+
+
+@pytest.fixture
+async def database_url(postgres_url: str) -> AsyncIterator[str]:
+    """The database, without a row in it."""
+    yield postgres_url
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("TRUNCATE files")
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def gate() -> Iterator[Store]:
+    """The embedded S3: moto behind the gate."""
+    with start_s3(ACCESS_KEY, SECRET_KEY) as endpoint_url:
+        yield Store(endpoint_url)
+
+
+@pytest.fixture
+def environ(database_url: str, gate: Store) -> dict[str, str]:
+    """The environment of a service on a versioned bucket of its own; tests add settings to it."""
+    bucket = f"test-{secrets.token_hex(6)}"
+    return {
+        "DATABASE_URL": database_url,
+        "CLAIMCHECK_AUTH": "none",
+        **gate.environ(bucket),
+    }
+
+
+@pytest.fixture
+async def settings(environ: dict[str, str]) -> Settings:
+    """Settings of that environment, its bucket made."""
+    return await prepared(environ)
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(settings) as client:
+        yield client
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[httpx.AsyncClient]:
+    """A browser's part: it talks to the bucket, with nothing but what it was given."""
+    async with httpx.AsyncClient(timeout=30) as web:
+        yield web

@@ -1,0 +1,220 @@
+"""A one-node Ceph object gateway (RGW), a production S3 server, all in memory.
+
+Wants the Debian packages ``radosgw ceph-mon ceph-osd ceph-common``; measured with Ceph 16.2.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.stores import Server, StartFailed, free_port, running, s3_client, wait_for_http
+
+# What the README's IAM policy gives the service's own user, and nothing else.
+OBJECT_ACTIONS = (
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+)
+BUCKET_ACTIONS = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+
+# Every action on objects that RGW 16.2 knows, as far as S3 has it too.
+_ALL_OBJECT_ACTIONS = {
+    *("s3:PutObject", "s3:GetObject", "s3:DeleteObject"),
+    *("s3:GetObjectVersion", "s3:DeleteObjectVersion"),
+    *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:RestoreObject"),
+    *(f"s3:{verb}Object{what}Acl" for verb in ("Get", "Put") for what in ("", "Version")),
+    *(f"s3:{verb}Object{what}" for verb in ("Get", "Put") for what in ("Retention", "LegalHold")),
+    *(
+        f"s3:{verb}Object{what}Tagging"
+        for verb in ("Get", "Put", "Delete")
+        for what in ("", "Version")
+    ),
+    "s3:BypassGovernanceRetention",
+}
+
+_BINARIES = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
+
+# Every path lies in the scratch directory, every address is loopback, no manager daemon.
+# The short Paxos intervals make it start in one second instead of twelve: each change of a map
+# otherwise waits for its turn. The two "on start" switches keep the OSD from sending commands
+# before it has the monitor's map: it then ends with "wrong fsid", in about every other start.
+_CONF = """
+[global]
+fsid = {fsid}
+mon host = v1:127.0.0.1:{mon_port}
+ms bind msgr2 = false
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+auth cluster required = none
+auth service required = none
+auth client required = none
+run dir = {home}
+admin socket = {home}/$name.asok
+pid file = {home}/$name.pid
+mon data = {home}/mon
+osd data = {home}/osd
+keyring = {home}/keyring
+mon allow pool size one = true
+mon max pg per osd = 1000
+paxos propose interval = 0.05
+paxos min wait = 0.01
+osd objectstore = memstore
+memstore device bytes = {capacity}
+osd crush chooseleaf type = 0
+osd crush update on start = false
+osd class update on start = false
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 1
+osd pool default pgp num = 1
+osd pool default pg autoscale mode = off
+
+[client.rgw.a]
+rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw data = {home}/rgw
+rgw dns name = localhost
+rgw thread pool size = 64
+"""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """An S3 user: RGW's id of it and its key pair."""
+
+    user: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
+class Rgw:
+    """A running gateway. ``owner`` may make buckets and then owns them."""
+
+    endpoint_url: str
+    owner: Keys
+    conf: Path
+
+    def client(self, keys: Keys | None = None, **config: Any) -> Any:
+        """`s3_client` for ``keys`` (default: the owner's)."""
+        keys = keys or self.owner
+        return s3_client(self.endpoint_url, keys.access_key, keys.secret_key, **config)
+
+    def create_user(self, name: str) -> Keys:
+        """A further user, with no right on any bucket and none to make its own."""
+        return _create_user(self.conf, name, max_buckets=-1)
+
+    def create_service_user(self, name: str, bucket: str, prefix: str = "") -> Keys:
+        """A user with the rights of the README's IAM policy on ``bucket`` and no other.
+
+        The owner grants them by bucket policy, which replaces the bucket's policy. Object actions
+        are limited to keys that start with ``prefix``.
+        """
+        keys = self.create_user(name)
+        arn = f"arn:aws:s3:::{bucket}"
+        denied = sorted(_ALL_OBJECT_ACTIONS.difference(OBJECT_ACTIONS))
+        statements = [
+            {"Effect": "Allow", "Action": OBJECT_ACTIONS, "Resource": f"{arn}/{prefix}*"},
+            {"Effect": "Allow", "Action": BUCKET_ACTIONS, "Resource": arn},
+            # On RGW an uploader owns the object, and its ACL allows what no policy allows; denying
+            # the rest makes it as strict as a bucket of today's AWS, which has no ACLs. RGW 16.2
+            # accepts NotAction but ignores it, so the rest is spelt out.
+            {"Effect": "Deny", "Action": denied, "Resource": f"{arn}/*"},
+        ]
+        service, owner = (
+            {"AWS": f"arn:aws:iam:::user/{user}"} for user in (keys.user, self.owner.user)
+        )
+        everything = {"Effect": "Allow", "Action": "s3:*", "Resource": [arn, f"{arn}/*"]}
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [
+                *({**statement, "Principal": service} for statement in statements),
+                # ... and for the same reason the owner of the bucket has to be let in.
+                {**everything, "Principal": owner},
+            ],
+        }
+        self.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        return keys
+
+
+def available() -> str | None:
+    """None when the gateway can be started here, else the reason why not."""
+    missing = [name for name in _BINARIES if shutil.which(name) is None]
+    return f"Ceph RGW is not installed: no {', '.join(missing)} on the path" if missing else None
+
+
+@contextmanager
+def start_rgw(capacity: int = 4 << 30) -> Iterator[Rgw]:
+    """Start a monitor, an object store daemon of ``capacity`` bytes and the gateway.
+
+    Raises:
+        StartFailed: one of the steps failed; nothing is left running.
+    """
+    with ExitStack() as stack:
+        # Removed last: the daemons are stopped before their directory goes.
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claimcheck-rgw-")))
+        conf, fsid, mon_port, port = home / "ceph.conf", uuid.uuid4(), free_port(), free_port()
+        conf.write_text(
+            _CONF.format(fsid=fsid, mon_port=mon_port, port=port, home=home, capacity=capacity)
+        )
+        for folder in ("mon", "osd", "rgw"):
+            (home / folder).mkdir()
+
+        def start(*command: str) -> Server:
+            log = home / f"{command[0]}.log"
+            return stack.enter_context(running([*command, "-d", "--conf", conf], log))
+
+        monmap, monitor = home / "monmap", f"[v1:127.0.0.1:{mon_port}]"
+        _run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", monitor, monmap)
+        _run("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--conf", conf)
+        mon = start("ceph-mon", "-i", "a")
+
+        osd_uuid = uuid.uuid4()
+        _run("ceph", "--conf", conf, "osd", "create", osd_uuid)
+        _run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_uuid, "--conf", conf)
+        place = ("root=default", "host=local")
+        _run("ceph", "--conf", conf, "osd", "crush", "add", "osd.0", "1.0", *place)
+        osd = start("ceph-osd", "-i", "0")
+
+        gateway = start("radosgw", "-n", "client.rgw.a")
+        endpoint_url = f"http://127.0.0.1:{port}"
+        wait_for_http(endpoint_url, [gateway, osd, mon])
+        yield Rgw(endpoint_url, _create_user(conf, "owner", max_buckets=1000), conf)
+
+
+def _create_user(conf: Path, name: str, *, max_buckets: int) -> Keys:
+    keys = Keys(name, secrets.token_hex(10).upper(), secrets.token_hex(20))
+    _run(
+        *("radosgw-admin", "user", "create", "--conf", conf),
+        *("--uid", keys.user, "--display-name", keys.user, f"--max-buckets={max_buckets}"),
+        *("--access-key", keys.access_key, "--secret-key", keys.secret_key),
+    )
+    return keys
+
+
+def _run(*command: str | Path | uuid.UUID) -> None:
+    try:
+        subprocess.run(
+            [str(word) for word in command],
+            check=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        output = (error.output or b"").decode(errors="replace")
+        raise StartFailed(f"{error}\n{output}") from error

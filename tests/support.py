@@ -1,0 +1,109 @@
+"""What tests do over and over: run the service, announce, send, confirm."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from app.main import create_app
+from app.provision import make_bucket
+from app.resources import open_session
+from app.settings import Settings, load_settings
+from app.signer import utc_now
+
+ACCESS_KEY, SECRET_KEY = "TESTACCESSKEY0000001", "test/secret+key0000000000000000000000001"
+ORIGIN = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An S3 server and keys that may do everything there."""
+
+    endpoint_url: str
+    access_key: str = ACCESS_KEY
+    secret_key: str = SECRET_KEY
+
+    def environ(self, bucket: str) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_S3_ENDPOINT_URL": self.endpoint_url,
+            "AWS_STORAGE_BUCKET_NAME": bucket,
+        }
+
+
+async def prepared(environ: Mapping[str, str]) -> Settings:
+    """The settings of an environment whose first destination's bucket is made here."""
+    settings = load_settings(environ)
+    destination = next(iter(settings.destinations.values()))
+    await make_bucket(open_session(settings), destination, [ORIGIN])
+    return settings
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The application as it is served, with every middleware, and a client on loopback."""
+    app = create_app(settings, clock=clock)
+    # Unexpected failures are to be answered, not to reach the test.
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        yield client
+
+
+async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> httpx.Response:
+    """Send the bytes as the instructions of an announcement say."""
+    url = str(upload["url"])
+    if upload["method"] == "POST":
+        return await web.post(url, data=upload["fields"], files={"file": ("file", data)})
+    return await web.put(url, headers=upload["headers"], content=data)
+
+
+async def announced(
+    client: httpx.AsyncClient, data: bytes, filename: str = "a.png", **body: Any
+) -> dict[str, Any]:
+    """Announce bytes; the answer's JSON."""
+    body = {"destination": "files", "filename": filename, "size": len(data)} | body
+    response = await client.post("/v1/uploads", json=body)
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+async def stored(
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    data: bytes = b"hello",
+    filename: str = "a.png",
+    **body: Any,
+) -> dict[str, Any]:
+    """Announce, send and confirm bytes; the file's JSON."""
+    upload = await announced(client, data, filename, **body)
+    assert (await send(web, upload["upload"], data)).status_code in {200, 201, 204}
+    response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def in_thread(function: Callable[..., object], *arguments: object) -> None:
+    """Run what starts an event loop of its own, where one may be running already."""
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function(*arguments)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
