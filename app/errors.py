@@ -180,12 +180,6 @@ class InvalidCursor(Problem):
     status, title = 400, "Invalid cursor"
 
 
-class InvalidExpiry(Problem):
-    """Links live between 1 and 604,800 whole seconds."""
-
-    status, title = 422, "Invalid expiry"
-
-
 class BucketUnavailable(Problem):
     """The bucket did not answer, or answered with an error of its own; try again in a moment."""
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app import removals, uploads
+from app.core.destination import CONTENT_TYPE
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -73,7 +74,12 @@ class AnnouncementBody(BaseModel):
         str, StringConstraints(max_length=4096), Field(description="As the user has it, any script")
     ]
     content_type: Annotated[
-        str | None, Field(description="Default: from the extension", max_length=255)
+        str | None,
+        Field(
+            description="Default: from the extension",
+            max_length=255,
+            pattern=f"^{CONTENT_TYPE.pattern}$",
+        ),
     ] = None
     size: Annotated[int, Field(strict=True, ge=0, description="Bytes, exactly")]
     checksum_sha256: Annotated[

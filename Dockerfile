@@ -1,0 +1,27 @@
+# The service alone: no embedded store or database, no tests, no root.
+FROM python:3.11-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /venv
+WORKDIR /srv
+COPY requirements.lock ./
+RUN /venv/bin/pip install --require-hashes -r requirements.lock
+COPY pyproject.toml README.md ./
+COPY app app
+# Editable, so that the package finds alembic.ini and alembic beside it.
+RUN /venv/bin/pip install --no-deps --no-build-isolation -e . \
+ && /venv/bin/pip uninstall --yes setuptools
+
+FROM python:3.11-slim
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin claimcheck
+WORKDIR /srv
+COPY --from=build /venv /venv
+COPY --from=build /srv /srv
+COPY alembic.ini ./
+COPY alembic alembic
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORT=8000
+USER claimcheck
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
+  CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=2)"]
+# A shell only to expand $PORT; exec hands SIGTERM to the server itself.
+CMD ["sh", "-c", "exec uvicorn app.main:create_app --factory --host 0.0.0.0 --port $PORT --no-access-log --no-server-header --timeout-graceful-shutdown 20"]
