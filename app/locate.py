@@ -18,7 +18,10 @@ _AWS_HOST: Final = re.compile(r"s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?")
 
 def parse_url(settings: Settings, url: str) -> ObjectName:
     """The object that a URL names; UrlNotOurs unless its bucket is one of ours."""
-    name = parse_object_url(url, {d.bucket for d in settings.destinations.values()})
+    destinations = settings.destinations.values()
+    name = parse_object_url(
+        url, {d.bucket for d in destinations}, {d.stored_endpoint for d in destinations}
+    )
     if name is None:
         raise UrlNotOurs("The URL names no object in a bucket that this service looks after.")
     return name

@@ -1,0 +1,411 @@
+"""AWS Signature Version 4 for S3: presigned URLs and POST policies, as pure functions.
+
+Nothing here reads a clock, the environment or the network: ``now`` is an argument, and equal
+arguments give equal bytes. Every value that is signed is checked first, because a presigned
+request is carried out by somebody else: what cannot be sent unchanged by a browser is refused
+with :class:`UnsignableValue`.
+
+Sources: AWS, "Authenticating Requests: Using Query Parameters" (API/sigv4-query-string-auth),
+"Creating a POST Policy" (API/sigv4-HTTPPOSTConstructPolicy), "Signature Calculation" of the same
+guide; RFC 2104 (HMAC), RFC 3986 (unreserved characters), RFC 9110 (header fields).
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from json import JSONEncoder
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from app.core.object_url import (
+    AddressingStyle,
+    BucketAddress,
+    UnsignableValue,
+    bucket_address,
+    check_key,
+    check_sendable,
+    percent_encode,
+    quote_key,
+)
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+# Who signs needs an address too: one import serves.
+__all__ = [
+    "MAX_EXPIRES_IN",
+    "AddressingStyle",
+    "BucketAddress",
+    "Credentials",
+    "Method",
+    "UnsignableValue",
+    "UrlSigner",
+    "bucket_address",
+    "check_expires_in",
+    "policy_signature",
+    "presign_post",
+    "presign_url",
+]
+
+Method = Literal["GET", "HEAD", "PUT", "DELETE"]
+
+MAX_EXPIRES_IN = 604_800  # seconds: one week
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+
+_FIELD_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_QUERY_NAME = re.compile(r"[a-z][A-Za-z0-9-]*")
+
+_AUTH_NAMES = frozenset(
+    {
+        "x-amz-algorithm",
+        "x-amz-content-sha256",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-amz-signedheaders",
+    }
+)
+# Set by the browser or changed on the way, or part of another way to authenticate.
+_UNSIGNABLE_HEADERS = _AUTH_NAMES | {
+    "authorization",
+    "connection",
+    "date",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+    "x-amzn-trace-id",
+}
+# Those that presign_post sets, and the file, which follows them.
+_RESERVED_FIELDS = _AUTH_NAMES | {"bucket", "file", "key", "policy"}
+
+_json_string = JSONEncoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signs: an access key, its secret, for temporary ones a token and their end (UTC).
+
+    Raises:
+        UnsignableValue: a part is empty or holds anything but printable ASCII without spaces
+            (a line end left over from a file, for example).
+    """
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    # Query parts that are the same in every URL these credentials sign.
+    _quoted_access_key: str = field(init=False, repr=False, compare=False)
+    _token_parameter: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_secret("access key", self.access_key)
+        _check_secret("secret key", self.secret_key)
+        parameter = ""
+        if self.session_token is not None:
+            _check_secret("session token", self.session_token)
+            parameter = f"&X-Amz-Security-Token={percent_encode(self.session_token)}"
+        object.__setattr__(self, "_quoted_access_key", percent_encode(self.access_key))
+        object.__setattr__(self, "_token_parameter", parameter)
+
+
+class UrlSigner:
+    """Signs many URLs of one bucket, made at one moment, with the repeated work done once.
+
+    Arguments are those of :func:`presign_url`; only key and query differ from URL to URL.
+    """
+
+    __slots__ = ("_base_path", "_constant", "_method", "_origin", "_scope", "_tail")
+
+    def __init__(
+        self,
+        address: BucketAddress,
+        credentials: Credentials,
+        *,
+        now: datetime,
+        expires_in: int,
+        method: Method = "GET",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if method not in _METHODS:
+            raise UnsignableValue(f"method: must be one of {', '.join(sorted(_METHODS))}")
+        check_expires_in(expires_in)
+        scope = _scope(credentials, address.region, _unix_second(now))
+        host = address.host
+        if headers:
+            signed, canonical = _canonical_headers(headers, host)
+        else:
+            signed, canonical = "host", f"host:{host}\n"
+        self._method = method
+        self._base_path = address.base_path
+        self._origin = address.origin
+        # In the order in which the signature wants the names; the URL carries them so.
+        self._constant = (
+            f"{scope.query}&X-Amz-Expires={expires_in}{credentials._token_parameter}"
+            f"&X-Amz-SignedHeaders={signed.replace(';', '%3B')}"
+        )
+        # The body is not known when a URL is signed.
+        self._tail = f"{canonical}\n{signed}\nUNSIGNED-PAYLOAD"
+        self._scope = scope
+
+    def url(self, key: str, query: Mapping[str, str] | None = None) -> str:
+        """Presign the object ``key``; ``query`` holds S3's parameters, unescaped.
+
+        Raises:
+            UnsignableValue: the key or a parameter cannot be signed.
+        """
+        path = f"{self._base_path}/{quote_key(key)}"
+        parameters = self._constant
+        if query:
+            parameters += "".join([_query_parameter(*item) for item in sorted(query.items())])
+        request = f"{self._method}\n{path}\n{parameters}\n{self._tail}".encode("ascii")
+        scope = self._scope
+        inner = scope.string_to_sign.copy()
+        inner.update(hashlib.sha256(request).hexdigest().encode("ascii"))
+        outer = scope.outer.copy()
+        outer.update(inner.digest())
+        return f"{self._origin}{path}?{parameters}&X-Amz-Signature={outer.hexdigest()}"
+
+
+def presign_url(
+    method: Method,
+    address: BucketAddress,
+    key: str,
+    *,
+    credentials: Credentials,
+    now: datetime,
+    expires_in: int,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """Presign one request to an object.
+
+    Whoever sends it must send ``headers`` (names in any case, values printable ASCII) exactly as
+    given; ``host`` is always signed. ``query`` holds S3's parameters (``versionId``,
+    ``partNumber``, ``response-content-disposition`` ...), unescaped. ``now`` is timezone-aware,
+    its fraction of a second ignored; ``expires_in`` is seconds, 1 to 604,800.
+
+    Raises:
+        UnsignableValue: an argument cannot be signed, or would be altered by browsers.
+    """
+    if headers:
+        signer = UrlSigner(
+            address, credentials, now=now, expires_in=expires_in, method=method, headers=headers
+        )
+    else:
+        check_expires_in(expires_in)  # before the cache, which takes True and 1.0 for 1
+        signer = _bare_signer(address, credentials, _unix_second(now), expires_in, method)
+    return signer.url(key, query)
+
+
+@lru_cache(maxsize=128)
+def _bare_signer(
+    address: BucketAddress, credentials: Credentials, second: int, expires_in: int, method: Method
+) -> UrlSigner:
+    now = datetime.fromtimestamp(second, UTC)
+    return UrlSigner(address, credentials, now=now, expires_in=expires_in, method=method)
+
+
+def presign_post(
+    address: BucketAddress,
+    key: str,
+    *,
+    credentials: Credentials,
+    now: datetime,
+    expires_in: int,
+    fields: Mapping[str, str],
+    size_range: tuple[int, int],
+) -> tuple[str, dict[str, str]]:
+    """Presign one POST upload: ``(url, form fields)``, fields in the order to send them.
+
+    The form ends with the ``file`` part, which is not among them. Each field, ``bucket`` and
+    ``key`` included, is held by an exact condition; the body is ``size_range`` bytes, both ends
+    included. ``bucket`` is sent as well because some stores (Garage) want a field for each
+    condition.
+
+    Raises:
+        UnsignableValue: an argument cannot be signed, or holds ``$`` (S3 expands ``${filename}``
+            before it compares, so such a field would not be pinned).
+    """
+    low, high = size_range
+    if not (type(low) is int and type(high) is int and 0 <= low <= high):
+        raise UnsignableValue("size range: must be two whole numbers of bytes, 0 <= low <= high")
+    check_expires_in(expires_in)
+    check_key(key)
+    second = _unix_second(now)
+    scope = _scope(credentials, address.region, second)
+    form = {"key": key, "bucket": address.bucket, **fields}
+    names = {_pinnable_name(name) for name in fields}
+    if len(names) != len(fields):
+        raise UnsignableValue("form fields: two names differ in capitals alone")
+    conditions = []
+    for name, value in form.items():
+        if "$" in value:
+            raise UnsignableValue(f"form field {name}: holds '$', which S3 may expand")
+        check_sendable(f"form field {name}", value)
+        conditions.append(f'{{"{name}":{_json_string(value)}}},')
+    expiration = datetime.fromtimestamp(second + expires_in, UTC).isoformat()[:19]
+    policy = b64encode(
+        f'{{"expiration":"{expiration}Z","conditions":[{"".join(conditions)}'
+        f'{scope.conditions},["content-length-range",{low},{high}]]}}'.encode("ascii")
+    ).decode("ascii")
+    form |= scope.fields
+    form["policy"] = policy
+    form["x-amz-signature"] = policy_signature(
+        policy, credentials=credentials, region=address.region, now=now
+    )
+    return f"{address.origin}{address.base_path or '/'}", form
+
+
+def policy_signature(policy: str, *, credentials: Credentials, region: str, now: datetime) -> str:
+    """Sign a POST policy given in base64: the hexadecimal value of ``x-amz-signature``."""
+    scope = _scope(credentials, region, _unix_second(now))
+    inner = scope.inner.copy()
+    inner.update(policy.encode("ascii"))
+    outer = scope.outer.copy()
+    outer.update(inner.digest())
+    return outer.hexdigest()
+
+
+@lru_cache(maxsize=512)
+def _query_parameter(name: str, value: str) -> str:
+    """``&name=value``, encoded; cached because most of a list's parameters are the same."""
+    # S3's own names begin with a small letter and so sort behind every X-Amz-* of the signature.
+    if not _QUERY_NAME.fullmatch(name) or name.lower() in _AUTH_NAMES:
+        raise UnsignableValue(
+            "query parameter name: must be a parameter of S3 such as versionId, in letters, "
+            "digits and '-', and not one of the signature's own"
+        )
+    check_sendable(f"query parameter {name}", value)
+    return f"&{name}={percent_encode(value)}"
+
+
+def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]:
+    """Signed header names, joined by ";", and the canonical header block."""
+    canonical = {"host": host}
+    for name, value in headers.items():
+        lower = _signable_name(name)
+        if lower in canonical:
+            raise UnsignableValue(f"header {lower}: is given twice")
+        if not (value.isascii() and value.isprintable()):
+            raise UnsignableValue(
+                f"header {lower}: must be printable ASCII (encode other characters, for a file "
+                "name as RFC 8187 says)"
+            )
+        canonical[lower] = " ".join(value.split()) if " " in value else value
+    names = sorted(canonical)
+    return ";".join(names), "".join([f"{name}:{canonical[name]}\n" for name in names])
+
+
+@lru_cache(maxsize=256)
+def _signable_name(name: str) -> str:
+    """A header's name in small letters."""
+    lower = name.lower()
+    if not _FIELD_NAME.fullmatch(name):
+        raise UnsignableValue("header name: must be ASCII letters, digits, '-', '_' and '.'")
+    if lower in _UNSIGNABLE_HEADERS:
+        raise UnsignableValue(f"header {lower}: cannot be signed, leave it out")
+    return lower
+
+
+@lru_cache(maxsize=256)
+def _pinnable_name(name: str) -> str:
+    """A form field's name in small letters."""
+    lower = name.lower()
+    if not _FIELD_NAME.fullmatch(name):
+        raise UnsignableValue("form field name: must be ASCII letters, digits, '-', '_' and '.'")
+    if lower in _RESERVED_FIELDS:
+        raise UnsignableValue(f"form field {lower}: is filled in by the signer, leave it out")
+    return lower
+
+
+def _check_secret(role: str, text: str) -> None:
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise UnsignableValue(
+            f"{role}: is empty or holds spaces, line ends or other characters that no key has; "
+            "look for a slip in copying"
+        )
+
+
+def check_expires_in(expires_in: int) -> None:
+    """Refuse an expiry that S3 does not take.
+
+    Raises:
+        UnsignableValue: it is not a whole number of seconds from 1 to 604,800.
+    """
+    if type(expires_in) is not int or not 1 <= expires_in <= MAX_EXPIRES_IN:
+        raise UnsignableValue(
+            f"expiry: must be a whole number of seconds from 1 to {MAX_EXPIRES_IN:,}"
+        )
+
+
+def _unix_second(now: datetime) -> int:
+    if now.tzinfo is None:
+        raise UnsignableValue("now: must carry a timezone")
+    return int(now.timestamp())
+
+
+class _Scope(NamedTuple):
+    """What all signatures of one second, region and credential have in common.
+
+    The hash states are never updated, only copied.
+    """
+
+    inner: "_Hash"
+    outer: "_Hash"
+    string_to_sign: "_Hash"  # inner, having read all of it but the request's hash
+    query: str
+    fields: dict[str, str]
+    conditions: str  # fields as JSON conditions
+
+
+@lru_cache(maxsize=64)
+def _scope(credentials: Credentials, region: str, second: int) -> _Scope:
+    stamp = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+    date = stamp[:8]
+    inner, outer = _signing_key(credentials.secret_key, date, region)
+    string_to_sign = inner.copy()
+    string_to_sign.update(
+        f"{_ALGORITHM}\n{stamp}\n{date}/{region}/s3/aws4_request\n".encode("ascii")
+    )
+    query = (
+        f"X-Amz-Algorithm={_ALGORITHM}"
+        f"&X-Amz-Credential={credentials._quoted_access_key}"
+        f"%2F{date}%2F{region}%2Fs3%2Faws4_request"
+        f"&X-Amz-Date={stamp}"
+    )
+    fields = {
+        "x-amz-algorithm": _ALGORITHM,
+        "x-amz-credential": f"{credentials.access_key}/{date}/{region}/s3/aws4_request",
+        "x-amz-date": stamp,
+    }
+    if credentials.session_token is not None:
+        fields["x-amz-security-token"] = credentials.session_token
+    conditions = ",".join([f'{{"{name}":{_json_string(value)}}}' for name, value in fields.items()])
+    return _Scope(inner, outer, string_to_sign, query, fields, conditions)
+
+
+@lru_cache(maxsize=64)
+def _signing_key(secret_key: str, date: str, region: str) -> "tuple[_Hash, _Hash]":
+    """The day's signing key, as the two SHA-256 states that HMAC begins with.
+
+    RFC 2104 section 4: a key's padded blocks can be hashed once and the states copied for each
+    message, which costs less than half of hmac.digest(). The states are never updated here.
+    """
+    key = f"AWS4{secret_key}".encode("ascii")
+    for step in (date, region, "s3", "aws4_request"):
+        key = hmac.digest(key, step.encode("ascii"), "sha256")
+    block = key.ljust(64, b"\0")
+    return (
+        hashlib.sha256(bytes([byte ^ 0x36 for byte in block])),
+        hashlib.sha256(bytes([byte ^ 0x5C for byte in block])),
+    )
