@@ -1,0 +1,182 @@
+"""The gate before the embedded S3: refuses what S3 refuses. For development only.
+
+moto stores objects well but believes every signature, expiry and policy. This WSGI application
+verifies a request, hands a clean copy of it to moto, and answers browsers by the bucket's own CORS
+rules. Known differences from S3: one key pair that may do everything, so no policies, no ACLs and
+nothing public; any region; path style only; no aws-chunked bodies.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from werkzeug.wrappers import Response
+
+from app.embedded import gate_cors
+from app.embedded.gate_auth import Verifier
+from app.embedded.gate_body import Body, checksum_algorithm
+from app.embedded.gate_post import Form, received_form
+from app.embedded.gate_request import S3Request, check_key, object_path, parse_request
+from app.embedded.moto_store import MotoStore
+from app.embedded.s3_error import S3Error, invalid_argument, xml_document
+
+log = logging.getLogger(__name__)
+
+_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+_BUCKET_POSTS = ("delete",)
+_OBJECT_POSTS = ("uploads", "uploadId")
+
+
+class Gate:
+    """A WSGI application: S3's object and bucket operations for whoever signs with the key pair.
+
+    Must be served through GateRequestHandler.
+    """
+
+    def __init__(self, access_key: str, secret_key: str) -> None:
+        self._verifier = Verifier(access_key, secret_key)
+        self._store = MotoStore()
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        response = self._respond(environ)
+        response.headers["x-amz-request-id"] = secrets.token_hex(8).upper()
+        return response(environ, start_response)
+
+    def _respond(self, environ: Mapping[str, Any]) -> Response:
+        try:
+            request = parse_request(environ)
+        except S3Error as error:
+            return error.response(environ["PATH_INFO"])
+        rules = self._store.cors_rules(request.bucket)
+        try:
+            if request.method == "OPTIONS":
+                return Response(headers=gate_cors.preflight(rules, request.headers))
+            response = self._answer(request)
+        except S3Error as error:
+            response = error.response(request.path)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            message = "The embedded S3 failed; its log on standard error says how."
+            response = S3Error(500, "InternalError", message).response(request.path)
+        # Errors too: without these headers a page cannot tell a refusal from a dead network.
+        response.headers.update(gate_cors.actual(rules, request.method, request.headers))
+        return response
+
+    def _answer(self, request: S3Request) -> Response:
+        if request.method not in _METHODS:
+            raise _method_not_allowed()
+        if request.method == "POST" and not request.key and not request.query:
+            return self._answer_form(request)
+        self._verifier.verify_request(request, datetime.now(UTC))
+        query = [pair for pair in request.query if not pair[0].lower().startswith("x-amz-")]
+        _check_overrides(query)
+        if request.method not in ("PUT", "POST"):
+            return self._store.call(
+                request.method, request.bucket, request.key, query, request.headers
+            )
+        headers = _without_object_checksum(request)
+        # moto would take any other POST to a bucket for a form, without a look at its policy.
+        known = _OBJECT_POSTS if request.key else _BUCKET_POSTS
+        if request.method == "POST" and not any(map(request.has, known)):
+            raise _method_not_allowed()
+        if request.method == "PUT" and headers.get("if-none-match", "*") != "*":
+            message = "If-None-Match on a write must be *."
+            raise S3Error(501, "NotImplemented", message)
+        with Body(headers) as body:
+            body.read_from(request.stream, request.content_length)
+            body.finish()
+            return self._store.call(
+                *(request.method, request.bucket, request.key, query),
+                _naming_checksum(headers),
+                body.file,
+                body.length,
+            )
+
+    def _answer_form(self, request: S3Request) -> Response:
+        bucket = request.bucket
+        with received_form(request, self._verifier.verify_policy, datetime.now(UTC)) as form:
+            check_key(form.key)
+            headers = _naming_checksum(form.headers())
+            body = form.body
+            stored = self._store.call(
+                *("PUT", bucket, form.key, (), headers), body.file, body.length
+            )
+            if stored.status_code != 200:
+                return stored
+            if "tagging" in form.fields:
+                tagged = self._tag(form, bucket, stored.headers.get("x-amz-version-id"))
+                if tagged.status_code != 200:
+                    return tagged
+        return _form_answer(request, form, stored)
+
+    def _tag(self, form: Form, bucket: str, version_id: str | None) -> Response:
+        """The form's tags are XML, like the body of PutObjectTagging."""
+        query = [("tagging", "")]
+        if version_id is not None:
+            query.append(("versionId", version_id))
+        with Body({}) as body:
+            body.write(form.fields["tagging"].encode())
+            body.finish()
+            return self._store.call("PUT", bucket, form.key, query, {}, body.file, body.length)
+
+
+def _method_not_allowed() -> S3Error:
+    message = "The specified method is not allowed against this resource."
+    return S3Error(405, "MethodNotAllowed", message)
+
+
+def _check_overrides(query: Iterable[tuple[str, str]]) -> None:
+    for name, value in query:
+        if name.startswith("response-") and not value.isprintable():
+            raise invalid_argument(f"{name} holds a character that a header cannot carry.")
+
+
+def _without_object_checksum(request: S3Request) -> Mapping[str, str]:
+    """The headers, less those by which CompleteMultipartUpload describes the whole object."""
+    if request.method == "POST" and request.has("uploadId"):
+        return {
+            name: value
+            for name, value in request.headers.items()
+            if not name.startswith("x-amz-checksum-")
+        }
+    return request.headers
+
+
+def _naming_checksum(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, with the name of the checksum's algorithm: moto stores none without it."""
+    algorithm = checksum_algorithm(headers)
+    if algorithm is None:
+        return dict(headers)
+    return {**headers, "x-amz-sdk-checksum-algorithm": algorithm.upper()}
+
+
+def _form_answer(request: S3Request, form: Form, stored: Response) -> Response:
+    etag = stored.headers["ETag"]
+    location = f"http://{request.headers.get('host')}{object_path(request.bucket, form.key)}"
+    redirect = urlsplit(form.fields.get("success_action_redirect", ""))
+    if redirect.scheme in ("http", "https"):
+        query = [
+            *parse_qsl(redirect.query, keep_blank_values=True),
+            *(("bucket", request.bucket), ("key", form.key), ("etag", etag)),
+        ]
+        response = Response(status=303)
+        location = redirect._replace(query=urlencode(query)).geturl()
+    elif (status := form.fields.get("success_action_status")) == "201":
+        elements = {"Location": location, "Bucket": request.bucket, "Key": form.key, "ETag": etag}
+        body = xml_document("PostResponse", elements)
+        response = Response(body, 201, content_type="application/xml")
+    else:
+        response = Response(status=200 if status == "200" else 204)
+    response.headers["Location"] = location
+    response.headers["ETag"] = etag
+    for name, value in stored.headers.items():
+        if name.lower().startswith("x-amz-"):
+            response.headers[name] = value
+    return response

@@ -1,0 +1,76 @@
+"""Starts the embedded S3 beside this process. For development only."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_START_SECONDS = 30
+_STOP_SECONDS = 5
+
+
+class EmbeddedS3Error(RuntimeError):
+    """The embedded S3 did not start; standard error says why."""
+
+
+@contextmanager
+def start_s3(access_key: str, secret_key: str, *, port: int = 0) -> Iterator[str]:
+    """Runs the embedded S3 in a child process; yields its endpoint URL once it answers.
+
+    Takes about a second, and so blocks an event loop for that long: there, enter it in a thread.
+    The child is stopped at the end, has a process group of its own (so that Ctrl-C reaches it
+    through its parent alone), and ends by itself within half a second of a killed parent.
+
+    Args:
+        access_key: with ``secret_key``, the one key pair that is accepted.
+        port: on 127.0.0.1; 0 takes a free one.
+
+    Raises:
+        EmbeddedS3Error: it did not start within 30 seconds.
+    """
+    process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
+        [
+            *(sys.executable, "-m", "app.embedded.s3_server"),
+            *("--port", str(port), "--parent-pid", str(os.getpid())),
+        ],
+        env={
+            **os.environ,
+            "EMBEDDED_S3_ACCESS_KEY": access_key,
+            "EMBEDDED_S3_SECRET_KEY": secret_key,
+        },
+        # Where the package is found also if it is not installed.
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield _endpoint_url(process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _endpoint_url(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
+    line = process.stdout.readline() if readable else ""
+    if not line:
+        message = (
+            "The embedded S3 did not start: read its message above. Its dependencies come with "
+            'the extra: pip install "claimcheck[embedded]".'
+        )
+        raise EmbeddedS3Error(message)
+    endpoint_url: str = json.loads(line)["endpoint_url"]
+    return endpoint_url

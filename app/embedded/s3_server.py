@@ -1,0 +1,86 @@
+"""The embedded S3 as a process: ``python -m app.embedded.s3_server``. For development only.
+
+It keeps objects in memory and in files without a name, listens on loopback only, and forgets
+everything when it ends. The one key pair comes from EMBEDDED_S3_ACCESS_KEY and
+EMBEDDED_S3_SECRET_KEY. Once it answers it prints one line of JSON: ``{"endpoint_url": "...",
+"note": "..."}``. ``app.embedded.s3`` starts it as a child.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from werkzeug.serving import make_server
+
+from app.embedded.gate import Gate
+from app.embedded.gate_request import GateRequestHandler
+
+ACCESS_KEY_VARIABLE = "EMBEDDED_S3_ACCESS_KEY"
+SECRET_KEY_VARIABLE = "EMBEDDED_S3_SECRET_KEY"  # noqa: S105  the variable's name, not a secret
+
+_PARENT_POLL_SECONDS = 0.3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serves until SIGTERM, SIGINT, or the end of ``--parent-pid``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m app.embedded.s3_server",
+        description="An S3 server on loopback that forgets everything. For development only.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument("--parent-pid", type=int, help="end when this process, our parent, does")
+    options = parser.parse_args(arguments)
+    # Not arguments: those are visible to every user of the machine.
+    access_key = os.environ.pop(ACCESS_KEY_VARIABLE, "")
+    secret_key = os.environ.pop(SECRET_KEY_VARIABLE, "")
+    if not access_key or not secret_key:
+        parser.error(
+            f"set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE} to the key pair to accept"
+        )
+
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    logging.basicConfig(level=logging.WARNING, format="embedded S3: %(message)s")
+    if options.parent_pid is not None:
+        watch = threading.Thread(target=_end_with, args=(options.parent_pid,), daemon=True)
+        watch.start()
+    server = make_server(
+        "127.0.0.1",
+        options.port,
+        Gate(access_key, secret_key),
+        threaded=True,
+        request_handler=GateRequestHandler,
+    )
+    ready = {
+        "endpoint_url": f"http://127.0.0.1:{server.port}",
+        "note": "embedded S3 for development only: everything vanishes when it ends",
+    }
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _end_with(parent: int) -> None:
+    # Not PR_SET_PDEATHSIG: it fires when the thread that started us ends, also when its process
+    # lives on, and only Linux has it. A parent that was killed before this line counts as well.
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_SECONDS)
+    # Nothing to tidy: the objects' files have no names.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
