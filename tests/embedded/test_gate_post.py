@@ -90,13 +90,13 @@ def test_answer_by_status(store: Store, wanted: str | None, status: int) -> None
 
 @pytest.mark.parametrize("query", ["", "?n=1"])
 def test_redirect(store: Store, query: str) -> None:
-    if store.name == "ceph" and query:
-        pytest.skip("RGW 16.2 adds a second question mark")
     fields = {"success_action_redirect": f"https://app.example/done{query}"}
     answer = store.post(store.presign_post(new_key(), fields))
     assert answer.status == 303
     start, _, rest = answer.headers["Location"].partition("bucket=gate-plain&key=gate%2F")
-    assert start == f"https://app.example/done{query}{'&' if query else '?'}"
+    # RGW 16.2 adds a second question mark.
+    joint = "&" if query and store.name != "ceph" else "?"
+    assert start == f"https://app.example/done{query}{joint}"
     assert "&etag=%22" in rest
 
 
@@ -289,8 +289,8 @@ def test_fields_behind_the_file_are_ignored(store: Store) -> None:
     ids=str,
 )
 def test_conditions(store: Store, condition: Any, value: str | None, status: int) -> None:
-    if store.name == "ceph" and condition == ANY and value is None:
-        pytest.skip('RGW 16.2 lets an absent field start with ""; AWS does not')
+    if store.name == "ceph" and condition == ANY:
+        status = 204  # RGW 16.2 lets an absent field start with ""; AWS does not.
     fields = store.presign_post(new_key(), conditions=[condition])
     if value is not None:
         fields["Content-Type"] = value
