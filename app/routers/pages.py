@@ -1,0 +1,79 @@
+"""The page at `/`, the API reference at `/docs` and the files that they load from `/static`."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+
+
+def pages(bucket_origins: Sequence[str]) -> APIRouter:
+    """Routes for people with a browser; none of them is in the OpenAPI document.
+
+    `bucket_origins` are the origins (`https://host` or `https://host:port`, no path) that browsers
+    upload to and read from, one for each public bucket address: the Content-Security-Policy
+    (W3C CSP Level 3) lets the page talk to the service and to them, and to nothing else. The
+    reference reads the specification from `openapi.json` beside it. The pages address everything
+    relatively, so they also work under a path prefix.
+
+    Raises `ValueError` for an origin that is not one: a stray character in it would widen the
+    policy.
+    """
+    files = _HeadedFiles(STATIC, _headers(bucket_origins))
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    async def index(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    @router.api_route("/docs", methods=["GET", "HEAD"])
+    async def docs(request: Request) -> Response:
+        return await files.get_response("docs.html", request.scope)
+
+    router.mount("/static", files)
+    return router
+
+
+def _headers(bucket_origins: Sequence[str]) -> dict[str, str]:
+    for origin in bucket_origins:
+        if not re.fullmatch(r"https?://[\w.:\[\]-]+", origin, re.ASCII):
+            raise ValueError(f"a bucket origin is scheme://host[:port] alone, not {origin!r}")
+    buckets = "".join(f" {origin}" for origin in sorted(set(bucket_origins)))
+    policy = (
+        "default-src 'self'; script-src 'self'; style-src 'self'; "
+        f"img-src 'self' data: blob:{buckets}; connect-src 'self'{buckets}; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        # Names carry no version, so browsers ask each time; the ETag makes the answer a short 304.
+        "Cache-Control": "no-cache",
+    }
+
+
+class _HeadedFiles(StaticFiles):
+    """Static files with the same headers on each answer, 304 included."""
+
+    def __init__(self, directory: Path, headers: Mapping[str, str]) -> None:
+        super().__init__(directory=directory)
+        self._headers = headers
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(self._headers)
+        return response

@@ -1,0 +1,134 @@
+"""What the page at `/` says and does when something goes wrong."""
+
+import httpx
+from playwright.async_api import Page, Route, expect
+
+from tests.browser.conftest import Watch
+from tests.browser.steps import break_first, cut, listed, payload, record, stored, under_way, upload
+
+
+async def test_a_removal_that_fails_is_said_in_words(
+    page: Page, service: str, picture: bytes, watch: Watch
+) -> None:
+    async def not_found(route: Route) -> None:
+        problem = {"title": "File not found", "detail": "There is no such file any more."}
+        await route.fulfill(status=404, content_type="application/problem+json", json=problem)
+
+    row = await upload(page, "gone.png", picture)
+    await break_first(page, "DELETE", f"{service}/v1/files/", not_found)
+    await row.get_by_role("button", name="Remove gone.png").click()
+    await page.get_by_role("button", name="Remove from the list").click()
+    await expect(page.locator("#notice")).to_contain_text("There is no such file any more.")
+    await expect(row).to_be_visible()
+    await page.locator("#notice").get_by_role("button", name="Dismiss").click()
+    await expect(page.locator("#notice")).to_be_hidden()
+    watch.expect("404")
+
+
+async def test_a_wrong_type_is_refused_in_words_before_a_byte_is_sent(
+    page: Page, api: httpx.AsyncClient, bucket: str, watch: Watch
+) -> None:
+    sent = record(page, "POST", bucket)
+    await page.get_by_label("Upload to").select_option("images")
+    file = payload("notes.txt", b"just text", "text/plain")
+    await page.get_by_label("Choose files").set_input_files(file)
+    row = under_way(page, "notes.txt")
+    await expect(row.get_by_role("alert")).to_contain_text("text/plain")
+    await expect(row.get_by_role("button", name="Retry")).to_be_hidden()
+    assert sent == []
+    await row.get_by_role("button", name="Dismiss notes.txt").click()
+    await expect(row).to_have_count(0)
+    assert await stored(api, "notes.txt") == []
+    watch.expect("422")
+
+
+async def test_a_lost_connection_is_said_in_words_and_retry_goes_on(
+    page: Page, service: str, bucket: str, picture: bytes, watch: Watch
+) -> None:
+    announcements = record(page, "POST", f"{service}/v1/uploads")
+    await break_first(page, "POST", bucket, cut)
+    await page.get_by_label("Upload to").select_option("images")
+    await page.get_by_label("Choose files").set_input_files(payload("lost.png", picture))
+    row = under_way(page, "lost.png")
+    await expect(row.get_by_role("alert")).to_contain_text("could not be sent")
+    await row.get_by_role("button", name="Retry lost.png").click()
+    await expect(listed(page, "lost.png")).to_be_visible()
+    assert len([url for url in announcements if not url.endswith("/confirm")]) == 1
+    watch.expect("ERR_FAILED")
+
+
+async def test_a_put_whose_answer_was_lost_is_not_an_error(
+    page: Page, bucket: str, picture: bytes, watch: Watch
+) -> None:
+    sent = record(page, "PUT", bucket)
+    await upload(page, "by put.png", picture, "puts")
+    assert len(sent) == 1
+
+    async def lose_answer(route: Route) -> None:
+        assert (await route.fetch()).status == 200
+        await route.abort()
+
+    await break_first(page, "PUT", bucket, lose_answer)
+    await page.get_by_label("Choose files").set_input_files(payload("put twice.png", picture))
+    await under_way(page, "put twice.png").get_by_role("button", name="Retry").click()
+    # The store refuses the second PUT of one key, which tells that the first had arrived.
+    await expect(listed(page, "put twice.png")).to_be_visible()
+    assert len(sent) == 3
+    watch.expect("ERR_FAILED")
+    watch.expect("412")
+
+
+async def test_a_lost_confirmation_does_not_send_the_file_again(
+    page: Page, service: str, bucket: str, picture: bytes, watch: Watch
+) -> None:
+    sent = record(page, "POST", bucket)
+    await break_first(page, "POST", f"{service}/v1/uploads/", cut)
+    await upload(page, "confirmed later.png", picture)
+    assert len(sent) == 1
+    watch.expect("ERR_FAILED")
+
+
+async def test_when_the_bucket_refuses_the_page_says_why_and_retry_announces_afresh(
+    page: Page, bucket: str, picture: bytes, watch: Watch
+) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(
+            status=403,
+            headers={"Access-Control-Allow-Origin": "*"},
+            content_type="application/xml",
+            body="<Error><Code>AccessDenied</Code><Message>Policy expired</Message></Error>",
+        )
+
+    await page.get_by_label("Upload to").select_option("images")
+    await break_first(page, "POST", bucket, refuse)
+    await page.get_by_label("Choose files").set_input_files(payload("refused.png", picture))
+    row = under_way(page, "refused.png")
+    await expect(row.get_by_role("alert")).to_contain_text("AccessDenied: Policy expired")
+    async with page.expect_request("**/v1/uploads"):
+        await row.get_by_role("button", name="Retry refused.png").click()
+    await expect(listed(page, "refused.png")).to_be_visible()
+    watch.expect("403")
+
+
+async def test_when_the_service_is_away_the_page_says_so_and_tries_again(
+    page: Page, watch: Watch
+) -> None:
+    await page.route("**/v1/destinations", cut, times=1)
+    await page.reload()
+    notice = page.get_by_role("alert").filter(has_text="The service cannot be reached")
+    await expect(notice).to_be_visible()
+    await expect(page.get_by_label("Choose files")).to_be_disabled()
+    await notice.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_label("Choose files")).to_be_enabled()
+    await expect(notice).to_be_hidden()
+    watch.expect("ERR_FAILED")
+
+
+async def test_an_error_page_of_a_proxy_is_said_in_words(page: Page, watch: Watch) -> None:
+    async def bad_gateway(route: Route) -> None:
+        await route.fulfill(status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+
+    await page.route("**/v1/destinations", bad_gateway, times=1)
+    await page.reload()
+    await expect(page.locator("#notice")).to_contain_text("The service answered with status 502")
+    watch.expect("502")

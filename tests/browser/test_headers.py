@@ -1,0 +1,97 @@
+"""What `pages()` sends with the pages and their files; needs no browser."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.routers.pages import pages
+
+BUCKET = "https://uploads.s3.eu-central-1.amazonaws.com"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.include_router(pages([BUCKET]))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/docs", "text/html; charset=utf-8"),
+        ("/static/page.js", "text/javascript; charset=utf-8"),
+        ("/static/page.css", "text/css; charset=utf-8"),
+        ("/static/favicon.svg", "image/svg+xml"),
+        ("/static/swagger/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+    ],
+)
+async def test_each_file_has_its_type_and_the_security_headers(
+    client: httpx.AsyncClient, path: str, content_type: str
+) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == content_type
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["content-security-policy"] == (
+        "default-src 'self'; script-src 'self'; style-src 'self'; "
+        f"img-src 'self' data: blob: {BUCKET}; connect-src 'self' {BUCKET}; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+    head = await client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js"])
+async def test_an_unchanged_file_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
+    first = await client.get(path)
+    assert first.headers["cache-control"] == "no-cache"
+    again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+    changed = await client.get(path, headers={"If-None-Match": '"another"'})
+    assert changed.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/nothing.js", "/static/", "/static/..%2f__init__.py", "/static/%2e%2e/errors.py"],
+)
+async def test_nothing_else_is_served(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404
+
+
+async def test_the_pages_are_not_in_the_specification(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/openapi.json")).json()["paths"] == {}
+
+
+async def test_no_page_has_an_inline_script_or_style(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/docs"):
+        html = (await client.get(path)).text
+        assert "<script>" not in html
+        assert "<style" not in html
+        assert " style=" not in html
+        assert "://" not in html  # everything comes from here
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://bucket.example/path",
+        "https://bucket.example; script-src *",
+        "https://bucket.example *",
+        "bucket.example",
+        "*",
+        "",
+    ],
+)
+def test_what_is_not_an_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match="a bucket origin is"):
+        pages([origin])
