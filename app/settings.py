@@ -8,6 +8,7 @@ CLAIMCHECK_. In TOML each setting is its name here in lower case, and destinatio
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,19 +25,21 @@ from pydantic_settings import (
 )
 
 from app.core.destination import AddressingStyle, Destination, Words
-from app.core.object_url import UnsignableValue
+from app.core.object_url import UnsignableValue, bucket_address
 from app.errors import ConfigurationError
 
 _PREFIX: Final = "CLAIMCHECK_"
 _CONFIG: Final = "CLAIMCHECK_CONFIG"
 
-# Read by AWS libraries themselves; near enough to our names to be taken for misspellings.
-_AWS_OWN: Final = frozenset(
-    {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"}
-)
+# Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.
+_AWS_OWN: Final = "AWS_ENDPOINT_URL"
+# How like one of our names an unknown AWS_ name is taken for it. AWS_BUCKET_NAME must be, at 0.79;
+# of the names that AWS tools read themselves AWS_SESSION_EXPIRATION comes nearest, at 0.77.
+_NEAR: Final = 0.78
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
-    "images": {"content_types": ["image/*"], "max_size": 100 * 1024**2},
+    "images": {"content_types": ["image/*"], "max_size": 100_000_000},
     "videos": {"content_types": ["video/*"]},
     "files": {},
 }
@@ -98,10 +101,22 @@ class Settings(BaseSettings):
 
     @field_validator("aws_s3_endpoint_url", "aws_s3_public_endpoint_url")
     @classmethod
-    def _http_url(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("http://", "https://")):
-            raise ValueError("must start with https:// or http://")
+    def _usable_endpoint(cls, url: str | None) -> str | None:
+        bucket_address(url, "bucket", "region")
         return None if url is None else url.rstrip("/")
+
+    @field_validator("aws_storage_bucket_name")
+    @classmethod
+    def _usable_bucket(cls, bucket: str | None) -> str | None:
+        if bucket is not None:
+            bucket_address(None, bucket, "region")
+        return bucket
+
+    @field_validator("aws_s3_region_name")
+    @classmethod
+    def _usable_region(cls, region: str) -> str:
+        bucket_address(None, "bucket", region)
+        return region
 
     @field_validator("database_url")
     @classmethod
@@ -196,7 +211,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             for name, destination in settings.destinations.items()
         }
     except ValidationError as error:
-        raise ConfigurationError(_in_words(error)) from None
+        raise ConfigurationError(_in_words(error, environ)) from None
     _refuse_half_credentials(settings)
     _refuse_overlaps(destinations)
     return settings.model_copy(update={"destinations": destinations})
@@ -204,8 +219,12 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _resolve(name: str, destination: Destination, settings: Settings) -> Destination:
     """The destination with every global default filled in."""
-    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
-        raise ConfigurationError(f"destinations.{name}: use letters, digits, '-' and '_' in names")
+    # Lower case, or the environment could not speak of a destination that TOML declares.
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"destinations.{name}: use lower-case letters, digits, '-' and '_' in names, "
+            "at most 63, a letter or digit first"
+        )
     given = destination.model_fields_set
     endpoint = destination.endpoint_url or settings.aws_s3_endpoint_url
     # A destination with an endpoint of its own does not take the global public one.
@@ -230,11 +249,11 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
             else settings.expiry,
         }
     )
-    if resolved.bucket:
-        try:
-            _ = resolved.address, resolved.stored_endpoint
-        except UnsignableValue as error:
-            raise ConfigurationError(f"destinations.{name}: {error}") from None
+    try:
+        for url in (resolved.endpoint_url, resolved.public_endpoint_url):
+            bucket_address(url, resolved.bucket or "bucket", resolved.region)
+    except UnsignableValue as error:
+        raise ConfigurationError(f"destinations.{name}: {error}") from None
     return resolved
 
 
@@ -270,14 +289,26 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
             known.add(_PREFIX + name.upper())
         else:
             known |= set(alias.choices) if isinstance(alias, AliasChoices) else {str(alias)}  # type: ignore[arg-type]
-    for name in environ:
-        if name in known or name in _AWS_OWN or name.startswith(f"{_PREFIX}DESTINATIONS__"):
+    for given in environ:
+        name = given.upper()
+        if name in known or name.startswith((_AWS_OWN, f"{_PREFIX}DESTINATIONS__")):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
         if name.startswith((_PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
             guess = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f" Did you mean {guess[0]}?" if guess else ""
-            raise ConfigurationError(f"{name} is not a setting.{hint}")
+            raise ConfigurationError(f"{given} is not a setting.{hint}")
+
+
+def _as_written(path: str, environ: Mapping[str, str]) -> str:
+    """The name under which the reader set what pydantic calls `path`."""
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        if name == path and alias is None and name != "destinations":
+            return f"{_PREFIX}{name.upper()}"
+        if isinstance(alias, AliasChoices) and path in alias.choices:
+            return next((str(c) for c in alias.choices if environ.get(str(c))), path)
+    return path
 
 
 def _refuse_half_credentials(settings: Settings) -> None:
@@ -309,15 +340,12 @@ def _read_toml(path: str | None) -> dict[str, Any]:
         raise ConfigurationError(f"{_CONFIG}: {path!r} is not TOML: {error}") from None
 
 
-def _in_words(error: ValidationError) -> str:
+def _in_words(error: ValidationError, environ: Mapping[str, str]) -> str:
     """One line a setting: its name, what is wrong with it. Never its value: it may be a secret."""
     lines = []
     for item in error.errors(include_input=False, include_url=False):
         path = ".".join(str(part) for part in item["loc"])
-        field = Settings.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-        known = path if field is None or field.validation_alias else f"{_PREFIX}{path.upper()}"
-        if path.startswith("destinations"):
-            known = path
+        known = _as_written(path, environ)
         if item["type"] == "extra_forbidden":
             last = str(item["loc"][-1])
             names = Destination.model_fields if len(item["loc"]) > 1 else Settings.model_fields
