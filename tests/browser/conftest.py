@@ -43,16 +43,22 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def foreign_origin() -> str:
+    """Another origin than the service's, which its settings allow."""
+    return f"http://127.0.0.1:{_free_port()}"
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, foreign_origin: str) -> Iterator[str]:
     """The address of `claimcheck dev` with its embedded stores, as `make run` starts it.
 
     Its destinations are two of the usual ones and `puts`, which takes uploads by PUT.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = _free_port()
     ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | {
         "PORT": str(port),
+        "CLAIMCHECK_CORS_ORIGINS": foreign_origin,
         "CLAIMCHECK_DESTINATIONS__IMAGES__CONTENT_TYPES": "image/*",
         "CLAIMCHECK_DESTINATIONS__FILES__METHOD": "post",
         "CLAIMCHECK_DESTINATIONS__PUTS__METHOD": "put",
@@ -77,6 +83,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:

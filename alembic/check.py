@@ -1,0 +1,10 @@
+"""`make lint`: whether the migrations end at what app.models describes, on a real PostgreSQL."""
+
+from app.embedded.postgres import start_postgres
+from app.migrations import migrate, migration_config
+
+from alembic import command
+
+with start_postgres() as url:
+    migrate(url)
+    command.check(migration_config(url))
