@@ -1,9 +1,9 @@
 """`make lint`: whether the migrations end at what app.models describes, on a real PostgreSQL."""
 
+from alembic import command
+
 from app.embedded.postgres import start_postgres
 from app.migrations import migrate, migration_config
-
-from alembic import command
 
 with start_postgres() as url:
     migrate(url)

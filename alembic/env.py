@@ -8,10 +8,11 @@ import asyncio
 import os
 from logging.config import fileConfig
 
+from alembic import context
 from sqlalchemy import Connection, text
 
-from alembic import context
 from app.db import Database
+from app.errors import ConfigurationError
 from app.models import metadata
 from app.settings import load_settings
 
@@ -27,7 +28,10 @@ def settings_for_migration():
     url = config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
     if not url:
         raise SystemExit("DATABASE_URL is not set: alembic needs the URL of a PostgreSQL database.")
-    return load_settings({"DATABASE_URL": url})
+    try:
+        return load_settings({"DATABASE_URL": url})
+    except ConfigurationError as error:
+        raise SystemExit(str(error)) from None
 
 
 def migrate(connection: Connection) -> None:
@@ -43,7 +47,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def run() -> None:
-    database = Database(settings_for_migration())
+    database = Database(settings_for_migration(), migrating=True)
     try:
         async with database.engine.connect() as connection:
             await connection.run_sync(migrate)
