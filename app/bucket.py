@@ -60,8 +60,9 @@ class Buckets:
                     raise
                 return None
         version = said.get("VersionId")
-        # A multipart's SHA-256 is the hash of its parts' hashes, not the file's.
-        whole = said.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+        # A multipart's SHA-256 is the hash of its parts' hashes, not the file's; and a store that
+        # says nothing of the kind may only repeat what the client claimed.
+        whole = said.get("ChecksumType") == "FULL_OBJECT"
         return StoredObject(
             size=said["ContentLength"],
             content_type=said.get("ContentType", ""),

@@ -1,0 +1,78 @@
+"""The service on each store of the table in turn, on a database of this suite's own."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import pytest
+
+from app.migrations import migrate
+from app.settings import load_settings
+from tests.contract.flow import Clock, Flow
+from tests.contract.stores import Kind
+from tests.support import in_thread, running
+
+DRESS = {"cache_control": "private, max-age=60", "content_disposition": "inline"}
+DESTINATIONS = {
+    "post": {"method": "post"},
+    "put": {"method": "put"},
+    "dressed-post": {"method": "post", **DRESS},
+    "dressed-put": {"method": "put", **DRESS},
+    "chosen": {"allow_client_keys": True, "min_size": 3, "max_size": 6},
+}
+
+
+@pytest.fixture(scope="session")
+async def contract_database_url(postgres_url: str) -> str:
+    """Apart from the other tests' database: here files stay while a store is open."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("CREATE DATABASE contract")
+    await connection.close()
+    url = urlsplit(postgres_url)._replace(path="/contract").geturl()
+    in_thread(migrate, url)
+    return url
+
+
+@pytest.fixture(scope="session")
+async def flow_on(
+    contract_database_url: str,
+) -> AsyncIterator[Callable[[Kind], Awaitable[Flow]]]:
+    """Opens each store once, when it is first wanted, for the whole session."""
+    flows: dict[str, Flow | None] = {}
+    async with AsyncExitStack() as stack:
+
+        async def flow_on(kind: Kind) -> Flow:
+            if kind.name not in flows:
+                flows[kind.name] = None
+                opening = _opened(kind, contract_database_url)
+                flows[kind.name] = await stack.enter_async_context(opening)
+            flow = flows[kind.name]
+            assert flow, f"{kind.name} did not open: the first test that wanted it says why"
+            return flow
+
+        yield flow_on
+
+
+@pytest.fixture
+async def flow(request: pytest.FixtureRequest, flow_on: Callable[[Kind], Awaitable[Flow]]) -> Flow:
+    """The store that `having`, `lacking` or `sending` chose."""
+    return await flow_on(request.param)
+
+
+@asynccontextmanager
+async def _opened(kind: Kind, database_url: str) -> AsyncIterator[Flow]:
+    clock = Clock()
+    async with kind.open() as store:
+        settings = load_settings(
+            {
+                "DATABASE_URL": database_url,
+                "CLAIMCHECK_AUTH": "none",
+                "CLAIMCHECK_DESTINATIONS": json.dumps(DESTINATIONS),
+                **store.service.environ(store.bucket),
+            }
+        )
+        async with running(settings, clock=clock) as api, httpx.AsyncClient(timeout=30) as web:
+            yield Flow(kind, store, api, web, clock)

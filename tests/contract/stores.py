@@ -1,0 +1,228 @@
+"""The stores that the contract is held to, and what each of them cannot do.
+
+The cases are the same for all. A case that a store cannot keep is not left out there: what the
+store lacks is named in `KINDS` with the reason, and a test that is marked `lacking` shows what it
+does instead. `having` and `sending` choose the stores of a test by that table alone.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
+from typing import Any, Final
+
+import pytest
+
+from app.embedded.s3 import start_s3
+from app.provision import cors_rules
+from tests.stores import rclone, rgw, s3_client
+from tests.support import ACCESS_KEY, ORIGIN, SECRET_KEY, Store, prepared
+
+# Every open store has a second bucket, named so, that no instructions are signed for.
+OTHER: Final = "-other"
+
+
+class Feature(StrEnum):
+    """What S3 does and some stores do not."""
+
+    FORMS = auto()  # POST Object
+    FORM_HEADERS = auto()  # cache-control and content-disposition of a form are stored
+    VERSIONS = auto()  # every write makes a version, and a link can pin one
+    CONDITIONAL_WRITES = auto()  # If-None-Match: * on a PUT keeps what is there
+    CHECKSUMS = auto()  # the announced SHA-256 is compared with the bytes
+    COMPUTED_CHECKSUMS = auto()  # a SHA-256 that HEAD reports is the store's own work
+    RANGES = auto()  # a part of an object is a 206
+    FUTURE_REFUSED = auto()  # a URL does not work before the moment it was signed for
+    SIGNED_HEADERS_ONLY = auto()  # x-amz-* headers that were not signed are refused
+    BLOCKED_ACLS = auto()  # BlockPublicAcls refuses public ACLs, and nothing else
+    CORS_RULES = auto()  # browsers are answered by the bucket's rules
+    CORS_ON_FORGERIES = auto()  # so is the refusal of a signature
+    USERS = auto()  # the service can have fewer rights than the owner of the bucket
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """A running store with a bucket: the service's keys, and a client with the owner's."""
+
+    service: Store
+    bucket: str
+    owner: Any = field(repr=False)
+
+    def versions(self, key: str) -> list[str]:
+        """The version ids of the key, delete markers among them, newest first."""
+        listed = self.owner.list_object_versions(Bucket=self.bucket, Prefix=key)
+        entries = [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]
+        return [entry["VersionId"] for entry in entries if entry["Key"] == key]
+
+    def holds(self, key: str) -> bool:
+        listed = self.owner.list_objects_v2(Bucket=self.bucket, Prefix=key)
+        return any(entry["Key"] == key for entry in listed.get("Contents", []))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A store: how to open it, and what it lacks, each with the reason.
+
+    `anonymous` and `expired` are the status and the code of its refusals.
+    """
+
+    name: str
+    open: Callable[[], AbstractAsyncContextManager[OpenStore]]
+    unavailable: str | None
+    lacks: Mapping[Feature, str]
+    anonymous: tuple[int, str] = (403, "AccessDenied")
+    expired: tuple[int, str] = (403, "AccessDenied")
+
+    def has(self, *features: Feature) -> bool:
+        return not any(feature in self.lacks for feature in features)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The destinations to send to, named as their methods."""
+        return ("post", "put") if self.has(Feature.FORMS) else ("put",)
+
+
+@asynccontextmanager
+async def _open_gate() -> AsyncIterator[OpenStore]:
+    with start_s3(ACCESS_KEY, SECRET_KEY) as endpoint_url:
+        service, bucket = Store(endpoint_url), "contract"
+        await prepared(service.environ(bucket))
+        owner = s3_client(endpoint_url, ACCESS_KEY, SECRET_KEY)
+        owner.create_bucket(Bucket=bucket + OTHER)
+        yield OpenStore(service, bucket, owner)
+
+
+@asynccontextmanager
+async def _open_rgw(*, versioned: bool) -> AsyncIterator[OpenStore]:
+    """The owner makes the bucket, the service gets a user with the README's rights alone."""
+    with rgw.start_rgw() as gateway:
+        keys, bucket, owner = gateway.owner, "contract", gateway.client()
+        if versioned:
+            owned = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
+            await prepared(owned.environ(bucket))
+        else:
+            owner.create_bucket(Bucket=bucket)
+            owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=cors_rules([ORIGIN]))
+        owner.create_bucket(Bucket=bucket + OTHER)
+        # BlockPublicPolicy refuses every bucket policy on RGW 16.2, and with it the user's rights.
+        block_public_access(owner, bucket, "IgnorePublicAcls", "RestrictPublicBuckets")
+        user = gateway.create_service_user("service", bucket)
+        service = Store(gateway.endpoint_url, user.access_key, user.secret_key)
+        yield OpenStore(service, bucket, owner)
+
+
+def block_public_access(owner: Any, bucket: str, *switches: str) -> None:
+    """The bucket's public access block with these switches on, and no other."""
+    owner.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(switches, True)
+    )
+
+
+@asynccontextmanager
+async def _open_rgw_versioned() -> AsyncIterator[OpenStore]:
+    async with _open_rgw(versioned=True) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_rgw_unversioned() -> AsyncIterator[OpenStore]:
+    async with _open_rgw(versioned=False) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_rclone() -> AsyncIterator[OpenStore]:
+    with rclone.start_rclone(ORIGIN) as server:
+        owner = server.client()
+        owner.create_bucket(Bucket=server.bucket + OTHER)
+        service = Store(server.endpoint_url, server.access_key, server.secret_key)
+        yield OpenStore(service, server.bucket, owner)
+
+
+_RGW_LACKS: Final = {
+    Feature.FORM_HEADERS: "RGW 16.2 stores neither header from a form",
+    Feature.CHECKSUMS: "RGW 16.2 ignores x-amz-checksum-*: what it stores stays unverified",
+    Feature.FUTURE_REFUSED: "RGW 16.2 looks at the end of a URL's life, not at its beginning",
+    Feature.SIGNED_HEADERS_ONLY: "RGW 16.2 obeys x-amz-* headers that nobody signed",
+    Feature.BLOCKED_ACLS: "RGW 16.2 refuses every PUT under BlockPublicAcls, the owner's too",
+    Feature.CORS_ON_FORGERIES: "RGW 16.2 refuses a signature before it reads the bucket's rules",
+}
+
+KINDS: Final = (
+    Kind(
+        "gate",
+        _open_gate,
+        None,
+        {Feature.USERS: "the embedded S3 has one key pair, which may do everything"},
+    ),
+    Kind(
+        "rgw-versioned",
+        _open_rgw_versioned,
+        rgw.available(),
+        {
+            **_RGW_LACKS,
+            Feature.CONDITIONAL_WRITES: "RGW 16.2 makes a new version in spite of If-None-Match",
+        },
+    ),
+    Kind(
+        "rgw-unversioned",
+        _open_rgw_unversioned,
+        rgw.available(),
+        {**_RGW_LACKS, Feature.VERSIONS: "the bucket was never asked to keep any"},
+    ),
+    Kind(
+        "rclone",
+        _open_rclone,
+        rclone.available(),
+        {
+            Feature.FORMS: "rclone has no POST Object, as R2 and B2 have none",
+            Feature.VERSIONS: "rclone keeps files, one for a key",
+            Feature.CONDITIONAL_WRITES: "rclone overwrites in spite of If-None-Match",
+            Feature.CHECKSUMS: "rclone compares x-amz-checksum-* with nothing",
+            Feature.COMPUTED_CHECKSUMS: "rclone keeps the announced SHA-256 and repeats it",
+            Feature.RANGES: "rclone sends the part with a 200",
+            Feature.FUTURE_REFUSED: "rclone looks at the end of a URL's life alone",
+            Feature.BLOCKED_ACLS: "rclone has neither ACLs nor a public access block",
+            Feature.CORS_RULES: "rclone has one origin for all buckets, and its own headers",
+            Feature.USERS: "rclone's key pair may do everything",
+        },
+        anonymous=(400, "UnsupportedAlgorithm"),
+        expired=(400, "AccessDenied"),
+    ),
+)
+
+
+def having(*features: Feature) -> pytest.MarkDecorator:
+    """Run the test on every store that has all the features; it takes `flow`."""
+    return _on([kind for kind in KINDS if kind.has(*features)])
+
+
+def lacking(feature: Feature, *features: Feature) -> pytest.MarkDecorator:
+    """Run the test on every store that lacks the first feature and has the others."""
+    return _on([kind for kind in KINDS if not kind.has(feature) and kind.has(*features)])
+
+
+def sending(*features: Feature, without: Feature | None = None) -> pytest.MarkDecorator:
+    """`having`, or `lacking` the one `without`, once for each way to send a file to the store;
+    the test takes `method` too.
+    """
+    return pytest.mark.parametrize(
+        ("flow", "method"),
+        [
+            pytest.param(kind, method, id=f"{kind.name}-{method}", marks=_marks(kind))
+            for kind in KINDS
+            if kind.has(*features) and not (without and kind.has(without))
+            for method in kind.methods
+        ],
+        indirect=["flow"],
+    )
+
+
+def _on(kinds: list[Kind]) -> pytest.MarkDecorator:
+    assert kinds, "no store would run this test"
+    params = [pytest.param(kind, id=kind.name, marks=_marks(kind)) for kind in kinds]
+    return pytest.mark.parametrize("flow", params, indirect=True)
+
+
+def _marks(kind: Kind) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.skip(reason=kind.unavailable)] if kind.unavailable else []

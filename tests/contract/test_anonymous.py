@@ -1,0 +1,53 @@
+"""The bucket is private: whoever has no signature gets nothing and changes nothing."""
+
+import pytest
+
+from tests.contract.flow import Flow, refused
+from tests.contract.stores import having
+
+
+@having()
+async def test_an_object(flow: Flow) -> None:
+    file = await flow.file("put")
+    url = file["url"]
+    for method, content in (("GET", b""), ("PUT", b"over"), ("DELETE", b"")):
+        refused(await flow.web.request(method, url, content=content), *flow.kind.anonymous)
+    assert (await flow.web.head(url)).status_code == flow.kind.anonymous[0]
+    public = await flow.web.put(f"{url}?acl", headers={"x-amz-acl": "public-read"})
+    refused(public, *flow.kind.anonymous)
+    assert await flow.read(file["presigned_url"]) == b"hello"
+
+
+@having()
+@pytest.mark.parametrize("query", ["", "?list-type=2", "?versions", "?uploads", "?cors", "?policy"])
+async def test_a_look_into_the_bucket(flow: Flow, query: str) -> None:
+    bucket = f"{flow.store.service.endpoint_url}/{flow.store.bucket}"
+    refused(await flow.web.get(bucket + query), *flow.kind.anonymous)
+
+
+@having()
+async def test_changes_to_the_bucket(flow: Flow) -> None:
+    file = await flow.file("put")
+    bucket = f"{flow.store.service.endpoint_url}/{flow.store.bucket}"
+    form = {"key": "planted"}
+    everything = f"<Delete><Object><Key>{file['key']}</Key></Object></Delete>".encode()
+    for response in (
+        await flow.web.post(bucket, data=form, files={"file": ("a", b"mine")}),
+        await flow.web.put(f"{bucket}?policy", content=b"{}"),
+        await flow.web.post(f"{bucket}?delete", content=everything),
+        await flow.web.delete(bucket),
+        await flow.web.put(f"{bucket}-anonymous"),
+    ):
+        refused(response, *flow.kind.anonymous)
+    assert not flow.store.holds("planted")
+    assert await flow.read(file["presigned_url"]) == b"hello"
+
+
+@having()
+async def test_a_url_is_no_link(flow: Flow) -> None:
+    """The stored URL is for keeping: alone it opens nothing, on any of the addresses we give."""
+    upload = await flow.announce("put")
+    assert (await flow.send(upload["upload"])).is_success
+    bare = upload["upload"]["url"].partition("?")[0]
+    assert bare == upload["url"]
+    refused(await flow.web.get(bare), *flow.kind.anonymous)

@@ -1,0 +1,144 @@
+"""A link reads one version of one object, for a while, and does nothing else."""
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from tests.contract.flow import Flow, flipped, refused, replacing
+from tests.contract.stores import OTHER, Feature, having, lacking
+
+MISMATCH = "SignatureDoesNotMatch"
+STARRED = "filename*=UTF-8''%E6%97%85%E8%A1%8C%20%22x%22%20%C3%A9.png"
+
+
+async def linked(flow: Flow) -> str:
+    return str((await flow.file("put"))["presigned_url"])
+
+
+@having()
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(flipped, id="signature"),
+        pytest.param(replacing("--a.png", "--b.png"), id="key"),
+        pytest.param(replacing(r"(//[^/]+/[^/?]+)", rf"\1{OTHER}"), id="bucket"),
+        pytest.param(replacing("X-Amz-Expires=3600", "X-Amz-Expires=604800"), id="expiry"),
+        pytest.param("{}&response-content-type=text%2Fhtml".format, id="type"),
+        pytest.param("{}&response-content-disposition=attachment".format, id="disposition"),
+        pytest.param("{}&versionId=null".format, id="version"),
+        pytest.param("{}&acl".format, id="acl"),
+        pytest.param("{}&tagging".format, id="tags"),
+    ],
+)
+async def test_a_changed_link_is_refused(flow: Flow, change: Callable[[str], str]) -> None:
+    url = await linked(flow)
+    refused(await flow.web.get(change(url)), 403, MISMATCH)
+    assert await flow.read(url) == b"hello"
+
+
+@having()
+async def test_a_link_opens_no_other_file(flow: Flow) -> None:
+    mine, other = await flow.file("put"), await flow.file("put", b"other")
+    changed = replacing(quote(mine["key"]), quote(other["key"]))(mine["presigned_url"])
+    refused(await flow.web.get(changed), 403, MISMATCH)
+    assert await flow.read(other["presigned_url"]) == b"other"
+
+
+@having(Feature.VERSIONS)
+@pytest.mark.parametrize(
+    "replacement", ["versionId=null", r"versionId=\g<1>x", "", r"versionId=\g<1>&versionId=null"]
+)
+async def test_a_link_is_pinned_to_its_version(flow: Flow, replacement: str) -> None:
+    url = await linked(flow)
+    changed = replacing(r"versionId=([^&]+)", replacement)(url)
+    refused(await flow.web.get(changed), 403, MISMATCH)
+    assert await flow.read(url) == b"hello"
+
+
+@lacking(Feature.VERSIONS)
+async def test_a_link_without_versions_names_none(flow: Flow) -> None:
+    assert "versionId" not in await linked(flow)
+
+
+@having()
+async def test_a_link_only_gets(flow: Flow) -> None:
+    file = await flow.file("put")
+    url = file["presigned_url"]
+    for method in ("PUT", "POST", "DELETE"):
+        refused(await flow.web.request(method, url, content=b"over"), 403, MISMATCH)
+    # The method is signed: a HEAD needs a link of its own.
+    assert (await flow.web.head(url)).status_code == 403
+    assert await flow.read(url) == b"hello"
+    assert await flow.read(await flow.link(file)) == b"hello"
+
+
+@having()
+async def test_a_link_ends(flow: Flow) -> None:
+    file = await flow.file("put")
+    with flow.clock.ahead(seconds=-3540):
+        assert await flow.read(await flow.link(file)) == b"hello"
+    with flow.clock.ahead(seconds=-3610):
+        expired = await flow.link(file)
+    refused(await flow.web.get(expired), *flow.kind.expired)
+
+
+@having(Feature.FUTURE_REFUSED)
+async def test_a_link_before_its_time(flow: Flow) -> None:
+    file = await flow.file("put")
+    with flow.clock.ahead(hours=2):
+        early = await flow.link(file)
+    refused(await flow.web.get(early), 403, "AccessDenied")
+
+
+@lacking(Feature.FUTURE_REFUSED)
+async def test_a_link_before_its_time_works(flow: Flow) -> None:
+    file = await flow.file("put")
+    with flow.clock.ahead(hours=2):
+        early = await flow.link(file)
+    assert await flow.read(early) == b"hello"
+
+
+@having()
+async def test_a_part_of_the_file(flow: Flow) -> None:
+    """Players of video ask so; the range is the reader's to choose, it is not signed."""
+    response = await flow.web.get(await linked(flow), headers={"Range": "bytes=1-3"})
+    status = 206 if flow.kind.has(Feature.RANGES) else 200
+    assert (response.status_code, response.content) == (status, b"ell")
+    assert response.headers["content-range"] == "bytes 1-3/5"
+
+
+@having()
+@pytest.mark.parametrize(
+    ("disposition", "filename", "expected"),
+    [
+        (
+            "attachment",
+            '旅行 "x" é.png',
+            f'attachment; filename="__ _x_ _.png"; {STARRED}',
+        ),
+        ("attachment", "a;b,c.png", 'attachment; filename="a;b,c.png"'),
+        ("inline", None, 'inline; filename="a.png"'),
+    ],
+)
+async def test_the_name_to_save_under(
+    flow: Flow, disposition: str, filename: str | None, expected: str
+) -> None:
+    file = await flow.file("put")
+    query = {"disposition": disposition} | ({"filename": filename} if filename else {})
+    redirect = await flow.api.get(f"/v1/files/{file['id']}/content", params=query)
+    assert redirect.status_code == 302
+    read = await flow.web.get(redirect.headers["location"])
+    assert (read.status_code, read.content) == (200, b"hello")
+    assert read.headers["content-disposition"] == expected
+    assert read.headers["content-type"] == "image/png"
+
+
+@having()
+async def test_what_a_browser_would_run_is_downloaded(flow: Flow) -> None:
+    file = await flow.file("put", b"<script>", filename="é.html", content_type="text/html")
+    read = await flow.web.get(file["presigned_url"])
+    assert (read.status_code, read.content) == (200, b"<script>")
+    assert read.headers["content-type"] == "application/octet-stream"
+    expected = "attachment; filename=\"_.html\"; filename*=UTF-8''%C3%A9.html"
+    assert read.headers["content-disposition"] == expected

@@ -1,0 +1,224 @@
+"""From an announcement to a link: what arrives is what is confirmed, and what the link reads."""
+
+import hashlib
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.contract.conftest import DRESS
+from tests.contract.flow import Flow, edited, error_code, problem, refused, sha256
+from tests.contract.stores import Feature, block_public_access, having, lacking, sending
+
+LARGE = bytes(range(256)) * 23_438  # 6 MB
+
+
+@sending()
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        pytest.param(b"hello", {}, id="small"),
+        pytest.param(b"", {}, id="empty"),
+        pytest.param(LARGE, {}, id="large"),
+        pytest.param(b"hello", {"filename": "旅行 の写真 é.png"}, id="name"),
+        pytest.param(
+            b"a,b", {"content_type": 'text/csv; charset="utf-8"; header=absent'}, id="type"
+        ),
+    ],
+)
+async def test_what_arrives_is_confirmed_and_read(
+    flow: Flow, method: str, data: bytes, body: dict[str, Any]
+) -> None:
+    upload = await flow.announce(method, data, **body)
+    sent = await flow.send(upload["upload"], data)
+    assert sent.status_code == (201 if method == "post" else 200), sent.text
+    response = await flow.confirm(upload)
+    assert response.status_code == 200, response.text
+    file = response.json()
+
+    assert file["size"] == len(data)
+    assert file["etag"] == f'"{hashlib.md5(data).hexdigest()}"'
+    assert file["content_type"] == body.get("content_type", "image/png")
+    assert file["filename"] == body.get("filename", "a.png")
+    assert (file["checksum_sha256"], file["checksum_verified"]) == (None, False)
+    if flow.kind.has(Feature.VERSIONS):
+        assert flow.store.versions(file["key"]) == [file["version_id"]]
+    else:
+        assert file["version_id"] is None
+
+    read = await flow.web.get(file["presigned_url"])
+    assert (read.status_code, read.content) == (200, data)
+    assert read.headers["etag"] == file["etag"]
+    # What a browser could run is neither shown nor named for what it is.
+    inline = file["content_type"] == "image/png"
+    expected = file["content_type"] if inline else "application/octet-stream"
+    assert read.headers["content-type"] == expected
+    assert ("content-disposition" in read.headers) is not inline
+    # Whoever has the link reads the metadata: it is the id, and nothing else.
+    metadata = {n: v for n, v in read.headers.items() if n.startswith("x-amz-meta-")}
+    assert metadata == {"x-amz-meta-claimcheck-id": file["id"]}
+
+
+@sending()
+async def test_confirm_comes_too_early_and_then_again(flow: Flow, method: str) -> None:
+    upload = await flow.announce(method)
+    # Under the limited user too: without s3:ListBucket a missing key would be a 403.
+    early = await flow.confirm(upload)
+    problem(early, 409, "upload-not-arrived")
+    assert early.headers["retry-after"] == "1"
+    assert (await flow.send(upload["upload"])).is_success
+    first, second = [(await flow.confirm(upload)).json() for _ in range(2)]
+    for file in (first, second):
+        file.pop("presigned_url")
+        file.pop("presigned_url_expires_at")
+    assert first == second
+    assert first["state"] == "confirmed"
+
+
+@sending()
+async def test_the_url_finds_the_upload_as_well(flow: Flow, method: str) -> None:
+    upload = await flow.announce(method)
+    assert (await flow.send(upload["upload"])).is_success
+    response = await flow.api.post("/v1/files", json={"url": upload["url"]})
+    assert response.status_code == 200, response.text
+    assert response.json()["id"] == upload["id"]
+    assert await flow.read(response.json()["presigned_url"]) == b"hello"
+
+
+@having(Feature.FORMS)
+async def test_a_chosen_key_and_a_range_of_sizes(flow: Flow) -> None:
+    key = f"chosen/{flow.kind.name}.png"
+    response = await flow.api.post("/v1/upload-url", json={"object_key": key})
+    assert response.status_code == 200, response.text
+    form = {"method": "POST", **response.json()["upload_url_dict"]}
+    refused(await flow.send(form, b"12"), 400, "EntityTooSmall")
+    refused(await flow.send(form, b"1234567"), 400, "EntityTooLarge")
+    assert (await flow.send(form, b"123456")).status_code == 201
+    stored = await flow.api.post("/v1/files", json={"key": key, "destination": "chosen"})
+    assert (stored.status_code, stored.json()["size"]) == (200, 6)
+    again = await flow.api.post("/v1/upload-url", json={"object_key": key})
+    problem(again, 409, "key-taken")
+
+
+# --- Headers that the destination sets
+
+
+@sending()
+async def test_the_destination_dresses_its_objects(flow: Flow, method: str) -> None:
+    file = await flow.file(f"dressed-{method}")
+    read = await flow.web.get(file["presigned_url"])
+    found = tuple(read.headers.get(name.replace("_", "-")) for name in DRESS)
+    kept = method == "put" or flow.kind.has(Feature.FORM_HEADERS)
+    assert found == (tuple(DRESS.values()) if kept else (None, None))
+
+
+# --- Checksums
+
+
+@sending(Feature.CHECKSUMS)
+async def test_a_checksum_is_compared_and_reported(flow: Flow, method: str) -> None:
+    upload = await flow.announce(method, checksum_sha256=sha256(b"hello"))
+    refused(await flow.send(upload["upload"], b"wrong"), 400, "BadDigest")
+    problem(await flow.confirm(upload), 409, "upload-not-arrived")
+    assert (await flow.send(upload["upload"])).is_success
+    file = (await flow.confirm(upload)).json()
+    assert (file["checksum_sha256"], file["checksum_verified"]) == (sha256(b"hello"), True)
+
+
+@sending(Feature.COMPUTED_CHECKSUMS, without=Feature.CHECKSUMS)
+async def test_a_checksum_that_nobody_compares_is_not_verified(flow: Flow, method: str) -> None:
+    for data in (b"wrong", b"hello"):
+        upload = await flow.announce(method, data, checksum_sha256=sha256(b"hello"))
+        assert (await flow.send(upload["upload"], data)).is_success
+        file = (await flow.confirm(upload)).json()
+        assert (file["checksum_sha256"], file["checksum_verified"]) == (sha256(b"hello"), False)
+
+
+@lacking(Feature.COMPUTED_CHECKSUMS)
+async def test_a_store_that_repeats_the_checksum_is_not_believed(flow: Flow) -> None:
+    upload = await flow.announce("put", b"wrong", checksum_sha256=sha256(b"hello"))
+    assert (await flow.send(upload["upload"], b"wrong")).status_code == 200
+    file = (await flow.confirm(upload)).json()
+    assert (file["checksum_sha256"], file["checksum_verified"]) == (sha256(b"hello"), False)
+
+
+@sending()
+async def test_another_checksum_than_announced(flow: Flow, method: str) -> None:
+    upload = await flow.announce(method, checksum_sha256=sha256(b"hello"))
+    other = edited(upload["upload"], {"x-amz-checksum-sha256": sha256(b"wrong")})
+    refused(await flow.send(other, b"wrong"))
+    assert not flow.store.holds(upload["key"])
+    if method == "post":
+        none = edited(upload["upload"], {"x-amz-checksum-sha256": None})
+        refused(await flow.send(none), 403, "AccessDenied")
+    assert (await flow.send(upload["upload"])).is_success
+
+
+# --- What the bucket holds is not what was announced
+
+
+@sending()
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Metadata": {}}, "not uploaded with the signed instructions"),
+        ({"Metadata": {"claimcheck-id": "other"}}, "not uploaded with the signed instructions"),
+        ({"Body": b"hello, world"}, "12 bytes; 5 were announced"),
+        ({"ContentType": "text/html"}, "is text/html; image/png was announced"),
+    ],
+    ids=["no id", "other id", "size", "type"],
+)
+async def test_a_planted_object_is_rejected(
+    flow: Flow, method: str, change: dict[str, Any], words: str
+) -> None:
+    upload = await flow.announce(method)
+    right = {
+        "Body": b"hello",
+        "ContentType": "image/png",
+        "Metadata": {"claimcheck-id": upload["id"]},
+    }
+    flow.store.owner.put_object(Bucket=flow.store.bucket, Key=upload["key"], **(right | change))
+    for _ in range(2):
+        assert words in problem(await flow.confirm(upload), 422, "upload-rejected")
+    state = (await flow.api.get(f"/v1/uploads/{upload['id']}")).json()
+    assert state["state"] == "rejected"
+    assert words in state["reason"]
+    # The right bytes come too late, and cancelling takes everything away.
+    await flow.send(upload["upload"])
+    problem(await flow.confirm(upload), 422, "upload-rejected")
+    cancelled = await flow.api.delete(f"/v1/uploads/{upload['id']}")
+    assert cancelled.status_code == 204, cancelled.text
+    assert not flow.store.holds(upload["key"])
+
+
+# --- The public access block that app.provision sets
+
+
+@having(Feature.BLOCKED_ACLS)
+async def test_blocked_acls_stop_no_upload(flow: Flow) -> None:
+    found = flow.store.owner.get_public_access_block(Bucket=flow.store.bucket)
+    assert all(found["PublicAccessBlockConfiguration"].values())
+    assert await flow.read((await flow.file("put"))["presigned_url"]) == b"hello"
+
+
+@lacking(Feature.BLOCKED_ACLS, Feature.FORMS)
+async def test_blocked_acls_stop_every_put_and_no_form(flow: Flow) -> None:
+    owner, bucket, private = flow.store.owner, flow.store.bucket, "IgnorePublicAcls"
+    block_public_access(owner, bucket, private, "BlockPublicAcls")
+    try:
+        upload = await flow.announce("put")
+        refused(await flow.send(upload["upload"]), 403, "AccessDenied")
+        await flow.file("post")
+    finally:
+        block_public_access(owner, bucket, private, "RestrictPublicBuckets")
+    assert (await flow.send(upload["upload"])).status_code == 200
+
+
+@lacking(Feature.FORMS)
+async def test_a_store_without_forms_stores_none(flow: Flow) -> None:
+    upload = await flow.announce("post")
+    assert urlsplit(upload["upload"]["url"]).path == f"/{flow.store.bucket}"
+    response = await flow.send(upload["upload"])
+    refused(response, *flow.kind.anonymous)
+    assert error_code(response) is not None
+    problem(await flow.confirm(upload), 409, "upload-not-arrived")
