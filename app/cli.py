@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
         run_command()
     except ConfigurationError as error:
         sys.exit(f"claimcheck cannot start: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # Ctrl-C before the server runs, which ends by itself
 
 
 def _dev() -> None:

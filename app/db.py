@@ -34,17 +34,19 @@ class Database:
     than everything else in a request.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, migrating: bool = False) -> None:
+        """With `migrating` statements take their time, and a pooler in between is always fine."""
         assert settings.database_url is not None
-        self._pooled_by_transaction = settings.database_transaction_pooling
+        self._pooled_by_transaction = settings.database_transaction_pooling or migrating
         connect_args: dict[str, Any] = {
             # asyncpg reads the URL itself: `postgres://`, `?sslmode=require`, a socket's `?host=`.
             "dsn": settings.database_url.get_secret_value(),
             "timeout": CONNECT_SECONDS,
-            "command_timeout": STATEMENT_SECONDS,
+            "command_timeout": None if migrating else STATEMENT_SECONDS,
         }
         if self._pooled_by_transaction:
-            # A statement prepared on one server connection is unknown on the next one's.
+            # A statement prepared on one server connection is unknown on the next one, and its
+            # name may be taken there by another process. Without a cache they have no names.
             connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
         else:
             connect_args["server_settings"] = {"application_name": "claimcheck"}

@@ -315,6 +315,10 @@ def _refuse_half_credentials(settings: Settings) -> None:
     if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
         missing = "AWS_SECRET_ACCESS_KEY" if settings.aws_access_key_id else "AWS_ACCESS_KEY_ID"
         raise ConfigurationError(f"{missing} is not set, but its other half is: set both or none.")
+    if settings.aws_session_token and settings.aws_access_key_id is None:
+        raise ConfigurationError(
+            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: a token goes with its keys."
+        )
 
 
 def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:

@@ -27,7 +27,16 @@ PLACEHOLDERS: Final = frozenset({"timestamp", "date", "uuid", "owner", "slug", "
 # after a collision would collide for ever.
 UNIQUE_PLACEHOLDERS: Final = frozenset({"timestamp", "uuid"})
 
-_TRAILING = re.compile(r"[\s.]+\Z")
+# All but the dots and spaces at the end. Greedy, so that it takes linear time.
+_VISIBLE_END = re.compile(r".*[^\s.]", re.DOTALL)
+# The longest that each can be, but for the extension; the slug as short as it can be cut.
+_LONGEST: Final = {
+    "timestamp": "x" * 26,
+    "date": "x" * 10,
+    "uuid": "x" * 36,
+    "owner": "x" * 16,
+    "slug": "file",
+}
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
 _KEY_SEGMENT = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_][A-Za-z0-9._-]*)?")
@@ -62,9 +71,10 @@ def clean_filename(name: str) -> Filename:
     # Cf: bidirectional marks, zero-width characters. Zl, Zp: line breaks in all but category.
     visible = "".join(c for c in name if unicodedata.category(c) not in {"Cf", "Zl", "Zp"})
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", visible))[-1]
-    display = _TRAILING.sub("", last.lstrip())
-    if not display:
+    kept = _VISIBLE_END.match(last.lstrip())
+    if kept is None:
         raise InvalidName("The file name is empty, or has nothing but dots and spaces in it.")
+    display = kept[0]
     if len(display.encode()) > MAX_NAME_BYTES:
         raise InvalidName(f"The file name is longer than {MAX_NAME_BYTES} bytes of UTF-8.")
     stem, dot, extension = display.rpartition(".")
@@ -77,17 +87,26 @@ def clean_filename(name: str) -> Filename:
 def check_template(template: str) -> str:
     """The template itself, or ValueError that says what is wrong with it."""
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
         raise ValueError(f"key_template {template!r} is malformed: {error}") from None
-    unknown = sorted(set(names) - PLACEHOLDERS)
+    names = {name or "" for _, name, _, _ in fields}
+    unknown = sorted(names - PLACEHOLDERS)
     if unknown:
         known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
         raise ValueError(f"key_template has unknown placeholder {{{unknown[0]}}}; known: {known}")
-    if not UNIQUE_PLACEHOLDERS & set(names):
+    if any(spec or conversion for _, _, spec, conversion in fields):
+        raise ValueError(f"key_template {template!r}: placeholders take no format, write {{slug}}")
+    if not UNIQUE_PLACEHOLDERS & names:
         raise ValueError("key_template needs {timestamp} or {uuid}, or two files would collide")
-    literal = template.format(**dict.fromkeys(PLACEHOLDERS, "x"))
-    check_prefix(literal)
+    for extension in ("", f".{'x' * 16}"):
+        key = template.format(**_LONGEST, extension=extension)
+        if not _PREFIX.fullmatch(key) or key.endswith("/") or len(key) > MAX_KEY_BYTES // 2:
+            raise ValueError(
+                f"key_template {template!r} makes unusable keys: around its placeholders use "
+                "letters, digits, '.', '_', '-' and '/'; no part between slashes may be empty or "
+                "start with a dot, with or without an extension; at most 512 characters filled in"
+            )
     return template
 
 
@@ -124,7 +143,8 @@ def normalize_key(
         "extension": f".{filename.extension}" if filename.extension else "",
     }
     room = MAX_KEY_BYTES - len(prefix) - len(template.format(**parts, slug=""))
-    return prefix + template.format(**parts, slug=_slug(filename.stem, room))
+    slug = _slug(filename.stem, room // max(1, template.count("{slug}")))
+    return prefix + template.format(**parts, slug=slug)
 
 
 def check_client_key(key: str, prefixes: Collection[str]) -> None:

@@ -54,7 +54,9 @@ def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of the embedded store in place of whatever AWS keys the shell has."""
     access_key, secret_key = f"DEV{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
     endpoint = stack.enter_context(start_s3(access_key, secret_key))
-    foreign = {"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_S3_PUBLIC_ENDPOINT_URL"}
+    for profile in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(profile, None)  # botocore looks there, and fails if there is no such profile
+    foreign = {"AWS_SESSION_TOKEN", "AWS_S3_PUBLIC_ENDPOINT_URL"}
     kept = {name: value for name, value in environ.items() if name not in foreign}
     return kept | {
         "AWS_ACCESS_KEY_ID": access_key,
@@ -77,8 +79,9 @@ def _greet(settings: Settings, *, own_database: bool, own_bucket: bool) -> None:
     _say(f"\n  The page   {here}/\n  The API    {here}/docs\n")
     what = [name for name, own in (("database", own_database), ("bucket", own_bucket)) if own]
     if what:
-        _say(f"  The {' and the '.join(what)} run on this machine, for development only:")
-        _say("  everything in them vanishes at the end. Ctrl-C ends it.\n")
+        run, them = ("run", "them") if len(what) > 1 else ("runs", "it")
+        _say(f"  The {' and the '.join(what)} {run} on this machine, for development only:")
+        _say(f"  everything in {them} vanishes at the end. Ctrl-C ends it.\n")
 
 
 def _say(line: str) -> None:

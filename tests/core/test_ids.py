@@ -1,0 +1,55 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.ids import first_uuid7, milliseconds, uuid7
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENTS = st.integers(0, 8000 * 365 * 86_400 * 10**6).map(
+    lambda microseconds: EPOCH + timedelta(microseconds=microseconds)
+)
+RANDOMNESS = st.binary(min_size=10, max_size=10)
+
+
+def test_the_example_of_the_rfc() -> None:
+    """RFC 9562, appendix A.6."""
+    moment = datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
+    # rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F, as 12 and 62 bits at the two ends of 80.
+    randomness = (0xCC3 << 68 | 0x18C4DC0C0C07398F).to_bytes(10)
+    assert str(uuid7(moment, randomness)) == "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+
+
+@given(MOMENTS, RANDOMNESS)
+def test_every_id_is_a_uuid7_of_its_millisecond(moment: datetime, randomness: bytes) -> None:
+    made = uuid7(moment, randomness)
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert made.int >> 80 == milliseconds(moment)
+    assert first_uuid7(moment) <= made < first_uuid7(moment + timedelta(milliseconds=1))
+
+
+@given(MOMENTS, MOMENTS, RANDOMNESS, RANDOMNESS)
+def test_ids_sort_by_time(a: datetime, b: datetime, one: bytes, other: bytes) -> None:
+    if milliseconds(a) < milliseconds(b):
+        assert uuid7(a, one) < uuid7(b, other)
+
+
+@given(RANDOMNESS, RANDOMNESS)
+def test_ids_of_one_moment_differ_with_their_randomness(one: bytes, other: bytes) -> None:
+    used = 0xFFF << 68 | (1 << 62) - 1
+    same = int.from_bytes(one) & used == int.from_bytes(other) & used
+    assert (uuid7(EPOCH, one) == uuid7(EPOCH, other)) is same
+
+
+@given(st.integers(0, 2**41), st.integers(0, 999))
+def test_milliseconds_are_exact(count: int, microseconds: int) -> None:
+    """Floating-point seconds would lose one now and then, and files of a list's first moment."""
+    moment = EPOCH + timedelta(milliseconds=count, microseconds=microseconds)
+    assert milliseconds(moment) == count
+    assert milliseconds(moment.astimezone(timezone(timedelta(hours=5, minutes=30)))) == count
+
+
+def test_a_moment_needs_its_offset() -> None:
+    with pytest.raises(TypeError):
+        milliseconds(datetime(2026, 1, 1))  # noqa: DTZ001

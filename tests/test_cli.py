@@ -1,0 +1,99 @@
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app import cli
+from app.embedded.postgres import create_database
+from tests.support import in_thread
+
+ROOT = Path(__file__).parent.parent
+DEPLOYED = {
+    "DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/d",
+    "AWS_STORAGE_BUCKET_NAME": "bkt",
+    "CLAIMCHECK_AUTH": "none",
+}
+
+
+def claimcheck(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The command in an environment with no other settings in it."""
+    script = Path(sys.executable).with_name("claimcheck")
+    return subprocess.run(
+        [script, *arguments],
+        check=False,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_lists_the_commands() -> None:
+    done = claimcheck("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: claimcheck ")
+    for command in ("dev", "serve", "migrate"):
+        assert f"\n    {command} " in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["serve", "--port", "1"]])
+def test_what_is_no_command_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: claimcheck" in capsys.readouterr().err
+
+
+def test_serve_without_settings_says_what_is_missing() -> None:
+    done = claimcheck("serve")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("claimcheck cannot start: DATABASE_URL is not set: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "environ"),
+    [
+        ("serve", "AWS_STORAGE_BUCKET_NAME", {}),
+        ("serve", "CLAIMCHECK_AUTH", {}),
+        ("serve", "CLAIMCHECK_AUHT is not a setting", {"CLAIMCHECK_AUHT": "none"}),
+        ("serve", "PORT: ", {"PORT": "eighty"}),
+        ("migrate", "DATABASE_URL is not set", {}),
+        ("migrate", "DATABASE_URL: must start with", {"DATABASE_URL": "mysql://u:hunter2@h/d"}),
+        ("dev", "CLAIMCHECK_AUHT is not a setting", {"CLAIMCHECK_AUHT": "none"}),
+    ],
+)
+def test_a_wrong_setting_stops_every_command(
+    monkeypatch: pytest.MonkeyPatch, command: str, missing: str, environ: dict[str, str]
+) -> None:
+    for name in [*os.environ]:
+        if name.startswith(("AWS_", "CLAIMCHECK_", "DATABASE_URL", "PORT")):
+            monkeypatch.delenv(name)
+    for name, value in (DEPLOYED | environ).items():
+        if not missing.startswith(name) or name in environ:
+            monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command])
+    message = str(caught.value.code)
+    assert message.startswith("claimcheck cannot start: ")
+    assert missing in message
+    assert "hunter2" not in message
+
+
+async def test_migrate(postgres_url: str) -> None:
+    url = create_database(postgres_url, f"cli_{secrets.token_hex(6)}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        for _ in range(2):
+            in_thread(cli.main, ["migrate"])
+    connection = await asyncpg.connect(url)
+    assert await connection.fetchval("SELECT count(*) FROM files") == 0
+    await connection.close()

@@ -1,0 +1,282 @@
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from app import queries
+from app.db import Database
+from app.embedded.postgres import create_database, start_postgres
+from app.errors import DatabaseUnavailable
+from app.queries import Filter
+from app.settings import load_settings
+from tests.test_queries import new_file
+
+ROOT = Path(__file__).parent.parent
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+MY_PID = "SELECT pg_backend_pid()"
+
+
+@asynccontextmanager
+async def opened(url: str, **environ: str) -> AsyncIterator[Database]:
+    database = Database(load_settings({"DATABASE_URL": url} | environ))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool of one connection: what is wrong with it shows at the next use."""
+    async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="1") as database:
+        yield database
+
+
+@pytest.fixture
+async def admin(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def ask(database: Database, query: str = MY_PID, *arguments: object) -> object:
+    async with database.connection() as db:
+        return await db.fetchval(query, *arguments)
+
+
+async def terminate(admin: asyncpg.Connection, pid: object) -> None:
+    """End the server process, and wait until it is gone."""
+    assert await admin.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+
+
+async def test_connections_are_used_again(database: Database) -> None:
+    assert await ask(database) == await ask(database)
+    assert await ask(database, "SHOW application_name") == "claimcheck"
+
+
+@pytest.mark.parametrize("url", ["{}?sslmode=prefer", "{}?sslmode=disable&application_name=x"])
+async def test_herokus_urls_are_understood(database_url: str, url: str) -> None:
+    heroku = url.format(database_url.replace("postgresql://", "postgres://"))
+    async with opened(heroku) as database:
+        assert await ask(database, "SELECT 1") == 1
+
+
+async def test_encryption_is_insisted_on_where_the_url_does(database_url: str) -> None:
+    """The embedded server has no certificate."""
+    async with opened(f"{database_url}?sslmode=require") as database:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            await ask(database)
+    assert "SSL" in str(caught.value.__cause__)
+
+
+async def test_a_connection_that_died_in_the_pool_is_replaced(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    for _ in range(3):
+        pid = await ask(database)
+        await terminate(admin, pid)
+        await asyncio.sleep(0.1)  # the end of the connection has been read
+        assert await ask(database) not in {pid, None}
+
+
+async def test_a_connection_that_dies_under_a_statement(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    async def interrupted() -> None:
+        async with database.connection() as db:
+            pid = await db.fetchval(MY_PID)
+            await asyncio.gather(db.execute("SELECT pg_sleep(30)"), terminate(admin, pid))
+
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await interrupted()
+    assert caught.value.retry_after
+    assert isinstance(caught.value.__cause__, asyncpg.PostgresConnectionError)
+    assert await ask(database)
+
+
+async def test_a_statement_that_takes_too_long(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.STATEMENT_SECONDS", 0.3)
+    async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="1") as database:
+        with pytest.raises(DatabaseUnavailable):
+            await ask(database, "SELECT pg_sleep(30)")
+        assert await ask(database, "SELECT 1") == 1
+
+
+async def test_a_caller_who_leaves_takes_no_connection_along(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    asking = asyncio.create_task(ask(database, "SELECT pg_sleep(30)"))
+    await asyncio.sleep(0.2)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert await ask(database, "SELECT 1") == 1
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+    assert await admin.fetchval(f"{asleep} AND state = 'active'") == 0
+
+
+async def test_an_exhausted_pool_says_so_in_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.CONNECT_SECONDS", 1)
+    async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="2") as database:
+        async with database.connection(), database.connection():
+            started = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                await ask(database)
+            assert 0.9 < time.monotonic() - started < 3
+        assert await ask(database, "SELECT 1") == 1
+
+
+async def test_our_own_mistakes_are_not_the_databases_absence(database: Database) -> None:
+    for query in ("SELEC 1", "SELECT * FROM nosuch", "SELECT 1/0"):
+        with pytest.raises(asyncpg.PostgresError):
+            await ask(database, query)
+    with pytest.raises(asyncpg.DataError):
+        await ask(database, "SELECT $1::int", "x")
+    with pytest.raises(LookupError):
+        async with database.connection():
+            raise LookupError
+    assert await ask(database, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "/nosuch"},
+        {"netloc": "claimcheck:wrong@{host}"},
+        {"netloc": "claimcheck:wrong@127.0.0.1:1"},
+        {"netloc": "claimcheck:wrong@nosuch.invalid"},
+    ],
+    ids=lambda change: "".join(change.values()),
+)
+async def test_a_database_that_is_not_there(database_url: str, change: dict[str, str]) -> None:
+    url = urlsplit(database_url)
+    host = f"{url.hostname}:{url.port}"
+    changed = url._replace(**{part: value.format(host=host) for part, value in change.items()})
+    async with opened(changed.geturl()) as database:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            await ask(database)
+    assert "wrong" not in str(caught.value)
+
+
+async def test_a_server_that_stops() -> None:
+    with start_postgres() as url:
+        database = Database(load_settings({"DATABASE_URL": url}))
+        assert await ask(database, "SELECT 1") == 1
+    try:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await ask(database)
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def bouncer_ini(postgres_url: str, tmp_path: Path) -> Path:
+    """PgBouncer in transaction mode, with three server connections for everybody."""
+    server = urlsplit(postgres_url)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = tmp_path / "pgbouncer.ini"
+    path.write_text(
+        "[databases]\n"
+        f"* = host={server.hostname} port={server.port} "
+        f"user={server.username} password={server.password}\n"
+        "[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
+    )
+    return path
+
+
+@pytest.fixture
+def bouncer_url(postgres_url: str, bouncer_ini: Path) -> Iterator[str]:
+    """A migrated database of its own, through PgBouncer, which is migrated through it too."""
+    if PGBOUNCER is None:
+        pytest.skip("pgbouncer is not installed")
+    name = f"pooled_{secrets.token_hex(6)}"
+    create_database(postgres_url, name)
+    # It refuses to run as root.
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    with subprocess.Popen([PGBOUNCER, "-q", *user, bouncer_ini]) as process:
+        port = bouncer_ini.read_text().partition("listen_port = ")[2].split()[0]
+        try:
+            for _ in range(200):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", int(port))) == 0:
+                        break
+                time.sleep(0.05)
+            yield f"postgresql://claimcheck@127.0.0.1:{port}/{name}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+async def take_the_drivers_names(bouncer_url: str) -> None:
+    """Leave what another process may: statements on each server, named as the driver names them."""
+    prepare = """DO $$ BEGIN FOR n IN 1..3000 LOOP
+      EXECUTE format('PREPARE "__asyncpg_stmt_%s__" AS SELECT 1', to_hex(n)); END LOOP; END $$"""
+    # In transactions at the same time each has a server to itself.
+    connections = [await asyncpg.connect(bouncer_url, statement_cache_size=0) for _ in range(3)]
+    for command in ("BEGIN", prepare, "COMMIT"):
+        for connection in connections:
+            await connection.execute(command)
+    for connection in connections:
+        await connection.close()
+
+
+async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
+    """Two replicas, twenty connections, three servers: no statement may lean on an earlier one."""
+    await take_the_drivers_names(bouncer_url)
+    for _ in range(2):  # the release phase, and that of the next release
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": bouncer_url},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    pooling = {
+        "CLAIMCHECK_DATABASE_TRANSACTION_POOLING": "true",
+        "CLAIMCHECK_DATABASE_POOL_SIZE": "10",
+    }
+    async with opened(bouncer_url, **pooling) as one, opened(bouncer_url, **pooling) as other:
+
+        async def life_of_a_file(number: int) -> bool:
+            file = new_file(owner=f"owner {number}", confirmed_at=None)
+            for step, database in enumerate((one, other, one, other)):
+                async with database.connection() as db:
+                    if step == 0:
+                        assert await queries.insert_files(db, [file]) == {file.id}
+                    elif step == 1:
+                        assert await queries.confirm_upload(db, file)
+                    elif step == 2:
+                        narrowed = Filter(destination="images") if number % 2 else Filter()
+                        [found] = await queries.list_files(db, file.owner, narrowed, 10)
+                        assert found.id == file.id
+                    else:
+                        assert await queries.release_file(db, file, file.created_at)
+            return True
+
+        assert all(await asyncio.gather(*(life_of_a_file(number) for number in range(100))))
+        pids = await asyncio.gather(*(ask(one) for _ in range(50)))
+        assert len(set(pids)) <= 3

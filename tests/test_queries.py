@@ -1,0 +1,398 @@
+import asyncio
+import dataclasses
+import itertools
+import os
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from app import queries
+from app.core.ids import first_uuid7, uuid7
+from app.models import MOVES, File, State
+from app.queries import Filter
+
+NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
+SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+def new_file(state: State = State.PENDING, **values: Any) -> File:
+    made = values.get("created_at", NOW)
+    defaults = {field.name: None for field in dataclasses.fields(File)} | {
+        "id": uuid7(made, os.urandom(10)),
+        "owner": "dev",
+        "destination": "images",
+        "bucket": "bkt",
+        "key": f"images/{secrets.token_hex(8)}.png",
+        "url": "https://s3.example.com/bkt/images/a.png",
+        "filename": "été 日本.png",
+        "content_type": "image/png",
+        "size": 5,
+        "checksum_verified": False,
+        "method": "post",
+        "state": state.value,
+        "created_at": made,
+        "expires_at": made + timedelta(hours=1),
+        "claimed_until": SOON if state is State.REMOVING else None,
+    }
+    return File(**(defaults | values))
+
+
+async def insert(db: asyncpg.Connection, *files: File) -> None:
+    assert await queries.insert_files(db, files) == {file.id for file in files}
+
+
+async def read(db: asyncpg.Connection, file: File) -> File | None:
+    return await queries.get_file(db, file.id, file.owner)
+
+
+async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
+    empty = new_file(size=None)
+    full = File(
+        **dataclasses.asdict(new_file(State.REMOVING))
+        | {
+            "size": 5 * 1024**4,
+            "checksum_sha256": "c" * 44,
+            "checksum_verified": True,
+            "reason": "why",
+            "etag": '"e"',
+            "version_id": "v",
+            "confirmed_at": NOW,
+            "ended_at": SOON,
+            "claimed_until": LATER,
+        }
+    )
+    await insert(db, empty, full)
+    for file in (empty, full):
+        assert await read(db, file) == file
+        assert await queries.get_file_by_key(db, file.bucket, file.key, file.owner) == file
+    stranger = "somebody else"
+    assert await queries.get_file(db, full.id, stranger) is None
+    assert await queries.get_file_by_key(db, full.bucket, full.key, stranger) is None
+    assert await queries.get_file_by_key(db, "other", full.key, full.owner) is None
+
+
+async def test_a_key_is_taken_once_a_bucket(db: asyncpg.Connection) -> None:
+    first, other = new_file(), new_file()
+    await insert(db, first)
+    again = new_file(key=first.key)
+    elsewhere = new_file(key=first.key, bucket="other")
+    assert await queries.insert_files(db, [again, other, elsewhere]) == {other.id, elsewhere.id}
+    assert await read(db, again) is None
+    assert await read(db, first) == first
+    twins = [new_file(key="twin") for _ in range(2)]
+    assert len(await queries.insert_files(db, twins)) == 1
+    # Also of a file that is gone: something signed for its key may still work.
+    await db.execute("UPDATE files SET state = 'removed'")
+    assert await queries.insert_files(db, [again]) == set()
+    assert await queries.insert_files(db, []) == set()
+
+
+@pytest.mark.parametrize(("column", "value"), [("state", "lost"), ("size", -1)])
+async def test_what_a_row_cannot_be(db: asyncpg.Connection, column: str, value: object) -> None:
+    wrong = dataclasses.replace(new_file(), **{column: value})
+    with pytest.raises(asyncpg.CheckViolationError):
+        await queries.insert_files(db, [wrong])
+
+
+async def _free(db: asyncpg.Connection, file: File) -> None:
+    await queries.free_claim(db, file, NOW)
+
+
+async def _finish(db: asyncpg.Connection, file: File) -> None:
+    await queries.finish_removal(db, file, LATER)
+
+
+# Each with the state that it moves to and the states from which it may.
+STEPS = {
+    "confirm": (
+        lambda db, file: queries.confirm_upload(db, dataclasses.replace(file, confirmed_at=NOW)),
+        State.CONFIRMED,
+        {State.PENDING},
+    ),
+    "reject": (
+        lambda db, file: queries.reject_upload(db, file, "why", NOW),
+        State.REJECTED,
+        {State.PENDING},
+    ),
+    "release": (
+        lambda db, file: queries.release_file(db, file, NOW),
+        State.RELEASED,
+        {State.CONFIRMED},
+    ),
+    "claim file": (
+        lambda db, file: queries.claim_file_removal(db, file, NOW, LATER),
+        State.REMOVING,
+        {State.CONFIRMED},
+    ),
+    "claim upload": (
+        lambda db, file: queries.claim_upload_removal(db, file, NOW, LATER),
+        State.REMOVING,
+        {State.PENDING, State.REJECTED},
+    ),
+    "finish": (_finish, State.REMOVED, {State.REMOVING}),
+    "renew": (
+        lambda db, file: queries.renew_upload(db, file, LATER + timedelta(days=1)),
+        State.PENDING,
+        {State.PENDING},
+    ),
+    "free": (_free, State.REMOVING, {State.REMOVING}),
+}
+
+
+def test_the_steps_make_every_allowed_move_and_no_other() -> None:
+    made = {
+        (before, after)
+        for _, after, befores in STEPS.values()
+        for before in befores
+        if before != after
+    }
+    assert made == {(before, after) for before in State for after in MOVES[before]}
+
+
+@pytest.mark.parametrize("before", State)
+@pytest.mark.parametrize("step", STEPS)
+async def test_each_step_from_each_state(db: asyncpg.Connection, step: str, before: State) -> None:
+    take, after, allowed = STEPS[step]
+    file = new_file(before)
+    await insert(db, file)
+    # Nobody else can take it at all.
+    assert await take(db, dataclasses.replace(file, owner="somebody else")) is None
+    assert await read(db, file) == file
+    answer = await take(db, file)
+    stored = await read(db, file)
+    if before in allowed:
+        assert stored is not None
+        assert stored.state == after
+        assert stored != file
+        assert step in {"finish", "free"} or answer == stored
+    else:
+        assert answer is None
+        assert stored == file
+
+
+async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
+    one, two = new_file(size=None), new_file()
+    await insert(db, one, two)
+    said = dataclasses.replace(
+        one,
+        size=9,
+        content_type="image/webp",
+        etag='"e"',
+        version_id="v1",
+        checksum_sha256="c" * 44,
+        checksum_verified=True,
+        confirmed_at=SOON,
+    )
+    confirmed = dataclasses.replace(said, state="confirmed")
+    # The key is not for the bucket to say, nor is anything else that stands in the row.
+    assert await queries.confirm_upload(db, dataclasses.replace(said, key="x")) == confirmed
+    claimed = dataclasses.replace(confirmed, state="removing", claimed_until=LATER)
+    assert await queries.claim_file_removal(db, one, NOW, LATER) == claimed
+    await queries.finish_removal(db, claimed, LATER)
+    removed = dataclasses.replace(claimed, state="removed", claimed_until=None, ended_at=LATER)
+    assert await read(db, one) == removed
+    rejected = dataclasses.replace(two, state="rejected", reason="too big", ended_at=SOON)
+    assert await queries.reject_upload(db, two, "too big", SOON) == rejected
+
+
+async def test_instructions_never_end_earlier_than_signed(db: asyncpg.Connection) -> None:
+    file = new_file()
+    await insert(db, file)
+    sooner = await queries.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
+    assert sooner == file
+    end = file.expires_at + timedelta(hours=1)
+    assert await queries.renew_upload(db, file, end) == dataclasses.replace(file, expires_at=end)
+
+
+async def test_twenty_confirms_at_once_make_one_change(
+    db: asyncpg.Connection, database_url: str
+) -> None:
+    file = new_file()
+    await insert(db, file)
+    connections = [await asyncpg.connect(database_url) for _ in range(20)]
+    answers = await asyncio.gather(
+        *(
+            queries.confirm_upload(
+                connection, dataclasses.replace(file, etag=f'"{n}"', confirmed_at=NOW)
+            )
+            for n, connection in enumerate(connections)
+        )
+    )
+    for connection in connections:
+        await connection.close()
+    [winner] = [answer for answer in answers if answer is not None]
+    assert await read(db, file) == winner
+    assert winner.state == State.CONFIRMED
+    assert await db.fetchval("SELECT count(*) FROM files") == 1
+
+
+async def test_a_lease_keeps_others_out_until_it_ends(db: asyncpg.Connection) -> None:
+    for claim, state in (
+        (queries.claim_file_removal, State.CONFIRMED),
+        (queries.claim_upload_removal, State.PENDING),
+    ):
+        file = new_file(state)
+        await insert(db, file)
+        assert await claim(db, file, NOW, SOON)
+        assert await claim(db, file, NOW, LATER) is None
+        assert await claim(db, file, SOON, LATER) is None  # to the end, and not after it
+        taken_over = await claim(db, file, SOON + timedelta(microseconds=1), LATER)
+        assert taken_over is not None
+        assert taken_over.claimed_until == LATER
+
+
+async def test_a_lost_lease_cannot_be_given_back(db: asyncpg.Connection) -> None:
+    file = new_file(State.CONFIRMED)
+    await insert(db, file)
+    first = await queries.claim_file_removal(db, file, NOW, SOON)
+    second = await queries.claim_file_removal(db, file, LATER, LATER + timedelta(minutes=1))
+    assert first is not None
+    assert second is not None
+    await queries.free_claim(db, first, LATER)
+    assert await read(db, file) == second
+    await queries.free_claim(db, second, LATER)
+    freed = await queries.claim_file_removal(
+        db, file, LATER + timedelta(microseconds=1), LATER + timedelta(minutes=2)
+    )
+    assert freed is not None
+
+
+async def test_links_are_for_confirmed_files_of_the_owner(db: asyncpg.Connection) -> None:
+    files = [new_file(state) for state in State]
+    theirs = new_file(State.CONFIRMED, owner="somebody else")
+    await insert(db, *files, theirs)
+    [confirmed] = [file for file in files if file.state == State.CONFIRMED]
+    everything = [*files, theirs]
+    by_id = await queries.confirmed_by_id(db, [f.id for f in everything] * 2, "dev")
+    assert by_id == [confirmed]
+    pairs = [(f.bucket, f.key) for f in everything]
+    assert await queries.confirmed_by_key(db, pairs * 2, "dev") == [confirmed]
+    crossed = [("other", confirmed.key), (confirmed.bucket, "other")]
+    assert await queries.confirmed_by_key(db, crossed, "dev") == []
+    assert await queries.confirmed_by_id(db, [], "dev") == []
+    assert await queries.confirmed_by_key(db, [], "dev") == []
+
+
+TYPES = ("image/png", "image/webp", "imagery/x", "text/plain; charset=utf-8")
+
+
+async def listed(db: asyncpg.Connection) -> list[File]:
+    """Two days of files; those that the owner's lists show, newest first."""
+    kinds = itertools.product(("images", "docs"), TYPES, ("dev", "dev", "other"), State)
+    made = [
+        new_file(
+            state,
+            destination=destination,
+            content_type=content_type,
+            owner=owner,
+            created_at=NOW + timedelta(hours=n % 48, milliseconds=n),
+        )
+        for n, (destination, content_type, owner, state) in enumerate(kinds)
+    ]
+    await insert(db, *made)
+    mine = [file for file in made if file.owner == "dev" and file.state == State.CONFIRMED]
+    return sorted(mine, key=lambda file: file.id, reverse=True)
+
+
+async def test_pages_concatenate_to_the_whole_list(db: asyncpg.Connection) -> None:
+    whole = await listed(db)
+    first, end = first_uuid7(NOW + timedelta(hours=6)), first_uuid7(NOW + timedelta(hours=30))
+    combinations = itertools.product(
+        (None, "images", "nosuch"),
+        (None, "image/png", "image/*"),
+        (None, first),
+        (None, end),
+        (1, 5),
+    )
+    for destination, content_type, since, before, limit in combinations:
+        expected = [
+            file
+            for file in whole
+            if destination in {None, file.destination}
+            and (
+                content_type in {None, file.content_type}
+                or (content_type == "image/*" and file.content_type.startswith("image/"))
+            )
+            and (since is None or file.id >= since)
+            and (before is None or file.id < before)
+        ]
+        assert expected or destination == "nosuch"
+        pages: list[File] = []
+        last: UUID | None = before
+        while page := await queries.list_files(
+            db, "dev", Filter(destination, content_type, since, last), limit
+        ):
+            assert len(page) <= limit
+            pages += page
+            last = page[-1].id
+        assert pages == expected
+
+
+class Explaining:
+    """A connection that fetches the plan of what it is asked for."""
+
+    def __init__(self, db: asyncpg.Connection) -> None:
+        self._db, self.plan = db, ""
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Any]:
+        lines = await self._db.fetch(f"EXPLAIN {sql}", *arguments)
+        self.plan = "\n".join(line[0] for line in lines)
+        return []
+
+
+MIDDLE = UUID(int=10_000)
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "index"),
+    [
+        (Filter(), "ix_files_listed"),
+        (Filter(end=MIDDLE), "ix_files_listed"),
+        (Filter(first=MIDDLE), "ix_files_listed"),
+        (Filter(destination="some"), "ix_files_listed_destination"),
+        (Filter(destination="some", end=MIDDLE), "ix_files_listed_destination"),
+        (Filter(content_type="text/some"), "ix_files_listed_content_type"),
+        (Filter(content_type="text/some", end=MIDDLE), "ix_files_listed_content_type"),
+        (Filter(content_type="text/*"), "ix_files_listed"),
+    ],
+    ids=str,
+)
+async def test_lists_walk_their_partial_index(
+    db: asyncpg.Connection, narrowed: Filter, index: str
+) -> None:
+    await db.execute(
+        """
+        INSERT INTO files
+        SELECT lpad(to_hex(n), 32, '0')::uuid, 'owner ' || n % 199,
+          CASE WHEN n % 20 = 0 THEN 'some' ELSE 'images' END, 'bkt', 'key ' || n, 'u', 'f',
+          CASE WHEN n % 20 = 0 THEN 'text/some' ELSE 'image/png' END, 1, NULL, false, 'post',
+          CASE WHEN n % 11 < 8 THEN 'confirmed' ELSE 'pending' END, NULL, NULL, NULL,
+          now(), now(), NULL, NULL, NULL
+        FROM generate_series(1, 20000) AS n
+        """
+    )
+    # What the index can do is asked, not what the planner prefers for a table of this size.
+    await db.execute("ANALYZE files; SET enable_bitmapscan = off; SET enable_sort = off")
+    explaining = Explaining(db)
+    await queries.list_files(explaining, "owner 1", narrowed, 20)
+    assert f"Index Scan Backward using {index} on files" in explaining.plan
+    assert "Sort" not in explaining.plan
+
+
+async def test_ping(db: asyncpg.Connection) -> None:
+    await queries.ping(db)
+    await db.close()
+    with pytest.raises(asyncpg.InterfaceError):
+        await queries.ping(db)
