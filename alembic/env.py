@@ -10,6 +10,7 @@ from logging.config import fileConfig
 
 from alembic import context
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from app.db import Database
 from app.errors import ConfigurationError
@@ -49,7 +50,11 @@ def migrate(connection: Connection) -> None:
 async def run() -> None:
     database = Database(settings_for_migration(), migrating=True)
     try:
-        async with database.engine.connect() as connection:
+        try:
+            connection = await database.engine.connect()
+        except (OSError, TimeoutError, DBAPIError) as error:
+            raise SystemExit(f"DATABASE_URL: the database did not let us in: {error}") from None
+        async with connection:
             await connection.run_sync(migrate)
             await connection.commit()
     finally:

@@ -36,8 +36,13 @@ def main(arguments: list[str] | None = None) -> None:
 def _dev() -> None:
     # Imported here: a deployment has neither moto nor a PostgreSQL wheel.
     from app.embedded.dev import run_dev
+    from app.embedded.postgres import EmbeddedPostgresError
+    from app.embedded.s3 import EmbeddedS3Error
 
-    run_dev()
+    try:
+        run_dev()
+    except (EmbeddedPostgresError, EmbeddedS3Error) as error:
+        sys.exit(f"claimcheck cannot start: {error}")
 
 
 def _serve() -> None:

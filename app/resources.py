@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import aioboto3
+from botocore.exceptions import ProfileNotFound
 
 from app.bucket import Buckets, open_buckets
 from app.core.ids import uuid7
 from app.db import Database
+from app.errors import ConfigurationError
 from app.settings import Settings
 from app.signer import Signer, utc_now
 
@@ -56,14 +58,20 @@ async def open_resources(
 
 
 def open_session(settings: Settings) -> aioboto3.Session:
-    """Keys from the settings, else aioboto3's own chain: profile, container, instance role."""
+    """Keys from the settings, else aioboto3's own chain: profile, container, instance role.
+
+    Raises ConfigurationError where AWS_PROFILE names no profile.
+    """
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
-    return aioboto3.Session(
-        aws_access_key_id=settings.aws_access_key_id,
-        aws_secret_access_key=secret and secret.get_secret_value(),
-        aws_session_token=token and token.get_secret_value(),
-        region_name=settings.aws_s3_region_name,
-    )
+    try:
+        return aioboto3.Session(
+            aws_access_key_id=settings.aws_access_key_id,
+            aws_secret_access_key=secret and secret.get_secret_value(),
+            aws_session_token=token and token.get_secret_value(),
+            region_name=settings.aws_s3_region_name,
+        )
+    except ProfileNotFound as error:
+        raise ConfigurationError(f"AWS_PROFILE: {error}") from None
 
 
 def _cursor_secret(settings: Settings) -> bytes:
