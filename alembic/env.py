@@ -54,9 +54,11 @@ async def run() -> None:
             connection = await database.engine.connect()
         except (OSError, TimeoutError, DBAPIError) as error:
             raise SystemExit(f"DATABASE_URL: the database did not let us in: {error}") from None
-        async with connection:
+        try:
             await connection.run_sync(migrate)
             await connection.commit()
+        finally:
+            await connection.close()
     finally:
         await database.close()
 

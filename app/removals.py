@@ -4,6 +4,7 @@ A removal is claimed and committed before the bucket is asked, so that two worke
 once; a crash leaves state `removing` with a lease, and the next call after its end goes on.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -17,6 +18,8 @@ from app.resources import Resources
 # Longer than the bucket's calls take with all their retries; after it another worker takes over.
 _LEASE: Final = timedelta(seconds=60)
 
+_ClaimQuery = Callable[..., Awaitable[File | None]]
+
 
 async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> None:
     """Forget an upload that is pending or rejected, and delete what arrived of it.
@@ -24,18 +27,18 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
     Repeating it is no error. The instructions stay valid until they expire; what they bring later
     is never a file, and the sweep takes it away.
     """
-    async with res.db.connection() as db:
-        file = await queries.get_file(db, upload_id, caller.owner)
-        if file is None:
-            raise UploadNotFound("No upload of yours has this id.")
-        if file.state in {State.CONFIRMED, State.RELEASED}:
-            raise UploadNotPending(
-                f"The upload is {file.state}; a file is deleted with DELETE /v1/files/{file.id}.",
-                state=file.state,
-            )
-        now = res.clock()
-        claimed = await queries.claim_upload_removal(db, file, now, now + _LEASE)
-    await _remove(res, claimed or await _reread(res, file))
+    file, claimed = await _claim(res, caller, upload_id, queries.claim_upload_removal)
+    if file is None:
+        raise UploadNotFound("No upload of yours has this id.")
+    if claimed:
+        await _remove(res, file)
+    elif file.state == State.REMOVING:
+        raise _under_way()
+    elif file.state != State.REMOVED:
+        raise UploadNotPending(
+            f"The upload is {file.state}; a file is deleted with DELETE /v1/files/{file.id}.",
+            state=file.state,
+        )
 
 
 async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None:
@@ -52,36 +55,40 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
 
 async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     """Delete the object with every version of its key, and leave a tombstone of the row."""
+    file, claimed = await _claim(res, caller, file_id, queries.claim_file_removal)
+    if file is not None and claimed:
+        await _remove(res, file)
+    elif file is not None and file.state == State.REMOVING:
+        raise _under_way()
+    elif file is None or file.state != State.REMOVED:
+        # A released file too: its record is gone, and with it the say over its object.
+        raise FileNotFound("No file of yours has this id.")
+
+
+async def _claim(
+    res: Resources, caller: Principal, file_id: UUID, claim: _ClaimQuery
+) -> tuple[File | None, bool]:
+    """The row as it is now, and whether this call has claimed its removal."""
     async with res.db.connection() as db:
         file = await queries.get_file(db, file_id, caller.owner)
-        if file is None or file.state in {State.PENDING, State.REJECTED}:
-            raise FileNotFound("No file of yours has this id.")
+        if file is None:
+            return None, False
         now = res.clock()
-        claimed = await queries.claim_file_removal(db, file, now, now + _LEASE)
-    await _remove(res, claimed or await _reread(res, file))
+        claimed = await claim(db, file, now, now + _LEASE)
+        return claimed or await queries.get_file(db, file_id, caller.owner), claimed is not None
 
 
 async def _remove(res: Resources, file: File) -> None:
-    if file.state in {State.REMOVED, State.RELEASED}:
-        return
     destination = res.settings.destination_of(file.destination, file.bucket)
     try:
         await res.buckets.delete(destination, file.bucket, file.key)
     except BaseException:
         async with res.db.connection() as db:
-            await queries.free_claim(db, file, res.clock())
+            # Well in the past, for another replica's clock may be behind ours.
+            await queries.free_claim(db, file, res.clock() - _LEASE)
         raise
     async with res.db.connection() as db:
         await queries.finish_removal(db, file, res.clock())
-
-
-async def _reread(res: Resources, file: File) -> File:
-    """The row that could not be claimed, unless somebody else holds it."""
-    async with res.db.connection() as db:
-        now = await queries.get_file(db, file.id, file.owner)
-    if now is None or now.state not in {State.REMOVED, State.RELEASED}:
-        raise _under_way()
-    return now
 
 
 def _under_way() -> RemovalUnderWay:

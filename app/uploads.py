@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from app import queries
@@ -245,11 +245,11 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         )
     try:
         check_client_key(key, [destination.prefix])
+        name = clean_filename(key)
     except InvalidName as error:
-        raise InvalidObjectKey(
-            str(error), suggestion=suggest_key(key, destination.prefix)
-        ) from None
-    name = _clean(key)
+        suggestion = suggest_key(key, destination.prefix)
+        more: dict[str, Any] = {} if suggestion is None else {"suggestion": suggestion}
+        raise InvalidObjectKey(str(error), **more) from None
     content_type = guess_content_type(name.extension)
     _check_rules(destination, name, content_type)
     now = res.clock()

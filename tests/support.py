@@ -1,14 +1,21 @@
 """What tests do over and over: run the service, announce, send, confirm."""
 
+import asyncio
+import os
+import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 
+from app.bucket import open_client
 from app.main import create_app
 from app.provision import make_bucket
 from app.resources import open_session
@@ -17,6 +24,7 @@ from app.signer import utc_now
 
 ACCESS_KEY, SECRET_KEY = "TESTACCESSKEY0000001", "test/secret+key0000000000000000000000001"
 ORIGIN = "http://127.0.0.1:8000"
+UNKNOWN_ID = "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51"
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,58 @@ async def running(
         yield client
 
 
+@asynccontextmanager
+async def owner_of_bucket(settings: Settings) -> AsyncIterator[Any]:
+    """An S3 client with every right, for what no client of the service can do."""
+    destination = next(iter(settings.destinations.values()))
+    async with open_client(open_session(settings), destination) as s3:
+        yield s3
+
+
+@dataclass(frozen=True)
+class Service:
+    """`claimcheck serve` in a process of its own, and a client of it."""
+
+    process: asyncio.subprocess.Process
+    client: httpx.AsyncClient
+
+    async def kill(self) -> None:
+        """SIGKILL: no handler runs, nothing is tidied up."""
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@asynccontextmanager
+async def served(environ: Mapping[str, str], log: Path) -> AsyncIterator[Service]:
+    """The service on a free port, killed at the end; what it logs is added to the file."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.cli", "serve"),
+            env={**inherited, **environ, "PORT": str(port)},
+            stdout=output,
+            stderr=output,
+        )
+    base_url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False) as client:
+        service = Service(process, client)
+        try:
+            for _ in range(600):
+                try:
+                    await client.get("/livez")
+                    break
+                except httpx.TransportError:
+                    assert process.returncode is None, f"it did not start, see {log}"
+                    await asyncio.sleep(0.05)
+            yield service
+        finally:
+            await service.kill()
+
+
 async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> httpx.Response:
     """Send the bytes as the instructions of an announcement say."""
     url = str(upload["url"])
@@ -90,6 +150,19 @@ async def stored(
     response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
     assert response.status_code == 200, response.text
     return response.json()
+
+
+async def confirm_all(database_url: str) -> None:
+    """Make files of all pending uploads, as if the bucket had been asked."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE files SET state = 'confirmed', confirmed_at = created_at")
+    await connection.close()
+
+
+def slug(response: httpx.Response) -> str:
+    """Which problem the answer is; fails if it is none."""
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    return str(response.json()["type"]).removeprefix("urn:claimcheck:problem:")
 
 
 def in_thread(function: Callable[..., object], *arguments: object) -> None:

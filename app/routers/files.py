@@ -1,14 +1,23 @@
 """Keep, list, read and delete files."""
 
 import urllib.parse
+from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from app import files, removals, uploads
+from app.core.content_types import normalize_content_type
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -25,6 +34,7 @@ from app.errors import (
     UploadRejected,
     UrlNotOurs,
 )
+from app.resources import in_utc
 from app.routers.permissions import CanDelete, CanRead, CanUpload, Res
 from app.routers.problems import ProblemBody, problem_body, request_id_of, responses
 from app.routers.rendering import FILE_EXAMPLE, FileBody, Moment, file_bodies, file_body
@@ -54,7 +64,8 @@ class ObjectReference(BaseModel):
     def _one_way(self) -> Self:
         by_url = self.url is not None
         by_key = self.key is not None and self.destination is not None
-        if by_url == by_key or (by_url and (self.key or self.destination)):
+        more = self.key is not None or self.destination is not None
+        if by_url == by_key or (by_url and more):
             raise ValueError("give either url, or key and destination")
         return self
 
@@ -64,6 +75,16 @@ class FilePage(BaseModel):
 
     items: list[FileBody]
     next_cursor: str | None
+
+
+def _listable(moment: datetime) -> datetime:
+    # Lists are sorted by UUIDv7, which begins in 1970; the calendar's ends survive no time zone.
+    if not 1971 <= moment.year <= 9998:
+        raise ValueError("must lie in the years 1971 to 9998")
+    return in_utc(moment)
+
+
+_Bound = Annotated[datetime, AfterValidator(_listable)]
 
 
 class Narrowing(BaseModel):
@@ -80,8 +101,8 @@ class Narrowing(BaseModel):
             pattern=r"^[A-Za-z0-9.+-]+/(\*|[\x20-\x7e]+)$",
         ),
     ] = None
-    created_after: Annotated[Moment | None, Field(description="At or after this moment")] = None
-    created_before: Annotated[Moment | None, Field(description="Before this moment")] = None
+    created_after: Annotated[_Bound | None, Field(description="At or after this moment")] = None
+    created_before: Annotated[_Bound | None, Field(description="Before this moment")] = None
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=files.MAX_PAGE)] = 50
 
@@ -169,7 +190,7 @@ async def list_files(
     """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
     query = files.ListQuery(
         destination=narrowing.destination,
-        content_type=narrowing.content_type,
+        content_type=narrowing.content_type and normalize_content_type(narrowing.content_type),
         created_after=narrowing.created_after,
         created_before=narrowing.created_before,
     )

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from app.core.object_url import UnsignableValue
@@ -17,6 +18,7 @@ from app.errors import (
     MalformedRequest,
     MethodNotAllowed,
     Problem,
+    RequestTooLarge,
     RouteNotFound,
     SigningUnavailable,
     ValidationFailed,
@@ -24,6 +26,8 @@ from app.errors import (
 from app.signer import CredentialsUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+# One body may hold tens of thousands; nobody reads more than a few.
+MAX_ERRORS = 20
 
 
 class ProblemBody(BaseModel):
@@ -69,7 +73,12 @@ def request_id_of(scope: Scope) -> str:
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for the problems that a route may answer with."""
     described: dict[int | str, dict[str, Any]] = {}
-    always: tuple[type[Problem], ...] = (ValidationFailed, MalformedRequest, InternalError)
+    always: tuple[type[Problem], ...] = (
+        ValidationFailed,
+        MalformedRequest,
+        RequestTooLarge,
+        InternalError,
+    )
     for problem in (*problems, *always):
         line = f"`{problem.slug()}`: {problem.__doc__}"
         known = described.get(problem.status)
@@ -82,6 +91,30 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return described
 
 
+def _in_words(error: dict[str, Any]) -> str:
+    """The message of one of pydantic's errors."""
+    if error["loc"] == ("body",) and error["type"] in {"missing", "model_attributes_type"}:
+        # Also what FastAPI makes of JSON under another Content-Type.
+        return "Send a JSON object with Content-Type: application/json"
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the path (RFC 9110 section 10.2.1); the router names the first route's."""
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    methods = [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches(scope | {"method": method})[0] is Match.FULL
+            for route in request.app.router.routes
+        )
+    ]
+    # A mounted folder matches every method, and refuses all but these itself.
+    return "GET, HEAD" if request.method in methods else ", ".join(methods)
+
+
 def install(app: FastAPI) -> None:
     """Render every failure that reaches FastAPI."""
 
@@ -92,15 +125,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         # Never the input itself: it may be a secret, and need not be encodable.
-        errors = [{"loc": list(e["loc"]), "message": e["msg"]} for e in error.errors()]
-        if any(e["type"] == "json_invalid" for e in error.errors()):
+        found = error.errors()[:MAX_ERRORS]
+        errors = [{"loc": list(e["loc"]), "message": _in_words(e)} for e in found]
+        if found[0]["type"] == "json_invalid":
             return problem_response(
                 MalformedRequest("The body is not well-formed JSON.", errors=errors), request.scope
             )
-        first = errors[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in errors[0]["loc"])
         return problem_response(
-            ValidationFailed(f"{where}: {first['message']}.", errors=errors), request.scope
+            ValidationFailed(f"{where}: {errors[0]['message']}.", errors=errors), request.scope
         )
 
     @app.exception_handler(HTTPException)
@@ -110,7 +143,8 @@ def install(app: FastAPI) -> None:
         if error.status_code not in {400, 404, 405}:
             raise error
         detail = (problem.__doc__ or "").strip()
-        return problem_response(problem(detail), request.scope, dict(error.headers or {}))
+        headers = {"Allow": _allowed(request)} if problem is MethodNotAllowed else None
+        return problem_response(problem(detail), request.scope, headers)
 
     @app.exception_handler(CredentialsUnavailable)
     async def _unsigned(request: Request, _: CredentialsUnavailable) -> Response:

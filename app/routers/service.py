@@ -12,6 +12,7 @@ from app.core.destination import Method
 from app.errors import Problem
 from app.resources import Resources
 from app.routers.permissions import CanUpload, Res
+from app.routers.problems import responses
 
 router = APIRouter(tags=["service"])
 
@@ -42,7 +43,12 @@ class Ready(BaseModel):
     buckets: dict[str, str]
 
 
-@router.get("/v1/destinations", operation_id="listDestinations", summary="List where files may go")
+@router.get(
+    "/v1/destinations",
+    operation_id="listDestinations",
+    summary="List where files may go",
+    responses=responses(),
+)
 async def destinations(_: CanUpload, res: Res) -> Destinations:
     """For a front end that checks a file before it announces it."""
     return Destinations(
@@ -60,7 +66,12 @@ async def destinations(_: CanUpload, res: Res) -> Destinations:
     )
 
 
-@router.get("/livez", operation_id="livez", summary="Whether the process answers")
+@router.get(
+    "/livez",
+    operation_id="livez",
+    summary="Whether the process answers",
+    responses=responses(),
+)
 async def livez() -> dict[str, str]:
     """Asks nobody else."""
     return {"status": "ok"}
@@ -70,7 +81,10 @@ async def livez() -> dict[str, str]:
     "/readyz",
     operation_id="readyz",
     summary="Whether database and buckets answer",
-    responses={503: {"model": Ready, "description": "A dependency does not answer"}},
+    responses={
+        **responses(),
+        503: {"model": Ready, "description": "A dependency does not answer"},
+    },
 )
 async def readyz(res: Res, response: Response) -> Ready:
     """503 if any does not answer within 5 seconds."""

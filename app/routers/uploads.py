@@ -33,7 +33,7 @@ from app.errors import (
 from app.models import File
 from app.routers.permissions import CanUpload, Res
 from app.routers.problems import ProblemBody, problem_body, request_id_of, responses
-from app.routers.rendering import FileBody, file_body
+from app.routers.rendering import FILE_EXAMPLE, FileBody, file_body
 from app.signer import PresignedPost
 
 router = APIRouter(
@@ -91,6 +91,34 @@ class AnnouncementBody(BaseModel):
     ] = None
 
 
+_UPLOAD_EXAMPLE: dict[str, Any] = {
+    "id": FILE_EXAMPLE["id"],
+    "state": "pending",
+    "reason": None,
+    **{name: FILE_EXAMPLE[name] for name in ("destination", "key", "url", "filename")},
+    "content_type": "image/png",
+    "size": 48213,
+    "expires_at": "2026-11-22T20:07:09Z",
+}
+_POST_EXAMPLE: dict[str, Any] = {
+    "method": "POST",
+    "url": "https://my-bucket.s3.eu-central-1.amazonaws.com/",
+    "fields": {
+        "key": FILE_EXAMPLE["key"],
+        "bucket": "my-bucket",
+        "content-type": "image/png",
+        "x-amz-meta-claimcheck-id": FILE_EXAMPLE["id"],
+        "success_action_status": "201",
+        "x-amz-algorithm": "AWS4-HMAC-SHA256",
+        "x-amz-credential": "AKIAIOSFODNN7EXAMPLE/20261122/eu-central-1/s3/aws4_request",
+        "x-amz-date": "20261122T190709Z",
+        "policy": "eyJleHBpcmF0aW9uIjoi...",
+        "x-amz-signature": "9b55c8b69debc22f58a05b28a01a6e9df3abfeb7f8132eaa4aca06dddc0c4ac5",
+    },
+    "expires_at": "2026-11-22T20:07:09Z",
+}
+
+
 class PostInstructions(BaseModel):
     """Send `fields` in this order, then the file as `file`, as multipart/form-data."""
 
@@ -112,7 +140,7 @@ class PutInstructions(BaseModel):
 class UploadBody(BaseModel):
     """An upload and where it is. `reason` says why it was rejected."""
 
-    model_config = ConfigDict(title="Upload")
+    model_config = ConfigDict(title="Upload", json_schema_extra={"example": _UPLOAD_EXAMPLE})
 
     id: UUID
     state: str
@@ -129,7 +157,10 @@ class UploadBody(BaseModel):
 class AnnouncedBody(UploadBody):
     """An upload with the instructions to send its bytes to the bucket."""
 
-    model_config = ConfigDict(title="AnnouncedUpload")
+    model_config = ConfigDict(
+        title="AnnouncedUpload",
+        json_schema_extra={"example": {**_UPLOAD_EXAMPLE, "upload": _POST_EXAMPLE}},
+    )
 
     upload: PostInstructions | PutInstructions
 

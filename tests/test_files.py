@@ -1,0 +1,362 @@
+"""Files: kept by URL or key, listed, linked, opened; whose they are and how long links live."""
+
+import json
+import urllib.parse
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from app import files, removals, uploads
+from app.auth import DEV, Principal
+from app.errors import FileNotFound, InvalidCursor, UploadNotFound
+from app.resources import open_resources
+from app.settings import Settings, load_settings
+from app.signer import utc_now
+from tests.support import UNKNOWN_ID, announced, confirm_all, prepared, running, send, slug, stored
+
+
+def query_of(link: str) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(link).query, strict_parsing=True))
+
+
+class TestList:
+    """GET /v1/files"""
+
+    @pytest.fixture
+    async def listed(self, settings: Settings, database_url: str) -> list[dict[str, Any]]:
+        """Seven files a minute apart, newest first: images 0, 2, 4, 6 and videos 1, 3, 5."""
+        start = utc_now().replace(microsecond=0)
+        now, made = start, []
+        async with running(settings, clock=lambda: now) as client:
+            for n in range(7):
+                now = start - timedelta(minutes=n)
+                kind = ("images", f"{n}.png") if n % 2 == 0 else ("videos", f"{n}.mp4")
+                made.append(await announced(client, b"x", kind[1], destination=kind[0]))
+        await confirm_all(database_url)
+        return made
+
+    async def names(self, client: httpx.AsyncClient, **query: Any) -> str:
+        response = await client.get("/v1/files", params=query)
+        assert response.status_code == 200, response.text
+        return "".join(item["filename"][0] for item in response.json()["items"])
+
+    async def test_pages(
+        self, listed: list[Any], client: httpx.AsyncClient, database_url: str
+    ) -> None:
+        assert await self.names(client) == "0123456"
+        first = await client.get("/v1/files", params={"limit": 3})
+        assert first.headers["cache-control"] == "no-store"
+        assert all(item["presigned_url"] for item in first.json()["items"])
+        # A file that comes in between shifts nothing.
+        await announced(client, b"x", "new.png")
+        await confirm_all(database_url)
+        cursor = first.json()["next_cursor"]
+        second = await client.get("/v1/files", params={"limit": 3, "cursor": cursor})
+        last = await client.get(second.links["next"]["url"])
+        pages = [
+            [item["filename"][0] for item in page.json()["items"]] for page in (first, second, last)
+        ]
+        assert pages == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
+        assert last.json()["next_cursor"] is None
+        assert "link" not in last.headers
+        exact = await client.get("/v1/files", params={"limit": 8})
+        assert (exact.json()["next_cursor"], "link" in exact.headers) == (None, False)
+
+    async def test_filters(self, listed: list[Any], client: httpx.AsyncClient) -> None:
+        assert await self.names(client, destination="videos") == "135"
+        assert await self.names(client, destination="nowhere") == ""
+        assert await self.names(client, content_type="image/png") == "0246"
+        assert await self.names(client, content_type="video/*") == "135"
+        assert await self.names(client, content_type="image/jpeg") == ""
+        assert await self.names(client, content_type="video/*", destination="images") == ""
+        moments = [upload["id"] for upload in listed]
+        assert moments == sorted(moments, reverse=True)
+        third = (await client.get(f"/v1/files/{listed[3]['id']}")).json()["created_at"]
+        assert await self.names(client, created_after=third) == "0123"
+        assert await self.names(client, created_before=third) == "456"
+        assert await self.names(client, created_after=third, content_type="image/*") == "02"
+        elsewhere = datetime.fromisoformat(third) + timedelta(hours=2)
+        text = elsewhere.replace(tzinfo=None).isoformat() + "+02:00"
+        assert await self.names(client, created_after=text) == "0123"
+
+    async def test_the_link_header_keeps_the_filters(
+        self, listed: list[Any], client: httpx.AsyncClient
+    ) -> None:
+        query = {"limit": 2, "content_type": "image/*", "created_before": "2999-01-01T00:00:00Z"}
+        first = await client.get("/v1/files", params=query)
+        second = await client.get(first.links["next"]["url"])
+        assert [item["filename"] for item in second.json()["items"]] == ["4.png", "6.png"]
+
+    async def test_a_cursor_is_good_for_its_own_list_alone(
+        self, listed: list[Any], client: httpx.AsyncClient, environ: dict[str, str]
+    ) -> None:
+        page = (await client.get("/v1/files", params={"limit": 2})).json()
+        cursor = page["next_cursor"]
+        changed = cursor[:20] + ("A" if cursor[20] != "A" else "B") + cursor[21:]
+        for query in (
+            {"cursor": changed},
+            {"cursor": cursor[:-2]},
+            {"cursor": cursor, "destination": "images"},
+            {"cursor": cursor, "content_type": "image/*"},
+            {"cursor": cursor, "created_after": "2020-01-01T00:00:00Z"},
+            {"cursor": ""},
+            {"cursor": "😀"},
+            {"cursor": page["items"][1]["id"]},
+        ):
+            response = await client.get("/v1/files", params=query)
+            assert (response.status_code, slug(response)) == (400, "invalid-cursor"), query
+        other_secret = load_settings(environ | {"CLAIMCHECK_SECRET_KEY": "another"})
+        async with running(other_secret) as other:
+            assert slug(await other.get("/v1/files", params={"cursor": cursor})) == "invalid-cursor"
+
+    async def test_queries_that_do_not_fit(self, client: httpx.AsyncClient) -> None:
+        for name, value in (
+            ("limit", "0"),
+            ("limit", "101"),
+            ("limit", "ten"),
+            ("destination", "\0"),
+            ("content_type", "image"),
+            ("created_after", "yesterday"),
+            ("created_after", "0001-01-01T00:00:00Z"),
+            ("created_before", "1969-12-31T23:59:59Z"),
+            ("created_before", "9999-12-31T23:59:59-23:59"),
+            ("created_before", "-1"),
+            ("cursor", "x" * 201),
+            ("page", "2"),
+        ):
+            response = await client.get("/v1/files", params={name: value})
+            assert (response.status_code, slug(response)) == (422, "validation-failed"), name
+            assert response.json()["errors"][0]["loc"] == ["query", name]
+        for limit in (1, 100):
+            assert (await client.get("/v1/files", params={"limit": limit})).status_code == 200
+
+
+class TestPresign:
+    """POST /v1/files/presign"""
+
+    async def test_a_thousand_in_order(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        made = [await stored(client, web, data) for data in (b"one", b"two")]
+        pending = await announced(client, b"x")
+        for kind, known, unknown in (
+            ("ids", [f["id"] for f in made], [UNKNOWN_ID, pending["id"]]),
+            ("urls", [f["url"] for f in made], ["http://evil.example/a/b", pending["url"], ""]),
+        ):
+            wanted = [*known, *unknown, *reversed(known)]
+            wanted += [known[0]] * (1000 - len(wanted))
+            response = await client.post("/v1/files/presign", json={kind: wanted})
+            assert response.status_code == 200
+            items = response.json()["items"]
+            for asked, item in zip(wanted, items, strict=True):
+                if asked in unknown:
+                    assert item["problem"]["type"].endswith(":file-not-found")
+                    assert set(item) == {"problem"}
+                else:
+                    assert item[kind.removesuffix("s")] == asked
+            assert (await web.get(items[1]["presigned_url"])).content == b"two"
+            assert items[1]["presigned_url_expires_at"] > made[1]["confirmed_at"]
+
+    async def test_bodies_that_do_not_fit(self, client: httpx.AsyncClient) -> None:
+        for body in (
+            {},
+            {"ids": []},
+            {"ids": [UNKNOWN_ID], "urls": ["x"]},
+            {"ids": [UNKNOWN_ID] * 1001},
+            {"urls": ["x"] * 1001},
+            {"ids": ["x"]},
+        ):
+            response = await client.post("/v1/files/presign", json=body)
+            assert (response.status_code, slug(response)) == (422, "validation-failed"), body
+
+
+class TestContent:
+    """GET /v1/files/{id}/content, and what every link says of the answer's headers"""
+
+    async def test_an_image_is_shown_or_saved(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        file = await stored(client, web, filename="Grüße.png")
+        path = f"/v1/files/{file['id']}/content"
+        for query, disposition in (
+            ({}, "inline"),
+            ({"disposition": "inline"}, "inline"),
+            ({"disposition": "attachment"}, "attachment"),
+        ):
+            redirect = await client.get(path, params=query)
+            assert redirect.status_code == 302
+            assert redirect.headers["cache-control"] == "no-store"
+            read = await web.get(redirect.headers["location"])
+            assert (read.status_code, read.content) == (200, b"hello")
+            assert read.headers["content-type"] == "image/png"
+            assert read.headers["content-disposition"] == (
+                f"{disposition}; filename=\"Gr__e.png\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.png"
+            )
+        # The plain link has nothing to override.
+        assert "response-content-disposition" not in query_of(file["presigned_url"])
+
+    async def test_a_name_to_save_under(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        file = await stored(client, web)
+        path = f"/v1/files/{file['id']}/content"
+        for name, fallback in (
+            ('a"; filename="b.exe', "a_; filename=_b.exe"),
+            ("../../etc/passwd", "passwd"),
+            ("100%.png", "100_.png"),
+        ):
+            redirect = await client.get(path, params={"filename": name})
+            read = await web.get(redirect.headers["location"])
+            assert read.headers["content-disposition"].startswith(f'inline; filename="{fallback}"')
+        for name in ("a\r\nSet-Cookie: b=c", "\0", "..", ""):
+            response = await client.get(path, params={"filename": name})
+            assert (response.status_code, slug(response)) == (422, "invalid-filename"), name
+        response = await client.get(path, params={"disposition": "form-data"})
+        assert response.json()["errors"][0]["loc"] == ["query", "disposition"]
+
+    async def test_what_a_browser_could_run_is_downloaded_whatever_is_asked(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, database_url: str
+    ) -> None:
+        for content_type in (
+            "image/svg+xml",
+            "IMAGE/SVG+XML",
+            "text/html",
+            "text/html; charset=utf-8",
+            "application/xhtml+xml",
+            "text/xml",
+            "application/pdf",
+            "text/javascript",
+            "application/x-unknown",
+        ):
+            data = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+            file = await stored(client, web, data, "a.png", content_type=content_type)
+            path = f"/v1/files/{file['id']}/content"
+            links = [
+                file["presigned_url"],
+                (await client.get(path)).headers["location"],
+                (await client.get(path, params={"disposition": "inline"})).headers["location"],
+            ]
+            for link in links:
+                read = await web.get(link)
+                assert read.content == data
+                assert read.headers["content-type"] == "application/octet-stream", content_type
+                assert read.headers["content-disposition"] == 'attachment; filename="a.png"'
+            # The overrides are signed: without them the link is worth nothing.
+            bare = httpx.URL(links[0]).copy_remove_param("response-content-disposition")
+            assert (await web.get(bare)).status_code == 403
+
+    async def test_there_is_none_before_confirm(self, client: httpx.AsyncClient) -> None:
+        upload = await announced(client, b"x")
+        for file_id in (upload["id"], UNKNOWN_ID):
+            for path in (f"/v1/files/{file_id}", f"/v1/files/{file_id}/content"):
+                response = await client.get(path)
+                assert (response.status_code, slug(response)) == (404, "file-not-found")
+
+
+async def test_another_owner_finds_nothing(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, settings: Settings
+) -> None:
+    file, upload = await stored(client, web), await announced(client, b"x")
+    await send(web, upload["upload"], b"x")
+    mallory, none = Principal("mallory"), files.ListQuery()
+    async with open_resources(settings) as res:
+        for made in (file, upload):
+            made_id = UUID(made["id"])
+            for use_case in (uploads.get_upload, uploads.renew, uploads.confirm):
+                with pytest.raises(UploadNotFound):
+                    await use_case(res, mallory, made_id)
+            with pytest.raises(UploadNotFound):
+                await removals.cancel_upload(res, mallory, made_id)
+            for use_case in (files.get_file, removals.release_file, removals.remove_file):
+                with pytest.raises(FileNotFound):
+                    await use_case(res, mallory, made_id)
+            with pytest.raises(UploadNotFound):
+                await uploads.confirm_url(res, mallory, made["url"])
+            with pytest.raises(UploadNotFound):
+                await uploads.confirm_key(res, mallory, "files", made["key"])
+            assert await files.find_by_ids(res, mallory, [made_id]) == [None]
+            assert await files.find_by_urls(res, mallory, [made["url"]]) == [None]
+        page = await files.list_files(res, mallory, none, cursor=None, limit=10)
+        assert page.files == []
+        # A cursor tells nothing and opens nothing to whom it was not given.
+        await uploads.confirm(res, DEV, UUID(upload["id"]))
+        page = await files.list_files(res, DEV, none, cursor=None, limit=1)
+        with pytest.raises(InvalidCursor):
+            await files.list_files(res, mallory, none, cursor=page.next_cursor, limit=1)
+    assert (await client.get(f"/v1/files/{file['id']}")).status_code == 200
+
+
+async def test_links_live_as_long_as_the_destination_says(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    environ = environ | {
+        "CLAIMCHECK_DESTINATIONS__FILES__UPLOAD_EXPIRES_IN": "604800",
+        "CLAIMCHECK_DESTINATIONS__FILES__LINK_EXPIRES_IN": "1",
+    }
+    now = utc_now()
+    settings = await prepared(environ)
+    async with running(settings, clock=lambda: now) as client:
+        file = await stored(client, web)
+        upload = await announced(client, b"x")
+    ends = datetime.fromisoformat(upload["upload"]["expires_at"])
+    assert ends == now.replace(microsecond=0) + timedelta(days=7)
+    assert query_of(file["presigned_url"])["X-Amz-Expires"] == "1"
+    now -= timedelta(seconds=2)
+    async with running(settings, clock=lambda: now) as client:
+        link = (await client.get(f"/v1/files/{file['id']}")).json()
+    assert datetime.fromisoformat(link["presigned_url_expires_at"]) < utc_now()
+    assert (await web.get(link["presigned_url"])).status_code == 403
+
+
+async def test_nothing_outlives_the_credentials(
+    environ: dict[str, str],
+    web: httpx.AsyncClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await prepared(environ)
+    # Temporary credentials as a role has them, through botocore's own chain.
+    ends = utc_now().replace(microsecond=0) + timedelta(minutes=30)
+    (tmp_path / "credentials.json").write_text(
+        json.dumps(
+            {
+                "Version": 1,
+                "AccessKeyId": environ.pop("AWS_ACCESS_KEY_ID"),
+                "SecretAccessKey": environ.pop("AWS_SECRET_ACCESS_KEY"),
+                "Expiration": ends.isoformat(),
+            }
+        )
+    )
+    config = f"[default]\ncredential_process = cat {tmp_path}/credentials.json\n"
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    async with running(load_settings(environ)) as client:
+        upload = await announced(client, b"hello")
+        renewed = (await client.post(f"/v1/uploads/{upload['id']}/renew")).json()
+        assert (await send(web, upload["upload"], b"hello")).is_success
+        file = (await client.post(f"/v1/uploads/{upload['id']}/confirm")).json()
+        listed = (await client.get("/v1/files")).json()["items"][0]
+        signed = await client.post("/v1/files/presign", json={"ids": [file["id"]]})
+        link = signed.json()["items"][0]
+        content = (await client.get(f"/v1/files/{file['id']}/content")).headers["location"]
+    for told in (
+        upload["expires_at"],
+        upload["upload"]["expires_at"],
+        renewed["upload"]["expires_at"],
+        file["presigned_url_expires_at"],
+        listed["presigned_url_expires_at"],
+        link["presigned_url_expires_at"],
+    ):
+        assert datetime.fromisoformat(told) == ends
+    for url in (file["presigned_url"], listed["presigned_url"], link["presigned_url"], content):
+        query = query_of(url)
+        start = datetime.strptime(query["X-Amz-Date"] + "+0000", "%Y%m%dT%H%M%SZ%z")
+        assert start + timedelta(seconds=int(query["X-Amz-Expires"])) == ends

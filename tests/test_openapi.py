@@ -1,0 +1,157 @@
+"""The API's own description, and a service that refuses to start half configured."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.openapi.models import OpenAPI
+
+from app.errors import Problem
+from tests.support import UNKNOWN_ID, slug
+
+Operation = tuple[str, str, dict[str, Any]]
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    return (await client.get("/openapi.json")).json()
+
+
+def operations(document: dict[str, Any]) -> list[Operation]:
+    return [
+        (method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from nodes(inner)
+
+
+def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+    OpenAPI.model_validate(document)
+    assert document["openapi"].startswith("3.1.")
+    for node in nodes(document):
+        reference = node.get("$ref")
+        if reference is None:
+            continue
+        target: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            assert part in target, reference
+            target = target[part]
+    for _, path, operation in operations(document):
+        named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        assert named == set(re.findall(r"{(\w+)}", path))
+
+
+def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
+    assert {(method.upper(), path) for method, path, _ in operations(document)} == {
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/uploads/batch"),
+        ("GET", "/v1/uploads/{upload_id}"),
+        ("POST", "/v1/uploads/{upload_id}/renew"),
+        ("POST", "/v1/uploads/{upload_id}/confirm"),
+        ("DELETE", "/v1/uploads/{upload_id}"),
+        ("POST", "/v1/upload-url"),
+        ("POST", "/v1/files"),
+        ("GET", "/v1/files"),
+        ("POST", "/v1/files/presign"),
+        ("GET", "/v1/files/{file_id}"),
+        ("GET", "/v1/files/{file_id}/content"),
+        ("DELETE", "/v1/files/{file_id}"),
+        ("GET", "/v1/destinations"),
+        ("GET", "/livez"),
+        ("GET", "/readyz"),
+    }
+
+
+def test_every_operation_says_what_it_is_and_how_it_fails(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    known = {problem.slug(): problem.status for problem in Problem.__subclasses__()}
+    for method, path, operation in operations(document):
+        assert re.fullmatch(r"[a-z][A-Za-z]+", operation["operationId"])
+        assert operation["summary"]
+        assert operation["description"]
+        succeeds = [status for status in operation["responses"] if status < "400"]
+        assert len(succeeds) == 1, path
+        slugs = set()
+        for status, response in operation["responses"].items():
+            if status < "400" or (path, status) == ("/readyz", "503"):
+                continue
+            # FastAPI's own validation error, which is never sent, is not described.
+            schema = response["content"]["application/problem+json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ProblemBody"}, (path, status)
+            assert list(response["content"]) == ["application/problem+json"]
+            for name in re.findall(r"^`([a-z-]+)`: ", response["description"], re.MULTILINE):
+                assert known[name] == int(status), (path, name)
+                slugs.add(name)
+        assert {"validation-failed", "internal-error"} <= slugs, (method, path)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_the_example_bodies_fit(document: dict[str, Any], client: httpx.AsyncClient) -> None:
+    seen = 0
+    for method, path, operation in operations(document):
+        if "requestBody" not in operation:
+            continue
+        [media_type] = operation["requestBody"]["content"]
+        assert media_type == "application/json"
+        reference = operation["requestBody"]["content"][media_type]["schema"]["$ref"]
+        schema = document["components"]["schemas"][reference.rpartition("/")[2]]
+        response = await client.request(method, path, json=schema["example"])
+        if response.status_code >= 400:
+            # Right in form; there is no such file, or no such destination here.
+            assert slug(response) in {"url-not-ours", "client-keys-not-allowed"}
+        seen += 1
+    assert seen == 5
+    file = document["components"]["schemas"]["FileBody"]
+    assert set(file["example"]) == set(file["properties"])
+
+
+async def test_failures_are_among_those_described(
+    document: dict[str, Any], client: httpx.AsyncClient
+) -> None:
+    for method, path, operation in operations(document):
+        body = {} if "requestBody" in operation else None
+        response = await client.request(method, re.sub(r"{\w+}", UNKNOWN_ID, path), json=body)
+        if response.status_code >= 400:
+            described = operation["responses"][str(response.status_code)]["description"]
+            assert f"`{slug(response)}`" in described, path
+
+
+def start(environ: dict[str, str]) -> tuple[int, str]:
+    """What a deployment runs, under this environment alone: its exit status and its words."""
+    result = subprocess.run(
+        [sys.executable, "-c", "from app.main import create_app; create_app()"],
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return result.returncode, result.stderr
+
+
+def test_it_refuses_to_start_until_it_is_told(environ: dict[str, str]) -> None:
+    status, words = start({})
+    assert (status, words.count("\n")) == (1, 1)
+    assert words.startswith("claimcheck cannot start: DATABASE_URL is not set")
+
+    closed = {name: value for name, value in environ.items() if name != "CLAIMCHECK_AUTH"}
+    status, words = start(closed)
+    assert (status, words.count("\n")) == (1, 1)
+    assert words.startswith("claimcheck cannot start: CLAIMCHECK_AUTH is not set")
+    assert "loopback" in words
+
+    assert start(environ) == (0, "")

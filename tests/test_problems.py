@@ -1,0 +1,275 @@
+"""Failures: every one a problem that says what to do, and none of them a 500."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from app import queries
+from app.errors import Problem
+from app.settings import Settings, load_settings
+from tests.support import UNKNOWN_ID, prepared, running, slug
+
+README = Path(__file__).parent.parent / "README.md"
+ORIGIN = "https://www.example.com"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+async def settings(environ: dict[str, str]) -> Settings:
+    return await prepared(
+        environ
+        | {
+            "CLAIMCHECK_CORS_ORIGINS": ORIGIN,
+            "CLAIMCHECK_DESTINATIONS__FILES__MAX_SIZE": "1000",
+            "CLAIMCHECK_DESTINATIONS__OPEN__ALLOW_CLIENT_KEYS": "true",
+        }
+    )
+
+
+def problems() -> Iterator[type[Problem]]:
+    waiting = Problem.__subclasses__()
+    while waiting:
+        problem = waiting.pop()
+        waiting += problem.__subclasses__()
+        yield problem
+
+
+def test_every_problem_is_documented() -> None:
+    found = list(problems())
+    assert len({problem.slug() for problem in found}) == len(found) > 20
+    catalogue = README.read_text(encoding="utf-8")
+    rows = set()
+    for problem in found:
+        assert problem.__doc__ is not None, problem
+        assert re.fullmatch(r"[A-Z`].*\.", problem.__doc__), problem
+        assert problem.title != "Internal error" or problem.slug() == "internal-error"
+        assert 400 <= problem.status < 600
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", problem.slug())
+        row = f"| `{problem.slug()}` | {problem.status} | {problem.__doc__} |"
+        assert row in catalogue, f"README.md's problem catalogue lacks the line\n{row}"
+        rows.add(problem.slug())
+    listed = set(re.findall(r"^\| `([a-z-]+)` \| \d{3} \|", catalogue, re.MULTILINE))
+    assert listed == rows, "README.md's problem catalogue has problems that there are not"
+
+
+async def test_every_failure_has_the_members_of_a_problem(client: httpx.AsyncClient) -> None:
+    broken = {"content": b"{", "headers": JSON}
+    for status, name, method, path, arguments in (
+        (404, "route-not-found", "GET", "/v2/files", {}),
+        (404, "route-not-found", "GET", "/v1/files/", {}),
+        (404, "route-not-found", "GET", "/static/nothing.js", {}),
+        (405, "method-not-allowed", "PUT", "/v1/files", {}),
+        (400, "malformed-request", "POST", "/v1/files", broken),
+        (422, "validation-failed", "POST", "/v1/files", {"json": {}}),
+        (422, "validation-failed", "GET", "/v1/files/not-an-id", {}),
+        (
+            422,
+            "unknown-destination",
+            "POST",
+            "/v1/files",
+            {"json": {"key": "a", "destination": "b"}},
+        ),
+        (404, "file-not-found", "GET", f"/v1/files/{UNKNOWN_ID}", {}),
+        (413, "request-too-large", "POST", "/v1/files", {"content": b" " * 65_537}),
+    ):
+        response = await client.request(method, path, **arguments)
+        assert (response.status_code, slug(response)) == (status, name), path
+        problem = response.json()
+        assert problem["status"] == status
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["request_id"] == response.headers["x-request-id"]
+        assert response.headers["cache-control"] == "no-store"
+
+
+async def test_allow_lists_the_methods_of_a_path(client: httpx.AsyncClient) -> None:
+    for path, allowed in (
+        ("/v1/uploads", "POST"),
+        ("/v1/files", "GET, POST"),
+        (f"/v1/files/{UNKNOWN_ID}", "GET, DELETE"),
+        (f"/v1/files/{UNKNOWN_ID}/content", "GET"),
+        ("/livez", "GET"),
+        ("/docs", "GET, HEAD"),
+        ("/static/page.js", "GET, HEAD"),
+    ):
+        response = await client.patch(path)
+        assert (response.status_code, response.headers["allow"]) == (405, allowed), path
+
+
+async def test_validation_names_the_field_and_not_its_value(client: httpx.AsyncClient) -> None:
+    good = {"destination": "files", "filename": "a.png", "size": 1}
+    for change, where in (
+        ({"size": "hunter2"}, ["body", "size"]),
+        ({"size": None}, ["body", "size"]),
+        ({"filename": 5}, ["body", "filename"]),
+        ({"checksum_sha256": "hunter2"}, ["body", "checksum_sha256"]),
+        ({"content_type": "hunter2"}, ["body", "content_type"]),
+        ({"owner": "hunter2"}, ["body", "owner"]),
+    ):
+        response = await client.post("/v1/uploads", json=good | change)
+        assert slug(response) == "validation-failed"
+        assert [error["loc"] for error in response.json()["errors"]] == [where]
+        assert response.json()["detail"].startswith(".".join(where))
+        assert "hunter2" not in response.text
+    batch = [good, good | {"size": -1}]
+    response = await client.post("/v1/uploads/batch", json={"uploads": batch})
+    assert response.json()["errors"][0]["loc"] == ["body", "uploads", 1, "size"]
+
+
+async def test_a_body_full_of_errors_has_a_short_answer(client: httpx.AsyncClient) -> None:
+    body = {f"field {n}": n for n in range(3000)}
+    response = await client.post("/v1/uploads", json=body)
+    assert slug(response) == "validation-failed"
+    assert 1 < len(response.json()["errors"]) <= 20
+
+
+async def test_what_is_not_json_is_told_to_be(client: httpx.AsyncClient) -> None:
+    body = b'{"url": "http://127.0.0.1/a/b"}'
+    for headers in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "x"}):
+        response = await client.post("/v1/files", content=body, headers=headers)
+        assert (response.status_code, slug(response)) == (422, "validation-failed"), headers
+        assert "Content-Type: application/json" in response.json()["detail"]
+    for broken in (b"", b"null", b"[]", b'"text"', b"7"):
+        response = await client.post("/v1/files", content=broken, headers=JSON)
+        assert slug(response) == "validation-failed", broken
+    for broken in (b"{", b"{'a': 1}", b"\xff\xfe", b"[" * 60_000, b"9" * 5000, b"\0"):
+        response = await client.post("/v1/files", content=broken, headers=JSON)
+        assert (response.status_code, slug(response)) == (400, "malformed-request"), broken[:9]
+
+
+async def test_an_unexpected_failure_leaks_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(queries, "get_file", broken)
+    headers = {"Origin": ORIGIN, "X-Request-ID": "my-id"}
+    async with running(settings) as client:
+        with caplog.at_level(logging.INFO):
+            response = await client.get(f"/v1/files/{UNKNOWN_ID}", headers=headers)
+    assert (response.status_code, slug(response)) == (500, "internal-error")
+    assert "hunter2" not in response.text
+    assert "RuntimeError" not in response.text
+    assert response.json()["request_id"] == response.headers["x-request-id"] == "my-id"
+    assert "my-id" in response.json()["detail"]
+    # With these the browser lets its page read the answer.
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["x-content-type-options"] == "nosniff"
+    [record] = [record for record in caplog.records if record.name == "claimcheck.errors"]
+    assert "my-id" in record.getMessage()
+    assert record.exc_info is not None
+    assert "hunter2" in str(record.exc_info[1])
+    assert "Traceback" in caplog.text
+
+
+async def test_without_credentials_nothing_is_signed(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del environ[name]
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    one = {"destination": "files", "filename": "a.png", "size": 1}
+    async with running(load_settings(environ)) as client:
+        for path, body in (("/v1/uploads", one), ("/v1/uploads/batch", {"uploads": [one]})):
+            response = await client.post(path, json=body)
+            assert (response.status_code, slug(response)) == (503, "signing-unavailable")
+            assert int(response.headers["retry-after"]) > 0
+        assert (await client.get("/v1/files")).json()["items"] == []
+
+
+ODD: tuple[Any, ...] = (
+    "\0",
+    "\ud800",
+    "a\udfffb.png",
+    "\r\n",
+    "x" * 5000,
+    "",
+    10**30,
+    -(10**30),
+    1e308,
+    float("nan"),
+    float("inf"),
+    True,
+    None,
+    [],
+    {},
+)
+ROUTES: dict[str, dict[str, Any]] = {
+    "/v1/uploads": {
+        "destination": "files",
+        "filename": "a.png",
+        "content_type": "image/png",
+        "size": 1,
+        "checksum_sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    },
+    "/v1/files": {"key": "files/a.png", "destination": "files"},
+    "/v1/files?": {"url": "http://127.0.0.1/bucket/files/a.png"},
+    "/v1/upload-url": {"object_key": "open/a.png"},
+    "/v1/files/presign": {"ids": [UNKNOWN_ID]},
+    "/v1/files/presign?": {"urls": ["http://127.0.0.1/bucket/files/a.png"]},
+}
+
+
+async def test_odd_values_anywhere_are_no_500(client: httpx.AsyncClient) -> None:
+    for path, good in ROUTES.items():
+        for field, value in good.items():
+            for odd in ODD:
+                odd_value = [odd] if isinstance(value, list) else odd
+                body = json.dumps(good | {field: odd_value})
+                response = await client.post(path, content=body, headers=JSON)
+                assert response.status_code < 500, (path, field, odd, response.text)
+                if response.status_code >= 400:
+                    slug(response)
+
+
+text = st.text(st.characters(), max_size=40)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | text
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, Any]:
+    """A POST route and a body: anything at all, or a good one with some fields changed."""
+    path = draw(st.sampled_from([*ROUTES, "/v1/uploads/batch"]))
+    good = ROUTES.get(path, ROUTES["/v1/uploads"])
+    changed = st.fixed_dictionaries(
+        {}, optional={name: st.just(value) | text | values for name, value in good.items()}
+    )
+    body = draw(changed.map(lambda change: good | change) | changed | values)
+    if path == "/v1/uploads/batch":
+        body = draw(st.just({"uploads": [body, good]}) | st.just(body))
+    return path, body
+
+
+@hypothesis_settings(
+    max_examples=250,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(request=requests())
+async def test_no_body_is_a_500(client: httpx.AsyncClient, request: tuple[str, Any]) -> None:
+    path, body = request
+    response = await client.post(path, content=json.dumps(body), headers=JSON)
+    assert response.status_code < 500, response.text
+    if response.status_code >= 400:
+        assert response.json()["status"] == response.status_code
+        slug(response)

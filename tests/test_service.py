@@ -1,0 +1,196 @@
+"""What the service says of itself, and that the bytes never pass through it."""
+
+import asyncio
+import re
+import secrets
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.routers import service
+from app.settings import load_settings
+from tests.support import announced, prepared, running, served
+
+DOWN = {
+    "DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/name",
+    "AWS_S3_ENDPOINT_URL": "http://127.0.0.1:1",
+}
+
+
+async def test_livez_asks_nobody(environ: dict[str, str]) -> None:
+    async with running(load_settings(environ | DOWN)) as client:
+        response = await client.get("/livez")
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_readyz_asks_database_and_buckets(client: httpx.AsyncClient) -> None:
+    response = await client.get("/readyz")
+    assert response.status_code == 200
+    ready = response.json()
+    assert ready["database"] == "ok"
+    assert list(ready["buckets"].values()) == ["ok"]
+
+
+async def test_readyz_names_what_is_not_ready(environ: dict[str, str]) -> None:
+    bucket = environ["AWS_STORAGE_BUCKET_NAME"]
+    missing = f"{bucket}-missing"
+    await prepared(environ)
+    for change, database, buckets in (
+        ({"DATABASE_URL": DOWN["DATABASE_URL"]}, "did not answer", {bucket: "ok"}),
+        ({"AWS_S3_ENDPOINT_URL": DOWN["AWS_S3_ENDPOINT_URL"]}, "ok", {bucket: "did not answer"}),
+        ({"AWS_STORAGE_BUCKET_NAME": missing}, "ok", {missing: "is not at the configured"}),
+        ({"AWS_SECRET_ACCESS_KEY": "another"}, "ok", {bucket: "refused"}),
+        (DOWN, "did not answer", {bucket: "did not answer"}),
+        (
+            {
+                "CLAIMCHECK_DESTINATIONS__ONE__BUCKET": bucket,
+                "CLAIMCHECK_DESTINATIONS__TWO__BUCKET": missing,
+            },
+            "ok",
+            {bucket: "ok", missing: "is not at the configured"},
+        ),
+    ):
+        async with running(load_settings(environ | change)) as client:
+            response = await client.get("/readyz")
+            assert response.status_code == 503, change
+            ready = response.json()
+            assert database in ready["database"]
+            assert list(ready["buckets"]) == list(buckets)
+            for name, words in buckets.items():
+                assert words in ready["buckets"][name]
+            assert "hunter2" not in response.text
+            # Not being ready is no reason to be restarted.
+            assert (await client.get("/livez")).status_code == 200
+
+
+async def test_readyz_does_not_wait_for_ever(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.READY_SECONDS <= 5
+    monkeypatch.setattr(service, "READY_SECONDS", 0.3)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        slow = {"AWS_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        async with running(load_settings(environ | slow)) as client, asyncio.timeout(3):
+            response = await client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["database"] == "ok"
+    assert list(response.json()["buckets"].values()) == ["no answer within 0.3 s"]
+
+
+async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, str]) -> None:
+    environ = environ | {
+        "CLAIMCHECK_DESTINATIONS__PHOTOS__CONTENT_TYPES": "image/*",
+        "CLAIMCHECK_DESTINATIONS__PHOTOS__EXTENSIONS": "png,JPG",
+        "CLAIMCHECK_DESTINATIONS__PHOTOS__MIN_SIZE": "10",
+        "CLAIMCHECK_DESTINATIONS__PHOTOS__MAX_SIZE": "1000",
+        "CLAIMCHECK_DESTINATIONS__DOCS__METHOD": "put",
+        "CLAIMCHECK_DESTINATIONS__DOCS__KMS_KEY_ID": "a-key",
+        "CLAIMCHECK_DESTINATIONS__DOCS__SERVER_SIDE_ENCRYPTION": "aws:kms",
+    }
+    async with running(load_settings(environ)) as client:
+        response = await client.get("/v1/destinations")
+    found = {item.pop("name"): item for item in response.json()["items"]}
+    assert found == {
+        "photos": {
+            "method": "post",
+            "content_types": ["image/*"],
+            "extensions": ["png", "jpg"],
+            "min_size": 10,
+            "max_size": 1000,
+        },
+        "docs": {
+            "method": "put",
+            "content_types": [],
+            "extensions": [],
+            "min_size": 0,
+            "max_size": 5 * 1024**3,
+        },
+    }
+
+
+def resident_kib(pid: int) -> int:
+    """The process's resident memory (proc(5), VmRSS)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+async def test_50_mb_leave_no_trace_in_the_service(
+    environ: dict[str, str], web: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    environ = environ | {
+        "CLAIMCHECK_DESTINATIONS__POSTED__METHOD": "post",
+        "CLAIMCHECK_DESTINATIONS__PUT__METHOD": "put",
+    }
+    await prepared(environ)
+    log = tmp_path / "log"
+
+    async def upload(client: httpx.AsyncClient, destination: str, data: bytes) -> None:
+        """From announcement to reading it back."""
+        made = await announced(client, data, "film.mp4", destination=destination)
+        to, url = made["upload"], made["upload"]["url"]
+        if destination == "put":
+            response = await web.put(url, headers=to["headers"], content=data)
+        else:
+            file = {"file": ("film.mp4", BytesIO(data))}
+            response = await web.post(url, data=to["fields"], files=file)
+        assert response.is_success, response.text
+        file = (await client.post(f"/v1/uploads/{made['id']}/confirm")).json()
+        assert file["size"] == len(data)
+        async with web.stream("GET", file["presigned_url"]) as read:
+            assert sum([len(chunk) async for chunk in read.aiter_bytes()]) == len(data)
+
+    async with served(environ, log) as served_here:
+        for destination in ("put", "posted"):  # opens every connection that it will keep
+            await upload(served_here.client, destination, b"warm")
+        before = resident_kib(served_here.process.pid)
+        for destination in ("put", "posted"):
+            await upload(served_here.client, destination, secrets.token_bytes(50 * 1000**2))
+        grown = resident_kib(served_here.process.pid) - before
+    assert grown < 5 * 1024
+
+    lines = re.findall(r"claimcheck\.access: (.*)", log.read_text())
+    requests = [line for line in lines if "/v1/" in line]
+    assert len(requests) == 8
+    for line in requests:
+        found = re.search(r" in=(\d+)B out=(\d+)B ", line)
+        assert found is not None, line
+        assert max(int(found[1]), int(found[2])) < 64 * 1024, line
+    assert "X-Amz" not in log.read_text()
+
+
+async def test_10_mb_are_refused_in_words_by_the_real_server(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    async def chunks() -> object:
+        for _ in range(160):
+            yield b" " * 65_536
+
+    headers = {"Content-Type": "application/json"}
+    async with served(environ, tmp_path / "log") as served_here:
+        for body in (b" " * 10 * 1024**2, chunks()):
+            response = await served_here.client.post("/v1/uploads", content=body, headers=headers)
+            assert response.status_code == 413
+            assert response.json()["type"] == "urn:claimcheck:problem:request-too-large"
+        read = re.findall(r"/v1/uploads 413 in=(\d+)B", (tmp_path / "log").read_text())
+        assert len(read) == 2
+        assert read[0] == "0"
+        assert int(read[1]) < 256 * 1024
+
+
+async def test_sigterm_ends_it_cleanly(environ: dict[str, str], tmp_path: Path) -> None:
+    async with served(environ, tmp_path / "log") as served_here:
+        assert (await served_here.client.get("/readyz")).status_code in {200, 503}
+        served_here.process.terminate()
+        async with asyncio.timeout(10):
+            assert await served_here.process.wait() in {0, -15}
+    assert "Traceback" not in (tmp_path / "log").read_text()
