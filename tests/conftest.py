@@ -1,6 +1,6 @@
 """What most tests share: a real PostgreSQL, the embedded S3 behind its gate, and the service.
 
-With CLAIMCHECK_TEST_NO_SKIPS=1 (CI, where everything is installed) a skipped test is a failure.
+With TEST_NO_SKIPS=1 (CI, where everything is installed) a skipped test is a failure.
 """
 
 import os
@@ -26,7 +26,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if _skipped and os.environ.get("CLAIMCHECK_TEST_NO_SKIPS") and exitstatus == 0:
+    if _skipped and os.environ.get("TEST_NO_SKIPS") and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
