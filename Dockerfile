@@ -3,8 +3,8 @@ FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
 WORKDIR /srv
-COPY requirements.lock ./
-RUN /venv/bin/pip install --require-hashes -r requirements.lock
+COPY requirements.txt ./
+RUN /venv/bin/pip install --require-hashes -r requirements.txt
 COPY pyproject.toml README.md ./
 COPY app app
 # Editable, so that the package finds alembic.ini and alembic beside it.
@@ -23,5 +23,6 @@ USER claimcheck
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
   CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=2)"]
-# A shell only to expand $PORT; exec hands SIGTERM to the server itself.
-CMD ["sh", "-c", "exec uvicorn app.main:create_app --factory --host 0.0.0.0 --port $PORT --no-access-log --no-server-header --timeout-graceful-shutdown 20"]
+# The check ends with one message where uvicorn's workers would start over and over. The shell is
+# for that and for $PORT; exec hands SIGTERM to the server itself.
+CMD ["sh", "-c", "python -m app.cli check && exec uvicorn app.main:create_app --factory --host 0.0.0.0 --port $PORT --no-proxy-headers --no-access-log --no-server-header --timeout-graceful-shutdown 20"]

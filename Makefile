@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint lock clean
+.PHONY: run test bench lint lock clean
 
-$(READY): requirements-dev.lock pyproject.toml
+$(READY): requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
@@ -17,6 +17,9 @@ run: $(READY)  ## start everything on this machine
 
 test: $(READY)  ## run every test that this machine can run
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
+	$(BIN)/python -m bench $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,9 +30,9 @@ lint: $(READY)
 
 lock:  ## needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
-	  --extra build pyproject.toml -o requirements.lock
+	  --extra build pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
-	  --extra build --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	  --extra build --extra embedded --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -26,13 +26,14 @@ if config.config_file_name is not None and "database_url" not in config.attribut
 
 
 def settings_for_migration():
-    url = config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
-    if not url:
-        raise SystemExit("DATABASE_URL is not set: alembic needs the URL of a PostgreSQL database.")
+    url = config.attributes.get("database_url")
     try:
-        return load_settings({"DATABASE_URL": url})
+        settings = load_settings({"DATABASE_URL": url} if url else os.environ)
     except ConfigurationError as error:
         raise SystemExit(str(error)) from None
+    if settings.database_url is None:
+        raise SystemExit("DATABASE_URL is not set: alembic needs the URL of a PostgreSQL database.")
+    return settings
 
 
 def migrate(connection: Connection) -> None:

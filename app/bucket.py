@@ -4,6 +4,7 @@ Signing for browsers is app.signer's and sends nothing. Provider errors are tran
 those that have a meaning of their own; the rest is `BucketRefused` or `BucketUnavailable`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +12,18 @@ from typing import Any, Final
 
 import aioboto3
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+)
 
 from app.core.destination import Destination
-from app.errors import BucketRefused, BucketUnavailable
+from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 
 _RETRY_AFTER: Final = 5
+_DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 
 
@@ -58,6 +65,8 @@ class Buckets:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _ABSENT:
                     raise
+                # A missing bucket is a 404 too, and HEAD has no body that would tell them apart.
+                await self.client(destination).head_bucket(Bucket=bucket)
                 return None
         version = said.get("VersionId")
         # A multipart's SHA-256 is the hash of its parts' hashes, not the file's; and a store that
@@ -88,10 +97,14 @@ class Buckets:
                 if error.response["Error"]["Code"] not in {"NotImplemented", "MethodNotAllowed"}:
                     raise
                 versions = []
-            for version in versions:
-                await client.delete_object(Bucket=bucket, Key=key, VersionId=version)
-            if not versions:
-                await client.delete_object(Bucket=bucket, Key=key)
+            named = [{"VersionId": version} for version in versions] or [{}]
+            for start in range(0, len(named), _DELETES_AT_ONCE):
+                await asyncio.gather(
+                    *(
+                        client.delete_object(Bucket=bucket, Key=key, **which)
+                        for which in named[start : start + _DELETES_AT_ONCE]
+                    )
+                )
 
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
@@ -169,6 +182,11 @@ async def _translated(bucket: str) -> AsyncIterator[None]:
             ) from error
         raise BucketUnavailable(
             f"The bucket {bucket} answered with an error; try again in a moment.",
+            retry_after=_RETRY_AFTER,
+        ) from error
+    except (NoCredentialsError, CredentialRetrievalError) as error:
+        raise SigningUnavailable(
+            "The service has no valid S3 credentials now; try again in a moment.",
             retry_after=_RETRY_AFTER,
         ) from error
     except (TimeoutError, BotoCoreError, OSError) as error:

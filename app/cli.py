@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, run, what in (
         ("dev", _dev, "start the service, with database and bucket of its own where none is set"),
         ("serve", _serve, "start the service with the database and the buckets that are set"),
+        ("check", _check, "check the settings and end, with one message if one is wrong"),
         ("migrate", _migrate, "bring the database's tables up to date"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
@@ -49,6 +50,10 @@ def _serve() -> None:
     settings = load_settings()
     require_deployed(settings)
     serve(settings)
+
+
+def _check() -> None:
+    require_deployed(load_settings())
 
 
 def _migrate() -> None:

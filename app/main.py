@@ -12,7 +12,7 @@ from app.errors import ConfigurationError
 from app.logs import configure_logging
 from app.resources import open_resources
 from app.routers import files, problems, service, uploads
-from app.routers.middleware import BodyLimit, Envelope, LastCatch, LoopbackGuard
+from app.routers.middleware import BodyLimit, Envelope, HeadAsGet, LastCatch, LoopbackGuard
 from app.routers.pages import pages
 from app.settings import Settings, load_settings, require_deployed
 from app.signer import utc_now
@@ -69,6 +69,7 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(LastCatch)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadAsGet)
     # Whatever the settings say: there is no authentication yet.
     app.add_middleware(LoopbackGuard)
     app.add_middleware(

@@ -60,7 +60,8 @@ files: Final = sa.Table(
     sa.Column("key", sa.Text(), nullable=False),
     sa.Column("url", sa.Text(), nullable=False),
     sa.Column("filename", sa.Text(), nullable=False),
-    sa.Column("content_type", sa.Text(), nullable=False),
+    # Byte order, so that `image/*` is a range of the index whatever the database's locale is.
+    sa.Column("content_type", sa.Text(collation="C"), nullable=False),
     sa.Column("size", sa.BigInteger()),
     sa.Column("checksum_sha256", sa.Text()),
     sa.Column("checksum_verified", sa.Boolean(), nullable=False, server_default=sa.false()),

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from app.errors import DatabaseUnavailable
 from app.models import File, State, files, states_before
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
@@ -320,8 +321,14 @@ async def finish_removal(db: asyncpg.Connection, file: File, now: datetime) -> N
     )
 
 
-_PING = _write(sa.select(sa.literal_column("1")))
+_PING = _write(sa.select(_c.id).limit(sa.literal_column("0")))
 
 
 async def ping(db: asyncpg.Connection) -> None:
-    await db.execute(_PING.sql)
+    """Ask for nothing, to see whether an answer comes. DatabaseUnavailable if the table is not."""
+    try:
+        await db.execute(_PING.sql)
+    except asyncpg.UndefinedTableError as error:
+        raise DatabaseUnavailable(
+            "The database has no tables yet: run `alembic upgrade head`."
+        ) from error

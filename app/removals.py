@@ -28,7 +28,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
     is never a file, and the sweep takes it away.
     """
     file, claimed = await _claim(res, caller, upload_id, queries.claim_upload_removal)
-    if file is None:
+    if file is None or file.state == State.RELEASED:
         raise UploadNotFound("No upload of yours has this id.")
     if claimed:
         await _remove(res, file)
@@ -50,7 +50,11 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
         if await queries.release_file(db, file, res.clock()) is None:
             file = await queries.get_file(db, file_id, caller.owner)
     if file is not None and file.state == State.REMOVING:
-        raise _under_way()
+        raise RemovalUnderWay(
+            "The file's object is being removed. If that was cut short, "
+            f"DELETE /v1/files/{file_id}?object=delete finishes it.",
+            retry_after=5,
+        )
 
 
 async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:

@@ -33,7 +33,7 @@ class Resources:
 
     def new_id(self, now: datetime) -> UUID:
         """A UUIDv7 of that moment."""
-        return uuid7(now, os.urandom(10))
+        return uuid7(now, os.urandom(8))
 
 
 @asynccontextmanager

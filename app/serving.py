@@ -19,6 +19,10 @@ def serve(settings: Settings) -> None:
         create_app(settings),
         host=host,
         port=settings.port,
+        # One process, whatever WEB_CONCURRENCY says: more of them are uvicorn's to start.
+        workers=1,
+        # Nobody in between is believed about who asks.
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=20,

@@ -24,8 +24,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.core.destination import AddressingStyle, Destination, Words
-from app.core.object_url import UnsignableValue, bucket_address
+from app.core.database_url import normalize_database_url
+from app.core.destination import Destination, Words
+from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.errors import ConfigurationError
 
 _PREFIX: Final = "CLAIMCHECK_"
@@ -78,7 +79,12 @@ class Settings(BaseSettings):
             "AWS_S3_REGION_NAME", "BUCKETEER_AWS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"
         ),
     )
-    aws_s3_endpoint_url: str | None = Field(None, validation_alias="AWS_S3_ENDPOINT_URL")
+    aws_s3_endpoint_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"
+        ),
+    )
     aws_s3_public_endpoint_url: str | None = Field(
         None, validation_alias="AWS_S3_PUBLIC_ENDPOINT_URL"
     )
@@ -89,7 +95,7 @@ class Settings(BaseSettings):
         60, ge=1, le=10_080, validation_alias="AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES"
     )
     database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
-    port: int = Field(8000, ge=0, le=65_535, validation_alias="PORT")
+    port: int = Field(8000, ge=1, le=65_535, validation_alias="PORT")
 
     auth: Literal["none"] | None = None
     host: str | None = None
@@ -97,7 +103,7 @@ class Settings(BaseSettings):
     cors_origins: Words = ()
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
-    destinations: dict[str, Destination] = Field(default_factory=dict, validate_default=True)
+    destinations: dict[str, Destination] = Field(min_length=1)
 
     @field_validator("aws_s3_endpoint_url", "aws_s3_public_endpoint_url")
     @classmethod
@@ -121,13 +127,12 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and url.get_secret_value().partition("://")[0] not in {"postgres", "postgresql"}:
-            raise ValueError("must start with postgres:// or postgresql://, the only database")
-        return url
+        return url and SecretStr(normalize_database_url(url.get_secret_value()))
 
     @field_validator("cors_origins")
     @classmethod
     def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.lower() for origin in origins)
         for origin in origins:
             scheme, _, host = origin.partition("://")
             if scheme not in {"http", "https"} or not host or "*" in host or "/" in host:
@@ -136,11 +141,6 @@ class Settings(BaseSettings):
                     "without path or wildcard"
                 )
         return origins
-
-    @field_validator("destinations", mode="before")
-    @classmethod
-    def _default_destinations(cls, given: Any) -> Any:
-        return given or DEFAULT_DESTINATIONS
 
     @classmethod
     def settings_customise_sources(
@@ -151,8 +151,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = InitSettingsSource(settings_cls, init_kwargs=_read_toml(cls.environ.get(_CONFIG)))
-        return init_settings, _Environment(settings_cls, cls.environ), toml
+        toml = _read_toml(cls.environ.get(_CONFIG))
+        if "destinations" not in toml and _only_tunes_defaults(cls.environ):
+            toml["destinations"] = DEFAULT_DESTINATIONS
+        layer = InitSettingsSource(settings_cls, init_kwargs=toml)
+        return init_settings, _Environment(settings_cls, cls.environ), layer
 
     @property
     def expiry(self) -> int:
@@ -226,6 +229,8 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
             "at most 63, a letter or digit first"
         )
     given = destination.model_fields_set
+    if "name" in given:
+        raise ConfigurationError(f"destinations.{name}.name is not a setting.")
     endpoint = destination.endpoint_url or settings.aws_s3_endpoint_url
     # A destination with an endpoint of its own does not take the global public one.
     public = destination.public_endpoint_url or (
@@ -319,6 +324,13 @@ def _refuse_half_credentials(settings: Settings) -> None:
         raise ConfigurationError(
             "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: a token goes with its keys."
         )
+    for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
+        value = getattr(settings, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text and (not text.isascii() or not text.isprintable() or " " in text):
+            raise ConfigurationError(
+                f"{name.upper()} has a space, a line break or a special character in it."
+            )
 
 
 def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
@@ -331,6 +343,17 @@ def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
                     f"destinations.{shorter.name} (key_prefix {shorter.prefix!r}) of the same "
                     "bucket: give them prefixes of which neither starts with the other."
                 )
+
+
+def _only_tunes_defaults(environ: Mapping[str, str]) -> bool:
+    """Whether the environment declares no destination but, at most, settings of the default ones.
+
+    `CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE` alone must not open `images` to any type.
+    """
+    start = f"{_PREFIX}DESTINATIONS"
+    names = [given.upper() for given, value in environ.items() if value]
+    named = {n.split("__")[1].lower() for n in names if n.startswith(f"{start}__")}
+    return start not in names and named <= set(DEFAULT_DESTINATIONS)
 
 
 def _read_toml(path: str | None) -> dict[str, Any]:

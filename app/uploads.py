@@ -205,7 +205,7 @@ async def _sign(res: Resources, destination: Destination, file: File) -> Instruc
     """
     headers = {
         "content-type": file.content_type,
-        **destination.object_headers(),
+        **destination.object_headers(file.method),
         ID_HEADER: str(file.id),
     }
     if file.checksum_sha256 is not None:
@@ -372,7 +372,12 @@ def _mismatch(destination: Destination, file: File, found: StoredObject) -> str 
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
         return f"The object has {found.size} bytes; {file.size} were announced."
-    if not destination.takes_size(found.size):
+    # Only where the form left the size open, and never by the rules of some other destination.
+    if (
+        file.size is None
+        and destination.name == file.destination
+        and not destination.takes_size(found.size)
+    ):
         return (
             f"The object has {found.size} bytes; destination {destination.name} takes "
             f"{destination.min_size} to {destination.max_size}."

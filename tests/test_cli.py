@@ -1,5 +1,6 @@
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,22 @@ async def test_migrate(postgres_url: str) -> None:
     connection = await asyncpg.connect(url)
     assert await connection.fetchval("SELECT count(*) FROM files") == 0
     await connection.close()
+
+
+def test_check_says_in_one_line_what_is_wrong() -> None:
+    done = claimcheck("check", **DEPLOYED)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = claimcheck("check", **DEPLOYED | {"CLAIMCHECK_AUHT": "none"})
+    assert done.returncode == 1
+    assert done.stderr == (
+        "claimcheck cannot start: CLAIMCHECK_AUHT is not a setting. Did you mean CLAIMCHECK_AUTH?\n"
+    )
+
+
+def test_dev_says_at_once_that_the_port_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = claimcheck("dev", PORT=str(port))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"claimcheck cannot start: PORT: {port} cannot be used")
+    assert done.stdout == ""

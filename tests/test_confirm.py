@@ -346,3 +346,52 @@ async def test_a_changed_endpoint_orphans_nothing(
         # The new endpoint's spelling of the same object is known as well.
         moved = file["url"].replace("localhost", "127.0.0.1")
         assert (await client.post("/v1/files", json={"url": moved})).json()["id"] == file["id"]
+
+
+async def test_settings_that_change_meanwhile_reject_nothing(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    name = "CLAIMCHECK_DESTINATIONS__{}__{}".format
+    before = environ | {name("IMAGES", "MAX_SIZE"): "1000", name("CLIPS", "MAX_SIZE"): "1000"}
+    async with running(await prepared(before)) as client:
+        uploads = [
+            await announced(client, b"x" * 500, destination=where) for where in ("images", "clips")
+        ]
+        for upload in uploads:
+            assert (await send(web, upload["upload"], b"x" * 500)).status_code == 201
+    after = environ | {name("IMAGES", "MAX_SIZE"): "100"}
+    async with running(load_settings(after)) as client:
+        for upload in uploads:
+            response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+            assert response.status_code == 200, response.text
+
+
+async def test_a_bucket_that_is_gone_is_not_a_file_that_has_not_come(
+    environ: dict[str, str],
+) -> None:
+    await prepared(environ)
+    missing = {"AWS_STORAGE_BUCKET_NAME": f"{environ['AWS_STORAGE_BUCKET_NAME']}-gone"}
+    async with running(load_settings(environ | missing)) as client:
+        upload = await announced(client, b"hello")
+        response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+        assert (response.status_code, slug(response)) == (502, "bucket-refused")
+
+
+async def test_an_acl_goes_with_the_form_and_with_the_put(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    name = "CLAIMCHECK_DESTINATIONS__{}__{}".format
+    more = {
+        name("FORMS", "ACL"): "private",
+        name("PUTS", "ACL"): "private",
+        name("PUTS", "METHOD"): "put",
+    }
+    async with running(await prepared(environ | more)) as client:
+        form = await announced(client, b"hello", destination="forms")
+        put = await announced(client, b"hello", destination="puts")
+        assert form["upload"]["fields"]["acl"] == "private"
+        assert put["upload"]["headers"]["x-amz-acl"] == "private"
+        for upload in (form, put):
+            assert (await send(web, upload["upload"], b"hello")).is_success
+            confirmed = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+            assert confirmed.status_code == 200

@@ -360,3 +360,16 @@ async def test_nothing_outlives_the_credentials(
         query = query_of(url)
         start = datetime.strptime(query["X-Amz-Date"] + "+0000", "%Y%m%dT%H%M%SZ%z")
         assert start + timedelta(seconds=int(query["X-Amz-Expires"])) == ends
+
+
+async def test_files_of_one_batch_are_listed_newest_first(
+    client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    names = [f"{number}.txt" for number in range(20)]
+    body = {"uploads": [{"destination": "files", "filename": n, "size": 1} for n in names]}
+    uploads = (await client.post("/v1/uploads/batch", json=body)).json()["uploads"]
+    for upload in reversed(uploads):
+        await send(web, upload["upload"], b"x")
+        assert (await client.post(f"/v1/uploads/{upload['id']}/confirm")).status_code == 200
+    listed = (await client.get("/v1/files")).json()["items"]
+    assert [file["filename"] for file in listed] == names[::-1]

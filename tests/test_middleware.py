@@ -290,6 +290,22 @@ async def test_every_answer_has_the_default_headers(
         assert response.headers["x-request-id"]
 
 
+async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
+    for path in ("/livez", "/readyz", "/v1/files", "/openapi.json", "/", "/v1/nothing"):
+        head, get = await client.head(path), await client.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers["content-length"] == get.headers["content-length"]
+        assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host"]
+)
+async def test_what_a_proxy_has_touched_is_refused(client: httpx.AsyncClient, name: str) -> None:
+    response = await client.get("/v1/destinations", headers={name: "127.0.0.1"})
+    assert (response.status_code, slug(response)) == (403, "loopback-only")
+
+
 async def test_what_is_not_http_passes_through(app: FastAPI) -> None:
     started: list[str] = []
 
@@ -299,4 +315,4 @@ async def test_what_is_not_http_passes_through(app: FastAPI) -> None:
     for middleware in app.user_middleware:
         if middleware.cls.__module__ == "app.routers.middleware":
             await middleware.cls(inner)({"type": "websocket"}, None, None)
-    assert started == ["websocket"] * 4
+    assert started == ["websocket"] * 5

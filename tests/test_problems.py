@@ -120,9 +120,17 @@ async def test_validation_names_the_field_and_not_its_value(client: httpx.AsyncC
         assert [error["loc"] for error in response.json()["errors"]] == [where]
         assert response.json()["detail"].startswith(".".join(where))
         assert "hunter2" not in response.text
-    batch = [good, good | {"size": -1}]
+    # In a batch each has its own answer, whatever is wrong with its neighbours.
+    batch = [good, good | {"size": -1}, "hunter2", good | {"destination": "none"}, good]
     response = await client.post("/v1/uploads/batch", json={"uploads": batch})
-    assert response.json()["errors"][0]["loc"] == ["body", "uploads", 1, "size"]
+    assert response.status_code == 200
+    assert "hunter2" not in response.text
+    first, second, third, fourth, last = response.json()["uploads"]
+    assert first["state"] == last["state"] == "pending"
+    assert [p["problem"]["type"].rpartition(":")[2] for p in (second, third, fourth)] == [
+        *("validation-failed", "validation-failed", "unknown-destination")
+    ]
+    assert second["problem"]["errors"][0]["loc"] == ["size"]
 
 
 async def test_a_body_full_of_errors_has_a_short_answer(client: httpx.AsyncClient) -> None:

@@ -13,8 +13,11 @@ import pytest
 
 from app import queries
 from app.core.ids import first_uuid7, uuid7
+from app.embedded.postgres import create_database
+from app.migrations import migrate
 from app.models import MOVES, File, State
 from app.queries import Filter
+from tests.support import in_thread
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
@@ -30,7 +33,7 @@ async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 def new_file(state: State = State.PENDING, **values: Any) -> File:
     made = values.get("created_at", NOW)
     defaults = {field.name: None for field in dataclasses.fields(File)} | {
-        "id": uuid7(made, os.urandom(10)),
+        "id": uuid7(made, os.urandom(8)),
         "owner": "dev",
         "destination": "images",
         "bucket": "bkt",
@@ -389,6 +392,34 @@ async def test_lists_walk_their_partial_index(
     await queries.list_files(explaining, "owner 1", narrowed, 20)
     assert f"Index Scan Backward using {index} on files" in explaining.plan
     assert "Sort" not in explaining.plan
+
+
+async def test_a_family_of_types_is_a_range_of_the_index_in_any_locale(
+    postgres_url: str,
+) -> None:
+    url = create_database(postgres_url, f"locale_{secrets.token_hex(4)}")
+    name = url.rpartition("/")[2]
+    admin = await asyncpg.connect(postgres_url)
+    await admin.execute(f'DROP DATABASE "{name}"')
+    await admin.execute(
+        f"""CREATE DATABASE "{name}" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin
+            BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C.utf8' LC_CTYPE 'C.utf8'"""
+    )
+    await admin.close()
+    in_thread(migrate, url)
+    db = await asyncpg.connect(url)
+    try:
+        await db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        explaining = Explaining(db)
+        await queries.list_files(explaining, "dev", Filter(content_type="video/*"), 20)
+        collation = await db.fetchval(
+            "SELECT collation_name FROM information_schema.columns "
+            "WHERE table_name = 'files' AND column_name = 'content_type'"
+        )
+    finally:
+        await db.close()
+    assert collation == "C"
+    assert "Index" in explaining.plan
 
 
 async def test_ping(db: asyncpg.Connection) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.embedded.postgres import create_database
 from app.routers import service
 from app.settings import load_settings
 from tests.support import announced, prepared, running, served
@@ -194,3 +195,28 @@ async def test_sigterm_ends_it_cleanly(environ: dict[str, str], tmp_path: Path) 
         async with asyncio.timeout(10):
             assert await served_here.process.wait() in {0, -15}
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+async def test_readyz_knows_a_database_without_tables(
+    environ: dict[str, str], postgres_url: str
+) -> None:
+    empty = create_database(postgres_url, f"empty_{secrets.token_hex(4)}")
+    await prepared(environ)
+    async with running(load_settings(environ | {"DATABASE_URL": empty})) as client:
+        response = await client.get("/readyz")
+        assert response.status_code == 503
+        assert "alembic upgrade head" in response.json()["database"]
+
+
+async def test_the_log_says_what_the_client_is_not_told(
+    environ: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await prepared(environ)
+    async with running(load_settings(environ | {"AWS_SECRET_ACCESS_KEY": "another"})) as client:
+        upload = await announced(client, b"hello")
+        response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+        assert response.status_code == 502
+    [line] = [r.getMessage() for r in caplog.records if r.name == "claimcheck.errors"]
+    assert response.json()["request_id"] in line
+    assert "ClientError" in line
+    assert "403" in line

@@ -206,7 +206,7 @@ def test_misspelt_names_stop_the_start(name: str, hint: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+        *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ENDPOINT_URL_STS"),
         *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_PAGER"),
         *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CA_BUNDLE"),
         *("AWS_SESSION_EXPIRATION", "AWS_EXECUTION_ENV", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"),
@@ -422,3 +422,49 @@ def test_whose_endpoint_is_signed() -> None:
     del environ["AWS_S3_PUBLIC_ENDPOINT_URL"]
     a = load_settings(environ).destinations["a"]
     assert object_url(a.stored_endpoint, a.bucket, "k") == "http://minio:9000/main/k"
+
+
+def test_one_setting_of_a_default_destination_leaves_the_rest_as_it_is() -> None:
+    tuned = load(CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE="5000000").destinations
+    assert tuned.keys() == load().destinations.keys()
+    assert tuned["images"].max_size == 5_000_000
+    assert tuned["images"].content_types == ("image/*",)
+
+
+def test_a_destination_of_ones_own_replaces_the_default_ones() -> None:
+    declared = load(
+        CLAIMCHECK_DESTINATIONS__AVATARS__MAX_SIZE="5",
+        CLAIMCHECK_DESTINATIONS__IMAGES__MIN_SIZE="1",
+    ).destinations
+    assert set(declared) == {"avatars", "images"}
+    assert declared["images"].content_types == ()
+
+
+def test_a_destination_of_the_toml_file_replaces_the_default_ones(toml) -> None:
+    environ = toml("[destinations.images]\nmax_size = 7\n")
+    assert set(load_settings(environ).destinations) == {"images"}
+    assert "name" in refusal(**toml('[destinations.images]\nname = "other"\n'))
+    assert "destinations" in refusal(**toml("[destinations]\n"))
+
+
+def test_the_endpoint_has_the_aws_tools_names_too() -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        assert load(**{name: "http://127.0.0.1:9"}).aws_s3_endpoint_url == "http://127.0.0.1:9"
+    both = load(AWS_ENDPOINT_URL="http://a.example", AWS_S3_ENDPOINT_URL="http://b.example")
+    assert both.aws_s3_endpoint_url == "http://b.example"
+
+
+@pytest.mark.parametrize("ending", ["\n", " ", "\r", "é"])
+def test_keys_with_something_left_over_are_refused(ending: str) -> None:
+    says = refusal(AWS_ACCESS_KEY_ID="AKIA", AWS_SECRET_ACCESS_KEY=SECRET + ending)
+    assert says.startswith("AWS_SECRET_ACCESS_KEY has ")
+    assert SECRET not in says
+
+
+def test_origins_are_compared_in_lower_case() -> None:
+    origins = load(CLAIMCHECK_CORS_ORIGINS="https://WWW.Example.com").cors_origins
+    assert origins == ("https://www.example.com",)
+
+
+def test_a_port_is_a_port() -> None:
+    assert refusal(PORT="0").startswith("PORT")

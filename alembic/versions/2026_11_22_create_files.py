@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("filename", sa.Text(), nullable=False),
-        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(collation="C"), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=True),
         sa.Column("checksum_sha256", sa.Text(), nullable=True),
         sa.Column(

@@ -8,14 +8,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from app.core.delivery import essence
 from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
-from app.core.object_url import BucketAddress, bucket_address
+from app.core.object_url import AddressingStyle, BucketAddress, bucket_address
+from app.core.sigv4 import MAX_EXPIRES_IN
 
 Method = Literal["post", "put"]
-AddressingStyle = Literal["auto", "virtual", "path"]
 
 # Largest body of one PUT or POST (AWS userguide, "Amazon S3 multipart upload limits").
 MAX_SINGLE_UPLOAD: Final = 5 * 1024**3
-MAX_EXPIRY: Final = 604_800  # seconds; SigV4's own limit for X-Amz-Expires
 # RFC 9110 section 8.3.1: type "/" subtype, then parameters. No comma, which a POST policy reads as
 # the end of one of several types, and no `$`, which starts a variable there.
 CONTENT_TYPE: Final = re.compile(
@@ -32,7 +31,7 @@ def _split(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRY)]
+Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)]
 
 
 class Destination(BaseModel):
@@ -55,7 +54,7 @@ class Destination(BaseModel):
     max_size: Annotated[int, Field(ge=0, le=MAX_SINGLE_UPLOAD)] = MAX_SINGLE_UPLOAD
     upload_expires_in: Expiry = 3600
     link_expires_in: Expiry = 3600
-    acl: str | None = None
+    acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
     cache_control: str | None = None
     content_disposition: str | None = None
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
@@ -90,7 +89,7 @@ class Destination(BaseModel):
                 raise ValueError(f"{extension!r} is not an extension: write png or .png")
         return plain
 
-    @field_validator("acl", "cache_control", "content_disposition", "kms_key_id")
+    @field_validator("cache_control", "content_disposition", "kms_key_id")
     @classmethod
     def _header_safe(cls, value: str | None) -> str | None:
         # `$` would start a variable in a POST policy, where it is expanded before matching.
@@ -142,10 +141,11 @@ class Destination(BaseModel):
     def takes_size(self, size: int) -> bool:
         return self.min_size <= size <= self.max_size
 
-    def object_headers(self) -> dict[str, str]:
-        """What every object here is stored with, as S3 request headers and POST fields alike."""
+    def object_headers(self, method: str) -> dict[str, str]:
+        """What every object here is stored with: headers of a PUT, or fields of a POST form."""
         wanted = {
-            "x-amz-acl": self.acl,
+            # The one name that differs between the two (AWS API, PutObject and POST Object).
+            "acl" if method == "post" else "x-amz-acl": self.acl,
             "cache-control": self.cache_control,
             "content-disposition": self.content_disposition,
             "x-amz-server-side-encryption": self.server_side_encryption,

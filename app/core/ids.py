@@ -14,12 +14,16 @@ def milliseconds(moment: datetime) -> int:
 
 
 def uuid7(now: datetime, randomness: bytes) -> UUID:
-    """The UUIDv7 of `now` (milliseconds) and 10 random bytes, of which 74 bits are used."""
-    entropy = int.from_bytes(randomness[:10])
-    rand_a, rand_b = entropy >> 68, entropy & (1 << 62) - 1
+    """The UUIDv7 of `now` and 8 random bytes, of which 62 bits are used.
+
+    The microseconds go into rand_a (section 6.2, method 3), so that files announced in one batch
+    sort in its order.
+    """
+    rand_a = (now.microsecond % 1000 << 12) // 1000
+    rand_b = int.from_bytes(randomness[:8]) & (1 << 62) - 1
     return UUID(int=milliseconds(now) << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b)
 
 
 def first_uuid7(moment: datetime) -> UUID:
-    """The smallest UUIDv7 of that millisecond: a bound for ranges of time."""
-    return uuid7(moment, bytes(10))
+    """The smallest UUIDv7 of that microsecond: a bound for ranges of time."""
+    return uuid7(moment, bytes(8))

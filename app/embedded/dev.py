@@ -4,12 +4,14 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
+from app.errors import ConfigurationError
 from app.migrations import migrate
 from app.provision import make_bucket
 from app.resources import open_session
@@ -33,6 +35,7 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
     environ = dict(environ)
     if own_database and own_bucket:
         environ.setdefault("CLAIMCHECK_AUTH", "none")
+    _refuse_busy_port(given.port)
     with ExitStack() as stack:
         if own_database:
             _say("Starting PostgreSQL ...")
@@ -48,6 +51,18 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
         migrate(settings.database_url.get_secret_value())
         _greet(settings, own_database=own_database, own_bucket=own_bucket)
         serve(settings)
+
+
+def _refuse_busy_port(port: int) -> None:
+    """Now, not when the servers have been started for nothing."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"PORT: {port} cannot be used ({error.strerror}); try PORT={port % 65535 + 1}."
+            ) from None
 
 
 def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:

@@ -36,7 +36,7 @@ from app.errors import (
 )
 from app.resources import in_utc
 from app.routers.permissions import CanDelete, CanRead, CanUpload, Res
-from app.routers.problems import ProblemBody, problem_body, request_id_of, responses
+from app.routers.problems import ProblemBody, header, problem_body, request_id_of, responses
 from app.routers.rendering import FILE_EXAMPLE, FileBody, Moment, file_bodies, file_body
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -178,7 +178,10 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> FileBody:
     "",
     operation_id="listFiles",
     summary="List files, newest first",
-    responses=responses(InvalidCursor, *_READ_PROBLEMS),
+    responses={
+        **responses(InvalidCursor, *_READ_PROBLEMS),
+        200: header("Link", "The next page, as rel=next; absent on the last"),
+    },
 )
 async def list_files(
     narrowing: Annotated[Narrowing, Query()],
@@ -264,7 +267,10 @@ async def get(file_id: UUID, caller: CanRead, res: Res) -> FileBody:
     summary="Go to a fresh link",
     status_code=302,
     response_class=RedirectResponse,
-    responses=responses(FileNotFound, InvalidFilename, *_READ_PROBLEMS),
+    responses={
+        **responses(FileNotFound, InvalidFilename, *_READ_PROBLEMS),
+        302: header("Location", "The presigned link"),
+    },
 )
 async def content(
     file_id: UUID,

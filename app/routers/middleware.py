@@ -21,6 +21,10 @@ LONG_BODIES: Final = {"/v1/uploads/batch": 256 * KIB, "/v1/files/presign": 256 *
 _access = logging.getLogger("claimcheck.access")
 _errors = logging.getLogger("claimcheck.errors")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PROXIED: Final = (
+    *("forwarded", "via", "x-real-ip"),
+    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
+)
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -77,11 +81,31 @@ class Envelope:
             )
 
 
+class HeadAsGet:
+    """Answers HEAD like GET without the body, on every route (RFC 9110 section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_head)
+
+
 class LoopbackGuard:
     """With `auth = none`: refuses whoever is not on this machine, whatever address was bound.
 
     The host name must be a loopback one too, or a web page could reach us under a name of its own
-    that it points here (DNS rebinding).
+    that it points here (DNS rebinding). And a proxy on this machine would make everybody local, so
+    whatever a proxy has touched is refused.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -100,7 +124,10 @@ class LoopbackGuard:
     @staticmethod
     def _from_here(scope: Scope) -> bool:
         client = scope.get("client")
-        host = re.sub(r":\d+$", "", Headers(scope=scope).get("host", "")).lower()
+        headers = Headers(scope=scope)
+        if any(name in headers for name in _PROXIED):
+            return False
+        host = re.sub(r":\d+$", "", headers.get("host", "")).lower()
         if client is None or host not in _LOOPBACK_NAMES:
             return False
         try:

@@ -1,6 +1,8 @@
 """Failures rendered as RFC 9457 `application/problem+json`, all of them here."""
 
 import json
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,6 +26,8 @@ from app.errors import (
     ValidationFailed,
 )
 from app.signer import CredentialsUnavailable
+
+_errors = logging.getLogger("claimcheck.errors")
 
 MEDIA_TYPE = "application/problem+json"
 # One body may hold tens of thousands; nobody reads more than a few.
@@ -91,6 +95,19 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return described
 
 
+def header(name: str, description: str) -> dict[str, Any]:
+    """OpenAPI's description of a header of a successful answer."""
+    return {"headers": {name: {"description": description, "schema": {"type": "string"}}}}
+
+
+def validation_problem(found: Sequence[Any]) -> ValidationFailed:
+    """What pydantic found, without the input itself: it may be secret, or not encodable."""
+    errors = [{"loc": list(e["loc"]), "message": _in_words(e)} for e in found[:MAX_ERRORS]]
+    where = ".".join(str(part) for part in errors[0]["loc"])
+    detail = f"{where}: {errors[0]['message']}." if where else f"{errors[0]['message']}."
+    return ValidationFailed(detail, errors=errors)
+
+
 def _in_words(error: dict[str, Any]) -> str:
     """The message of one of pydantic's errors."""
     if error["loc"] == ("body",) and error["type"] in {"missing", "model_attributes_type"}:
@@ -115,26 +132,29 @@ def _allowed(request: Request) -> str:
     return "GET, HEAD" if request.method in methods else ", ".join(methods)
 
 
+def _log_cause(error: Exception, scope: Scope) -> None:
+    """What the client is not told: which of our dependencies failed, and how."""
+    cause = error.__cause__ or error
+    _errors.error(
+        "request %s: %s: %s: %s", request_id_of(scope), error, type(cause).__name__, cause
+    )
+
+
 def install(app: FastAPI) -> None:
     """Render every failure that reaches FastAPI."""
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, problem: Problem) -> Response:
+        if problem.status >= 500:
+            _log_cause(problem, request.scope)
         return problem_response(problem, request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        # Never the input itself: it may be a secret, and need not be encodable.
-        found = error.errors()[:MAX_ERRORS]
-        errors = [{"loc": list(e["loc"]), "message": _in_words(e)} for e in found]
-        if found[0]["type"] == "json_invalid":
-            return problem_response(
-                MalformedRequest("The body is not well-formed JSON.", errors=errors), request.scope
-            )
-        where = ".".join(str(part) for part in errors[0]["loc"])
-        return problem_response(
-            ValidationFailed(f"{where}: {errors[0]['message']}.", errors=errors), request.scope
-        )
+        if error.errors()[0]["type"] == "json_invalid":
+            malformed = MalformedRequest("The body is not well-formed JSON.")
+            return problem_response(malformed, request.scope)
+        return problem_response(validation_problem(error.errors()), request.scope)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
@@ -147,7 +167,8 @@ def install(app: FastAPI) -> None:
         return problem_response(problem(detail), request.scope, headers)
 
     @app.exception_handler(CredentialsUnavailable)
-    async def _unsigned(request: Request, _: CredentialsUnavailable) -> Response:
+    async def _unsigned(request: Request, error: CredentialsUnavailable) -> Response:
+        _log_cause(error, request.scope)
         return problem_response(
             SigningUnavailable(
                 "The service has no valid S3 credentials now, so it can sign nothing; try again "

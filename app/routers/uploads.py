@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    StringConstraints,
+    ValidationError,
+)
 
 from app import removals, uploads
 from app.core.destination import CONTENT_TYPE
@@ -32,7 +39,14 @@ from app.errors import (
 )
 from app.models import File
 from app.routers.permissions import CanUpload, Res
-from app.routers.problems import ProblemBody, problem_body, request_id_of, responses
+from app.routers.problems import (
+    ProblemBody,
+    header,
+    problem_body,
+    request_id_of,
+    responses,
+    validation_problem,
+)
 from app.routers.rendering import FILE_EXAMPLE, FileBody, file_body
 from app.signer import PresignedPost
 
@@ -172,7 +186,10 @@ class BatchBody(BaseModel):
         extra="forbid", json_schema_extra={"example": {"uploads": [_EXAMPLE]}}
     )
 
-    uploads: Annotated[list[AnnouncementBody], Field(min_length=1, max_length=MAX_BATCH)]
+    # Each is validated by itself, so that one that is badly formed does not refuse the others.
+    uploads: Annotated[
+        list[SkipValidation[AnnouncementBody]], Field(min_length=1, max_length=MAX_BATCH)
+    ]
 
 
 class RefusedBody(BaseModel):
@@ -221,6 +238,14 @@ def _parsed(body: AnnouncementBody) -> uploads.Announcement:
     )
 
 
+def _parsed_or_refused(raw: object) -> uploads.Announcement | Problem:
+    """One announcement of a batch, or what is wrong with it."""
+    try:
+        return _parsed(AnnouncementBody.model_validate(raw))
+    except ValidationError as error:
+        return validation_problem(error.errors())
+
+
 def _upload_fields(file: File) -> dict[str, Any]:
     return {name: getattr(file, name) for name in UploadBody.model_fields}
 
@@ -244,7 +269,10 @@ def _announced(announced: uploads.Announced) -> AnnouncedBody:
     operation_id="announceUpload",
     summary="Announce a file and get the instructions to upload it",
     status_code=201,
-    responses=responses(*_ANNOUNCE_PROBLEMS),
+    responses={
+        **responses(*_ANNOUNCE_PROBLEMS),
+        201: header("Location", "Where to follow the upload"),
+    },
 )
 async def announce(
     body: AnnouncementBody, caller: CanUpload, res: Res, response: Response
@@ -270,7 +298,13 @@ async def announce_batch(
     body: BatchBody, caller: CanUpload, res: Res, request: Request
 ) -> BatchAnswer:
     """Answers in order, each with its own upload or its own problem."""
-    answers = await uploads.announce(res, caller, [_parsed(one) for one in body.uploads])
+    parsed = [_parsed_or_refused(one) for one in body.uploads]
+    announced = iter(
+        await uploads.announce(
+            res, caller, [one for one in parsed if isinstance(one, uploads.Announcement)]
+        )
+    )
+    answers = [one if isinstance(one, Problem) else next(announced) for one in parsed]
     request_id = request_id_of(request.scope)
     return BatchAnswer.model_construct(
         uploads=[

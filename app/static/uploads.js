@@ -35,7 +35,8 @@ export class Upload {
       return await confirm(this.#announced.id, signal);
     } catch (error) {
       // An answer (other than "later") means that this announcement leads nowhere: begin afresh.
-      if (error.status && error.status < 500 && error.status !== 429) this.#forget();
+      const later = error.retry || error.status >= 500 || error.status === 429;
+      if (error.status && !later) this.#forget();
       throw error;
     }
   }

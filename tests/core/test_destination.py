@@ -16,7 +16,7 @@ def test_an_empty_destination_takes_anything() -> None:
     assert destination.takes_type("application/x-anything")
     assert destination.takes_extension("exe")
     assert destination.takes_extension("")
-    assert destination.object_headers() == {}
+    assert destination.object_headers("put") == destination.object_headers("post") == {}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_lists_may_be_words(value: object) -> None:
         ("upload_expires_in", 604_801, "less than or equal to 604800"),
         ("link_expires_in", 0.5, "valid integer"),
         ("link_expires_in", 604_801, "less than or equal to 604800"),
-        ("acl", "private\r\nx: y", "printable ASCII"),
+        ("acl", "public-read", "bucket-owner-full-control"),
+        ("cache_control", "no-store\r\nx: y", "printable ASCII"),
         ("cache_control", "${x}", "without '$'"),
         ("content_disposition", "attachment; filename=é", "printable ASCII"),
         ("server_side_encryption", "AES512", "'AES256'"),
@@ -114,13 +115,14 @@ def test_object_headers() -> None:
         server_side_encryption="aws:kms",
         kms_key_id="alias/files",
     )
-    assert destination.object_headers() == {
-        "x-amz-acl": "private",
+    both = {
         "cache-control": "max-age=60",
         "content-disposition": "attachment",
         "x-amz-server-side-encryption": "aws:kms",
         "x-amz-server-side-encryption-aws-kms-key-id": "alias/files",
     }
+    assert destination.object_headers("put") == {"x-amz-acl": "private", **both}
+    assert destination.object_headers("post") == {"acl": "private", **both}
 
 
 def test_the_prefix_may_be_empty_or_the_name() -> None:
