@@ -35,7 +35,7 @@ export class Upload {
       return await confirm(this.#announced.id, signal);
     } catch (error) {
       // An answer (other than "later") means that this announcement leads nowhere: begin afresh.
-      const later = error.retry || error.status >= 500 || error.status === 429;
+      const later = error.status >= 500 || [409, 429].includes(error.status);
       if (error.status && !later) this.#forget();
       throw error;
     }
