@@ -119,6 +119,7 @@ async def read_links(
                 for i in indexes
             ),
             expires_in=destination.link_expires_in,
+            window=destination.window,
         )
         for index, link in zip(indexes, signed, strict=True):
             links[index] = link

@@ -27,6 +27,7 @@ from pydantic_settings import (
 from app.core.database_url import normalize_database_url
 from app.core.destination import Destination, Words
 from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
+from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
 
 _PREFIX: Final = "CLAIMCHECK_"
@@ -254,6 +255,11 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
             else settings.expiry,
         }
     )
+    if resolved.link_expires_in + resolved.window > MAX_EXPIRES_IN:
+        raise ConfigurationError(
+            f"destinations.{name}: link_expires_in and link_window are more than "
+            f"{MAX_EXPIRES_IN} seconds together, the longest that a link can live"
+        )
     try:
         for url in (resolved.endpoint_url, resolved.public_endpoint_url):
             bucket_address(url, resolved.bucket or "bucket", resolved.region)

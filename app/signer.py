@@ -121,13 +121,21 @@ class Signer:
         requests: Iterable[tuple[str, Mapping[str, str] | None]],
         *,
         expires_in: int,
+        window: int = 0,
     ) -> list[Presigned]:
-        """Presign a GET for each ``(key, query)``, in order, all with the same end."""
+        """Presign a GET for each ``(key, query)``, in order, all with the same end.
+
+        With a ``window`` (seconds) the time of signing is floored to it and ``expires_in``
+        lengthened by it: inside one window every replica with the same credentials gives the same
+        URL for the same object, which browsers and CDNs can cache, and each URL lives for at
+        least ``expires_in``. The two together are at most 604,800 s.
+        """
         now = self._now()
         credentials = await self._credentials(now)
-        expires_in = _clamp(expires_in, credentials, now)
-        signer = UrlSigner(address, credentials, now=now, expires_in=expires_in)
-        expires_at = now + timedelta(seconds=expires_in)
+        signed_at = _floor(now, window)
+        expires_in = _clamp(expires_in + window, credentials, signed_at)
+        signer = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
+        expires_at = signed_at + timedelta(seconds=expires_in)
         return [Presigned(signer.url(key, query), {}, expires_at) for key, query in requests]
 
     async def presign_post(
@@ -203,6 +211,13 @@ class Signer:
                 logger.warning("refreshing the S3 credentials failed", exc_info=error)
             return error
         return None
+
+
+def _floor(now: datetime, window: int) -> datetime:
+    """``now``, or the beginning of its window, counted from the Unix epoch."""
+    if window == 0:
+        return now
+    return now - timedelta(seconds=int(now.timestamp()) % window)
 
 
 def _is_alive(credentials: Credentials, now: datetime) -> bool:

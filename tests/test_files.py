@@ -2,7 +2,7 @@
 
 import json
 import urllib.parse
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ import pytest
 
 from app import files, removals, uploads
 from app.auth import DEV, Principal
-from app.errors import FileNotFound, InvalidCursor, UploadNotFound
+from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNotFound
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
@@ -373,3 +373,38 @@ async def test_files_of_one_batch_are_listed_newest_first(
         assert (await client.post(f"/v1/uploads/{upload['id']}/confirm")).status_code == 200
     listed = (await client.get("/v1/files")).json()["items"]
     assert [file["filename"] for file in listed] == names[::-1]
+
+
+async def test_links_are_the_same_within_a_window(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    name = "CLAIMCHECK_DESTINATIONS__{}__{}".format
+    more = {
+        name("STEADY", "LINK_EXPIRES_IN"): "3600",
+        name("ANEW", "LINK_EXPIRES_IN"): "3600",
+        name("ANEW", "LINK_WINDOW"): "0",
+    }
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    moment = [start]
+    settings = await prepared(environ | more)
+    async with running(settings, clock=lambda: moment[0]) as client:
+        for destination, same in (("steady", True), ("anew", False)):
+            moment[0] = start
+            file = await stored(client, web, destination=destination)
+            links = []
+            for minutes in (0, 14.9, 15):
+                moment[0] = start + timedelta(minutes=minutes)
+                answer = (await client.get(f"/v1/files/{file['id']}")).json()
+                ends = datetime.fromisoformat(answer["presigned_url_expires_at"])
+                assert timedelta(hours=1) <= ends - moment[0] <= timedelta(hours=1.25)
+                links.append(answer["presigned_url"])
+            assert (links[0] == links[1]) is same
+            assert links[1] != links[2]
+            assert (await web.get(links[0])).content == b"hello"
+
+
+def test_a_window_and_an_expiry_fit_into_seven_days() -> None:
+    name = "CLAIMCHECK_DESTINATIONS__LONG__{}".format
+    assert load_settings({name("LINK_EXPIRES_IN"): "604800"}).destinations["long"].window == 0
+    with pytest.raises(ConfigurationError, match="link_window"):
+        load_settings({name("LINK_EXPIRES_IN"): "604000", name("LINK_WINDOW"): "900"})

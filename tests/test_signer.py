@@ -366,3 +366,39 @@ async def test_same_credentials_again_are_not_asked_for_at_every_call(
 def test_utc_now_is_aware() -> None:
     assert utc_now().tzinfo is UTC
     assert abs(utc_now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def steady(signer: Signer, **options: int) -> Presigned:
+    [link] = await signer.presign_many(ADDRESS, [("a.png", None)], **options)
+    return link
+
+
+@pytest.mark.parametrize("window", [1, 60, 900, 86_400])
+async def test_links_are_the_same_inside_a_window(window: int, clock: Clock) -> None:
+    first = datetime.fromtimestamp(NOW.timestamp() // window * window, UTC)
+    links = []
+    for replica, moment in enumerate((0.0, window / 2, window - 0.001, window)):
+        clock.now = first + timedelta(seconds=moment)
+        session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret")
+        links.append(await steady(Signer(session, clock=clock), expires_in=3600, window=window))
+        # Each lives for as long as was asked, at least, and its end is the one that S3 sees.
+        left = links[replica].expires_at - clock.now
+        assert timedelta(seconds=3600) <= left <= timedelta(seconds=3600 + window)
+        assert links[replica].expires_at == signed_expiry(links[replica])
+    assert links[0] == links[1] == links[2] != links[3]
+
+
+async def test_a_steady_link_ends_with_its_credentials(clock: Clock) -> None:
+    provider = Provider(clock, timedelta(minutes=50))
+    signer = Signer(provider, clock=clock)
+    ends = clock.now + timedelta(minutes=50)
+    link = await steady(signer, expires_in=3600, window=900)
+    clock.now += timedelta(seconds=5)
+    assert await steady(signer, expires_in=3600, window=900) == link
+    assert ends - timedelta(seconds=1) < link.expires_at <= ends
+
+
+async def test_a_window_does_not_lengthen_a_link_beyond_seven_days(static: Signer) -> None:
+    assert await steady(static, expires_in=604_800 - 900, window=900)
+    with pytest.raises(UnsignableValue):
+        await steady(static, expires_in=604_800, window=900)

@@ -54,6 +54,8 @@ class Destination(BaseModel):
     max_size: Annotated[int, Field(ge=0, le=MAX_SINGLE_UPLOAD)] = MAX_SINGLE_UPLOAD
     upload_expires_in: Expiry = 3600
     link_expires_in: Expiry = 3600
+    # None: a quarter of link_expires_in.
+    link_window: Annotated[int, Field(ge=0, le=MAX_EXPIRES_IN)] | None = None
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
     cache_control: str | None = None
     content_disposition: str | None = None
@@ -125,6 +127,13 @@ class Destination(BaseModel):
         by_path = bucket_address(self.public_endpoint_url, self.bucket, self.region, "path")
         path = by_path.base_path.removesuffix(f"/{self.bucket}")
         return f"{by_path.scheme}://{by_path.host}{path}"
+
+    @property
+    def window(self) -> int:
+        """Seconds for which links to the same object stay the same; 0: each is signed anew."""
+        if self.link_window is not None:
+            return self.link_window
+        return min(self.link_expires_in // 4, MAX_EXPIRES_IN - self.link_expires_in)
 
     def takes_type(self, content_type: str) -> bool:
         """Whether the allow-list (exact types or `image/*`; empty: any) has this type."""
