@@ -99,12 +99,14 @@ class Buckets:
                 versions = []
             named = [{"VersionId": version} for version in versions] or [{}]
             for start in range(0, len(named), _DELETES_AT_ONCE):
-                await asyncio.gather(
-                    *(
-                        client.delete_object(Bucket=bucket, Key=key, **which)
-                        for which in named[start : start + _DELETES_AT_ONCE]
-                    )
-                )
+                deletes = [
+                    client.delete_object(Bucket=bucket, Key=key, **which)
+                    for which in named[start : start + _DELETES_AT_ONCE]
+                ]
+                # All to their end, so that none goes on behind the back of the answer.
+                for outcome in await asyncio.gather(*deletes, return_exceptions=True):
+                    if isinstance(outcome, BaseException):
+                        raise outcome
 
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -21,7 +21,7 @@ _LOST = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    DBAPIError,
+    AsyncAdapt_asyncpg_dbapi.Error,
     PoolTimeout,
 )
 
@@ -56,6 +56,8 @@ class Database:
             pool_size=settings.database_pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_SECONDS,
+            # Each statement commits by itself, so there is nothing to roll back on return.
+            pool_reset_on_return=None,
         )
 
     @asynccontextmanager
@@ -66,26 +68,27 @@ class Database:
         outcome of a statement under way is then unknown.
         """
         try:
-            async with self.engine.connect() as pooled:
-                driver = await self._living(pooled)
+            pooled = await self.engine.raw_connection()
+            try:
+                driver = pooled.driver_connection
+                if driver is None or driver.is_closed():
+                    # The server closed it while it lay in the pool.
+                    pooled.invalidate()
+                    pooled = await self.engine.raw_connection()
+                    driver = pooled.driver_connection
+                assert driver is not None
                 if self._pooled_by_transaction:
                     # The pooler may change servers between parsing and executing otherwise.
                     async with driver.transaction():
                         yield driver
                 else:
                     yield driver
+            finally:
+                pooled.close()
         except _LOST as error:
             raise DatabaseUnavailable(
                 "The database did not answer; try again in a moment.", retry_after=2
             ) from error
-
-    async def _living(self, pooled: Any) -> asyncpg.Connection:
-        """The driver's connection, made anew if the server closed it while it lay in the pool."""
-        driver = (await pooled.get_raw_connection()).driver_connection
-        if driver.is_closed():
-            await pooled.invalidate()
-            driver = (await pooled.get_raw_connection()).driver_connection
-        return driver
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from app import queries
 from app.auth import Principal
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.delivery import Disposition, response_overrides
-from app.core.destination import Destination
 from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.object_url import ObjectName
@@ -18,9 +17,15 @@ from app.errors import FileNotFound, InvalidCursor, InvalidFilename, UrlNotOurs
 from app.locate import check_host, parse_url
 from app.models import File, State
 from app.resources import Resources
-from app.signer import Presigned
 
 MAX_PAGE: Final = 100
+
+
+class Link(NamedTuple):
+    """A presigned URL and when it ends (UTC)."""
+
+    url: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ async def read_links(
     *,
     disposition: Disposition | None = None,
     filename: str | None = None,
-) -> list[Presigned]:
+) -> list[Link]:
     """A presigned link for each file, in order, each pinned to the version that was confirmed.
 
     With `disposition` None, files that are safe to show get the plain link; whatever a browser
@@ -106,23 +111,23 @@ async def read_links(
             filename = clean_filename(filename).display
         except InvalidName as error:
             raise InvalidFilename(str(error)) from None
-    grouped: dict[str, tuple[Destination, list[int]]] = {}
+    grouped: dict[tuple[str, str], list[int]] = {}
     for index, file in enumerate(files):
-        destination = res.settings.destination_of(file.destination, file.bucket)
-        grouped.setdefault(f"{destination.name}/{file.bucket}", (destination, []))[1].append(index)
-    links: list[Presigned | None] = [None] * len(files)
-    for destination, indexes in grouped.values():
-        signed = await res.signer.presign_many(
+        grouped.setdefault((file.destination, file.bucket), []).append(index)
+    links: list[Link | None] = [None] * len(files)
+    for (name, bucket), indexes in grouped.items():
+        destination = res.settings.destination_of(name, bucket)
+        urls, expires_at = await res.signer.presign_many(
             destination.address,
-            (
+            [
                 (files[i].key, _read_query(files[i], disposition, filename or files[i].filename))
                 for i in indexes
-            ),
+            ],
             expires_in=destination.link_expires_in,
             window=destination.window,
         )
-        for index, link in zip(indexes, signed, strict=True):
-            links[index] = link
+        for index, url in zip(indexes, urls, strict=True):
+            links[index] = Link(url, expires_at)
     return [link for link in links if link is not None]
 
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.errors import ConfigurationError
-from app.logs import configure_logging
+from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
 from app.routers import files, problems, service, uploads
 from app.routers.middleware import BodyLimit, Envelope, HeadAsGet, LastCatch, LoopbackGuard
@@ -42,6 +42,9 @@ def create_app(
             require_deployed(settings)
         except ConfigurationError as error:
             sys.exit(f"claimcheck cannot start: {error}")
+        app = create_app(settings, clock=clock)
+        spare_the_collector()
+        return app
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -3,10 +3,9 @@
 Alembic migrates to what stands here; `alembic check` holds the two together.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -112,8 +111,7 @@ sa.Index(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A row of `files`, column by column in the table's order.
 
     `size` is None until confirm where the client did not announce one. `checksum_sha256` is

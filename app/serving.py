@@ -2,8 +2,8 @@
 
 import uvicorn
 
-from app.logs import configure_logging
 from app.main import create_app
+from app.process import configure_logging, spare_the_collector
 from app.settings import Settings
 
 
@@ -15,8 +15,10 @@ def serve(settings: Settings) -> None:
     """
     configure_logging()
     host = "127.0.0.1" if settings.auth == "none" else settings.host or "0.0.0.0"  # noqa: S104
+    app = create_app(settings)
+    spare_the_collector()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=host,
         port=settings.port,
         # One process, whatever WEB_CONCURRENCY says: more of them are uvicorn's to start.

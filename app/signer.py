@@ -122,8 +122,8 @@ class Signer:
         *,
         expires_in: int,
         window: int = 0,
-    ) -> list[Presigned]:
-        """Presign a GET for each ``(key, query)``, in order, all with the same end.
+    ) -> tuple[list[str], datetime]:
+        """Presign a GET for each ``(key, query)``, in order; and the end of all of them (UTC).
 
         With a ``window`` (seconds) the time of signing is floored to it and ``expires_in``
         lengthened by it: inside one window every replica with the same credentials gives the same
@@ -135,8 +135,8 @@ class Signer:
         signed_at = _floor(now, window)
         expires_in = _clamp(expires_in + window, credentials, signed_at)
         signer = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
-        expires_at = signed_at + timedelta(seconds=expires_in)
-        return [Presigned(signer.url(key, query), {}, expires_at) for key, query in requests]
+        urls = [signer.url(key, query) for key, query in requests]
+        return urls, signed_at + timedelta(seconds=expires_in)
 
     async def presign_post(
         self,

@@ -136,7 +136,7 @@ async def _prepare(
         now=now,
     )
     instructions = await _sign(res, destination, file)
-    return Announced(dataclasses.replace(file, expires_at=instructions.expires_at), instructions)
+    return Announced(file._replace(expires_at=instructions.expires_at), instructions)
 
 
 def _clean(filename: str) -> Filename:
@@ -268,7 +268,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
     if await res.buckets.head(destination, destination.bucket, key) is not None:
         raise taken
     instructions = await _sign(res, destination, file)
-    file = dataclasses.replace(file, expires_at=instructions.expires_at)
+    file = file._replace(expires_at=instructions.expires_at)
     async with res.db.connection() as db:
         if not await queries.insert_files(db, [file]):
             raise taken
@@ -391,8 +391,7 @@ def _mismatch(destination: Destination, file: File, found: StoredObject) -> str 
 
 def _as_found(file: File, found: StoredObject, now: datetime) -> File:
     """The row with what the bucket said. A checksum is verified only if the bucket reports it."""
-    return dataclasses.replace(
-        file,
+    return file._replace(
         size=found.size,
         etag=found.etag,
         version_id=found.version_id,

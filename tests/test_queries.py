@@ -1,5 +1,4 @@
 import asyncio
-import dataclasses
 import itertools
 import os
 import secrets
@@ -32,7 +31,7 @@ async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 def new_file(state: State = State.PENDING, **values: Any) -> File:
     made = values.get("created_at", NOW)
-    defaults = {field.name: None for field in dataclasses.fields(File)} | {
+    defaults = dict.fromkeys(File._fields) | {
         "id": uuid7(made, os.urandom(8)),
         "owner": "dev",
         "destination": "images",
@@ -63,7 +62,7 @@ async def read(db: asyncpg.Connection, file: File) -> File | None:
 async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
     empty = new_file(size=None)
     full = File(
-        **dataclasses.asdict(new_file(State.REMOVING))
+        **new_file(State.REMOVING)._asdict()
         | {
             "size": 5 * 1024**4,
             "checksum_sha256": "c" * 44,
@@ -104,7 +103,7 @@ async def test_a_key_is_taken_once_a_bucket(db: asyncpg.Connection) -> None:
 
 @pytest.mark.parametrize(("column", "value"), [("state", "lost"), ("size", -1)])
 async def test_what_a_row_cannot_be(db: asyncpg.Connection, column: str, value: object) -> None:
-    wrong = dataclasses.replace(new_file(), **{column: value})
+    wrong = new_file()._replace(**{column: value})
     with pytest.raises(asyncpg.CheckViolationError):
         await queries.insert_files(db, [wrong])
 
@@ -120,7 +119,7 @@ async def _finish(db: asyncpg.Connection, file: File) -> None:
 # Each with the state that it moves to and the states from which it may.
 STEPS = {
     "confirm": (
-        lambda db, file: queries.confirm_upload(db, dataclasses.replace(file, confirmed_at=NOW)),
+        lambda db, file: queries.confirm_upload(db, file._replace(confirmed_at=NOW)),
         State.CONFIRMED,
         {State.PENDING},
     ),
@@ -171,7 +170,7 @@ async def test_each_step_from_each_state(db: asyncpg.Connection, step: str, befo
     file = new_file(before)
     await insert(db, file)
     # Nobody else can take it at all.
-    assert await take(db, dataclasses.replace(file, owner="somebody else")) is None
+    assert await take(db, file._replace(owner="somebody else")) is None
     assert await read(db, file) == file
     answer = await take(db, file)
     stored = await read(db, file)
@@ -188,8 +187,7 @@ async def test_each_step_from_each_state(db: asyncpg.Connection, step: str, befo
 async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     one, two = new_file(size=None), new_file()
     await insert(db, one, two)
-    said = dataclasses.replace(
-        one,
+    said = one._replace(
         size=9,
         content_type="image/webp",
         etag='"e"',
@@ -198,15 +196,15 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
         checksum_verified=True,
         confirmed_at=SOON,
     )
-    confirmed = dataclasses.replace(said, state="confirmed")
+    confirmed = said._replace(state="confirmed")
     # The key is not for the bucket to say, nor is anything else that stands in the row.
-    assert await queries.confirm_upload(db, dataclasses.replace(said, key="x")) == confirmed
-    claimed = dataclasses.replace(confirmed, state="removing", claimed_until=LATER)
+    assert await queries.confirm_upload(db, said._replace(key="x")) == confirmed
+    claimed = confirmed._replace(state="removing", claimed_until=LATER)
     assert await queries.claim_file_removal(db, one, NOW, LATER) == claimed
     await queries.finish_removal(db, claimed, LATER)
-    removed = dataclasses.replace(claimed, state="removed", claimed_until=None, ended_at=LATER)
+    removed = claimed._replace(state="removed", claimed_until=None, ended_at=LATER)
     assert await read(db, one) == removed
-    rejected = dataclasses.replace(two, state="rejected", reason="too big", ended_at=SOON)
+    rejected = two._replace(state="rejected", reason="too big", ended_at=SOON)
     assert await queries.reject_upload(db, two, "too big", SOON) == rejected
 
 
@@ -216,7 +214,7 @@ async def test_instructions_never_end_earlier_than_signed(db: asyncpg.Connection
     sooner = await queries.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
     assert sooner == file
     end = file.expires_at + timedelta(hours=1)
-    assert await queries.renew_upload(db, file, end) == dataclasses.replace(file, expires_at=end)
+    assert await queries.renew_upload(db, file, end) == file._replace(expires_at=end)
 
 
 async def test_twenty_confirms_at_once_make_one_change(
@@ -227,9 +225,7 @@ async def test_twenty_confirms_at_once_make_one_change(
     connections = [await asyncpg.connect(database_url) for _ in range(20)]
     answers = await asyncio.gather(
         *(
-            queries.confirm_upload(
-                connection, dataclasses.replace(file, etag=f'"{n}"', confirmed_at=NOW)
-            )
+            queries.confirm_upload(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
             for n, connection in enumerate(connections)
         )
     )

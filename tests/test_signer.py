@@ -89,8 +89,13 @@ async def sign_url(signer: Signer, expires_in: int = 3600) -> Presigned:
     return await signer.presign("GET", ADDRESS, "a.png", expires_in=expires_in)
 
 
+async def steady(signer: Signer, **options: int) -> Presigned:
+    [url], ends = await signer.presign_many(ADDRESS, [("a.png", None)], **options)
+    return Presigned(url, {}, ends)
+
+
 async def sign_many(signer: Signer, expires_in: int = 3600) -> Presigned:
-    return (await signer.presign_many(ADDRESS, [("a.png", None)], expires_in=expires_in))[0]
+    return await steady(signer, expires_in=expires_in)
 
 
 async def sign_post(signer: Signer, expires_in: int = 3600) -> PresignedPost:
@@ -138,11 +143,12 @@ async def test_presign_gives_core_s_url_with_headers_and_end(static: Signer) -> 
 
 async def test_presign_many_gives_what_single_calls_give(static: Signer) -> None:
     requests = [("a.png", None), ("b.png", {"versionId": "1"}), ("c.png", {})]
-    assert await static.presign_many(ADDRESS, iter(requests), expires_in=60) == [
+    urls, ends = await static.presign_many(ADDRESS, iter(requests), expires_in=60)
+    assert [Presigned(url, {}, ends) for url in urls] == [
         await static.presign("GET", ADDRESS, key, expires_in=60, query=query)
         for key, query in requests
     ]
-    assert await static.presign_many(ADDRESS, [], expires_in=60) == []
+    assert (await static.presign_many(ADDRESS, [], expires_in=60))[0] == []
 
 
 async def test_presign_post_gives_core_s_form(static: Signer) -> None:
@@ -366,11 +372,6 @@ async def test_same_credentials_again_are_not_asked_for_at_every_call(
 def test_utc_now_is_aware() -> None:
     assert utc_now().tzinfo is UTC
     assert abs(utc_now() - datetime.now(UTC)) < timedelta(minutes=1)
-
-
-async def steady(signer: Signer, **options: int) -> Presigned:
-    [link] = await signer.presign_many(ADDRESS, [("a.png", None)], **options)
-    return link
 
 
 @pytest.mark.parametrize("window", [1, 60, 900, 86_400])

@@ -276,17 +276,23 @@ def policy_signature(policy: str, *, credentials: Credentials, region: str, now:
     return outer.hexdigest()
 
 
-@lru_cache(maxsize=512)
 def _query_parameter(name: str, value: str) -> str:
-    """``&name=value``, encoded; cached because most of a list's parameters are the same."""
+    """``&name=value``, encoded."""
+    prefix = _query_prefix(name)
+    check_sendable(f"query parameter {name}", value)
+    return prefix + percent_encode(value)
+
+
+@lru_cache(maxsize=256)
+def _query_prefix(name: str) -> str:
+    """``&name=``; names are few and checked once, values differ from file to file."""
     # S3's own names begin with a small letter and so sort behind every X-Amz-* of the signature.
     if not _QUERY_NAME.fullmatch(name) or name.lower() in _AUTH_NAMES:
         raise UnsignableValue(
             "query parameter name: must be a parameter of S3 such as versionId, in letters, "
             "digits and '-', and not one of the signature's own"
         )
-    check_sendable(f"query parameter {name}", value)
-    return f"&{name}={percent_encode(value)}"
+    return f"&{name}="
 
 
 def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]:

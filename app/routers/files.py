@@ -2,7 +2,7 @@
 
 import urllib.parse
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -37,7 +37,14 @@ from app.errors import (
 from app.resources import in_utc
 from app.routers.permissions import CanDelete, CanRead, CanUpload, Res
 from app.routers.problems import ProblemBody, header, problem_body, request_id_of, responses
-from app.routers.rendering import FILE_EXAMPLE, FileBody, Moment, file_bodies, file_body
+from app.routers.rendering import (
+    FILE_EXAMPLE,
+    FileBody,
+    Moment,
+    file_json,
+    file_response,
+    json_response,
+)
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -148,6 +155,7 @@ class Links(BaseModel):
 @router.post(
     "",
     operation_id="storeFile",
+    response_model=FileBody,
     summary="Confirm an upload by the object's URL or key",
     responses=responses(
         UrlNotOurs,
@@ -161,7 +169,7 @@ class Links(BaseModel):
         *_READ_PROBLEMS,
     ),
 )
-async def store(body: ObjectReference, caller: CanUpload, res: Res) -> FileBody:
+async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     """For clients that end by sending the object's URL to be stored. The URL is parsed, looked up
     and never fetched; the bucket is asked, as in confirm. Repeating it gives the same file.
     """
@@ -171,12 +179,13 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> FileBody:
         assert body.destination is not None
         assert body.key is not None
         file = await uploads.confirm_key(res, caller, body.destination, body.key)
-    return await file_body(res, file)
+    return await file_response(res, file)
 
 
 @router.get(
     "",
     operation_id="listFiles",
+    response_model=FilePage,
     summary="List files, newest first",
     responses={
         **responses(InvalidCursor, *_READ_PROBLEMS),
@@ -188,8 +197,7 @@ async def list_files(
     caller: CanRead,
     res: Res,
     request: Request,
-    response: Response,
-) -> FilePage:
+) -> Response:
     """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
     query = files.ListQuery(
         destination=narrowing.destination,
@@ -200,22 +208,23 @@ async def list_files(
     page = await files.list_files(
         res, caller, query, cursor=narrowing.cursor, limit=narrowing.limit
     )
+    headers = {}
     if page.next_cursor is not None:
         asked = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
         parameters = urllib.parse.urlencode([*asked, ("cursor", page.next_cursor)])
-        response.headers["Link"] = f'</v1/files?{parameters}>; rel="next"'
-    return FilePage.model_construct(
-        items=await file_bodies(res, page.files), next_cursor=page.next_cursor
-    )
+        headers["Link"] = f'</v1/files?{parameters}>; rel="next"'
+    body = {"items": await file_json(res, page.files), "next_cursor": page.next_cursor}
+    return json_response(body, headers)
 
 
 @router.post(
     "/presign",
     operation_id="presignFiles",
+    response_model=Links,
     summary="Get links for up to 1,000 files at once",
     responses=responses(*_READ_PROBLEMS),
 )
-async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request) -> Links:
+async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request) -> Response:
     """For back ends that keep ids or URLs in tables of their own. Answers in order; what is not a
     file of the caller's has a `problem` instead of a link.
     """
@@ -225,40 +234,38 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
         found = await files.find_by_urls(res, caller, body.urls or [])
     present = [file for file in found if file is not None]
     signed = iter(zip(present, await files.read_links(res, present), strict=True))
-    missing = NoLink(
-        problem=ProblemBody(
-            **problem_body(
-                FileNotFound("No file of yours has this id or URL."),
-                request_id_of(request.scope),
-            )
+    missing = {
+        "problem": problem_body(
+            FileNotFound("No file of yours has this id or URL."), request_id_of(request.scope)
         )
-    )
-    items: list[Link | NoLink] = []
+    }
+    items: list[dict[str, Any]] = []
     for wanted in found:
         if wanted is None:
             items.append(missing)
             continue
         file, link = next(signed)
         items.append(
-            Link.model_construct(
-                id=file.id,
-                url=file.url,
-                presigned_url=link.url,
-                presigned_url_expires_at=link.expires_at,
-            )
+            {
+                "id": file.id,
+                "url": file.url,
+                "presigned_url": link.url,
+                "presigned_url_expires_at": link.expires_at,
+            }
         )
-    return Links.model_construct(items=items)
+    return json_response({"items": items})
 
 
 @router.get(
     "/{file_id}",
     operation_id="getFile",
+    response_model=FileBody,
     summary="Get a file with a fresh link",
     responses=responses(FileNotFound, *_READ_PROBLEMS),
 )
-async def get(file_id: UUID, caller: CanRead, res: Res) -> FileBody:
+async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     """The confirmed file. `presigned_url` reads the very bytes that were confirmed."""
-    return await file_body(res, await files.get_file(res, caller, file_id))
+    return await file_response(res, await files.get_file(res, caller, file_id))
 
 
 @router.get(

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import time
+from functools import lru_cache
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -125,15 +126,19 @@ class LoopbackGuard:
     def _from_here(scope: Scope) -> bool:
         client = scope.get("client")
         headers = Headers(scope=scope)
-        if any(name in headers for name in _PROXIED):
+        if client is None or any(name in headers for name in _PROXIED):
             return False
-        host = re.sub(r":\d+$", "", headers.get("host", "")).lower()
-        if client is None or host not in _LOOPBACK_NAMES:
-            return False
-        try:
-            return ipaddress.ip_address(client[0]).is_loopback
-        except ValueError:
-            return False
+        return _is_here(client[0], headers.get("host", ""))
+
+
+@lru_cache(maxsize=64)
+def _is_here(address: str, host: str) -> bool:
+    if re.sub(r":\d+$", "", host).lower() not in _LOOPBACK_NAMES:
+        return False
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 class BodyLimit:

@@ -102,7 +102,12 @@ def header(name: str, description: str) -> dict[str, Any]:
 
 def validation_problem(found: Sequence[Any]) -> ValidationFailed:
     """What pydantic found, without the input itself: it may be secret, or not encodable."""
-    errors = [{"loc": list(e["loc"]), "message": _in_words(e)} for e in found[:MAX_ERRORS]]
+    errors = [
+        # A field's name is the client's, and need not be encodable either.
+        {"loc": [ascii(p)[1:-1] if isinstance(p, str) else p for p in e["loc"]]}
+        | {"message": _in_words(e)}
+        for e in found[:MAX_ERRORS]
+    ]
     where = ".".join(str(part) for part in errors[0]["loc"])
     detail = f"{where}: {errors[0]['message']}." if where else f"{errors[0]['message']}."
     return ValidationFailed(detail, errors=errors)

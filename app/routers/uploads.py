@@ -47,7 +47,7 @@ from app.routers.problems import (
     responses,
     validation_problem,
 )
-from app.routers.rendering import FILE_EXAMPLE, FileBody, file_body
+from app.routers.rendering import FILE_EXAMPLE, FileBody, file_response, json_response
 from app.signer import PresignedPost
 
 router = APIRouter(
@@ -246,27 +246,38 @@ def _parsed_or_refused(raw: object) -> uploads.Announcement | Problem:
         return validation_problem(error.errors())
 
 
-def _upload_fields(file: File) -> dict[str, Any]:
-    return {name: getattr(file, name) for name in UploadBody.model_fields}
+def _upload_json(file: File) -> dict[str, Any]:
+    """What `UploadBody` describes."""
+    return {
+        "id": file.id,
+        "state": file.state,
+        "reason": file.reason,
+        "destination": file.destination,
+        "key": file.key,
+        "url": file.url,
+        "filename": file.filename,
+        "content_type": file.content_type,
+        "size": file.size,
+        "expires_at": file.expires_at,
+    }
 
 
-def _announced(announced: uploads.Announced) -> AnnouncedBody:
+def _announced(announced: uploads.Announced) -> dict[str, Any]:
+    """What `AnnouncedBody` describes."""
     signed = announced.instructions
-    instructions: PostInstructions | PutInstructions
+    upload: dict[str, Any]
     if isinstance(signed, PresignedPost):
-        instructions = PostInstructions.model_construct(
-            url=signed.url, fields=signed.fields, expires_at=signed.expires_at
-        )
+        upload = {"method": "POST", "url": signed.url, "fields": signed.fields}
     else:
-        instructions = PutInstructions.model_construct(
-            url=signed.url, headers=signed.headers, expires_at=signed.expires_at
-        )
-    return AnnouncedBody.model_construct(**_upload_fields(announced.file), upload=instructions)
+        upload = {"method": "PUT", "url": signed.url, "headers": signed.headers}
+    upload["expires_at"] = signed.expires_at
+    return {**_upload_json(announced.file), "upload": upload}
 
 
 @router.post(
     "/uploads",
     operation_id="announceUpload",
+    response_model=AnnouncedBody,
     summary="Announce a file and get the instructions to upload it",
     status_code=201,
     responses={
@@ -274,9 +285,7 @@ def _announced(announced: uploads.Announced) -> AnnouncedBody:
         201: header("Location", "Where to follow the upload"),
     },
 )
-async def announce(
-    body: AnnouncementBody, caller: CanUpload, res: Res, response: Response
-) -> AnnouncedBody:
+async def announce(body: AnnouncementBody, caller: CanUpload, res: Res) -> Response:
     """Checks the destination's rules, stores the upload, and signs a POST form or a PUT.
 
     Send the bytes to the bucket as `upload` says, then confirm.
@@ -284,19 +293,20 @@ async def announce(
     [answer] = await uploads.announce(res, caller, [_parsed(body)])
     if isinstance(answer, Problem):
         raise answer
-    response.headers["Location"] = f"/v1/uploads/{answer.file.id}"
-    return _announced(answer)
+    location = {"Location": f"/v1/uploads/{answer.file.id}"}
+    return json_response(_announced(answer), location, 201)
 
 
 @router.post(
     "/uploads/batch",
     operation_id="announceUploads",
+    response_model=BatchAnswer,
     summary="Announce up to 100 files at once",
     responses=responses(*_ANNOUNCE_PROBLEMS),
 )
 async def announce_batch(
     body: BatchBody, caller: CanUpload, res: Res, request: Request
-) -> BatchAnswer:
+) -> Response:
     """Answers in order, each with its own upload or its own problem."""
     parsed = [_parsed_or_refused(one) for one in body.uploads]
     announced = iter(
@@ -306,13 +316,15 @@ async def announce_batch(
     )
     answers = [one if isinstance(one, Problem) else next(announced) for one in parsed]
     request_id = request_id_of(request.scope)
-    return BatchAnswer.model_construct(
-        uploads=[
-            RefusedBody(problem=ProblemBody(**problem_body(answer, request_id)))
-            if isinstance(answer, Problem)
-            else _announced(answer)
-            for answer in answers
-        ]
+    return json_response(
+        {
+            "uploads": [
+                {"problem": problem_body(answer, request_id)}
+                if isinstance(answer, Problem)
+                else _announced(answer)
+                for answer in answers
+            ]
+        }
     )
 
 
@@ -325,23 +337,25 @@ async def announce_batch(
 async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
     """State and reason; never signed instructions, which `renew` gives."""
     file = await uploads.get_upload(res, caller, upload_id)
-    return UploadBody.model_construct(**_upload_fields(file))
+    return UploadBody.model_construct(**_upload_json(file))
 
 
 @router.post(
     "/uploads/{upload_id}/renew",
     operation_id="renewUpload",
+    response_model=AnnouncedBody,
     summary="Get fresh instructions for a pending upload",
     responses=responses(UploadNotFound, UploadNotPending, SigningUnavailable, DatabaseUnavailable),
 )
-async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> AnnouncedBody:
+async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """The same key, signed anew, for an upload whose instructions expired or will soon."""
-    return _announced(await uploads.renew(res, caller, upload_id))
+    return json_response(_announced(await uploads.renew(res, caller, upload_id)))
 
 
 @router.post(
     "/uploads/{upload_id}/confirm",
     operation_id="confirmUpload",
+    response_model=FileBody,
     summary="Say that the bytes are there",
     responses=responses(
         UploadNotFound,
@@ -352,12 +366,12 @@ async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> AnnouncedBody:
         *_BUCKET_PROBLEMS,
     ),
 )
-async def confirm(upload_id: UUID, caller: CanUpload, res: Res) -> FileBody:
+async def confirm(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """Asks the bucket what it holds, compares it with the announcement, and gives the file.
 
     Repeating it gives the same file.
     """
-    return await file_body(res, await uploads.confirm(res, caller, upload_id))
+    return await file_response(res, await uploads.confirm(res, caller, upload_id))
 
 
 @router.delete(
