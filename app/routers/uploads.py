@@ -19,14 +19,11 @@ from app.core.destination import CONTENT_TYPE
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
-    ClientKeysNotAllowed,
     ContentTypeNotAllowed,
     DatabaseUnavailable,
     ExtensionNotAllowed,
     InvalidFilename,
-    InvalidObjectKey,
     KeyExhausted,
-    KeyTaken,
     Problem,
     RemovalUnderWay,
     SigningUnavailable,
@@ -204,30 +201,6 @@ class BatchAnswer(BaseModel):
     uploads: list[AnnouncedBody | RefusedBody]
 
 
-class ObjectKeyBody(BaseModel):
-    """A key that the client chose."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"object_key": "images/holiday.png"}}
-    )
-
-    object_key: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-
-
-class PostForm(BaseModel):
-    """A presigned POST."""
-
-    url: str
-    fields: dict[str, str]
-
-
-class UploadUrlBody(BaseModel):
-    """The upload form for a chosen key."""
-
-    object_key: str
-    upload_url_dict: PostForm
-
-
 def _parsed(body: AnnouncementBody) -> uploads.Announcement:
     return uploads.Announcement(
         destination=body.destination,
@@ -384,32 +357,3 @@ async def confirm(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
 async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> None:
     """For pending and rejected uploads; what arrived of the bytes is deleted."""
     await removals.cancel_upload(res, caller, upload_id)
-
-
-@router.post(
-    "/upload-url",
-    operation_id="signUploadUrl",
-    summary="Get an upload form for a key of your own choice",
-    responses=responses(
-        ClientKeysNotAllowed,
-        InvalidObjectKey,
-        ContentTypeNotAllowed,
-        ExtensionNotAllowed,
-        KeyTaken,
-        SigningUnavailable,
-        *_BUCKET_PROBLEMS,
-    ),
-)
-async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> UploadUrlBody:
-    """For destinations with `allow_client_keys`; the content type comes from the extension.
-
-    When the bytes are there, give the object's URL to `POST /v1/files`.
-    """
-    announced = await uploads.announce_key(res, caller, body.object_key)
-    assert isinstance(announced.instructions, PresignedPost)
-    return UploadUrlBody(
-        object_key=announced.file.key,
-        upload_url_dict=PostForm(
-            url=announced.instructions.url, fields=announced.instructions.fields
-        ),
-    )

@@ -1,0 +1,79 @@
+"""An upload form for a key of the client's own choice: the door for front ends that choose keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from app import uploads
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    ClientKeysNotAllowed,
+    ContentTypeNotAllowed,
+    DatabaseUnavailable,
+    ExtensionNotAllowed,
+    InvalidObjectKey,
+    KeyTaken,
+    SigningUnavailable,
+)
+from app.routers.permissions import CanUpload, Res
+from app.routers.problems import responses
+from app.signer import PresignedPost
+
+router = APIRouter(prefix="/v1", tags=["uploads"])
+
+
+class ObjectKeyBody(BaseModel):
+    """A key that the client chose."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"object_key": "images/holiday.png"}}
+    )
+
+    object_key: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class PostForm(BaseModel):
+    """A presigned POST."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class UploadUrlBody(BaseModel):
+    """The upload form for a chosen key."""
+
+    object_key: str
+    upload_url_dict: PostForm
+
+
+@router.post(
+    "/upload-url",
+    operation_id="signUploadUrl",
+    summary="Get an upload form for a key of your own choice",
+    responses=responses(
+        ClientKeysNotAllowed,
+        InvalidObjectKey,
+        ContentTypeNotAllowed,
+        ExtensionNotAllowed,
+        KeyTaken,
+        SigningUnavailable,
+        BucketRefused,
+        BucketUnavailable,
+        DatabaseUnavailable,
+    ),
+)
+async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> UploadUrlBody:
+    """For destinations with `allow_client_keys`; the content type comes from the extension.
+
+    When the bytes are there, give the object's URL to `POST /v1/files`.
+    """
+    announced = await uploads.announce_key(res, caller, body.object_key)
+    assert isinstance(announced.instructions, PresignedPost)
+    return UploadUrlBody(
+        object_key=announced.file.key,
+        upload_url_dict=PostForm(
+            url=announced.instructions.url, fields=announced.instructions.fields
+        ),
+    )
