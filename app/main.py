@@ -76,13 +76,14 @@ def create_app(
     app.add_middleware(HeadAsGet)
     # Whatever the settings say: there is no authentication yet.
     app.add_middleware(LoopbackGuard)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["Location", "Link", "Retry-After", "X-Request-ID"],
-        max_age=600,
-    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Location", "Link", "Retry-After", "X-Request-ID"],
+            max_age=600,
+        )
     app.add_middleware(Envelope)
     return app
