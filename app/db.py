@@ -85,6 +85,10 @@ class Database:
                     yield driver
             finally:
                 pooled.close()
+        except asyncpg.UndefinedTableError as error:
+            raise DatabaseUnavailable(
+                "The database has no tables yet: run `alembic upgrade head`.", retry_after=30
+            ) from error
         except _LOST as error:
             raise DatabaseUnavailable(
                 "The database did not answer; try again in a moment.", retry_after=2

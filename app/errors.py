@@ -157,7 +157,7 @@ class UploadNotPending(Problem):
 
 
 class FileNotFound(Problem):
-    """No file of yours has this id."""
+    """No file of yours has this id or URL."""
 
     status, title = 404, "No such file"
 

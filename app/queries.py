@@ -17,7 +17,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from app.errors import DatabaseUnavailable
 from app.models import File, State, files, states_before
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
@@ -348,10 +347,5 @@ _PING = _write(sa.select(_c.id).limit(sa.literal_column("0")))
 
 
 async def ping(db: asyncpg.Connection) -> None:
-    """Ask for nothing, to see whether an answer comes. DatabaseUnavailable if the table is not."""
-    try:
-        await db.execute(_PING.sql)
-    except asyncpg.UndefinedTableError as error:
-        raise DatabaseUnavailable(
-            "The database has no tables yet: run `alembic upgrade head`."
-        ) from error
+    """Ask for nothing, to see whether an answer comes."""
+    await db.execute(_PING.sql)

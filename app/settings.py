@@ -152,11 +152,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = _read_toml(cls.environ.get(_CONFIG))
-        if "destinations" not in toml and _only_tunes_defaults(cls.environ):
-            toml["destinations"] = DEFAULT_DESTINATIONS
-        layer = InitSettingsSource(settings_cls, init_kwargs=toml)
-        return init_settings, _Environment(settings_cls, cls.environ), layer
+        below = InitSettingsSource(settings_cls, init_kwargs=_below_environment(cls.environ))
+        return init_settings, _Environment(settings_cls, cls.environ), below
 
     @property
     def expiry(self) -> int:
@@ -195,9 +192,10 @@ class _Environment(EnvSettingsSource):
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """Leave what is not JSON as it is: the fields take plain words, or refuse in words."""
         try:
-            return super().decode_complex_value(field_name, field, value)
+            decoded = super().decode_complex_value(field_name, field, value)
         except ValueError:
             return value
+        return decoded if isinstance(decoded, (list, dict)) else value
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -287,8 +285,7 @@ def require_deployed(settings: Settings) -> None:
     if settings.auth is None:
         raise ConfigurationError(
             f"{_PREFIX}AUTH is not set, and this service stays closed until it can tell who asks. "
-            f"{_PREFIX}AUTH=none lets everyone in who can reach it, and it then listens on "
-            "loopback only."
+            f"{_PREFIX}AUTH=none lets in everyone on this machine (loopback) and nobody else."
         )
 
 
@@ -351,15 +348,27 @@ def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
                 )
 
 
-def _only_tunes_defaults(environ: Mapping[str, str]) -> bool:
-    """Whether the environment declares no destination but, at most, settings of the default ones.
+def _below_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The TOML file's settings, with the default destinations where nobody declares others.
 
-    `CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE` alone must not open `images` to any type.
+    `CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE` alone must not open `images` to any type, nor may
+    a misspelt name open a new destination to anything.
     """
+    toml = _read_toml(environ.get(_CONFIG))
     start = f"{_PREFIX}DESTINATIONS"
-    names = [given.upper() for given, value in environ.items() if value]
-    named = {n.split("__")[1].lower() for n in names if n.startswith(f"{start}__")}
-    return start not in names and named <= set(DEFAULT_DESTINATIONS)
+    given = [name.upper() for name, value in environ.items() if value]
+    named = {name.split("__")[1].lower() for name in given if name.startswith(f"{start}__")}
+    declared = toml.get("destinations", DEFAULT_DESTINATIONS)
+    for name in sorted(named.difference(declared)) if isinstance(declared, dict) else ():
+        near = difflib.get_close_matches(name, declared, n=1, cutoff=0.8)
+        if near:
+            raise ConfigurationError(
+                f"{start}__{name.upper()}: there is no destination {name}. Did you mean "
+                f"{near[0]}? If not, declare it in the TOML file."
+            )
+    if "destinations" not in toml and start not in given and named <= set(DEFAULT_DESTINATIONS):
+        toml["destinations"] = DEFAULT_DESTINATIONS
+    return toml
 
 
 def _read_toml(path: str | None) -> dict[str, Any]:

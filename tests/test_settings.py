@@ -274,7 +274,7 @@ def test_wrong_values_stop_the_start(name: str, value: str, says: str) -> None:
         ("IMAGES__REGION", "a b", "destinations.images: region: must be"),
         ("IMAGES__MIN_SIZE", "6000000000", "destinations.images: min_size"),
         ("IMAGES", "png", "destinations.images: "),
-        ("-IMAGES__BUCKET", "bkt", "destinations.-images: use lower-case letters"),
+        ("-PICS__BUCKET", "bkt", "destinations.-pics: use lower-case letters"),
         ("__BUCKET", "bkt", "destinations.: use lower-case letters"),
     ],
 )
@@ -468,3 +468,23 @@ def test_origins_are_compared_in_lower_case() -> None:
 
 def test_a_port_is_a_port() -> None:
     assert refusal(PORT="0").startswith("PORT")
+
+
+@pytest.mark.parametrize("misspelt", ["IMAGE", "FILE", "VIDEO"])
+def test_a_misspelt_destination_is_not_a_new_one(misspelt: str) -> None:
+    says = refusal(**{f"{DESTINATION}{misspelt}__MAX_SIZE": "10"})
+    assert f"Did you mean {misspelt.lower()}s?" in says
+
+
+def test_a_destination_that_looks_like_one_of_the_toml_file_is_misspelt(toml) -> None:
+    environ = toml("[destinations.avatars]\nmax_size = 7\n")
+    says = refusal(**environ, CLAIMCHECK_DESTINATIONS__AVATAR__MAX_SIZE="10")
+    assert "Did you mean avatars?" in says
+    assert set(load_settings(environ | {f"{DESTINATION}CLIPS__MAX_SIZE": "1"}).destinations) == {
+        *("avatars", "clips")
+    }
+
+
+@pytest.mark.parametrize("value", ["null", "true", "5", "*"])
+def test_what_is_no_list_of_origins_is_refused(value: str) -> None:
+    assert "is not an exact origin" in refusal(CLAIMCHECK_CORS_ORIGINS=value)

@@ -84,14 +84,22 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
         InternalError,
     )
     for problem in (*problems, *always):
-        line = f"`{problem.slug()}`: {problem.__doc__}"
-        known = described.get(problem.status)
-        described[problem.status] = {
-            "description": f"{known['description']}\n\n{line}" if known else line,
-            "content": {
-                MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}},
+        detail = " ".join((problem.__doc__ or "").split())
+        at = described.setdefault(
+            problem.status,
+            {
+                "description": "",
+                "content": {
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/ProblemBody"},
+                        "examples": {},
+                    }
+                },
             },
-        }
+        )
+        at["description"] = f"{at['description']}\n\n`{problem.slug()}`: {detail}".strip()
+        example = problem_body(problem(detail), "0c7c2d6f5f0b4b0f")
+        at["content"][MEDIA_TYPE]["examples"][problem.slug()] = {"value": example}
     return described
 
 

@@ -338,11 +338,6 @@ function listen() {
   window.addEventListener("beforeunload", (event) => {
     if (running.size) event.preventDefault();
   });
-
-  const service = new URL(".", document.baseURI).href;
-  $("curl-announce").textContent = `curl ${service}v1/uploads -H 'Content-Type: application/json' \\
-  -d '{"destination": "images", "filename": "photo.png", "content_type": "image/png", "size": 12345}'`;
-  $("curl-confirm").textContent = `curl -X POST ${service}v1/uploads/<id>/confirm`;
 }
 
 listen();
