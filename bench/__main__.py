@@ -1,0 +1,94 @@
+"""The one command: measure everything, say how it went, write it down."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+from rich.console import Console
+
+from bench import report, signing
+from bench.load import require_wrk
+from bench.results import Results
+from bench.sections import process, reading, uploads
+from bench.servers import BenchError, Cores
+from bench.stack import FULL, QUICK, Stack, open_stack
+
+# Uploads come before the rows, so that they meet a small table; `read` needs those of `grow`.
+SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
+    "announce": uploads.announce,
+    "confirm": uploads.confirm,
+    "pauses": process.pauses,
+    "process": process.start_and_memory,
+    "workers": process.workers,
+    "rows": reading.grow,
+    "read": reading.read,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"signing, {', '.join(SECTIONS)}; all"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a second each, small tables; for a look, not a table"
+    )
+    options = parser.parse_args()
+    chosen = options.sections or ["signing", *SECTIONS]
+    if unknown := set(chosen) - {"signing", *SECTIONS}:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    if "read" in chosen and "rows" not in chosen:
+        parser.error("read needs the rows that the section rows makes: name both")
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    try:
+        results = _measure(chosen, console, quick=options.quick)
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+    report.show(console, results)
+    if options.quick or options.sections:
+        console.print("A part, or a quick run: results.json and README.md are left as they are.")
+    else:
+        report.write(results)
+        console.print("Written: bench/results.json, and the tables in bench/README.md.")
+
+
+def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:
+    require_wrk()
+    cores = Cores.take()
+    results = Results(about=_about())
+    plan = QUICK if quick else FULL
+
+    def say(what: str) -> None:
+        console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {what}", highlight=False)
+
+    if "signing" in chosen:
+        signing.measure(results, spells=plan.spells, say=say)
+    wanted = [(name, run) for name, run in SECTIONS.items() if name in chosen]
+    if wanted:
+        with open_stack(plan, cores, results, say) as stack:
+            for _, run in wanted:
+                run(stack)
+    results.about["load average at the end"] = f"{os.getloadavg()[0]:.1f}"
+    return results
+
+
+def _about() -> dict[str, Any]:
+    names = ("fastapi", "uvicorn", "asyncpg", "sqlalchemy", "aioboto3", "boto3", "pydantic")
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "cores": len(os.sched_getaffinity(0)),
+        "Python": platform.python_version(),
+        **{name: version(name) for name in names},
+        "load average at the start": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+if __name__ == "__main__":
+    main()

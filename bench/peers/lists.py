@@ -1,0 +1,58 @@
+"""The service, its list's links left out or signed by aioboto3; all else is the service itself.
+
+`uvicorn bench.peers.lists:without_links --factory`, or `:signed_by_aioboto3`. Only the function
+that signs a page's links is exchanged, so that query, rows, middleware and rendering are whatever
+the service does, and the difference is what the links cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from fastapi import FastAPI
+
+from app.core.delivery import response_overrides
+from app.main import create_app
+from app.models import File
+from app.resources import Resources
+from app.routers import rendering
+
+
+class _Link(NamedTuple):
+    url: str
+    expires_at: datetime
+
+
+async def _no_links(res: Resources, files: Sequence[File]) -> list[_Link]:
+    return [_Link("", res.clock())] * len(files)
+
+
+async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
+    found = []
+    for file in files:
+        destination = res.settings.destination_of(file.destination, file.bucket)
+        params = {"Bucket": file.bucket, "Key": file.key, "VersionId": file.version_id}
+        overrides = response_overrides(file.content_type, disposition=None, filename=file.filename)
+        if overrides:
+            params["ResponseContentDisposition"] = overrides["response-content-disposition"]
+            params["ResponseContentType"] = overrides["response-content-type"]
+        expires_in = destination.link_expires_in
+        url = await res.buckets.client(destination).generate_presigned_url(
+            "get_object", Params=params, ExpiresIn=expires_in
+        )
+        found.append(_Link(url, res.clock() + timedelta(seconds=expires_in)))
+    return found
+
+
+def without_links() -> FastAPI:
+    """The service, its files' links empty."""
+    rendering.read_links = _no_links  # type: ignore[assignment,attr-defined]
+    return create_app()
+
+
+def signed_by_aioboto3() -> FastAPI:
+    """The service, its files' links signed by the one aioboto3 client that it has anyway."""
+    rendering.read_links = _links  # type: ignore[assignment,attr-defined]
+    return create_app()

@@ -1,0 +1,180 @@
+"""Results as tables: on the console, as JSON, and in README.md between its markers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.results import Claim, Figure, Ratio, Results
+
+_HERE: Final = Path(__file__).parent
+JSON_FILE: Final = _HERE / "results.json"
+README: Final = _HERE / "README.md"
+
+# What the capacity page takes for one uploaded file, and for the shape of the day.
+_PER_UPLOAD: Final = {"announce": 1, "confirm": 1, "redirect": 10, "list of 100": 1}
+_PEAK: Final = 5  # times the month's mean
+_BUSY: Final = 0.6  # of a core, at the peak
+_MONTH: Final = 30 * 86_400  # seconds
+
+Rows = list[list[str]]
+
+
+def show(console: Console, results: Results) -> None:
+    """Ratios, figures, claims, and whatever was left out."""
+    for title, head, rows in _tables(results):
+        table = Table(*head, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for name, reason in results.skipped.items():
+        console.print(f"Skipped: {name}: {reason}.")
+
+
+def write(results: Results) -> None:
+    """results.json, and the generated parts of README.md."""
+    found: dict[str, Any] = {
+        "about": results.about,
+        "claims": [
+            dataclasses.asdict(claim) | {"verdict": claim.verdict} for claim in results.claims()
+        ],
+        "ratios": [
+            {"section": r.section, "ours": r.ours.name, "peer": r.peer.name, "ratio": r.value}
+            for r in results.ratios
+        ],
+        "figures": [dataclasses.asdict(figure) for figure in results.figures.values()],
+        "skipped": results.skipped,
+    }
+    JSON_FILE.write_text(json.dumps(found, indent=1) + "\n")
+    text = README.read_text()
+    text = _between(text, "results", _markdown(results))
+    README.write_text(_between(text, "capacity", capacity(results)))
+
+
+def _between(text: str, name: str, new: str) -> str:
+    pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    return pattern.sub(lambda match: f"{match[1]}{new}\n{match[2]}", text)
+
+
+def _markdown(results: Results) -> str:
+    parts = [", ".join(f"{name}: {value}" for name, value in results.about.items()) + "."]
+    for title, head, rows in _tables(results):
+        parts.append(f"**{title}**\n\n{_table(head, rows)}")
+    if results.skipped:
+        lines = [f"- {name}: {reason}." for name, reason in results.skipped.items()]
+        parts.append("Left out:\n" + "\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _table(head: list[str], rows: Rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _tables(results: Results) -> list[tuple[str, list[str], Rows]]:
+    figures = list(results.figures.values())
+    loads = [figure for figure in figures if figure.load]
+    compared = [figure for ratio in results.ratios for figure in (ratio.ours, ratio.peer)]
+    others = [f for f in figures if not f.load and f not in compared]
+    return [
+        (
+            "Ratios: how many times better than the peer",
+            ["section", "peer", "ratio", "ours", "the peer's", "unit"],
+            [_ratio_row(ratio) for ratio in results.ratios],
+        ),
+        (
+            "Under load, 32 connections",
+            [
+                *("section", "who", "requests/s", "p50 ms", "p99 ms"),
+                *("CPU us a request", "PostgreSQL's CPU us"),
+            ],
+            [_load_row(figure) for figure in loads],
+        ),
+        (
+            "Other figures",
+            ["section", "what", "value", "unit"],
+            [[f.section, f.name, _number(f.value), f.unit] for f in others],
+        ),
+        (
+            "Must show",
+            ["", "claim", "wanted", "measured", ""],
+            [_claim_row(claim) for claim in results.claims()],
+        ),
+    ]
+
+
+def _ratio_row(ratio: Ratio) -> list[str]:
+    return [
+        *(ratio.section, ratio.peer.name, f"{ratio.value:.2f}"),
+        *(_number(ratio.ours.value), _number(ratio.peer.value), ratio.ours.unit),
+    ]
+
+
+def _load_row(figure: Figure) -> list[str]:
+    load = figure.load
+    assert load is not None
+    return [
+        *(figure.section, figure.name, _number(load.rate), f"{load.p50:.1f}", f"{load.p99:.1f}"),
+        *(_number(load.cpu), _number(load.database_cpu)),
+    ]
+
+
+def _claim_row(claim: Claim) -> list[str]:
+    measured = "" if claim.measured is None else _number(claim.measured)
+    bound = "at least" if claim.at_least else "at most"
+    return [str(claim.number), claim.text, f"{bound} {claim.limit:,}", measured, claim.verdict]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def capacity(results: Results) -> str:
+    """The capacity table, from processor time a request: what a month's uploads need.
+
+    Empty of rows where a figure it stands on was not measured.
+    """
+    loads = {
+        name: figure.load
+        for (section, who), figure in results.figures.items()
+        for name in _PER_UPLOAD
+        # The section of confirm names the store as well.
+        if figure.load and who == "claimcheck" and section.partition(" (")[0] == name
+    }
+    row_bytes = results.value("database", "bytes a file, indexes included")
+    if len(loads) < len(_PER_UPLOAD) or row_bytes is None:
+        return "Not every figure that this page stands on was measured."
+    service = sum(loads[name].cpu * count for name, count in _PER_UPLOAD.items())
+    database = sum(loads[name].database_cpu * count for name, count in _PER_UPLOAD.items())
+    one_core = _BUSY / (service / 1e6) / _PEAK * _MONTH
+    one_database = _BUSY / (database / 1e6) / _PEAK * _MONTH
+    rows = []
+    for millions in (10, 100, 1000):
+        mean = millions * 1e6 / _MONTH
+        peak = mean * _PEAK
+        rows.append(
+            [
+                *(f"{millions:,} million", f"{mean:,.0f}", f"{peak:,.0f}"),
+                f"{peak * service / 1e6 / _BUSY:.1f}",
+                f"{peak * database / 1e6 / _BUSY:.1f}",
+                f"{millions * 1e6 * row_bytes / 2**30:,.0f} GiB",
+            ]
+        )
+    head = [
+        *("uploads a month", "mean/s", "peak/s", "service cores", "PostgreSQL cores"),
+        "the table grows by",
+    ]
+    per = ", ".join(f"{count} x {name}" for name, count in _PER_UPLOAD.items())
+    return (
+        f"For each uploaded file: {per}. Peak {_PEAK} times the month's mean, cores busy to "
+        f"{_BUSY:.0%} then. One file so costs {service / 1000:.2f} ms of a service's core and "
+        f"{database / 1000:.2f} ms of PostgreSQL's; one service core carries "
+        f"{one_core / 1e6:,.0f} million uploads a month, one PostgreSQL core "
+        f"{one_database / 1e6:,.0f} million.\n\n{_table(head, rows)}"
+    )

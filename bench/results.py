@@ -1,0 +1,141 @@
+"""What a run found: figures, ratios between two of them, and the claims they must bear out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.load import Load
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; `load` has the rest where it is a rate under load."""
+
+    section: str
+    name: str
+    value: float
+    unit: str
+    load: Load | None = None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times better `ours` is than `peer`; under 1 it is worse."""
+
+    section: str
+    ours: Figure
+    peer: Figure
+    value: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A line of "must show": `measured` is None where its peer could not run."""
+
+    number: int
+    text: str
+    limit: float
+    at_least: bool
+    measured: float | None
+
+    @property
+    def verdict(self) -> str:
+        if self.measured is None:
+            return "not measured"
+        met = self.measured >= self.limit if self.at_least else self.measured <= self.limit
+        return "met" if met else "NOT MET"
+
+
+@dataclass
+class Results:
+    """Figures by section and name, in the order in which they were measured."""
+
+    about: dict[str, Any]
+    figures: dict[tuple[str, str], Figure] = field(default_factory=dict)
+    ratios: list[Ratio] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def add(self, section: str, name: str, value: float, unit: str) -> None:
+        self.figures[section, name] = Figure(section, name, value, unit)
+
+    def add_loads(self, section: str, loads: dict[str, Load]) -> None:
+        for name, load in loads.items():
+            self.figures[section, name] = Figure(section, name, load.rate, "requests/s", load)
+
+    def get(self, section: str, name: str) -> Figure | None:
+        return self.figures.get((section, name))
+
+    def compare(self, section: str, ours: str, *peers: str) -> None:
+        """Note how ours does against each of the peers that ran; rates: more is better."""
+        mine = self.figures[section, ours]
+        for name in peers:
+            theirs = self.get(section, name)
+            if theirs is not None:
+                more_is_better = mine.unit.endswith("/s")
+                value = mine.value / theirs.value if more_is_better else theirs.value / mine.value
+                self.ratios.append(Ratio(section, mine, theirs, value))
+
+    def times(self, section: str, above: str, below: str) -> float | None:
+        """The first figure divided by the second, None unless both were measured."""
+        first, second = self.get(section, above), self.get(section, below)
+        return first.value / second.value if first and second else None
+
+    def value(self, section: str, name: str) -> float | None:
+        figure = self.get(section, name)
+        return figure.value if figure else None
+
+    def claims(self) -> list[Claim]:
+        """What issue 3 wants shown, judged by this run's figures."""
+        batch = self.get("announce by batch of 50", "claimcheck")
+        least: Callable[..., Claim] = lambda n, text, limit, x: Claim(n, text, limit, True, x)  # noqa: E731
+        most: Callable[..., Claim] = lambda n, text, limit, x: Claim(n, text, limit, False, x)  # noqa: E731
+        times, lists, get = self.times, "list of 100", "signing: GET"
+        return [
+            most(1, "plain GET link, times the floor", 2, times(get, "claimcheck", "floor")),
+            least(1, "times faster than aioboto3, GET", 30, times(get, "aioboto3", "claimcheck")),
+            least(
+                1,
+                "times faster than aioboto3, POST policy",
+                10,
+                times("signing: POST", "aioboto3", "claimcheck"),
+            ),
+            least(
+                2,
+                "announce with its row, times Companion's /s3/params",
+                4,
+                times("announce", "claimcheck", "Companion /s3/params"),
+            ),
+            least(2, "files announced a second by batch", 5000, batch and batch.value * 50),
+            most(
+                3,
+                "list of 100 with links, times the cost without",
+                1.3,
+                times(lists, "without links", "claimcheck"),
+            ),
+            least(
+                3,
+                "times faster than the list signed by aioboto3",
+                4,
+                times(lists, "claimcheck", "signed by aioboto3"),
+            ),
+            most(
+                3,
+                "page 5,000 of 10^6 rows, times the cost of page 1",
+                1.2,
+                times(lists, "claimcheck", "claimcheck, page 5,000"),
+            ),
+            most(
+                4,
+                "1,000 links in one presign batch, times the cost of an echo of their size",
+                10,
+                times("presign batch of 1,000", "FastAPI echo", "claimcheck"),
+            ),
+            most(
+                5,
+                "longest pause of the event loop under the announce load, ms",
+                10,
+                self.value("event loop", "longest pause"),
+            ),
+        ]

@@ -1,0 +1,110 @@
+"""Lists, links by the thousand, redirects, on tables of different sizes."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from app.auth import DEV
+from app.core.cursor import encode_cursor
+from app.files import ListQuery
+from app.resources import open_resources
+from bench import rows
+from bench.load import Case
+from bench.sections.uploads import announcing
+from bench.servers import Server
+from bench.stack import Stack
+
+PAGE: Final = 100
+FAR_PAGE: Final = 5000
+MANY: Final = 1000
+_LIST: Final = f"/v1/files?limit={PAGE}"
+
+
+def grow(stack: Stack) -> None:
+    """The same requests on ever larger tables, up to the size that `read` needs."""
+    stack.query(rows.empty)
+    filled = 0
+    for count in stack.plan.rows:
+        stack.say(f"filling the table to {count:,} rows")
+        endpoint = stack.settings.destinations["images"].stored_endpoint
+        first = filled + 1
+        stack.query(partial(rows.fill, first=first, last=count, endpoint=endpoint))
+        filled = count
+        with stack.service() as ours:
+            cases = [
+                Case(f"list of {PAGE}", ours, [_LIST]),
+                Case(f"list of {PAGE}, half-way", ours, [_far(stack, count // 2)]),
+                Case("redirect", ours, _content_paths(stack)),
+                announcing("announce", ours),
+            ]
+            stack.measure(f"{count:,} rows", cases)
+    stack.results.add(
+        "database", "bytes a file, indexes included", stack.query(rows.bytes_a_row), "bytes"
+    )
+
+
+def read(stack: Stack) -> None:
+    """Lists, a batch of links and redirects, beside their peers, on the largest table."""
+    results, largest = stack.results, stack.plan.rows[-1]
+    with (
+        stack.service() as ours,
+        stack.echo() as echo,
+        stack.service("bench.peers.lists:without_links") as plain,
+        stack.service("bench.peers.lists:signed_by_aioboto3") as slow,
+    ):
+        far = _far(stack, min(FAR_PAGE * PAGE, largest - PAGE) - PAGE)
+        section, far_name = f"list of {PAGE}", f"claimcheck, page {FAR_PAGE:,}"
+        cases = [
+            Case("claimcheck", ours, [_LIST]),
+            Case("without links", plain, [_LIST]),
+            Case("signed by aioboto3", slow, [_LIST]),
+        ]
+        if largest > FAR_PAGE * PAGE:
+            cases.insert(1, Case(far_name, ours, [far]))
+        stack.measure(section, cases)
+        results.compare(section, "claimcheck", *(case.name for case in cases[1:]))
+
+        ids = stack.query(lambda db: rows.newest_ids(db, MANY))
+        _beside_echo(
+            stack, f"presign batch of {MANY:,}", ours, echo, ["/v1/files/presign"], {"ids": ids}
+        )
+        _beside_echo(stack, "redirect", ours, echo, _content_paths(stack), None)
+
+
+def _beside_echo(
+    stack: Stack,
+    section: str,
+    ours: Server,
+    echo: Server,
+    paths: list[str],
+    body: dict[str, list[str]] | None,
+) -> None:
+    method = "GET" if body is None else "POST"
+    stack.measure(
+        section,
+        [
+            Case("claimcheck", ours, paths, method, body),
+            Case("FastAPI echo", echo, paths, method, body),
+        ],
+    )
+    stack.results.compare(section, "claimcheck", "FastAPI echo")
+
+
+def _content_paths(stack: Stack) -> list[str]:
+    ids = stack.query(lambda db: rows.newest_ids(db, MANY))
+    return [f"/v1/files/{file_id}/content" for file_id in ids]
+
+
+def _far(stack: Stack, offset: int) -> str:
+    """The list's page that `offset` newer files precede, as a client would ask for it."""
+    last = stack.query(lambda db: rows.id_at(db, offset - 1))
+
+    async def cursor() -> str:
+        async with open_resources(stack.settings) as res:
+            scope = ListQuery().scope(DEV.owner)
+            return encode_cursor(res.cursor_secret, scope, UUID(str(last)))
+
+    return f"{_LIST}&cursor={asyncio.run(cursor())}"
