@@ -165,11 +165,11 @@ function uploadRow(file, destination) {
     if (!(error instanceof Problem)) throw error;
   };
 
-  cancel.onclick = () => {
+  cancel.onclick = async () => {
     controller.abort();
     leave();
-    upload.abandon();
-    say(`${quoted(file.name)} is cancelled.`);
+    const cancelled = await upload.abandon();
+    say(`${quoted(file.name)} ${cancelled ? "is cancelled." : "had arrived. Reload to see it."}`);
   };
   dismiss.onclick = () => {
     leave();

@@ -41,11 +41,18 @@ export class Upload {
     }
   }
 
-  /** Tell the service that this upload will not come. If that fails, it expires by itself. */
+  /**
+   * Tell the service that this upload will not come; if that fails, it expires by itself. False if
+   * it had become a file in the meantime.
+   */
   async abandon() {
     const id = this.#announced?.id;
     this.#forget();
-    if (id) await call("DELETE", `v1/uploads/${id}`).catch(() => {});
+    if (!id) return true;
+    return call("DELETE", `v1/uploads/${id}`).then(
+      () => true,
+      (error) => error.status !== 409,
+    );
   }
 
   #forget() {
