@@ -94,5 +94,15 @@ class Database:
                 "The database did not answer; try again in a moment.", retry_after=2
             ) from error
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection whose statements are committed together at the end, or not at all.
+
+        Each statement sees what others have committed before it (READ COMMITTED, the default of
+        PostgreSQL). Raises DatabaseUnavailable, like `connection`.
+        """
+        async with self.connection() as db, db.transaction():
+            yield db
+
     async def close(self) -> None:
         await self.engine.dispose()

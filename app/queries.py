@@ -1,43 +1,24 @@
 """Every SQL statement, as a function of a connection.
 
-SQLAlchemy writes the SQL from the tables in app.models, once; asyncpg runs it. Moves between
-states are single conditional statements: whoever gets a row back has made the move.
+Moves between states are single conditional statements: whoever gets a row back has made the move.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.models import File, State, files, states_before
+from app.statements import Statement, array, write
 
-_DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 _MOMENT: Final = sa.DateTime(timezone=True)
 _c = files.c
-
-
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    """SQL in PostgreSQL's own notation, and the names that `$1`, `$2` ... stand for."""
-
-    sql: str
-    names: tuple[str, ...]
-
-    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        return [values[name] for name in self.names]
-
-
-def _write(statement: sa.sql.ClauseElement) -> _Statement:
-    compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
-    return _Statement(str(compiled), tuple(compiled.positiontup or ()))
 
 
 def _literal(state: State) -> sa.ColumnElement[str]:
@@ -49,25 +30,21 @@ def _is(*states: State) -> sa.ColumnElement[bool]:
     return _c.state.in_([_literal(state) for state in states])
 
 
-async def _all(db: asyncpg.Connection, statement: _Statement, **values: Any) -> list[File]:
+async def _all(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[File]:
     return list(map(File._make, await db.fetch(statement.sql, *statement.arguments(values))))
 
 
-async def _one(db: asyncpg.Connection, statement: _Statement, **values: Any) -> File | None:
+async def _one(db: asyncpg.Connection, statement: Statement, **values: Any) -> File | None:
     row = await db.fetchrow(statement.sql, *statement.arguments(values))
     return None if row is None else File._make(row)
 
 
-def _array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
-    return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
-
-
 # One array a column, so that any number of files are the same prepared statement ...
-_INSERT = _write(
+_INSERT = write(
     insert(files)
     .from_select(
         File._fields,
-        sa.select(*(_array(column, files.c[column].type) for column in File._fields)),
+        sa.select(*(array(column, files.c[column].type) for column in File._fields)),
     )
     .on_conflict_do_nothing(index_elements=["bucket", "key"])
     .returning(_c.id)
@@ -75,7 +52,7 @@ _INSERT = _write(
 
 
 # ... except for one, which the driver and the server handle faster without arrays.
-_INSERT_ONE = _write(
+_INSERT_ONE = write(
     insert(files)
     .values({column: sa.bindparam(column, type_=_c[column].type) for column in File._fields})
     .on_conflict_do_nothing(index_elements=["bucket", "key"])
@@ -93,16 +70,14 @@ async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID
     return {record[0] for record in stored}
 
 
-_GET = _write(
-    sa.select(files).where(_c.id == sa.bindparam("id"), _c.owner == sa.bindparam("owner"))
-)
+_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _c.owner == sa.bindparam("owner")))
 
 
 async def get_file(db: asyncpg.Connection, file_id: UUID, owner: str) -> File | None:
     return await _one(db, _GET, id=file_id, owner=owner)
 
 
-_GET_BY_KEY = _write(
+_GET_BY_KEY = write(
     sa.select(files).where(
         _c.bucket == sa.bindparam("bucket"),
         _c.key == sa.bindparam("key"),
@@ -115,7 +90,7 @@ async def get_file_by_key(db: asyncpg.Connection, bucket: str, key: str, owner: 
     return await _one(db, _GET_BY_KEY, bucket=bucket, key=key, owner=owner)
 
 
-_CONFIRMED_BY_ID = _write(
+_CONFIRMED_BY_ID = write(
     sa.select(files).where(
         _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
         _c.owner == sa.bindparam("owner"),
@@ -130,10 +105,10 @@ async def confirmed_by_id(db: asyncpg.Connection, ids: Sequence[UUID], owner: st
 
 
 _WANTED = sa.select(
-    _array("buckets", sa.Text()).label("bucket"),
-    _array("keys", sa.Text()).label("key"),
+    array("buckets", sa.Text()).label("bucket"),
+    array("keys", sa.Text()).label("key"),
 ).subquery("wanted")
-_CONFIRMED_BY_KEY = _write(
+_CONFIRMED_BY_KEY = write(
     sa.select(files)
     .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
     .where(_c.owner == sa.bindparam("owner"), _is(State.CONFIRMED))
@@ -168,7 +143,7 @@ _ALL: Final = {"first": UUID(int=0), "end": UUID(int=(1 << 128) - 1)}
 
 
 @lru_cache(maxsize=16)
-def _list_statement(shape: tuple[str, ...]) -> _Statement:
+def _list_statement(shape: tuple[str, ...]) -> Statement:
     family = sa.bindparam("content_type", type_=sa.Text())
     conditions: dict[str, sa.ColumnElement[bool]] = {
         "destination": _c.destination == sa.bindparam("destination"),
@@ -182,7 +157,7 @@ def _list_statement(shape: tuple[str, ...]) -> _Statement:
     columns = [_c[name] for name in ("owner", *filters, "id")]
     given = [sa.bindparam(name, type_=sa.Text()) for name in ("owner", *filters)]
     row = sa.tuple_(*columns)
-    return _write(
+    return write(
         sa.select(files)
         .where(
             _is(State.CONFIRMED),
@@ -217,9 +192,9 @@ def _parameters(*columns: str) -> dict[str, Any]:
     return {column: sa.bindparam(column, type_=_c[column].type) for column in columns}
 
 
-def _update(where: sa.ColumnElement[bool], **values: Any) -> _Statement:
+def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement:
     """One conditional statement on one owner's file; no row comes back unless it applied."""
-    return _write(
+    return write(
         sa.update(files)
         .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
         .values(**values)
@@ -227,7 +202,7 @@ def _update(where: sa.ColumnElement[bool], **values: Any) -> _Statement:
     )
 
 
-def _move(to: State, *columns: str) -> _Statement:
+def _move(to: State, *columns: str) -> Statement:
     """A move between states, from wherever app.models.MOVES allows it."""
     return _update(_is(*states_before(to)), state=_literal(to), **_parameters(*columns))
 
@@ -279,7 +254,7 @@ async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> Fil
     return await _one(db, _RELEASE, file_id=file.id, of_owner=file.owner, ended_at=now)
 
 
-def _claim(*states: State) -> _Statement:
+def _claim(*states: State) -> Statement:
     """Take a removal: from one of these states, or from a worker whose lease ran out."""
     lapsed = sa.and_(_is(State.REMOVING), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
     return _update(
@@ -343,7 +318,7 @@ async def finish_removal(db: asyncpg.Connection, file: File, now: datetime) -> N
     )
 
 
-_PING = _write(sa.select(_c.id).limit(sa.literal_column("0")))
+_PING = write(sa.select(_c.id).limit(sa.literal_column("0")))
 
 
 async def ping(db: asyncpg.Connection) -> None:

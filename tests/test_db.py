@@ -66,6 +66,17 @@ async def test_connections_are_used_again(database: Database) -> None:
     assert await ask(database, "SHOW application_name") == "claimcheck"
 
 
+async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
+    first, second = new_file(), new_file()
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as db:
+            await queries.insert_files(db, [first])
+            raise ZeroDivisionError
+    async with database.transaction() as db:
+        await queries.insert_files(db, [second])
+    assert await ask(database, "SELECT array_agg(id) FROM files") == [second.id]
+
+
 @pytest.mark.parametrize("url", ["{}?sslmode=prefer", "{}?sslmode=disable&application_name=x"])
 async def test_herokus_urls_are_understood(database_url: str, url: str) -> None:
     heroku = url.format(database_url.replace("postgresql://", "postgres://"))
