@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from app import queries
-from app.auth import Principal
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.delivery import Disposition, response_overrides
 from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.object_url import ObjectName
+from app.core.principal import Principal
 from app.errors import FileNotFound, InvalidCursor, InvalidFilename, UrlNotOurs
 from app.locate import check_host, parse_url
 from app.models import File, State
@@ -45,10 +45,11 @@ class ListQuery:
     created_after: datetime | None = None
     created_before: datetime | None = None
 
-    def scope(self, owner: str) -> str:
+    def scope(self, caller: Principal) -> str:
         """Names the list, so that a cursor of one list is refused by another."""
         parts = (
-            owner,
+            caller.tenant,
+            None if caller.sees_tenant else caller.owner,
             self.destination,
             self.content_type,
             self.created_after,
@@ -60,7 +61,7 @@ class ListQuery:
 async def get_file(res: Resources, caller: Principal, file_id: UUID) -> File:
     """The confirmed file; FileNotFound for everybody else's, and for whatever is not confirmed."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, file_id, caller.owner)
+        file = await queries.get_file(db, file_id, caller)
     if file is None or file.state != State.CONFIRMED:
         raise FileNotFound("No file of yours has this id.")
     return file
@@ -70,7 +71,7 @@ async def list_files(
     res: Resources, caller: Principal, query: ListQuery, *, cursor: str | None, limit: int
 ) -> Page:
     """One keyset page: it costs the same wherever it lies."""
-    scope = query.scope(caller.owner)
+    scope = query.scope(caller)
     end = first_uuid7(query.created_before) if query.created_before else None
     if cursor is not None:
         try:
@@ -86,7 +87,7 @@ async def list_files(
         end=end,
     )
     async with res.db.connection() as db:
-        files = await queries.list_files(db, caller.owner, narrowed, limit + 1)
+        files = await queries.list_files(db, caller, narrowed, limit + 1)
     if len(files) <= limit:
         return Page(files, None)
     files = files[:limit]
@@ -143,7 +144,7 @@ def _read_query(
 async def find_by_ids(res: Resources, caller: Principal, ids: Sequence[UUID]) -> list[File | None]:
     """The confirmed files with these ids, in order, None where there is none of the caller's."""
     async with res.db.connection() as db:
-        found = await queries.confirmed_by_id(db, ids, caller.owner)
+        found = await queries.confirmed_by_id(db, ids, caller)
     by_id = {file.id: file for file in found}
     return [by_id.get(file_id) for file_id in ids]
 
@@ -153,7 +154,7 @@ async def find_by_urls(res: Resources, caller: Principal, urls: Sequence[str]) -
     names = [_parse(res, url) for url in urls]
     wanted = [(name.bucket, name.key) for name in names if name is not None]
     async with res.db.connection() as db:
-        found = await queries.confirmed_by_key(db, wanted, caller.owner)
+        found = await queries.confirmed_by_key(db, wanted, caller)
     by_name = {(file.bucket, file.key): file for file in found}
     return [
         None if name is None else _if_ours(res, name, by_name.get((name.bucket, name.key)))

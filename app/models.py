@@ -54,6 +54,9 @@ files: Final = sa.Table(
     metadata,
     sa.Column("id", sa.Uuid(), primary_key=True),
     sa.Column("owner", sa.Text(), nullable=False),
+    sa.Column("tenant", sa.Text(), nullable=False, server_default=""),
+    # The upload session through which it came, if any.
+    sa.Column("session_id", sa.Uuid()),
     sa.Column("destination", sa.Text(), nullable=False),
     sa.Column("bucket", sa.Text(), nullable=False),
     sa.Column("key", sa.Text(), nullable=False),
@@ -83,21 +86,22 @@ files: Final = sa.Table(
 
 # Lists show confirmed files, newest first: the id is a UUIDv7, so it sorts by time.
 _LISTED = files.c.state == State.CONFIRMED.value
-sa.Index("ix_files_listed", files.c.owner, files.c.id, postgresql_where=_LISTED)
-sa.Index(
-    "ix_files_listed_destination",
-    files.c.owner,
-    files.c.destination,
-    files.c.id,
-    postgresql_where=_LISTED,
-)
-sa.Index(
-    "ix_files_listed_content_type",
-    files.c.owner,
-    files.c.content_type,
-    files.c.id,
-    postgresql_where=_LISTED,
-)
+for _name, *_columns in (
+    ("ix_files_listed", "owner"),
+    ("ix_files_listed_destination", "owner", "destination"),
+    ("ix_files_listed_content_type", "owner", "content_type"),
+    # For those who see the whole tenant's.
+    ("ix_files_tenant_listed",),
+    ("ix_files_tenant_listed_destination", "destination"),
+    ("ix_files_tenant_listed_content_type", "content_type"),
+):
+    sa.Index(
+        _name,
+        files.c.tenant,
+        *(files.c[column] for column in _columns),
+        files.c.id,
+        postgresql_where=_LISTED,
+    )
 # What a sweep looks for: uploads that nobody confirmed, removals that nobody finished.
 sa.Index(
     "ix_files_expired",
@@ -121,6 +125,8 @@ class File(NamedTuple):
 
     id: UUID
     owner: str
+    tenant: str
+    session_id: UUID | None
     destination: str
     bucket: str
     key: str

@@ -14,11 +14,32 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from app.core.principal import Principal
 from app.models import File, State, files, states_before
 from app.statements import Statement, array, write
 
 _MOMENT: Final = sa.DateTime(timezone=True)
 _c = files.c
+
+
+def _or_any(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    """The column is the argument of its own name, where that is not NULL."""
+    wanted = sa.bindparam(column.name, type_=column.type)
+    return sa.or_(wanted.is_(None), column == wanted)
+
+
+# What the caller may act on at all; `_seen_by` has the arguments.
+_SEEN: Final = sa.and_(
+    _c.tenant == sa.bindparam("tenant"), _or_any(_c.owner), _or_any(_c.session_id)
+)
+
+
+def _seen_by(caller: Principal) -> dict[str, Any]:
+    return {
+        "tenant": caller.tenant,
+        "owner": None if caller.sees_tenant else caller.owner,
+        "session_id": caller.session and caller.session.id,
+    }
 
 
 def _literal(state: State) -> sa.ColumnElement[str]:
@@ -70,38 +91,51 @@ async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID
     return {record[0] for record in stored}
 
 
-_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _c.owner == sa.bindparam("owner")))
+_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _SEEN))
 
 
-async def get_file(db: asyncpg.Connection, file_id: UUID, owner: str) -> File | None:
-    return await _one(db, _GET, id=file_id, owner=owner)
+async def get_file(db: asyncpg.Connection, file_id: UUID, caller: Principal) -> File | None:
+    """The file, if the caller may act on it."""
+    return await _one(db, _GET, id=file_id, **_seen_by(caller))
+
+
+_GET_AGAIN = write(sa.select(files).where(_c.id == sa.bindparam("id")))
+
+
+async def get_again(db: asyncpg.Connection, file: File) -> File | None:
+    """The row as it is now, of a file that the caller has been given already."""
+    return await _one(db, _GET_AGAIN, id=file.id)
 
 
 _GET_BY_KEY = write(
     sa.select(files).where(
         _c.bucket == sa.bindparam("bucket"),
         _c.key == sa.bindparam("key"),
-        _c.owner == sa.bindparam("owner"),
+        _SEEN,
     )
 )
 
 
-async def get_file_by_key(db: asyncpg.Connection, bucket: str, key: str, owner: str) -> File | None:
-    return await _one(db, _GET_BY_KEY, bucket=bucket, key=key, owner=owner)
+async def get_file_by_key(
+    db: asyncpg.Connection, bucket: str, key: str, caller: Principal
+) -> File | None:
+    return await _one(db, _GET_BY_KEY, bucket=bucket, key=key, **_seen_by(caller))
 
 
 _CONFIRMED_BY_ID = write(
     sa.select(files).where(
         _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
-        _c.owner == sa.bindparam("owner"),
+        _SEEN,
         _is(State.CONFIRMED),
     )
 )
 
 
-async def confirmed_by_id(db: asyncpg.Connection, ids: Sequence[UUID], owner: str) -> list[File]:
-    """Those of the files that are this owner's and confirmed, in no order."""
-    return await _all(db, _CONFIRMED_BY_ID, ids=list(ids), owner=owner)
+async def confirmed_by_id(
+    db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
+) -> list[File]:
+    """Those of the files that are confirmed and the caller's to see, in no order."""
+    return await _all(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
 
 
 _WANTED = sa.select(
@@ -111,21 +145,21 @@ _WANTED = sa.select(
 _CONFIRMED_BY_KEY = write(
     sa.select(files)
     .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
-    .where(_c.owner == sa.bindparam("owner"), _is(State.CONFIRMED))
+    .where(_SEEN, _is(State.CONFIRMED))
 )
 
 
 async def confirmed_by_key(
-    db: asyncpg.Connection, names: Iterable[tuple[str, str]], owner: str
+    db: asyncpg.Connection, names: Iterable[tuple[str, str]], caller: Principal
 ) -> list[File]:
-    """Those of the (bucket, key) pairs that are this owner's confirmed files, in no order."""
+    """Those of the (bucket, key) pairs that are confirmed and the caller's to see, in no order."""
     pairs = sorted(set(names))
     return await _all(
         db,
         _CONFIRMED_BY_KEY,
         buckets=[bucket for bucket, _ in pairs],
         keys=[key for _, key in pairs],
-        owner=owner,
+        **_seen_by(caller),
     )
 
 
@@ -149,13 +183,16 @@ def _list_statement(shape: tuple[str, ...]) -> Statement:
         "destination": _c.destination == sa.bindparam("destination"),
         "content_type": _c.content_type == family,
         "content_family": _c.content_type.startswith(family),
+        "tenant": _c.tenant == sa.bindparam("tenant"),
+        "session_id": _c.session_id == sa.bindparam("session_id"),
     }
     # The columns of one of the list's indexes, in the order and in row comparisons instead of
     # equations, so that no other index will do. Else, after many announcements and before the next
     # ANALYZE, PostgreSQL walks the primary key past all that are not confirmed.
     filters = [name for name in ("destination", "content_type") if name in shape][:1]
-    columns = [_c[name] for name in ("owner", *filters, "id")]
-    given = [sa.bindparam(name, type_=sa.Text()) for name in ("owner", *filters)]
+    whose = "owner" if "owner" in shape else "tenant"
+    columns = [_c[name] for name in (whose, *filters, "id")]
+    given = [sa.bindparam(name, type_=sa.Text()) for name in (whose, *filters)]
     row = sa.tuple_(*columns)
     return write(
         sa.select(files)
@@ -163,7 +200,7 @@ def _list_statement(shape: tuple[str, ...]) -> Statement:
             _is(State.CONFIRMED),
             row >= sa.tuple_(*given, sa.bindparam("first", type_=sa.Uuid())),
             row < sa.tuple_(*given, sa.bindparam("end", type_=sa.Uuid())),
-            *(conditions[name] for name in shape if name not in filters),
+            *(conditions[name] for name in shape if name not in (whose, *filters)),
         )
         .order_by(*(column.desc() for column in columns))
         .limit(sa.bindparam("limit", type_=sa.Integer()))
@@ -171,10 +208,11 @@ def _list_statement(shape: tuple[str, ...]) -> Statement:
 
 
 async def list_files(
-    db: asyncpg.Connection, owner: str, narrowed: Filter, limit: int
+    db: asyncpg.Connection, caller: Principal, narrowed: Filter, limit: int
 ) -> list[File]:
-    """The owner's confirmed files, newest first, `narrowed.end` excluded."""
+    """Confirmed files that are the caller's to see, newest first, `narrowed.end` excluded."""
     values: dict[str, Any] = {
+        **_seen_by(caller),
         "destination": narrowed.destination,
         "content_type": narrowed.content_type,
     }
@@ -184,7 +222,7 @@ async def list_files(
         shape[shape.index("content_type")] = "content_family"
     values["first"] = narrowed.first or _ALL["first"]
     values["end"] = narrowed.end or _ALL["end"]
-    return await _all(db, _list_statement(tuple(shape)), owner=owner, limit=limit, **values)
+    return await _all(db, _list_statement(tuple(shape)), limit=limit, **values)
 
 
 def _parameters(*columns: str) -> dict[str, Any]:

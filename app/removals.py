@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from app import queries
-from app.auth import Principal
+from app.core.principal import Principal
 from app.errors import FileNotFound, RemovalUnderWay, UploadNotFound, UploadNotPending
 from app.models import File, State
 from app.resources import Resources
@@ -44,11 +44,11 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
 async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     """Take the file out of the API; its object stays, and the row says that it is no orphan."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, file_id, caller.owner)
+        file = await queries.get_file(db, file_id, caller)
         if file is None or file.state in {State.PENDING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
         if await queries.release_file(db, file, res.clock()) is None:
-            file = await queries.get_file(db, file_id, caller.owner)
+            file = await queries.get_file(db, file_id, caller)
     if file is not None and file.state == State.REMOVING:
         raise RemovalUnderWay(
             "The file's object is being removed. If that was cut short, "
@@ -74,12 +74,12 @@ async def _claim(
 ) -> tuple[File | None, bool]:
     """The row as it is now, and whether this call has claimed its removal."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, file_id, caller.owner)
+        file = await queries.get_file(db, file_id, caller)
         if file is None:
             return None, False
         now = res.clock()
         claimed = await claim(db, file, now, now + _LEASE)
-        return claimed or await queries.get_file(db, file_id, caller.owner), claimed is not None
+        return claimed or await queries.get_file(db, file_id, caller), claimed is not None
 
 
 async def _remove(res: Resources, file: File) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from app import queries
-from app.auth import Principal
 from app.bucket import StoredObject
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.destination import Destination
@@ -21,6 +20,7 @@ from app.core.key_normalizer import (
     suggest_key,
 )
 from app.core.object_url import object_url
+from app.core.principal import Principal
 from app.errors import (
     ClientKeysNotAllowed,
     ContentTypeNotAllowed,
@@ -176,6 +176,8 @@ def _pending(
     return File(
         id=file_id,
         owner=caller.owner,
+        tenant=caller.tenant,
+        session_id=caller.session and caller.session.id,
         destination=destination.name,
         bucket=destination.bucket,
         key=key,
@@ -278,7 +280,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
 async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
     """The upload in whatever state it is; removed ones are gone."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, upload_id, caller.owner)
+        file = await queries.get_file(db, upload_id, caller)
     if file is None or file.state in {State.RELEASED, State.REMOVED}:
         raise UploadNotFound("No upload of yours has this id.")
     return file
@@ -312,7 +314,7 @@ async def confirm(res: Resources, caller: Principal, upload_id: UUID) -> File:
     the same file.
     """
     async with res.db.connection() as db:
-        file = await queries.get_file(db, upload_id, caller.owner)
+        file = await queries.get_file(db, upload_id, caller)
     return await _confirm(res, file)
 
 
@@ -320,7 +322,7 @@ async def confirm_url(res: Resources, caller: Principal, url: str) -> File:
     """The same for a client that keeps its object's URL. Raises UrlNotOurs."""
     name = parse_url(res.settings, url)
     async with res.db.connection() as db:
-        file = await queries.get_file_by_key(db, name.bucket, name.key, caller.owner)
+        file = await queries.get_file_by_key(db, name.bucket, name.key, caller)
     check_host(res.settings, name, file)
     return await _confirm(res, file)
 
@@ -329,7 +331,7 @@ async def confirm_key(res: Resources, caller: Principal, destination: str, key: 
     """The same for a client that knows destination and key."""
     bucket = destination_named(res.settings, destination).bucket
     async with res.db.connection() as db:
-        file = await queries.get_file_by_key(db, bucket, key, caller.owner)
+        file = await queries.get_file_by_key(db, bucket, key, caller)
     return await _confirm(res, file)
 
 
@@ -351,7 +353,7 @@ async def _confirm(res: Resources, file: File | None) -> File:
         else:
             moved = await queries.reject_upload(db, file, reason, now)
         # No row: another call made the move first, and its outcome is the answer.
-        after = moved or await queries.get_file(db, file.id, file.owner)
+        after = moved or await queries.get_again(db, file)
     return _settled(after)
 
 

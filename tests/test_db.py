@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from app import queries
+from app.core.principal import Principal
 from app.db import Database
 from app.embedded.postgres import create_database, start_postgres
 from app.errors import DatabaseUnavailable
@@ -68,10 +69,14 @@ async def test_connections_are_used_again(database: Database) -> None:
 
 async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     first, second = new_file(), new_file()
-    with pytest.raises(ZeroDivisionError):
+
+    async def interrupted() -> None:
         async with database.transaction() as db:
             await queries.insert_files(db, [first])
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await interrupted()
     async with database.transaction() as db:
         await queries.insert_files(db, [second])
     assert await ask(database, "SELECT array_agg(id) FROM files") == [second.id]
@@ -280,7 +285,7 @@ async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
                         assert await queries.confirm_upload(db, file)
                     elif step == 2:
                         narrowed = Filter(destination="images") if number % 2 else Filter()
-                        [found] = await queries.list_files(db, file.owner, narrowed, 10)
+                        [found] = await queries.list_files(db, Principal(file.owner), narrowed, 10)
                         assert found.id == file.id
                     else:
                         assert await queries.release_file(db, file, file.created_at)

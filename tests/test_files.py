@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app import files, removals, uploads
-from app.auth import DEV, Principal
+from app.core.principal import DEV, Principal
 from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNotFound
 from app.resources import open_resources
 from app.settings import Settings, load_settings

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.auth import DEV, Principal
+from app.core.principal import DEV, Principal
 from app.resources import Resources
 
 

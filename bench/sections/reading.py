@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from app.auth import DEV
 from app.core.cursor import encode_cursor
+from app.core.principal import DEV
 from app.files import ListQuery
 from app.resources import open_resources
 from bench import rows
@@ -104,7 +104,7 @@ def _far(stack: Stack, offset: int) -> str:
 
     async def cursor() -> str:
         async with open_resources(stack.settings) as res:
-            scope = ListQuery().scope(DEV.owner)
+            scope = ListQuery().scope(DEV)
             return encode_cursor(res.cursor_secret, scope, UUID(str(last)))
 
     return f"{_LIST}&cursor={asyncio.run(cursor())}"

@@ -1,0 +1,65 @@
+"""Who asks, and what he may do. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from uuid import UUID
+
+# Owners and tenants end up in rows, in keys (hashed) and in log lines.
+MAX_NAME: Final = 255
+
+
+class Scope(StrEnum):
+    """What routes ask for. A destination may ask for scopes of its own besides."""
+
+    UPLOADS_WRITE = "uploads:write"  # announce, send, confirm and cancel one's uploads
+    FILES_READ = "files:read"  # list one's files, and get links to them
+    FILES_DELETE = "files:delete"  # release and remove one's files
+    FILES_ALL = "files:all"  # with the others: not one's own alone, but one's whole tenant's
+    SESSIONS_MINT = "sessions:mint"  # make upload sessions for browsers
+    ADMIN = "admin"  # make, list and revoke API keys
+
+
+class SessionBounds(NamedTuple):
+    """What an upload session is narrowed to; `max_bytes` over all its files."""
+
+    id: UUID
+    destination: str
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller. Files belong to his `owner` within his `tenant` (empty where there are none).
+
+    `claims` are a JWT's, for destinations that ask for some. With a `session` he sees that
+    session's uploads alone. `credential` says what he came with, for logs: never the secret.
+    """
+
+    owner: str
+    tenant: str = ""
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    session: SessionBounds | None = None
+    credential: str = "none"
+
+    @property
+    def sees_tenant(self) -> bool:
+        """Whether he acts on all files of his tenant, and not on his own alone."""
+        return Scope.FILES_ALL in self.scopes and self.session is None
+
+
+DEV: Final = Principal(owner="dev", scopes=frozenset(Scope))
+"""Everyone on this machine, with `auth = none`."""
+
+
+def is_name(value: object) -> bool:
+    """Whether this will do as owner or tenant: printable, no longer than MAX_NAME characters."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
+def missing_scopes(wanted: Iterable[str], held: frozenset[str]) -> list[str]:
+    """Those of the scopes that are not held, sorted."""
+    return sorted(set(wanted) - held)

@@ -1,0 +1,39 @@
+"""Opaque tokens: API keys and upload sessions. Pure.
+
+256 random bits behind a prefix by which people and secret scanners know them. Only the SHA-256 is
+stored: at that entropy nothing slower is needed, and whoever reads the table can use none of it.
+"""
+
+import base64
+import hashlib
+import re
+from typing import Final
+
+KEY_PREFIX: Final = "claimcheck_key_"
+SESSION_PREFIX: Final = "claimcheck_upload_"
+RANDOM_BYTES: Final = 32
+
+_TOKEN: Final = re.compile(rf"(?:{KEY_PREFIX}|{SESSION_PREFIX})[A-Za-z0-9_-]{{43}}")
+# Anything that starts like one of ours: a token with a slip in it is as secret as the right one.
+_SECRET: Final = re.compile(rf"({KEY_PREFIX}|{SESSION_PREFIX})[^/\s]*")
+
+
+def make_token(prefix: str, randomness: bytes) -> str:
+    """A token of that prefix and 32 random bytes, in URL-safe characters alone."""
+    assert len(randomness) == RANDOM_BYTES
+    return prefix + base64.urlsafe_b64encode(randomness).decode().rstrip("=")
+
+
+def is_token(text: str) -> bool:
+    """Whether the text is formed like one of our tokens."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def hash_token(token: str) -> bytes:
+    """What is stored and looked up instead of the token: SHA-256, 32 bytes."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def redact_tokens(text: str) -> str:
+    """The text with what follows the prefix of each token cut out, for logs."""
+    return _SECRET.sub(r"\1...", text)
