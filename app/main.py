@@ -12,7 +12,7 @@ from app.errors import ConfigurationError
 from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
 from app.routers import files, problems, service, upload_url, uploads
-from app.routers.middleware import BodyLimit, Envelope, HeadAsGet, LastCatch, LoopbackGuard
+from app.routers.middleware import Envelope, Innermost, LoopbackGuard
 from app.routers.pages import pages
 from app.settings import Settings, load_settings, require_deployed
 from app.signer import utc_now
@@ -61,6 +61,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Nobody set it up, and looking for somebody who did costs every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     problems.install(app)
     app.include_router(uploads.router)
@@ -71,9 +73,7 @@ def create_app(
     app.include_router(pages(sorted(origins)))
 
     # The last one added is the outermost.
-    app.add_middleware(LastCatch)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(HeadAsGet)
+    app.add_middleware(Innermost)
     # Whatever the settings say: there is no authentication yet.
     app.add_middleware(LoopbackGuard)
     if settings.cors_origins:

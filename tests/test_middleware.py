@@ -315,4 +315,4 @@ async def test_what_is_not_http_passes_through(app: FastAPI) -> None:
     for middleware in app.user_middleware:
         if middleware.cls.__module__ == "app.routers.middleware":
             await middleware.cls(inner)({"type": "websocket"}, None, None)
-    assert started == ["websocket"] * 5
+    assert started == ["websocket"] * 3

@@ -35,6 +35,7 @@ from app.errors import (
     UrlNotOurs,
 )
 from app.resources import in_utc
+from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanDelete, CanRead, CanUpload, Res
 from app.routers.problems import ProblemBody, header, problem_body, request_id_of, responses
 from app.routers.rendering import (
@@ -46,7 +47,7 @@ from app.routers.rendering import (
     json_response,
 )
 
-router = APIRouter(prefix="/v1/files", tags=["files"])
+router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
 MAX_PRESIGN = 1000
 

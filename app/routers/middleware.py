@@ -8,10 +8,9 @@ import time
 from functools import lru_cache
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import InternalError, LoopbackOnly, RequestTooLarge
+from app.errors import InternalError, LoopbackOnly, Problem, RequestTooLarge
 from app.routers.problems import problem_response, request_id_of
 
 KIB: Final = 1024
@@ -22,11 +21,24 @@ LONG_BODIES: Final = {"/v1/uploads/batch": 256 * KIB, "/v1/files/presign": 256 *
 _access = logging.getLogger("claimcheck.access")
 _errors = logging.getLogger("claimcheck.errors")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PROXIED: Final = (
-    *("forwarded", "via", "x-real-ip"),
-    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
+_PROXIED: Final = frozenset(
+    {
+        *(b"forwarded", b"via", b"x-real-ip"),
+        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
+    }
+)
+# Most answers carry links, and whoever holds a link may read the file: hence no-store.
+_DEFAULT_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
 )
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers, names in lower case; of one that is repeated the first counts."""
+    return dict(reversed(scope["headers"]))
 
 
 class Envelope:
@@ -42,7 +54,7 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = _headers(scope).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
         status, received, sent, start = 0, 0, 0, time.perf_counter()
@@ -57,12 +69,10 @@ class Envelope:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                # Most answers carry links, and whoever holds a link may read the file.
-                headers.setdefault("Cache-Control", "no-store")
+                headers = message["headers"] = list(message.get("headers", ()))
+                there = {name for name, _ in headers}
+                headers += [header for header in _DEFAULT_HEADERS if header[0] not in there]
+                headers.append((b"x-request-id", request_id.encode()))
             sent += len(message.get("body", b""))
             await send(message)
 
@@ -80,25 +90,6 @@ class Envelope:
                 (time.perf_counter() - start) * 1000,
                 request_id,
             )
-
-
-class HeadAsGet:
-    """Answers HEAD like GET without the body, on every route (RFC 9110 section 9.3.2)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_head(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self.app({**scope, "method": "GET"}, receive, send_head)
 
 
 class LoopbackGuard:
@@ -125,15 +116,15 @@ class LoopbackGuard:
     @staticmethod
     def _from_here(scope: Scope) -> bool:
         client = scope.get("client")
-        headers = Headers(scope=scope)
-        if client is None or any(name in headers for name in _PROXIED):
+        headers = _headers(scope)
+        if client is None or not _PROXIED.isdisjoint(headers):
             return False
-        return _is_here(client[0], headers.get("host", ""))
+        return _is_here(client[0], headers.get(b"host", b""))
 
 
 @lru_cache(maxsize=64)
-def _is_here(address: str, host: str) -> bool:
-    if re.sub(r":\d+$", "", host).lower() not in _LOOPBACK_NAMES:
+def _is_here(address: str, host: bytes) -> bool:
+    if re.sub(r":\d+$", "", host.decode("latin-1")).lower() not in _LOOPBACK_NAMES:
         return False
     try:
         return ipaddress.ip_address(address).is_loopback
@@ -141,8 +132,14 @@ def _is_here(address: str, host: str) -> bool:
         return False
 
 
-class BodyLimit:
-    """Refuses a body that is too large unread, also one that does not say its length."""
+class Innermost:
+    """Right around the routes: HEAD, the limit on bodies, and the last catch.
+
+    HEAD is answered like GET without the body, on every route (RFC 9110 section 9.3.2). A body
+    that is too large is refused unread, also one that does not say its length. And what nobody
+    expected becomes a problem that leaks nothing: a handler for Exception in Starlette would
+    answer outside the CORS middleware, and the browser would hide the answer from its page.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -151,11 +148,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope = {**scope, "method": "GET"}
         limit = LONG_BODIES.get(scope["path"], BODY_LIMIT)
-        said = Headers(scope=scope).get("content-length", "0")
-        if not (said.isascii() and said.isdigit() and len(said) < 20) or int(said) > limit:
-            await self._refuse(limit, scope, receive, send)
-            return
         read, started = 0, False
 
         async def limited_receive() -> Message:
@@ -169,54 +165,34 @@ class BodyLimit:
         async def noted_send(message: Message) -> None:
             nonlocal started
             started = True
+            if is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
+        problem: Problem
         try:
+            said = _headers(scope).get(b"content-length", b"0")
+            if not said.isdigit() or len(said) > 19 or int(said) > limit:
+                raise _TooLarge
             await self.app(scope, limited_receive, noted_send)
+            return
         except _TooLarge:
             if started:
                 raise
-            await self._refuse(limit, scope, receive, send)
-
-    @staticmethod
-    async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = RequestTooLarge(
-            f"This route reads at most {limit} bytes; files go to the bucket, not here.",
-            limit=limit,
-        )
-        # No "Connection: close": a socket that is closed before the body was taken from it is
-        # reset, and the client never sees this answer. The server drops the rest as it comes.
-        await problem_response(problem, scope)(scope, receive, send)
-
-
-class _TooLarge(BaseException):
-    """Passes through the framework's own `except Exception` on its way to BodyLimit."""
-
-
-class LastCatch:
-    """Innermost: what nobody expected becomes a problem that leaks nothing.
-
-    A handler for Exception in Starlette would answer outside the CORS middleware, and the browser
-    would hide the answer from its page.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def noted_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noted_send)
+            # No "Connection: close": a socket that is closed before the body was taken from it is
+            # reset, and the client never sees this answer. The server drops the rest as it comes.
+            problem = RequestTooLarge(
+                f"This route reads at most {limit} bytes; files go to the bucket, not here.",
+                limit=limit,
+            )
         except Exception:
-            if scope["type"] != "http" or started:
+            if started:
                 raise
             request_id = request_id_of(scope)
             _errors.exception("unexpected failure, request %s", request_id)
             problem = InternalError(f"The service failed. Quote request id {request_id}.")
-            await problem_response(problem, scope)(scope, receive, send)
+        await problem_response(problem, scope)(scope, receive, noted_send)
+
+
+class _TooLarge(BaseException):
+    """Passes through the framework's own `except Exception` on its way to Innermost."""

@@ -1,4 +1,8 @@
-"""The HTTP dependencies that routers share: who asks, and with which resources he is served."""
+"""The HTTP dependencies that routers share: who asks, and with which resources he is served.
+
+Each is a coroutine function of the request alone, so that routes may call it themselves
+(`lean_route.py`); what else it needs is in the request or in its application's state.
+"""
 
 from typing import Annotated
 
@@ -13,7 +17,7 @@ async def _resources(request: Request) -> Resources:
     return res
 
 
-async def _dev() -> Principal:
+async def _dev(_: Request) -> Principal:
     return DEV
 
 

@@ -35,6 +35,7 @@ from app.errors import (
     UploadRejected,
 )
 from app.models import File
+from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanUpload, Res
 from app.routers.problems import (
     ProblemBody,
@@ -47,10 +48,7 @@ from app.routers.problems import (
 from app.routers.rendering import FILE_EXAMPLE, FileBody, file_response, json_response
 from app.signer import PresignedPost
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["uploads"],
-)
+router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
 MAX_BATCH = 100
 

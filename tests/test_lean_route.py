@@ -1,0 +1,256 @@
+"""The short way answers as FastAPI's own way does, and the hot routes take it."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import fastapi.routing
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, Security
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import LoopbackOnly
+from app.main import create_app
+from app.routers import problems
+from app.routers.files import LinksWanted
+from app.routers.lean_route import LeanRoute
+from app.routers.rendering import json_response
+from app.routers.uploads import AnnouncementBody, BatchBody
+from app.settings import Settings
+from tests.support import announced, stored
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def _caller(request: Request) -> str:
+    name = request.headers.get("x-caller", "nobody")
+    if name == "refused":
+        raise LoopbackOnly("You are refused.")
+    return name
+
+
+async def _agent(user_agent: Annotated[str, Header()]) -> str:
+    return user_agent
+
+
+Caller = Annotated[str, Depends(_caller)]
+
+
+def _site(route_class: type[fastapi.routing.APIRoute]) -> FastAPI:
+    router = APIRouter(route_class=route_class)
+
+    @router.post("/announce")
+    async def announce(body: AnnouncementBody, caller: Caller, request: Request) -> Response:
+        return json_response([repr(body), caller, request.url.path])
+
+    @router.post("/batch")
+    async def batch(caller: Caller, body: BatchBody) -> Response:
+        return json_response([repr(body), caller])
+
+    @router.post("/presign")
+    async def presign(body: LinksWanted) -> Response:
+        return json_response(repr(body))
+
+    @router.get("/files/{file_id}/{number}")
+    async def get(file_id: UUID, number: int, caller: Caller) -> Response:
+        return json_response([str(file_id), number, caller])
+
+    @router.get("/agent")
+    async def agent(caller: Caller, agent: Annotated[str, Depends(_agent)]) -> Response:
+        return json_response([caller, agent])
+
+    @router.get("/scoped")
+    async def scoped(caller: Annotated[str, Security(_caller, scopes=["read"])]) -> Response:
+        return json_response(caller)
+
+    @router.get("/query")
+    async def query(limit: Annotated[int, Query(ge=1)] = 5) -> Response:
+        return json_response(limit)
+
+    @router.get("/model")
+    async def model(caller: Caller) -> dict[str, str]:
+        return {"caller": caller}
+
+    @router.post("/two")
+    async def two(one: AnnouncementBody, other: AnnouncementBody) -> Response:
+        return json_response([repr(one), repr(other)])
+
+    guarded = APIRouter(route_class=route_class, dependencies=[Depends(_caller)])
+
+    @guarded.get("/guarded")
+    async def inside() -> Response:
+        return json_response("inside")
+
+    app = FastAPI()
+    problems.install(app)
+    app.include_router(router)
+    app.include_router(guarded)
+    return app
+
+
+class Both:
+    """The same application twice; what one answers must be what the other does."""
+
+    def __init__(self) -> None:
+        self.apps = [_site(LeanRoute), _site(fastapi.routing.APIRoute)]
+        self.clients = [
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+            for app in self.apps
+        ]
+
+    async def __call__(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        lean, own = [await client.request(method, path, **kwargs) for client in self.clients]
+        assert (lean.status_code, lean.content, lean.headers) == (
+            own.status_code,
+            own.content,
+            own.headers,
+        )
+        return lean
+
+
+@pytest.fixture(scope="module")
+async def both() -> AsyncIterator[Both]:
+    found = Both()
+    yield found
+    for client in found.clients:
+        await client.aclose()
+
+
+GOOD = b'{"destination": "files", "filename": "a.png", "size": 5}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (GOOD, 200),
+        (b" \n" + GOOD + b"\t ", 200),
+        (GOOD.replace(b"a.png", "Ελλάδα 😀.png".encode()), 200),
+        (GOOD.replace(b"a.png", rb"\ud83d\ude00"), 200),
+        (GOOD.replace(b"a.png", rb"\ud83d"), 422),
+        (GOOD.replace(b"a.png", rb"\u0000"), 200),
+        (GOOD.replace(b'"size": 5', b'"size": 5, "size": 6'), 200),
+        (GOOD.replace(b"5", b"5, " + b'"content_type": null'), 200),
+        (GOOD.decode().encode("utf-16"), 200),
+        (GOOD.decode().encode("utf-8-sig"), 200),
+        (GOOD.replace(b"5", b"1" * 4000), 200),
+        (GOOD.replace(b"5", b"1" * 5000), 400),
+        (GOOD.replace(b"5", b"5.0"), 422),
+        (GOOD.replace(b"5", b'"5"'), 422),
+        (GOOD.replace(b"5", b"true"), 422),
+        (GOOD.replace(b"5", b"NaN"), 422),
+        (GOOD.replace(b"5", b"-1"), 422),
+        (GOOD.replace(b"5", b"5,"), 400),
+        (GOOD.replace(b"5", b"05"), 400),
+        (GOOD.replace(b"5", b'5, "extra": 1'), 422),
+        (GOOD.replace(b"a.png", b"a" * 5000), 422),
+        (GOOD.replace(b"a.png", b"\xff"), 400),
+        (GOOD.replace(b"a.png", b"a\nb"), 400),
+        (GOOD.replace(b'"', b"'"), 400),
+        (b"", 422),
+        (b"null", 422),
+        (b"[]", 422),
+        (b'"text"', 422),
+        (b"{", 400),
+        (b"[" * 3000 + b"]" * 3000, 400),
+    ],
+)
+async def test_bodies(both: Both, body: bytes, status: int) -> None:
+    assert (await both("POST", "/announce", content=body, headers=JSON)).status_code == status
+    # Who asks is decided before what is asked, but for a body that cannot even be read.
+    refused = await both("POST", "/announce", content=body, headers=JSON | {"X-Caller": "refused"})
+    assert refused.status_code == (400 if status == 400 else 403)
+    for path in ("/batch", "/two", "/presign"):
+        await both("POST", path, content=body, headers=JSON)
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_fields = st.sampled_from(["destination", "filename", "size", "content_type", "checksum_sha256"])
+_values = _scalars | st.sampled_from(["image/png", "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="])
+
+
+@given(st.dictionaries(_fields | st.text(max_size=4), _values), st.booleans())
+async def test_any_json(both: Both, fields: dict[str, Any], filled: bool) -> None:
+    if filled:
+        fields = {"destination": "f", "filename": "a", "size": 1} | fields
+    await both("POST", "/announce", content=json.dumps(fields), headers=JSON)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("application/json; charset=utf-8", "APPLICATION/JSON", "application/problem+json"),
+        *("text/plain", "application/octet-stream", "multipart/form-data", "nonsense", ""),
+    ],
+)
+async def test_content_types(both: Both, kind: str) -> None:
+    await both("POST", "/announce", content=GOOD, headers={"Content-Type": kind})
+    await both("POST", "/announce", content=GOOD)
+
+
+@pytest.mark.parametrize(
+    "file_id",
+    [
+        str(uuid4()),
+        uuid4().hex,
+        str(uuid4()).upper(),
+        f"{{{uuid4()}}}",
+        f"urn:uuid:{uuid4()}",
+        "0-" + uuid4().hex[1:],
+        *("1", "x", "%00", "%ff", "é", str(uuid4()) + "0"),
+    ],
+)
+async def test_path_parameters(both: Both, file_id: str) -> None:
+    for number in ("1", "-1", "1.0", "1e3", "x", "٣"):
+        for caller in ("somebody", "refused"):
+            await both("GET", f"/files/{file_id}/{number}", headers={"X-Caller": caller})
+
+
+async def test_what_goes_the_long_way(both: Both) -> None:
+    for path, status in (
+        ("/agent", 200),
+        ("/scoped", 200),
+        ("/query?limit=3", 200),
+        ("/query?limit=0", 422),
+        ("/model", 200),
+        ("/guarded", 200),
+    ):
+        assert (await both("GET", path)).status_code == status
+    for path in ("/agent", "/scoped", "/model", "/guarded"):
+        assert (await both("GET", path, headers={"X-Caller": "refused"})).status_code == 403
+
+
+async def test_the_document_is_the_same(both: Both) -> None:
+    await both("GET", "/openapi.json")
+
+
+@pytest.fixture
+def no_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(**_: Any) -> None:
+        raise AssertionError("FastAPI solves this route's dependencies")
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", taken)
+
+
+@pytest.mark.usefixtures("no_long_way")
+async def test_the_hot_routes_take_the_short_way(
+    client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    file = await stored(client, web)
+    await announced(client, b"hello")
+    batch = {"uploads": [{"destination": "files", "filename": "a", "size": 1}]}
+    assert (await client.post("/v1/uploads/batch", json=batch)).status_code == 200
+    wanted = {"ids": [file["id"]]}
+    assert (await client.post("/v1/files/presign", json=wanted)).status_code == 200
+    assert (await client.get(f"/v1/files/{file['id']}")).status_code == 200
+    assert (await client.get("/v1/files?limit=0")).status_code == 500
+
+
+def test_no_dependency_stands_where_the_short_way_does_not_see_it(settings: Settings) -> None:
+    app = create_app(settings)
+    assert not app.router.dependencies
+    for route in app.routes:
+        included = getattr(route, "include_context", None)
+        assert included is None or not included.dependencies
