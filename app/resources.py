@@ -16,6 +16,7 @@ from app.bucket import Buckets, open_buckets
 from app.core.ids import uuid7
 from app.db import Database
 from app.errors import ConfigurationError
+from app.inserts import Inserts
 from app.settings import Settings
 from app.signer import Signer, utc_now
 
@@ -26,6 +27,7 @@ class Resources:
 
     settings: Settings
     db: Database
+    inserts: Inserts
     buckets: Buckets
     signer: Signer
     cursor_secret: bytes
@@ -48,6 +50,7 @@ async def open_resources(
             yield Resources(
                 settings=settings,
                 db=db,
+                inserts=Inserts(db),
                 buckets=buckets,
                 signer=Signer(session, clock=clock),
                 cursor_secret=_cursor_secret(settings),

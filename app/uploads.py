@@ -91,9 +91,8 @@ async def announce(
                     made[announced.file.id] = index, announced
         if not made:
             break
-        async with res.db.connection() as db:
-            stored = await queries.insert_files(db, [a.file for _, a in made.values()])
-        for file_id in stored:
+        stored = await res.inserts.insert([a.file for _, a in made.values()])
+        for file_id in stored & made.keys():
             index, announced = made[file_id]
             answers[index] = announced
     exhausted = KeyExhausted("No free key was found for this name; try again.", retry_after=1)

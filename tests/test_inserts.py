@@ -1,0 +1,144 @@
+"""Files of many requests in one statement, and none of them the worse for the others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from app import inserts, queries
+from app.db import Database
+from app.errors import DatabaseUnavailable
+from app.inserts import Inserts
+from app.models import File
+from app.settings import load_settings
+from tests.test_queries import new_file
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(load_settings({"DATABASE_URL": database_url}))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each statement took."""
+    counts: list[int] = []
+
+    async def counted(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+        counts.append(len(rows))
+        return await insert_files(db, rows)
+
+    insert_files = queries.insert_files
+    monkeypatch.setattr(queries, "insert_files", counted)
+    return counts
+
+
+async def count(database: Database) -> int:
+    async with database.connection() as db:
+        found: int = await db.fetchval("SELECT count(*) FROM files")
+        return found
+
+
+async def test_who_is_alone_is_stored_alone(database: Database, statements: list[int]) -> None:
+    queue = Inserts(database)
+    for _ in range(3):
+        file = new_file()
+        assert await queue.insert([file]) == {file.id}
+        assert await count(database) == len(statements)
+    assert statements == [1, 1, 1]
+
+
+async def test_who_comes_at_the_same_time_is_stored_together(
+    database: Database, statements: list[int]
+) -> None:
+    queue = Inserts(database)
+    requests = [[new_file() for _ in range(1 + n % 3)] for n in range(30)]
+    answers = await asyncio.gather(*(queue.insert(files) for files in requests))
+    for files, stored in zip(requests, answers, strict=True):
+        assert {file.id for file in files} <= stored
+    assert statements == [60]
+    assert await count(database) == 60
+
+
+async def test_who_comes_during_a_statement_is_in_the_next(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Inserts(database)
+    waiting: list[asyncio.Task[set[UUID]]] = []
+    sizes: list[int] = []
+    insert_files = queries.insert_files
+
+    async def slow(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+        sizes.append(len(rows))
+        if len(sizes) == 1:
+            waiting.extend(asyncio.create_task(queue.insert([new_file()])) for _ in range(5))
+            await db.execute("SELECT pg_sleep(0.05)")
+        return await insert_files(db, rows)
+
+    monkeypatch.setattr(queries, "insert_files", slow)
+    await queue.insert([new_file()])
+    await asyncio.gather(*waiting)
+    assert sizes == [1, 5]
+
+
+async def test_a_statement_has_its_limit(
+    database: Database, statements: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inserts, "ENOUGH_ROWS", 10)
+    queue = Inserts(database)
+    await asyncio.gather(*(queue.insert([new_file() for _ in range(4)]) for _ in range(7)))
+    assert statements == [12, 12, 4]
+    await queue.insert([new_file() for _ in range(11)])
+    assert statements[-1] == 11
+
+
+async def test_of_two_who_want_the_same_key_one_gets_it(database: Database) -> None:
+    queue = Inserts(database)
+    twins = [new_file(key="twin") for _ in range(2)]
+    other = new_file()
+    one, two, three = await asyncio.gather(*(queue.insert([file]) for file in (*twins, other)))
+    assert len({twin.id for twin in twins} & one & two) == 1
+    assert other.id in three
+    assert await queue.insert([new_file(key="twin")]) == set()
+
+
+async def test_a_row_that_is_refused_does_not_take_the_others_along(database: Database) -> None:
+    queue = Inserts(database)
+    good = [new_file() for _ in range(3)]
+    impossible = [new_file(size=-1), new_file(owner="a\0b"), new_file(filename="\ud800")]
+    requests = [[file] for pair in zip(good, impossible, strict=True) for file in pair]
+    answers = await asyncio.gather(*map(queue.insert, requests), return_exceptions=True)
+    for [file], answer in zip(requests, answers, strict=True):
+        if file in good:
+            assert answer == {file.id}
+        else:
+            assert isinstance(answer, Exception)
+            assert not isinstance(answer, DatabaseUnavailable)
+    assert await count(database) == 3
+    assert await queue.insert([new_file()])
+
+
+async def test_who_leaves_does_not_disturb_the_others(database: Database) -> None:
+    queue = Inserts(database)
+    files = [new_file() for _ in range(3)]
+    tasks = [asyncio.create_task(queue.insert([file])) for file in files]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    first, *others = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert all(isinstance(stored, set) and files[2].id in stored for stored in others)
+
+
+async def test_without_a_database_all_hear_of_it(database: Database) -> None:
+    gone = Database(load_settings({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}))
+    queue = Inserts(gone)
+    for _ in range(2):
+        answers = await asyncio.gather(
+            *(queue.insert([new_file()]) for _ in range(4)), return_exceptions=True
+        )
+        assert all(isinstance(answer, DatabaseUnavailable) for answer in answers)
+    await gone.close()
