@@ -57,7 +57,7 @@ class Buckets:
 
         Raises BucketRefused, BucketUnavailable.
         """
-        async with _translated(bucket):
+        async with translated(bucket):
             try:
                 said = await self.client(destination).head_object(
                     Bucket=bucket, Key=key, ChecksumMode="ENABLED"
@@ -89,7 +89,7 @@ class Buckets:
         the version would go on serving it. Raises BucketRefused, BucketUnavailable.
         """
         client = self.client(destination)
-        async with _translated(bucket):
+        async with translated(bucket):
             try:
                 versions = await _versions(client, bucket, key)
             except ClientError as error:
@@ -110,7 +110,7 @@ class Buckets:
 
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
-        async with _translated(destination.bucket):
+        async with translated(destination.bucket):
             await self.client(destination).head_bucket(Bucket=destination.bucket)
 
 
@@ -167,7 +167,8 @@ async def _versions(client: Any, bucket: str, key: str) -> list[str]:
 
 
 @asynccontextmanager
-async def _translated(bucket: str) -> AsyncIterator[None]:
+async def translated(bucket: str) -> AsyncIterator[None]:
+    """Turn what botocore raises into BucketRefused, SigningUnavailable or BucketUnavailable."""
     try:
         yield
     except ClientError as error:

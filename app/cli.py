@@ -5,7 +5,8 @@ import signal
 import sys
 from collections.abc import Callable
 
-from app.errors import ConfigurationError
+from app.commands import bucket
+from app.errors import ConfigurationError, Problem
 from app.migrations import migrate
 from app.serving import serve
 from app.settings import load_settings, require_deployed
@@ -25,16 +26,20 @@ def main(arguments: list[str] | None = None) -> None:
         ("migrate", _migrate, "bring the database's tables up to date"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
-    run_command: Callable[[], None] = parser.parse_args(arguments).run
+    bucket.add(commands)
+    options = parser.parse_args(arguments)
+    run_command: Callable[[argparse.Namespace], None] = options.run
     try:
-        run_command()
+        run_command(options)
     except ConfigurationError as error:
         sys.exit(f"claimcheck cannot start: {error}")
+    except Problem as problem:
+        sys.exit(f"claimcheck cannot go on: {problem.detail}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)  # Ctrl-C before the server runs, which ends by itself
 
 
-def _dev() -> None:
+def _dev(_: argparse.Namespace) -> None:
     # Imported here: a deployment has neither moto nor a PostgreSQL wheel.
     from app.embedded.dev import run_dev
     from app.embedded.postgres import EmbeddedPostgresError
@@ -46,17 +51,17 @@ def _dev() -> None:
         sys.exit(f"claimcheck cannot start: {error}")
 
 
-def _serve() -> None:
+def _serve(_: argparse.Namespace) -> None:
     settings = load_settings()
     require_deployed(settings)
     serve(settings)
 
 
-def _check() -> None:
+def _check(_: argparse.Namespace) -> None:
     require_deployed(load_settings())
 
 
-def _migrate() -> None:
+def _migrate(_: argparse.Namespace) -> None:
     settings = load_settings()
     if settings.database_url is None:
         raise ConfigurationError("DATABASE_URL is not set: there is no database to migrate.")

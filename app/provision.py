@@ -1,51 +1,179 @@
-"""Make a private bucket that browsers can upload to."""
+"""Make buckets what the destinations need: plan the difference, then apply it.
 
-from collections.abc import Sequence
-from typing import Any
+What is there already and is not ours stays. What a store cannot do, or accepts and does not keep,
+is said and is no failure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
 
 import aioboto3
+from botocore.exceptions import ClientError
 
-from app.bucket import open_client
+from app.bucket import open_client, translated
+from app.bucket_config import (
+    BucketState,
+    Unread,
+    create_bucket,
+    read_aspect,
+    read_bucket,
+    write_aspect,
+)
+from app.core.bucket_setup import (
+    Aspect,
+    Config,
+    Needs,
+    StoreKind,
+    is_same,
+    needs_of,
+    notes,
+    wanted,
+)
 from app.core.destination import Destination
+from app.settings import Settings
 
-
-async def make_bucket(
-    session: aioboto3.Session, destination: Destination, origins: Sequence[str]
-) -> None:
-    """Create the destination's bucket: no public access, versions kept, CORS for the origins."""
-    bucket = destination.bucket
-    async with open_client(session, destination) as s3:
-        await s3.create_bucket(Bucket=bucket, **_location(destination.region))
-        await s3.put_public_access_block(
-            Bucket=bucket,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
-        await s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        await s3.put_bucket_cors(Bucket=bucket, CORSConfiguration=cors_rules(origins))
-
-
-def cors_rules(origins: Sequence[str]) -> dict[str, Any]:
-    """What browsers of these origins need: to send forms and PUTs, and to read objects."""
-    return {
-        "CORSRules": [
-            {
-                "AllowedOrigins": list(origins),
-                "AllowedMethods": ["GET", "HEAD", "POST", "PUT"],
-                "AllowedHeaders": ["*"],
-                "ExposeHeaders": ["ETag", "Location", "x-amz-version-id"],
-                "MaxAgeSeconds": 3600,
-            }
-        ]
+# What stores answer that do not know a call: RGW and rclone take it for CreateBucket.
+_CANNOT: Final = frozenset(
+    {
+        *("NotImplemented", "MethodNotAllowed", "InvalidArgument", "InvalidRequest"),
+        *("BucketAlreadyExists", "BucketAlreadyOwnedByYou", "MalformedXML"),
     }
+)
 
 
-def _location(region: str) -> dict[str, Any]:
-    # us-east-1 is the one region that must not be named (AWS API, CreateBucket).
-    if region == "us-east-1":
-        return {}
-    return {"CreateBucketConfiguration": {"LocationConstraint": region}}
+class Outcome(StrEnum):
+    """What is or was done about one aspect."""
+
+    SAME = "is as wanted"
+    CHANGE = "will change"
+    CHANGED = "changed"
+    UNKNOWN = "the store does not have it"
+    IGNORED = "the store accepted it and did not keep it"
+    DENIED = "these keys may not look at it"
+    REFUSED = "the store refused it"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One aspect of a bucket: what it is and what it is to be. `reason` is the store's own."""
+
+    aspect: Aspect
+    outcome: Outcome
+    before: Config
+    after: Config
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPlan:
+    """What is to be done, or was done, about one bucket. `missing`: it has to be made first."""
+
+    destination: Destination
+    needs: Needs
+    kind: StoreKind
+    missing: bool
+    changes: tuple[Change, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        return notes(self.needs, self.kind)
+
+    def has(self, *outcomes: Outcome) -> bool:
+        return any(change.outcome in outcomes for change in self.changes)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to apply."""
+        return self.missing or self.has(Outcome.CHANGE)
+
+
+def browser_origins(settings: Settings) -> list[str]:
+    """The origins whose pages send to the buckets: with `auth = none` this machine's own, too."""
+    origins = list(settings.cors_origins)
+    if settings.auth == "none":
+        origins += [f"http://{name}:{settings.port}" for name in ("127.0.0.1", "localhost")]
+    return origins
+
+
+def by_bucket(settings: Settings) -> list[list[Destination]]:
+    """The destinations that have a bucket, those of one bucket together."""
+    found: dict[tuple[str | None, str], list[Destination]] = {}
+    for destination in settings.destinations.values():
+        if destination.bucket:
+            found.setdefault((destination.endpoint_url, destination.bucket), []).append(destination)
+    return list(found.values())
+
+
+async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
+    """The difference between what each bucket is and what it is to be; only looks.
+
+    Raises BucketRefused, BucketUnavailable, SigningUnavailable.
+    """
+    plans = []
+    for destination, needs in _wishes(settings):
+        async with open_client(session, destination) as client:
+            state = await read_bucket(client, destination.bucket)
+        plans.append(_plan(destination, needs, state))
+    return plans
+
+
+async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
+    """Plan once more and carry it out: each change comes back with what became of it.
+
+    A bucket that is missing is made. Every write is read back. Raises what `plan` raises.
+    """
+    applied = []
+    for destination, needs in _wishes(settings):
+        bucket = destination.bucket
+        async with open_client(session, destination) as client:
+            state = await read_bucket(client, bucket)
+            if state is None:
+                async with translated(bucket):
+                    await create_bucket(client, bucket, destination.region)
+                state = await read_bucket(client, bucket)
+            planned = _plan(destination, needs, state)
+            # One after the other: their order matters.
+            changes = [await _carry_out(client, planned, change) for change in planned.changes]
+        applied.append(replace(planned, changes=tuple(changes)))
+    return applied
+
+
+def _wishes(settings: Settings) -> Iterator[tuple[Destination, Needs]]:
+    origins = browser_origins(settings)
+    for destinations in by_bucket(settings):
+        yield destinations[0], needs_of(destinations, origins)
+
+
+def _plan(destination: Destination, needs: Needs, state: BucketState | None) -> BucketPlan:
+    kind = state.kind if state else StoreKind.OTHER
+    changes = []
+    for aspect in Aspect:
+        found = state.aspects[aspect] if state else {}
+        if isinstance(found, Unread):
+            outcome = Outcome.UNKNOWN if found is Unread.UNKNOWN else Outcome.DENIED
+            changes.append(Change(aspect, outcome, {}, {}))
+            continue
+        after = wanted(aspect, needs, found, kind)
+        outcome = Outcome.SAME if is_same(found, after) else Outcome.CHANGE
+        changes.append(Change(aspect, outcome, found, after))
+    return BucketPlan(destination, needs, kind, state is None, tuple(changes))
+
+
+async def _carry_out(client: Any, planned: BucketPlan, change: Change) -> Change:
+    if change.outcome is not Outcome.CHANGE:
+        return change
+    aspect, bucket = change.aspect, planned.needs.bucket
+    try:
+        await write_aspect(client, bucket, aspect, change.after)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        outcome = Outcome.UNKNOWN if code in _CANNOT else Outcome.REFUSED
+        return replace(change, outcome=outcome, reason=code)
+    # As a store puts it: some fill in defaults of their own.
+    kept = await read_aspect(client, bucket, aspect)
+    done = not isinstance(kept, Unread) and is_same(
+        kept, wanted(aspect, planned.needs, kept, planned.kind)
+    )
+    return replace(change, outcome=Outcome.CHANGED if done else Outcome.IGNORED)

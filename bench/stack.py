@@ -15,7 +15,7 @@ import asyncpg
 
 from app.embedded.s3 import start_s3
 from app.migrations import migrate
-from app.provision import make_bucket
+from app.provision import apply
 from app.resources import open_session
 from app.settings import Settings, load_settings
 from bench.load import Case, Load, compare
@@ -179,8 +179,7 @@ def open_stack(
             **s3,
         }
         settings = load_settings(environ)
-        destination = settings.destinations["images"]
-        asyncio.run(make_bucket(open_session(settings), destination, ["http://127.0.0.1"]))
+        asyncio.run(apply(open_session(settings), settings))
         yield Stack(
             plan=plan,
             cores=cores,

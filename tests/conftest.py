@@ -15,6 +15,7 @@ from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
 from app.migrations import migrate
 from app.settings import Settings
+from tests.stores import rgw
 from tests.support import ACCESS_KEY, SECRET_KEY, Store, in_thread, prepared, running
 
 _skipped: list[str] = []
@@ -52,6 +53,15 @@ def gate() -> Iterator[Store]:
     """The embedded S3: moto behind the gate."""
     with start_s3(ACCESS_KEY, SECRET_KEY) as endpoint_url:
         yield Store(endpoint_url)
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[rgw.Rgw]:
+    """A Ceph RGW, where it is installed."""
+    if reason := rgw.available():
+        pytest.skip(reason)
+    with rgw.start_rgw() as gateway:
+        yield gateway
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import httpx
 
 from app.bucket import open_client
 from app.main import create_app
-from app.provision import make_bucket
+from app.provision import apply
 from app.resources import open_session
 from app.settings import Settings, load_settings
 from app.signer import utc_now
@@ -45,10 +45,9 @@ class Store:
 
 
 async def prepared(environ: Mapping[str, str]) -> Settings:
-    """The settings of an environment whose first destination's bucket is made here."""
+    """The settings of an environment whose buckets are made here."""
     settings = load_settings(environ)
-    destination = next(iter(settings.destinations.values()))
-    await make_bucket(open_session(settings), destination, [ORIGIN])
+    await apply(open_session(settings), settings)
     return settings
 
 

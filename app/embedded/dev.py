@@ -13,7 +13,7 @@ from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
 from app.errors import ConfigurationError
 from app.migrations import migrate
-from app.provision import make_bucket
+from app.provision import apply
 from app.resources import open_session
 from app.serving import serve
 from app.settings import Settings, load_settings, require_deployed
@@ -46,7 +46,7 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
         settings = load_settings(environ)
         require_deployed(settings)
         if own_bucket:
-            asyncio.run(_make_bucket(settings))
+            asyncio.run(apply(open_session(settings), settings))
         assert settings.database_url is not None
         migrate(settings.database_url.get_secret_value())
         _greet(settings, own_database=own_database, own_bucket=own_bucket)
@@ -80,13 +80,6 @@ def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
         "AWS_S3_REGION_NAME": "us-east-1",
         "AWS_STORAGE_BUCKET_NAME": BUCKET,
     }
-
-
-async def _make_bucket(settings: Settings) -> None:
-    names = ("127.0.0.1", "localhost")
-    origins = [f"http://{name}:{settings.port}" for name in names] + list(settings.cors_origins)
-    destination = next(iter(settings.destinations.values()))
-    await make_bucket(open_session(settings), destination, origins)
 
 
 def _greet(settings: Settings, *, own_database: bool, own_bucket: bool) -> None:

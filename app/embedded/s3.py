@@ -40,7 +40,8 @@ def start_s3(access_key: str, secret_key: str, *, port: int = 0) -> Iterator[str
             *("--port", str(port), "--parent-pid", str(os.getpid())),
         ],
         env={
-            **os.environ,
+            # moto opens a botocore session, which fails for a profile that does not exist.
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             "EMBEDDED_S3_ACCESS_KEY": access_key,
             "EMBEDDED_S3_SECRET_KEY": secret_key,
         },

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import pytest
 
+from app.core.bucket_setup import Aspect, StoreKind, needs_of, wanted
+from app.core.destination import Destination
 from app.embedded.s3 import start_s3
-from app.provision import cors_rules
 from tests.stores import rclone, rgw, s3_client
 from tests.support import ACCESS_KEY, ORIGIN, SECRET_KEY, Store, prepared
 
+PAGES: Final = {"CLAIMCHECK_CORS_ORIGINS": ORIGIN}
 # Every open store has a second bucket, named so, that no instructions are signed for.
 OTHER: Final = "-other"
 
@@ -86,7 +88,7 @@ class Kind:
 async def _open_gate() -> AsyncIterator[OpenStore]:
     with start_s3(ACCESS_KEY, SECRET_KEY) as endpoint_url:
         service, bucket = Store(endpoint_url), "contract"
-        await prepared(service.environ(bucket))
+        await prepared(service.environ(bucket) | PAGES)
         owner = s3_client(endpoint_url, ACCESS_KEY, SECRET_KEY)
         owner.create_bucket(Bucket=bucket + OTHER)
         yield OpenStore(service, bucket, owner)
@@ -99,10 +101,12 @@ async def _open_rgw(*, versioned: bool) -> AsyncIterator[OpenStore]:
         keys, bucket, owner = gateway.owner, "contract", gateway.client()
         if versioned:
             owned = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
-            await prepared(owned.environ(bucket))
+            await prepared(owned.environ(bucket) | PAGES)
         else:
             owner.create_bucket(Bucket=bucket)
-            owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=cors_rules([ORIGIN]))
+            needs = needs_of([Destination(name="contract", bucket=bucket)], [ORIGIN])
+            rules = wanted(Aspect.CORS, needs, {}, StoreKind.CEPH)
+            owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
         owner.create_bucket(Bucket=bucket + OTHER)
         # BlockPublicPolicy refuses every bucket policy on RGW 16.2, and with it the user's rights.
         block_public_access(owner, bucket, "IgnorePublicAcls", "RestrictPublicBuckets")

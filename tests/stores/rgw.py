@@ -11,25 +11,16 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.stores import Server, StartFailed, free_port, running, s3_client, wait_for_http
+import boto3
 
-# What the README's IAM policy gives the service's own user, and nothing else.
-OBJECT_ACTIONS = (
-    "s3:PutObject",
-    "s3:GetObject",
-    "s3:GetObjectVersion",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:AbortMultipartUpload",
-    "s3:ListMultipartUploadParts",
-)
-BUCKET_ACTIONS = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+from app.core.iam import BUCKET_ACTIONS, OBJECT_ACTIONS
+from tests.stores import REGION, Server, StartFailed, free_port, running, s3_client, wait_for_http
 
 # Every action on objects that RGW 16.2 knows, as far as S3 has it too.
 _ALL_OBJECT_ACTIONS = {
@@ -44,6 +35,12 @@ _ALL_OBJECT_ACTIONS = {
         for what in ("", "Version")
     ),
     "s3:BypassGovernanceRetention",
+}
+
+# RGW 16.2 refuses a policy that names an action which it does not know.
+_UNKNOWN_ACTIONS = {
+    *("s3:GetBucketOwnershipControls", "s3:PutBucketOwnershipControls"),
+    *("s3:GetEncryptionConfiguration", "s3:PutEncryptionConfiguration"),
 }
 
 _BINARIES = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
@@ -117,8 +114,31 @@ class Rgw:
         """A further user, with no right on any bucket and none to make its own."""
         return _create_user(self.conf, name, max_buckets=-1)
 
+    def grant(self, user: Keys, policy: Mapping[str, Any]) -> None:
+        """Give a user the rights of an IAM policy, in place of what it was given before.
+
+        Less the actions that RGW does not know.
+        """
+        keys = self.owner
+        statements = [
+            {**each, "Action": [a for a in each["Action"] if a not in _UNKNOWN_ACTIONS]}
+            for each in policy["Statement"]
+        ]
+        document = json.dumps({**policy, "Statement": statements})
+        caps = ("caps", "add", "--conf", self.conf, "--uid", keys.user, "--caps", "user-policy=*")
+        _run("radosgw-admin", *caps)
+        iam = boto3.client(
+            "iam",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=keys.access_key,
+            aws_secret_access_key=keys.secret_key,
+        )
+        iam.put_user_policy(UserName=user.user, PolicyName="granted", PolicyDocument=document)
+        iam.close()
+
     def create_service_user(self, name: str, bucket: str, prefix: str = "") -> Keys:
-        """A user with the rights of the README's IAM policy on ``bucket`` and no other.
+        """A user with the rights of the service on objects and lists of ``bucket``, and no other.
 
         The owner grants them by bucket policy, which replaces the bucket's policy. Object actions
         are limited to keys that start with ``prefix``.

@@ -1,0 +1,205 @@
+"""How a bucket is set, read and written: the S3 calls behind `app.provision` and the doctor.
+
+A store that does not know one of these subresources usually ignores it and answers as if the
+bucket itself had been asked for: 200, without the element that was wanted. That tells "not known
+here" from "not set", which is an error of its own (AWS API, each call's special errors).
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from app.bucket import translated
+from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify
+
+_UNKNOWN_CODES: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
+_DENIED: Final = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})
+
+
+class Unread(Enum):
+    """Why an aspect could not be read."""
+
+    UNKNOWN = "the store does not have it"
+    DENIED = "these keys may not look at it"
+
+
+Found = Config | Unread
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """How a bucket is set. `location` is what the store says; AWS's us-east-1 has none."""
+
+    kind: StoreKind
+    location: str | None
+    aspects: Mapping[Aspect, Found]
+
+    def config(self, aspect: Aspect) -> Config:
+        """The aspect's configuration; empty if it is not set or could not be read."""
+        found = self.aspects[aspect]
+        return {} if isinstance(found, Unread) else found
+
+
+async def read_bucket(client: Any, bucket: str) -> BucketState | None:
+    """How the bucket is set, None if there is none.
+
+    Raises BucketRefused, BucketUnavailable, SigningUnavailable.
+    """
+    async with translated(bucket):
+        try:
+            said = await client.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
+                raise
+            return None
+        location, found = await asyncio.gather(
+            _read_location(client, bucket),
+            asyncio.gather(*(_read(client, bucket, aspect) for aspect in Aspect)),
+        )
+    aspects = dict(zip(Aspect, found, strict=True))
+    if aspects[Aspect.VERSIONING] == {} and not await _keeps_versions(client, bucket):
+        aspects[Aspect.VERSIONING] = Unread.UNKNOWN
+    headers = said["ResponseMetadata"]["HTTPHeaders"]
+    return BucketState(identify(headers), location, aspects)
+
+
+async def read_aspect(client: Any, bucket: str, aspect: Aspect) -> Found:
+    """The aspect as it is set now. Raises what `read_bucket` raises."""
+    async with translated(bucket):
+        return await _read(client, bucket, aspect)
+
+
+async def create_bucket(client: Any, bucket: str, region: str) -> None:
+    """Make the bucket, private as new buckets are. Raises ClientError."""
+    # us-east-1 is the one region that must not be named (AWS API, CreateBucket).
+    named = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    await client.create_bucket(Bucket=bucket, **({} if region == "us-east-1" else named))
+
+
+async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config) -> None:
+    """Set the aspect. Raises ClientError, for the caller to say what it means."""
+    match aspect:
+        case Aspect.VERSIONING:
+            await client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=config)
+        case Aspect.OWNERSHIP:
+            await client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=config)
+        case Aspect.ENCRYPTION:
+            await client.put_bucket_encryption(
+                Bucket=bucket, ServerSideEncryptionConfiguration=config
+            )
+        case Aspect.CORS:
+            await client.put_bucket_cors(Bucket=bucket, CORSConfiguration=config)
+        case Aspect.LIFECYCLE:
+            # What stands beside the rules is an argument of its own, and is lost if it is not
+            # sent again.
+            beside = {name: value for name, value in config.items() if name != "Rules"}
+            await client.put_bucket_lifecycle_configuration(
+                Bucket=bucket, LifecycleConfiguration={"Rules": config["Rules"]}, **beside
+            )
+        case Aspect.POLICY:
+            if config:
+                await client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(config))
+            else:
+                await client.delete_bucket_policy(Bucket=bucket)
+        case Aspect.PUBLIC_ACCESS:
+            await client.put_public_access_block(
+                Bucket=bucket, PublicAccessBlockConfiguration=config
+            )
+
+
+async def is_public(client: Any, bucket: str) -> bool | None:
+    """Whether the store itself finds the bucket's policy public; None if it does not say."""
+    try:
+        said = await client.get_bucket_policy_status(Bucket=bucket)
+    except ClientError:
+        return None
+    public: bool | None = said.get("PolicyStatus", {}).get("IsPublic")
+    return public
+
+
+async def _read(client: Any, bucket: str, aspect: Aspect) -> Found:
+    operation, element, unset = _READS[aspect]
+    try:
+        said = await getattr(client, operation)(Bucket=bucket)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == unset:
+            return {}
+        if code in _DENIED:
+            return Unread.DENIED
+        if code in _UNKNOWN_CODES:
+            return Unread.UNKNOWN
+        raise
+    return _found(aspect, element, said)
+
+
+def _found(aspect: Aspect, element: str | None, said: Config) -> Found:
+    said = {name: value for name, value in said.items() if name != "ResponseMetadata"}
+    if aspect is Aspect.VERSIONING:
+        status = said.get("Status")
+        return {"Status": status} if status else {}
+    if aspect is Aspect.POLICY:
+        try:
+            policy: Config = json.loads(said["Policy"])
+        except ValueError:
+            return Unread.UNKNOWN
+        return policy
+    inner = said if element is None else said.get(element, {})
+    if not inner:
+        return Unread.UNKNOWN
+    if aspect is Aspect.PUBLIC_ACCESS:
+        return {switch: bool(inner.get(switch)) for switch in PUBLIC_ACCESS_SWITCHES}
+    found: Config = inner
+    return found
+
+
+# The call, the element of its answer that holds the configuration (None: all of it), and the
+# error that says that there is none.
+_READS: Final[Mapping[Aspect, tuple[str, str | None, str | None]]] = {
+    Aspect.VERSIONING: ("get_bucket_versioning", None, None),
+    Aspect.OWNERSHIP: (
+        "get_bucket_ownership_controls",
+        "OwnershipControls",
+        "OwnershipControlsNotFoundError",
+    ),
+    Aspect.ENCRYPTION: (
+        "get_bucket_encryption",
+        "ServerSideEncryptionConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
+    ),
+    Aspect.CORS: ("get_bucket_cors", None, "NoSuchCORSConfiguration"),
+    Aspect.LIFECYCLE: (
+        "get_bucket_lifecycle_configuration",
+        None,
+        "NoSuchLifecycleConfiguration",
+    ),
+    Aspect.POLICY: ("get_bucket_policy", "Policy", "NoSuchBucketPolicy"),
+    Aspect.PUBLIC_ACCESS: (
+        "get_public_access_block",
+        "PublicAccessBlockConfiguration",
+        "NoSuchPublicAccessBlockConfiguration",
+    ),
+}
+
+
+async def _read_location(client: Any, bucket: str) -> str | None:
+    try:
+        said = await client.get_bucket_location(Bucket=bucket)
+    except ClientError:
+        return None
+    location: str | None = said.get("LocationConstraint")
+    return location
+
+
+async def _keeps_versions(client: Any, bucket: str) -> bool:
+    """Whether the store has versions at all; where none were ever wanted it cannot be read."""
+    try:
+        await client.list_object_versions(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        return error.response["Error"]["Code"] not in _UNKNOWN_CODES
+    return True

@@ -1,0 +1,135 @@
+"""`claimcheck bucket plan | apply | iam`: set the buckets up, and say with which rights."""
+
+import argparse
+import asyncio
+import difflib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.prompt import Confirm
+
+from app.core.bucket_setup import Config
+from app.core.iam import service_policy, setup_policy
+from app.errors import ConfigurationError
+from app.provision import BucketPlan, Change, Outcome, apply, plan
+from app.resources import open_session
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+PENDING_STATUS: Final = 2
+_STYLES: Final = {
+    Outcome.SAME: ("=", "green"),
+    Outcome.CHANGE: ("~", "yellow"),
+    Outcome.CHANGED: ("✓", "green"),
+    Outcome.UNKNOWN: ("-", "dim"),
+    Outcome.IGNORED: ("!", "yellow"),
+    Outcome.DENIED: ("!", "yellow"),
+    Outcome.REFUSED: ("✗", "red"),
+}
+_POLICIES: Final = {"service": service_policy, "setup": setup_policy}
+
+
+def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command and its own commands."""
+    what = "set the buckets up: plan, apply, or print the IAM policies"
+    parser = commands.add_parser("bucket", help=what, description=what)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    what = f"show what would change; exit status {PENDING_STATUS} if anything would"
+    actions.add_parser("plan", help=what, description=what).set_defaults(run=_plan)
+    what = "change it, after asking"
+    applying = actions.add_parser("apply", help=what, description=what)
+    applying.add_argument("--yes", action="store_true", help="do not ask")
+    applying.set_defaults(run=_apply)
+    what = "print an IAM policy with the least rights, as JSON"
+    iam = actions.add_parser("iam", help=what, description=what)
+    iam.add_argument(
+        "who",
+        nargs="?",
+        choices=sorted(_POLICIES),
+        default="service",
+        help="for the service itself (default), or for whoever runs `bucket apply`",
+    )
+    iam.set_defaults(run=_iam)
+
+
+def _plan(_: argparse.Namespace) -> None:
+    settings = _settings()
+    plans = asyncio.run(plan(open_session(settings), settings))
+    show(Console(), plans)
+    if any(planned.pending for planned in plans):
+        sys.exit(PENDING_STATUS)
+
+
+def _apply(options: argparse.Namespace) -> None:
+    settings = _settings()
+    session, console = open_session(settings), Console()
+    if not options.yes:
+        plans = asyncio.run(plan(session, settings))
+        show(console, plans)
+        if not any(planned.pending for planned in plans):
+            return
+        if not (sys.stdin.isatty() and Confirm.ask("Apply?", console=console, default=False)):
+            sys.exit("Nothing was changed; `claimcheck bucket apply --yes` does not ask.")
+    applied = asyncio.run(apply(session, settings))
+    show(console, applied)
+    if any(done.has(Outcome.REFUSED) for done in applied):
+        sys.exit(
+            "The store refused a part of it. Mind the rights that `claimcheck bucket iam setup` "
+            "prints: whoever applies needs them, not the service."
+        )
+
+
+def _iam(options: argparse.Namespace) -> None:
+    policy = _POLICIES[options.who](list(_settings().destinations.values()))
+    sys.stdout.write(json.dumps(policy, indent=2) + "\n")
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    for destination in settings.destinations.values():
+        if not destination.bucket:
+            raise ConfigurationError(
+                f"destinations.{destination.name} has no bucket: set AWS_STORAGE_BUCKET_NAME."
+            )
+    return settings
+
+
+def show(console: Console, plans: Sequence[BucketPlan]) -> None:
+    """Print a plan, or what became of it."""
+    for planned in plans:
+        where = planned.destination.endpoint_url or f"AWS, {planned.destination.region}"
+        console.print(f"[bold]{escape(planned.needs.bucket)}[/] at {escape(where)}")
+        if planned.missing:
+            console.print("  [yellow]~ the bucket does not exist: it will be made[/]")
+        for change in planned.changes:
+            _show_change(console, change)
+        for note in planned.notes:
+            console.print(f"  [dim]note: {escape(note)}[/]")
+
+
+def _show_change(console: Console, change: Change) -> None:
+    sign, style = _STYLES[change.outcome]
+    reason = f" ({change.reason})" if change.reason else ""
+    line = f"{change.aspect} {change.outcome}{reason}"
+    console.print(f"  [{style}]{sign} {escape(line)}[/]")
+    if change.outcome in {Outcome.CHANGE, Outcome.REFUSED, Outcome.IGNORED}:
+        for diff in _difference(change):
+            colour = {"+": "green", "-": "red"}.get(diff[:1], "dim")
+            console.print(f"      [{colour}]{escape(diff)}[/]", highlight=False)
+
+
+def _difference(change: Change) -> Iterator[str]:
+    before, after = _lines(change.before), _lines(change.after)
+    # Without the two file names that a unified diff starts with, and without line numbers.
+    for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
+        yield "..." if line.startswith("@@") else line
+
+
+def _lines(config: Config) -> list[str]:
+    return json.dumps(config, indent=2, sort_keys=True).splitlines() if config else []

@@ -1,0 +1,118 @@
+"""The IAM policies: what the service needs of its buckets, and what setting them up needs. Pure.
+
+Sources: AWS Service Authorization Reference, "Actions, resources, and condition keys for Amazon
+S3"; IAM userguide, reference_policies_grammar.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from app.core.destination import Destination
+
+OBJECT_ACTIONS: Final = (
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+)
+BUCKET_ACTIONS: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+# Only looks: `claimcheck doctor` reads with them how the bucket is set.
+LOOK_ACTIONS: Final = (
+    "s3:GetBucketCORS",
+    "s3:GetBucketLocation",
+    "s3:GetBucketOwnershipControls",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPolicyStatus",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketVersioning",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetLifecycleConfiguration",
+)
+_SETUP_ACTIONS: Final = (
+    "s3:CreateBucket",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    *LOOK_ACTIONS,
+    "s3:PutBucketCORS",
+    "s3:PutBucketOwnershipControls",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+)
+
+Policy = dict[str, Any]
+
+
+def bucket_arn(bucket: str, region: str) -> str:
+    return f"arn:{_partition(region)}:s3:::{bucket}"
+
+
+def object_arns(bucket: str, region: str, prefixes: Iterable[str] = ("",)) -> list[str]:
+    """The objects whose keys begin with one of the prefixes."""
+    return [f"{bucket_arn(bucket, region)}/{prefix}*" for prefix in prefixes]
+
+
+def service_policy(destinations: Sequence[Destination]) -> Policy:
+    """The rights of the service itself, and no others: for the user or role that it runs as."""
+    buckets = _buckets(destinations)
+    objects = [
+        arn
+        for (bucket, region), members in buckets.items()
+        for arn in object_arns(bucket, region, sorted({d.prefix for d in members}))
+    ]
+    arns = [bucket_arn(bucket, region) for bucket, region in buckets]
+    statements = [
+        _allow("ClaimcheckObjects", OBJECT_ACTIONS, objects),
+        # Without a condition on s3:prefix: a missing object would be a 403 otherwise.
+        _allow("ClaimcheckLists", BUCKET_ACTIONS, arns),
+        _allow("ClaimcheckDoctor", LOOK_ACTIONS, arns),
+    ]
+    keys = sorted({(d.kms_key_id, d.region) for d in destinations if d.kms_key_id})
+    statements += [_use_of_key(n, *key) for n, key in enumerate(keys, 1)]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def setup_policy(destinations: Sequence[Destination]) -> Policy:
+    """The rights of whoever runs `claimcheck bucket apply`; the service needs none of them."""
+    arns = [bucket_arn(bucket, region) for bucket, region in _buckets(destinations)]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [_allow("ClaimcheckSetup", _SETUP_ACTIONS, arns)],
+    }
+
+
+def _buckets(
+    destinations: Iterable[Destination],
+) -> Mapping[tuple[str, str], list[Destination]]:
+    found: dict[tuple[str, str], list[Destination]] = {}
+    for destination in destinations:
+        found.setdefault((destination.bucket, destination.region), []).append(destination)
+    return found
+
+
+def _allow(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Policy:
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def _use_of_key(number: int, key: str, region: str) -> Policy:
+    start = f"arn:{_partition(region)}:kms:{region}:*:key/"
+    alias = key.rpartition(":")[2] if "alias/" in key else None
+    arn = key if key.startswith("arn:") else f"{start}{key}"
+    actions = ("kms:Decrypt", "kms:GenerateDataKey")
+    if alias is None:
+        return _allow(f"ClaimcheckKey{number}", actions, [arn])
+    # IAM knows keys by their ids; an alias is a condition (AWS KMS developer guide, alias-auth).
+    statement = _allow(f"ClaimcheckKey{number}", actions, [f"{start}*"])
+    has_alias = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
+    return {**statement, "Condition": has_alias}
+
+
+def _partition(region: str) -> str:
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
