@@ -1,11 +1,11 @@
-"""The S3 calls that are sent: HEAD, delete by version, and what a new bucket needs.
+"""The S3 calls that are sent: HEAD, multipart, delete by version.
 
 Signing for browsers is app.signer's and sends nothing. Provider errors are translated here, only
 those that have a meaning of their own; the rest is `BucketRefused` or `BucketUnavailable`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,11 +20,29 @@ from botocore.exceptions import (
 )
 
 from app.core.destination import Destination
-from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
+from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable, UploadNotArrived
 
 _RETRY_AFTER: Final = 5
 _DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
+_UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
+# A complete may take minutes; its answer begins only then on some stores. In seconds.
+_COMPLETE_SECONDS: Final = 600
+# Answers to a complete that say nothing of its parts.
+_NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
+# Between aborts, while parts that were under way come in; in seconds.
+_ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
+# Ceph RGW 16 lists the parts of an upload that is gone with the second one.
+_NO_UPLOAD: Final = frozenset({"NoSuchUpload", "NoSuchKey"})
+_METADATA: Final = "x-amz-meta-"
+_CREATE_PARAMETERS: Final = {
+    "content-type": "ContentType",
+    "cache-control": "CacheControl",
+    "content-disposition": "ContentDisposition",
+    "x-amz-acl": "ACL",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+    "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +61,26 @@ class StoredObject:
     metadata: dict[str, str]
 
 
-class Buckets:
-    """One client an endpoint and region, open for the process's life."""
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part that the bucket has: its size in bytes, its ETag as the store writes it."""
 
-    def __init__(self, clients: dict[tuple[str | None, str, str], Any]) -> None:
+    part_number: int
+    size: int
+    etag: str
+
+
+_ClientKey = tuple[str | None, str, str]
+
+
+class Buckets:
+    """One client an endpoint and region, open for the process's life; a patient one beside it."""
+
+    def __init__(
+        self, clients: Mapping[_ClientKey, Any], patient: Mapping[_ClientKey, Any]
+    ) -> None:
         self._clients = clients
+        self._patient = patient
 
     def client(self, destination: Destination) -> Any:
         return self._clients[_client_key(destination)]
@@ -63,7 +96,7 @@ class Buckets:
                     Bucket=bucket, Key=key, ChecksumMode="ENABLED"
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _ABSENT:
+                if _code(error) not in _ABSENT:
                     raise
                 # A missing bucket is a 404 too, and HEAD has no body that would tell them apart.
                 await self.client(destination).head_bucket(Bucket=bucket)
@@ -94,7 +127,7 @@ class Buckets:
                 versions = await _versions(client, bucket, key)
             except ClientError as error:
                 # Stores without versions do not know the call.
-                if error.response["Error"]["Code"] not in {"NotImplemented", "MethodNotAllowed"}:
+                if _code(error) not in _UNKNOWN_CALL:
                     raise
                 versions = []
             named = [{"VersionId": version} for version in versions] or [{}]
@@ -108,13 +141,136 @@ class Buckets:
                     if isinstance(outcome, BaseException):
                         raise outcome
 
+    async def create_upload(
+        self, destination: Destination, bucket: str, key: str, headers: Mapping[str, str]
+    ) -> str:
+        """Begin a multipart upload of an object with these headers; the store's id of it.
+
+        Raises BucketRefused, BucketUnavailable.
+        """
+        parameters: dict[str, Any] = {"Metadata": {}}
+        for name, value in headers.items():
+            if name.startswith(_METADATA):
+                parameters["Metadata"][name.removeprefix(_METADATA)] = value
+            else:
+                parameters[_CREATE_PARAMETERS[name]] = value
+        async with translated(bucket):
+            said = await self.client(destination).create_multipart_upload(
+                Bucket=bucket, Key=key, **parameters
+            )
+        upload_id: str = said["UploadId"]
+        return upload_id
+
+    async def find_uploads(self, destination: Destination, bucket: str, key: str) -> list[str]:
+        """The ids of the key's multipart uploads that are under way, oldest first.
+
+        None on stores that do not list them. Raises BucketRefused, BucketUnavailable.
+        """
+        pages = self.client(destination).get_paginator("list_multipart_uploads")
+        found = []
+        async with translated(bucket):
+            try:
+                async for page in pages.paginate(Bucket=bucket, Prefix=key):
+                    uploads = page.get("Uploads", [])
+                    found += [upload for upload in uploads if upload["Key"] == key]
+            except ClientError as error:
+                if _code(error) not in _UNKNOWN_CALL:
+                    raise
+        found.sort(key=lambda upload: upload["Initiated"])
+        return [upload["UploadId"] for upload in found]
+
+    async def list_parts(
+        self, destination: Destination, bucket: str, key: str, upload_id: str
+    ) -> list[StoredPart] | None:
+        """The parts that have arrived, in order; None if the store knows no such upload (any more).
+
+        Raises BucketRefused, BucketUnavailable.
+        """
+        pages = self.client(destination).get_paginator("list_parts")
+        found = []
+        async with translated(bucket):
+            try:
+                async for page in pages.paginate(Bucket=bucket, Key=key, UploadId=upload_id):
+                    found += page.get("Parts", [])
+            except ClientError as error:
+                if _code(error) in _NO_UPLOAD:
+                    return None
+                raise
+        return [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
+
+    async def complete_upload(
+        self,
+        destination: Destination,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[StoredPart],
+    ) -> bool:
+        """Have the store join the parts, which may take minutes.
+
+        False if it knows no such upload (any more): it was joined before, or aborted. Raises
+        UploadNotArrived or BucketRefused if nothing was joined, BucketUnavailable if that is not
+        known.
+        """
+        named = [{"PartNumber": part.part_number, "ETag": part.etag} for part in parts]
+        async with translated(bucket):
+            try:
+                await self._patient[_client_key(destination)].complete_multipart_upload(
+                    Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": named}
+                )
+            except ClientError as error:
+                if _code(error) in _NO_UPLOAD:
+                    return False
+                if 400 <= _status(error) < 500 and _status(error) not in _NOT_OF_THE_PARTS:
+                    raise UploadNotArrived(
+                        f"The bucket cannot join these parts ({_code(error)}): send those again "
+                        "that changed meanwhile, then confirm."
+                    ) from error
+                raise
+        return True
+
+    async def abort_upload(
+        self, destination: Destination, bucket: str, key: str, upload_id: str
+    ) -> None:
+        """Drop a multipart upload and its parts, again until none is left.
+
+        A part that is under way while the upload is aborted may come to stay (AWS API,
+        AbortMultipartUpload). Raises BucketRefused, BucketUnavailable.
+        """
+        for delay in _ABORT_DELAYS:
+            async with translated(bucket):
+                try:
+                    await self.client(destination).abort_multipart_upload(
+                        Bucket=bucket, Key=key, UploadId=upload_id
+                    )
+                except ClientError as error:
+                    if _code(error) not in _NO_UPLOAD:
+                        raise
+            if not await self.list_parts(destination, bucket, key, upload_id):
+                return
+            await asyncio.sleep(delay)
+        raise BucketUnavailable(
+            f"Parts of the upload still come in to {bucket}; try again in a moment.",
+            retry_after=_RETRY_AFTER,
+        )
+
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
         async with translated(destination.bucket):
             await self.client(destination).head_bucket(Bucket=destination.bucket)
 
 
-def _client_key(destination: Destination) -> tuple[str | None, str, str]:
+def _code(error: ClientError) -> str:
+    code: str = error.response["Error"]["Code"]
+    return code
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status
+
+
+def _client_key(destination: Destination) -> _ClientKey:
     return destination.endpoint_url, destination.region, destination.addressing_style
 
 
@@ -124,15 +280,21 @@ async def open_buckets(
 ) -> AsyncIterator[Buckets]:
     """Clients for all destinations; the endpoint is the one for the service, not the public one."""
     async with AsyncExitStack() as stack:
-        clients = {}
+        clients, patient = {}, {}
         for destination in destinations:
             key = _client_key(destination)
             if key not in clients:
                 clients[key] = await stack.enter_async_context(open_client(session, destination))
-        yield Buckets(clients)
+                # Whether a complete is worth repeating is for its caller to find out.
+                patient[key] = await stack.enter_async_context(
+                    open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
+                )
+        yield Buckets(clients, patient)
 
 
-def open_client(session: aioboto3.Session, destination: Destination) -> Any:
+def open_client(
+    session: aioboto3.Session, destination: Destination, *, read_timeout: int = 8, attempts: int = 2
+) -> Any:
     """An async context manager that yields an S3 client for the destination's endpoint."""
     return session.client(
         "s3",
@@ -141,8 +303,8 @@ def open_client(session: aioboto3.Session, destination: Destination) -> Any:
         config=AioConfig(
             signature_version="s3v4",
             connect_timeout=3,
-            read_timeout=8,
-            retries={"mode": "standard", "total_max_attempts": 2},
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=50,
             # Ceph and others refuse the trailing checksums that botocore adds by itself.
             request_checksum_calculation="when_required",
@@ -172,12 +334,14 @@ async def translated(bucket: str) -> AsyncIterator[None]:
     try:
         yield
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        status = _status(error)
         if status in {401, 403}:
             raise BucketRefused(
                 f"The bucket {bucket} refused the service's own request. Whoever runs the service "
                 "must check its keys and its S3 rights: s3:GetObject, s3:GetObjectVersion, "
-                "s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, s3:ListBucketVersions."
+                "s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, "
+                "s3:ListBucketVersions, s3:AbortMultipartUpload, s3:ListMultipartUploadParts, "
+                "s3:ListBucketMultipartUploads."
             ) from error
         if status == 404 or 300 <= status < 400:
             raise BucketRefused(

@@ -139,7 +139,7 @@ class UploadNotFound(Problem):
 
 
 class UploadNotArrived(Problem):
-    """The bucket does not hold the object yet: finish sending the bytes, then confirm again."""
+    """Not all bytes are there yet: send the rest (`missing_parts`, if in parts), confirm again."""
 
     status, title = 409, "The bytes have not arrived"
 
@@ -154,6 +154,24 @@ class UploadNotPending(Problem):
     """The upload is past the state in which this can be done; `state` says where it is."""
 
     status, title = 409, "The upload is no longer pending"
+
+
+class UploadExpired(Problem):
+    """The multipart upload began too long ago for anything more to be signed; announce it anew."""
+
+    status, title = 409, "The upload has expired"
+
+
+class UploadNotMultipart(Problem):
+    """The upload has no parts: send the bytes as `upload` in its announcement said."""
+
+    status, title = 409, "Not a multipart upload"
+
+
+class UnknownPart(Problem):
+    """The upload has no part of that number: they run from 1 to `part_count`."""
+
+    status, title = 422, "No such part"
 
 
 class FileNotFound(Problem):

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.errors import ConfigurationError
 from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
-from app.routers import files, problems, service, upload_url, uploads
+from app.routers import files, parts, problems, service, upload_url, uploads
 from app.routers.middleware import Envelope, Innermost, LoopbackGuard
 from app.routers.pages import pages
 from app.settings import Settings, load_settings, require_deployed
@@ -66,6 +66,7 @@ def create_app(
     )
     problems.install(app)
     app.include_router(uploads.router)
+    app.include_router(parts.router)
     app.include_router(upload_url.router)
     app.include_router(files.router)
     app.include_router(service.router)

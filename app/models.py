@@ -10,6 +10,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from app.core.parts import Layout
+
 metadata: Final = sa.MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -24,6 +26,7 @@ class State(StrEnum):
     """Where a file is in its life."""
 
     PENDING = "pending"  # announced; its bytes may be on their way
+    COMPLETING = "completing"  # claimed by one worker, which has the bucket join the parts
     CONFIRMED = "confirmed"  # the bucket was asked, and holds what was announced
     REJECTED = "rejected"  # the bucket holds something else; `reason` says what
     RELEASED = "released"  # gone from the API, the object stays; the row says it is no orphan
@@ -33,7 +36,9 @@ class State(StrEnum):
 
 # The allowed moves; app.queries makes no others.
 MOVES: Final[dict[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.CONFIRMED, State.REJECTED, State.REMOVING}),
+    State.PENDING: frozenset({State.COMPLETING, State.CONFIRMED, State.REJECTED, State.REMOVING}),
+    # Back to pending when the bucket refused: what is missing can still be sent.
+    State.COMPLETING: frozenset({State.PENDING, State.CONFIRMED, State.REJECTED}),
     State.CONFIRMED: frozenset({State.RELEASED, State.REMOVING}),
     State.REJECTED: frozenset({State.REMOVING}),
     State.RELEASED: frozenset(),
@@ -45,6 +50,15 @@ MOVES: Final[dict[State, frozenset[State]]] = {
 def states_before(state: State) -> list[State]:
     """The states from which a file may move to `state`."""
     return [before for before, after in MOVES.items() if state in after]
+
+
+class Seal(StrEnum):
+    """What keeps a confirmed file's bytes from being replaced by whoever uploaded them."""
+
+    VERSION = "version"  # its links pin the version that was confirmed
+    MULTIPART = "multipart"  # its parts were joined by us, and their URLs are dead since
+    CONDITIONAL = "conditional"  # its URL only creates, on a store that is known to obey
+    NO = "no"  # nothing, until what was signed for it expires
 
 
 _MOMENT = sa.DateTime(timezone=True)
@@ -77,6 +91,9 @@ files: Final = sa.Table(
     sa.Column("confirmed_at", _MOMENT),
     sa.Column("ended_at", _MOMENT),
     sa.Column("claimed_until", _MOMENT),
+    sa.Column("store_upload_id", sa.Text()),
+    sa.Column("part_size", sa.BigInteger()),
+    sa.Column("sealed", sa.Text(), nullable=False, server_default=Seal.NO.value),
     sa.UniqueConstraint("bucket", "key"),
     sa.CheckConstraint(
         f"state IN ({', '.join(repr(state.value) for state in State)})", name="state_known"
@@ -102,7 +119,16 @@ for _name, *_columns in (
         files.c.id,
         postgresql_where=_LISTED,
     )
-# What a sweep looks for: uploads that nobody confirmed, removals that nobody finished.
+# The same bytes again, where a destination does not have them sent twice.
+sa.Index(
+    "ix_files_checksum",
+    files.c.tenant,
+    files.c.owner,
+    files.c.destination,
+    files.c.checksum_sha256,
+    postgresql_where=sa.and_(_LISTED, files.c.checksum_verified),
+)
+# What a sweep looks for: uploads that nobody confirmed, claims that nobody finished.
 sa.Index(
     "ix_files_expired",
     files.c.expires_at,
@@ -111,7 +137,7 @@ sa.Index(
 sa.Index(
     "ix_files_claimed",
     files.c.claimed_until,
-    postgresql_where=files.c.state == State.REMOVING.value,
+    postgresql_where=files.c.state.in_([State.COMPLETING.value, State.REMOVING.value]),
 )
 
 
@@ -120,7 +146,10 @@ class File(NamedTuple):
 
     `size` is None until confirm where the client did not announce one. `checksum_sha256` is
     base64, as S3 writes it. `expires_at` is the end of the last instructions that were signed for
-    the upload; `claimed_until` that of a removal's lease. All moments are aware, in UTC.
+    the upload; `claimed_until` that of the lease of whoever is completing or removing it.
+    `store_upload_id` is the store's name of a multipart upload, None until it is known;
+    `part_size` is in bytes, None where it is the client's choice, until completion. All moments
+    are aware, in UTC.
     """
 
     id: UUID
@@ -146,3 +175,13 @@ class File(NamedTuple):
     confirmed_at: datetime | None
     ended_at: datetime | None
     claimed_until: datetime | None
+    store_upload_id: str | None
+    part_size: int | None
+    sealed: str
+
+    @property
+    def layout(self) -> Layout | None:
+        """Its parts; None where the client chooses them and it is not confirmed yet."""
+        if self.size is None or self.part_size is None:
+            return None
+        return Layout(self.size, self.part_size)

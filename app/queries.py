@@ -138,6 +138,32 @@ async def confirmed_by_id(
     return await _all(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
 
 
+_CONFIRMED_BY_CHECKSUM = write(
+    sa.select(files)
+    .where(
+        _c.tenant == sa.bindparam("tenant"),
+        _c.owner == sa.bindparam("owner"),
+        _or_any(_c.session_id),
+        _c.destination == sa.bindparam("destination"),
+        _c.checksum_sha256 == sa.bindparam("checksum_sha256"),
+        _c.size == sa.bindparam("size"),
+        _c.content_type == sa.bindparam("content_type"),
+        _is(State.CONFIRMED),
+        _c.checksum_verified,
+    )
+    .order_by(_c.id.desc())
+    .limit(sa.literal_column("1"))
+)
+
+
+async def confirmed_by_checksum(db: asyncpg.Connection, like: File) -> File | None:
+    """The owner's newest file there with the same size, type and verified SHA-256.
+
+    In an upload session, of that session: knowing a hash does not let one read the file.
+    """
+    return await _one(db, _CONFIRMED_BY_CHECKSUM, **like._asdict())
+
+
 _WANTED = sa.select(
     array("buckets", sa.Text()).label("bucket"),
     array("keys", sa.Text()).label("key"),
@@ -256,6 +282,65 @@ async def renew_upload(db: asyncpg.Connection, file: File, expires_at: datetime)
     return await _one(db, _RENEW, file_id=file.id, of_owner=file.owner, expires_at=expires_at)
 
 
+_LEARN_UPLOAD = _update(
+    sa.and_(_is(State.PENDING), _c.store_upload_id.is_(None)), **_parameters("store_upload_id")
+)
+
+
+async def learn_upload(db: asyncpg.Connection, file: File, store_upload_id: str) -> File | None:
+    """Note the store's id of a multipart upload, unless one is known already."""
+    return await _one(
+        db, _LEARN_UPLOAD, file_id=file.id, of_owner=file.owner, store_upload_id=store_upload_id
+    )
+
+
+def _lapsed(state: State) -> sa.ColumnElement[bool]:
+    """Claimed by a worker whose lease ran out."""
+    return sa.and_(_is(state), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
+
+
+_CLAIM_COMPLETION = _update(
+    sa.or_(_is(State.PENDING), _lapsed(State.COMPLETING)),
+    state=_literal(State.COMPLETING),
+    **_parameters("claimed_until", "part_size"),
+)
+
+
+async def claim_completion(
+    db: asyncpg.Connection, file: File, part_size: int, now: datetime, until: datetime
+) -> File | None:
+    """Claim the completion of a multipart upload until the lease ends."""
+    return await _one(
+        db,
+        _CLAIM_COMPLETION,
+        file_id=file.id,
+        of_owner=file.owner,
+        part_size=part_size,
+        now=now,
+        claimed_until=until,
+    )
+
+
+_HOLDING = _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)
+_ABANDON_COMPLETION = _update(
+    sa.and_(_is(*states_before(State.PENDING)), _HOLDING),
+    state=_literal(State.PENDING),
+    **_parameters("claimed_until"),
+)
+
+
+async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
+    """Back to pending: the bucket refused, and has joined nothing."""
+    return await _one(
+        db,
+        _ABANDON_COMPLETION,
+        file_id=file.id,
+        of_owner=file.owner,
+        lease=file.claimed_until,
+        claimed_until=None,
+    )
+
+
 _BUCKET_SAID: Final = (
     "size",
     "content_type",
@@ -264,24 +349,33 @@ _BUCKET_SAID: Final = (
     "checksum_sha256",
     "checksum_verified",
     "confirmed_at",
+    "sealed",
 )
-_CONFIRM = _move(State.CONFIRMED, *_BUCKET_SAID)
+_CONFIRM = _move(State.CONFIRMED, *_BUCKET_SAID, "claimed_until")
 
 
 async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
     """Move to confirmed, with what the bucket said as `file` holds it."""
     said = {column: getattr(file, column) for column in _BUCKET_SAID}
-    return await _one(db, _CONFIRM, file_id=file.id, of_owner=file.owner, **said)
+    return await _one(
+        db, _CONFIRM, file_id=file.id, of_owner=file.owner, claimed_until=None, **said
+    )
 
 
-_REJECT = _move(State.REJECTED, "reason", "ended_at")
+_REJECT = _move(State.REJECTED, "reason", "ended_at", "claimed_until")
 
 
 async def reject_upload(
     db: asyncpg.Connection, file: File, reason: str, now: datetime
 ) -> File | None:
     return await _one(
-        db, _REJECT, file_id=file.id, of_owner=file.owner, reason=reason, ended_at=now
+        db,
+        _REJECT,
+        file_id=file.id,
+        of_owner=file.owner,
+        reason=reason,
+        ended_at=now,
+        claimed_until=None,
     )
 
 
@@ -294,9 +388,8 @@ async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> Fil
 
 def _claim(*states: State) -> Statement:
     """Take a removal: from one of these states, or from a worker whose lease ran out."""
-    lapsed = sa.and_(_is(State.REMOVING), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
     return _update(
-        sa.or_(_is(*states), lapsed),
+        sa.or_(_is(*states), _lapsed(State.REMOVING)),
         state=_literal(State.REMOVING),
         **_parameters("claimed_until"),
     )
@@ -324,21 +417,20 @@ async def claim_upload_removal(
     )
 
 
-_FREE_CLAIM = _update(
-    sa.and_(_is(State.REMOVING), _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)),
-    **_parameters("claimed_until"),
+_MOVE_LEASE = _update(
+    sa.and_(_is(State.COMPLETING, State.REMOVING), _HOLDING), **_parameters("claimed_until")
 )
 
 
-async def free_claim(db: asyncpg.Connection, file: File, now: datetime) -> None:
-    """Give a failed removal back at once, instead of when its lease runs out."""
-    await _one(
+async def move_lease(db: asyncpg.Connection, file: File, until: datetime) -> File | None:
+    """Extend the lease that `file` holds, or end it at once; no row if another has it."""
+    return await _one(
         db,
-        _FREE_CLAIM,
+        _MOVE_LEASE,
         file_id=file.id,
         of_owner=file.owner,
         lease=file.claimed_until,
-        claimed_until=now,
+        claimed_until=until,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app import queries
+from app import multipart, queries
 from app.core.principal import Principal
 from app.errors import FileNotFound, RemovalUnderWay, UploadNotFound, UploadNotPending
 from app.models import File, State
@@ -34,6 +34,10 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
         await _remove(res, file)
     elif file.state == State.REMOVING:
         raise _under_way()
+    elif file.state == State.COMPLETING:
+        raise UploadNotPending(
+            "The upload is completing: confirm says what became of it.", state=file.state
+        )
     elif file.state != State.REMOVED:
         raise UploadNotPending(
             f"The upload is {file.state}; a file is deleted with DELETE /v1/files/{file.id}.",
@@ -45,7 +49,7 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
     """Take the file out of the API; its object stays, and the row says that it is no orphan."""
     async with res.db.connection() as db:
         file = await queries.get_file(db, file_id, caller)
-        if file is None or file.state in {State.PENDING, State.REJECTED}:
+        if file is None or file.state in {State.PENDING, State.COMPLETING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
         if await queries.release_file(db, file, res.clock()) is None:
             file = await queries.get_file(db, file_id, caller)
@@ -85,11 +89,13 @@ async def _claim(
 async def _remove(res: Resources, file: File) -> None:
     destination = res.settings.destination_of(file.destination, file.bucket)
     try:
+        if file.method == "multipart":
+            await multipart.abort(res, file)
         await res.buckets.delete(destination, file.bucket, file.key)
     except BaseException:
         async with res.db.connection() as db:
             # Well in the past, for another replica's clock may be behind ours.
-            await queries.free_claim(db, file, res.clock() - _LEASE)
+            await queries.move_lease(db, file, res.clock() - _LEASE)
         raise
     async with res.db.connection() as db:
         await queries.finish_removal(db, file, res.clock())

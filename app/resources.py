@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 import aioboto3
 from botocore.exceptions import ProfileNotFound
 
+from app.background import Background
 from app.bucket import Buckets, open_buckets
 from app.core.ids import uuid7
 from app.db import Database
@@ -19,6 +21,9 @@ from app.errors import ConfigurationError
 from app.inserts import Inserts
 from app.settings import Settings
 from app.signer import Signer, utc_now
+
+# On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
+_DRAIN_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Resources:
     inserts: Inserts
     buckets: Buckets
     signer: Signer
+    background: Background
     cursor_secret: bytes
     clock: Callable[[], datetime]
 
@@ -47,15 +53,20 @@ async def open_resources(
     db = Database(settings)
     try:
         async with open_buckets(session, settings.every_destination()) as buckets:
-            yield Resources(
-                settings=settings,
-                db=db,
-                inserts=Inserts(db),
-                buckets=buckets,
-                signer=Signer(session, clock=clock),
-                cursor_secret=_cursor_secret(settings),
-                clock=clock,
-            )
+            background = Background()
+            try:
+                yield Resources(
+                    settings=settings,
+                    db=db,
+                    inserts=Inserts(db),
+                    buckets=buckets,
+                    signer=Signer(session, clock=clock),
+                    background=background,
+                    cursor_secret=_cursor_secret(settings),
+                    clock=clock,
+                )
+            finally:
+                await background.drain(_DRAIN_SECONDS)
     finally:
         await db.close()
 

@@ -138,6 +138,39 @@ class Signer:
         urls = [signer.url(key, query) for key, query in requests]
         return urls, signed_at + timedelta(seconds=expires_in)
 
+    async def presign_parts(
+        self,
+        address: BucketAddress,
+        key: str,
+        upload_id: str,
+        parts: Iterable[tuple[int, int | None]],
+        *,
+        expires_in: int,
+    ) -> tuple[list[str], datetime]:
+        """Presign the PUT of each ``(part number, size)``, in order; and the end of all (UTC).
+
+        The size in bytes is signed as the Content-Length, unless it is None.
+        """
+        now = self._now()
+        credentials = await self._credentials(now)
+        expires_in = _clamp(expires_in, credentials, now)
+        signers: dict[int | None, UrlSigner] = {}
+        urls = []
+        for number, size in parts:
+            signer = signers.get(size)
+            if signer is None:
+                headers = None if size is None else {"content-length": str(size)}
+                signer = signers[size] = UrlSigner(
+                    address,
+                    credentials,
+                    now=now,
+                    expires_in=expires_in,
+                    method="PUT",
+                    headers=headers,
+                )
+            urls.append(signer.url(key, {"partNumber": str(number), "uploadId": upload_id}))
+        return urls, now + timedelta(seconds=expires_in)
+
     async def presign_post(
         self,
         address: BucketAddress,

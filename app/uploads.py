@@ -1,5 +1,6 @@
-"""Uploads: announce, renew, confirm, cancel. Each function is the whole story of one request."""
+"""Uploads: announce, renew, confirm. Each function is the whole story of one request."""
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,65 +8,66 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from app import queries
-from app.bucket import StoredObject
-from app.core.content_types import guess_content_type, normalize_content_type
-from app.core.destination import Destination
-from app.core.key_normalizer import (
-    Filename,
-    InvalidName,
-    check_client_key,
-    clean_filename,
-    normalize_key,
-    suggest_key,
+from app import multipart, queries
+from app.announcements import (
+    Announcement,
+    announced_file,
+    check_rules,
+    object_headers,
+    pending_file,
 )
-from app.core.object_url import object_url
+from app.arrivals import get_upload, require_pending, settle, settled
+from app.completion import complete
+from app.core.content_types import guess_content_type
+from app.core.destination import MAX_SINGLE_UPLOAD, Destination
+from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
+from app.core.parts import Layout
 from app.core.principal import Principal
 from app.errors import (
     ClientKeysNotAllowed,
-    ContentTypeNotAllowed,
-    ExtensionNotAllowed,
-    InvalidFilename,
     InvalidObjectKey,
     KeyExhausted,
     KeyTaken,
     Problem,
-    SizeNotAllowed,
     UploadNotArrived,
-    UploadNotFound,
-    UploadNotPending,
-    UploadRejected,
 )
 from app.locate import check_host, destination_named, parse_url
 from app.models import File, State
+from app.multipart import FIRST_PARTS, SignedParts
 from app.resources import Resources
 from app.signer import Presigned, PresignedPost
 
-# The object carries this and nothing else of ours: whoever holds a link can read metadata.
-ID_HEADER: Final = "x-amz-meta-claimcheck-id"
-_ID_METADATA: Final = "claimcheck-id"
 _KEY_TRIES: Final = 5
-
-Instructions = Presigned | PresignedPost
+# Part URLs in the answer to a whole batch.
+_BATCH_PARTS: Final = 1000
+# How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
+PATIENCE: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """What a client says it will upload: `size` in bytes, `checksum_sha256` in base64."""
+class PartInstructions:
+    """How a file is cut into parts, and where to send the first of them."""
 
-    destination: str
-    filename: str
-    content_type: str | None
-    size: int
-    checksum_sha256: str | None = None
+    layout: Layout
+    signed: SignedParts
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.signed.expires_at
+
+
+Instructions = Presigned | PresignedPost | PartInstructions
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The stored upload, and what its client must send to the bucket."""
+    """The stored upload, and what its client must send to the bucket.
+
+    None: nothing, for `file` is a confirmed one with the same bytes.
+    """
 
     file: File
-    instructions: Instructions
+    instructions: Instructions | None
 
 
 async def announce(
@@ -76,6 +78,7 @@ async def announce(
     A key that is taken is made anew with a later timestamp, a few times.
     """
     answers: list[Announced | Problem | None] = [None] * len(announcements)
+    begin: list[tuple[int, File]] = []
     for attempt in range(_KEY_TRIES):
         now = res.clock()
         made: dict[UUID, tuple[int, Announced]] = {}
@@ -88,13 +91,23 @@ async def announce(
                 except Problem as problem:
                     answers[index] = problem
                 else:
-                    made[announced.file.id] = index, announced
+                    if announced.file.state == State.CONFIRMED:
+                        answers[index] = announced
+                    else:
+                        made[announced.file.id] = index, announced
         if not made:
             break
         stored = await res.inserts.insert([a.file for _, a in made.values()])
         for file_id in stored & made.keys():
             index, announced = made[file_id]
             answers[index] = announced
+            if announced.file.method == "multipart":
+                begin.append((index, announced.file))
+    if begin:
+        first = min(FIRST_PARTS, max(1, _BATCH_PARTS // len(begin)))
+        begun = await asyncio.gather(*(_begin(res, file, first) for _, file in begin))
+        for (index, _), answer in zip(begin, begun, strict=True):
+            answers[index] = answer
     exhausted = KeyExhausted("No free key was found for this name; try again.", retry_after=1)
     return [answer or exhausted for answer in answers]
 
@@ -102,118 +115,61 @@ async def announce(
 async def _prepare(
     res: Resources, caller: Principal, announcement: Announcement, now: datetime
 ) -> Announced:
-    """The row to store and the signed instructions, if the destination's rules allow the file."""
-    destination = destination_named(res.settings, announcement.destination)
-    name = _clean(announcement.filename)
-    content_type = announcement.content_type or guess_content_type(name.extension)
-    _check_rules(destination, name, content_type)
-    if not destination.takes_size(announcement.size):
-        raise SizeNotAllowed(
-            f"{announcement.size} bytes are not between the {destination.min_size} and "
-            f"{destination.max_size} bytes that destination {destination.name} takes.",
-            min_size=destination.min_size,
-            max_size=destination.max_size,
-        )
-    file_id = res.new_id(now)
-    key = normalize_key(
-        name,
-        now=now,
-        unique=file_id,
-        owner=caller.owner,
-        prefix=destination.prefix,
-        template=destination.key_template,
-    )
-    file = _pending(
-        file_id,
-        caller,
-        destination,
-        key,
-        filename=name.display,
-        content_type=normalize_content_type(content_type),
-        size=announcement.size,
-        checksum_sha256=announcement.checksum_sha256,
-        now=now,
-    )
+    """The row to store and the signed instructions, if the destination's rules allow the file.
+
+    Parts cannot be signed yet; and a file that is there already needs neither.
+    """
+    destination, file = announced_file(res, caller, announcement, now)
+    if destination.allow_existence_optimization and file.checksum_sha256 is not None:
+        existing = await _same_bytes(res, destination, file)
+        if existing is not None:
+            return Announced(existing, None)
+    if file.method == "multipart":
+        return Announced(multipart.lasting(destination, file), None)
     instructions = await _sign(res, destination, file)
     return Announced(file._replace(expires_at=instructions.expires_at), instructions)
 
 
-def _clean(filename: str) -> Filename:
+async def _same_bytes(res: Resources, destination: Destination, like: File) -> File | None:
+    """A confirmed file with the same bytes that the bucket verified, and still has."""
+    async with res.db.connection() as db:
+        file = await queries.confirmed_by_checksum(db, like)
+    if file is None or file.bucket != destination.bucket:
+        return None
+    found = await res.buckets.head(destination, file.bucket, file.key)
+    return file if found is not None and found.etag == file.etag else None
+
+
+async def _begin(res: Resources, file: File, parts: int) -> Announced | Problem:
+    """Begin a stored multipart upload at the bucket, and sign its first parts."""
+    destination = res.settings.destinations[file.destination]
     try:
-        return clean_filename(filename)
-    except InvalidName as error:
-        raise InvalidFilename(str(error)) from None
+        return await _first_parts(res, await multipart.begun(res, destination, file), parts)
+    except Problem as problem:
+        return problem
 
 
-def _check_rules(destination: Destination, name: Filename, content_type: str) -> None:
-    if not destination.takes_type(content_type):
-        raise ContentTypeNotAllowed(
-            f"Destination {destination.name} does not take {content_type}; "
-            f"it takes: {', '.join(destination.content_types)}.",
-            allowed=list(destination.content_types),
-        )
-    if not destination.takes_extension(name.extension):
-        raise ExtensionNotAllowed(
-            f"Destination {destination.name} does not take the extension {name.extension!r}; "
-            f"it takes: {', '.join(destination.extensions)}.",
-            allowed=list(destination.extensions),
-        )
+async def _first_parts(res: Resources, file: File, parts: int = FIRST_PARTS) -> Announced:
+    layout = file.layout
+    assert layout is not None
+    numbers = range(1, min(parts, layout.count) + 1)
+    file, signed = await multipart.signed_parts(res, file, numbers)
+    return Announced(file, PartInstructions(layout, signed))
 
 
-def _pending(
-    file_id: UUID,
-    caller: Principal,
-    destination: Destination,
-    key: str,
-    *,
-    filename: str,
-    content_type: str,
-    size: int | None,
-    checksum_sha256: str | None,
-    now: datetime,
-) -> File:
-    return File(
-        id=file_id,
-        owner=caller.owner,
-        tenant=caller.tenant,
-        session_id=caller.session and caller.session.id,
-        destination=destination.name,
-        bucket=destination.bucket,
-        key=key,
-        url=object_url(destination.stored_endpoint, destination.bucket, key),
-        filename=filename,
-        content_type=content_type,
-        size=size,
-        checksum_sha256=checksum_sha256,
-        checksum_verified=False,
-        method=destination.method,
-        state=State.PENDING,
-        reason=None,
-        etag=None,
-        version_id=None,
-        created_at=now,
-        expires_at=now,
-        confirmed_at=None,
-        ended_at=None,
-        claimed_until=None,
-    )
-
-
-async def _sign(res: Resources, destination: Destination, file: File) -> Instructions:
+async def _sign(res: Resources, destination: Destination, file: File) -> Presigned | PresignedPost:
     """Presign the upload so that nothing but the announced bytes' contents is left open.
 
     PUT signs the exact length and `If-None-Match: *`; POST pins every field and the length range.
     """
-    headers = {
-        "content-type": file.content_type,
-        **destination.object_headers(file.method),
-        ID_HEADER: str(file.id),
-    }
+    headers = object_headers(destination, file)
     if file.checksum_sha256 is not None:
         headers["x-amz-checksum-sha256"] = file.checksum_sha256
     address, expires_in = destination.address, destination.upload_expires_in
     if file.method == "put":
-        headers |= {"content-length": str(file.size), "if-none-match": "*"}
+        headers["if-none-match"] = "*"
+        if file.size is not None:
+            headers["content-length"] = str(file.size)
         signed = await res.signer.presign(
             "PUT", address, file.key, expires_in=expires_in, headers=headers
         )
@@ -222,7 +178,7 @@ async def _sign(res: Resources, destination: Destination, file: File) -> Instruc
         return dataclasses.replace(signed, headers=sent)
     if file.checksum_sha256 is not None:
         headers["x-amz-checksum-algorithm"] = "SHA256"
-    low, high = destination.min_size, destination.max_size
+    low, high = destination.min_size, min(destination.max_size, MAX_SINGLE_UPLOAD)
     return await res.signer.presign_post(
         address,
         file.key,
@@ -252,13 +208,14 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         more: dict[str, Any] = {} if suggestion is None else {"suggestion": suggestion}
         raise InvalidObjectKey(str(error), **more) from None
     content_type = guess_content_type(name.extension)
-    _check_rules(destination, name, content_type)
+    check_rules(destination, name, content_type)
     now = res.clock()
-    file = _pending(
+    file = pending_file(
         res.new_id(now),
         caller,
         destination,
         key,
+        method="post",
         filename=name.display,
         content_type=content_type,
         size=None,
@@ -276,45 +233,32 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
     return Announced(file, instructions)
 
 
-async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
-    """The upload in whatever state it is; removed ones are gone."""
-    async with res.db.connection() as db:
-        file = await queries.get_file(db, upload_id, caller)
-    if file is None or file.state in {State.RELEASED, State.REMOVED}:
-        raise UploadNotFound("No upload of yours has this id.")
-    return file
-
-
 async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced:
     """Fresh instructions for the same key, while the upload is pending."""
-    file = await get_upload(res, caller, upload_id)
-    _require_pending(file)
-    instructions = await _sign(
-        res, res.settings.destination_of(file.destination, file.bucket), file
-    )
+    file = require_pending(await get_upload(res, caller, upload_id))
+    if file.method == "multipart":
+        return await _first_parts(res, file)
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    instructions = await _sign(res, destination, file)
     async with res.db.connection() as db:
         renewed = await queries.renew_upload(db, file, instructions.expires_at)
-    if renewed is None:
         # Lost a race against confirm or cancel: say where it is now.
-        _require_pending(await get_upload(res, caller, upload_id))
-        raise UploadNotFound("No upload of yours has this id.")
-    return Announced(renewed, instructions)
+        file = renewed or require_pending(await queries.get_again(db, file))
+    return Announced(file, instructions)
 
 
-def _require_pending(file: File) -> None:
-    if file.state != State.PENDING:
-        raise UploadNotPending(f"The upload is {file.state}, no longer pending.", state=file.state)
-
-
-async def confirm(res: Resources, caller: Principal, upload_id: UUID) -> File:
-    """Ask the bucket for the object, compare it with the row, and move the row once.
+async def confirm(
+    res: Resources, caller: Principal, upload_id: UUID, *, patience: float | None = PATIENCE
+) -> File:
+    """Ask the bucket whether the announced bytes are there, and make the upload a file.
 
     However often and however concurrently it is called, one call makes the change and all give
-    the same file.
+    the same file. A multipart upload is completed; where that takes more than `patience` seconds
+    (None: it may take as long as it likes) the upload is given as it is, and the work goes on.
     """
     async with res.db.connection() as db:
         file = await queries.get_file(db, upload_id, caller)
-    return await _confirm(res, file)
+    return await _confirm(res, file, patience)
 
 
 async def confirm_url(res: Resources, caller: Principal, url: str) -> File:
@@ -323,7 +267,7 @@ async def confirm_url(res: Resources, caller: Principal, url: str) -> File:
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, name.bucket, name.key, caller)
     check_host(res.settings, name, file)
-    return await _confirm(res, file)
+    return await _confirm(res, file, PATIENCE)
 
 
 async def confirm_key(res: Resources, caller: Principal, destination: str, key: str) -> File:
@@ -331,72 +275,20 @@ async def confirm_key(res: Resources, caller: Principal, destination: str, key: 
     bucket = destination_named(res.settings, destination).bucket
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, bucket, key, caller)
-    return await _confirm(res, file)
+    return await _confirm(res, file, PATIENCE)
 
 
-async def _confirm(res: Resources, file: File | None) -> File:
-    if file is None or file.state != State.PENDING:
-        return _settled(file)
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    found = await res.buckets.head(destination, file.bucket, file.key)
-    if found is None:
+async def _confirm(res: Resources, file: File | None, patience: float | None) -> File:
+    if file is None or file.state not in {State.PENDING, State.COMPLETING}:
+        return settled(file)
+    if file.method == "multipart":
+        after = await complete(res, file, patience)
+        under_way = after is not None and after.state in {State.PENDING, State.COMPLETING}
+        return after if after is not None and under_way else settled(after)
+    after = await settle(res, file)
+    if after is None:
         raise UploadNotArrived(
             "The bucket does not hold the object yet: finish sending the bytes, then confirm.",
             retry_after=1,
         )
-    reason = _mismatch(destination, file, found)
-    now = res.clock()
-    async with res.db.connection() as db:
-        if reason is None:
-            moved = await queries.confirm_upload(db, _as_found(file, found, now))
-        else:
-            moved = await queries.reject_upload(db, file, reason, now)
-        # No row: another call made the move first, and its outcome is the answer.
-        after = moved or await queries.get_again(db, file)
-    return _settled(after)
-
-
-def _settled(file: File | None) -> File:
-    """The file if it is confirmed, else the problem that says what became of it."""
-    if file is None or file.state in {State.RELEASED, State.REMOVED}:
-        raise UploadNotFound("No upload of yours has this id or key.")
-    if file.state == State.REJECTED:
-        raise UploadRejected(file.reason or "The upload was rejected.", state=file.state)
-    if file.state != State.CONFIRMED:
-        raise UploadNotPending(f"The upload is {file.state}.", state=file.state)
-    return file
-
-
-def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:
-    """What the bucket holds otherwise than announced, in words, or None."""
-    if found.metadata.get(_ID_METADATA) != str(file.id):
-        return "The object at this key was not uploaded with the signed instructions."
-    if file.size is not None and found.size != file.size:
-        return f"The object has {found.size} bytes; {file.size} were announced."
-    # Only where the form left the size open, and never by the rules of some other destination.
-    if (
-        file.size is None
-        and destination.name == file.destination
-        and not destination.takes_size(found.size)
-    ):
-        return (
-            f"The object has {found.size} bytes; destination {destination.name} takes "
-            f"{destination.min_size} to {destination.max_size}."
-        )
-    if normalize_content_type(found.content_type) != file.content_type:
-        return f"The object is {found.content_type}; {file.content_type} was announced."
-    if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
-        return "The object's SHA-256 is not the one that was announced."
-    return None
-
-
-def _as_found(file: File, found: StoredObject, now: datetime) -> File:
-    """The row with what the bucket said. A checksum is verified only if the bucket reports it."""
-    return file._replace(
-        size=found.size,
-        etag=found.etag,
-        version_id=found.version_id,
-        checksum_sha256=found.checksum_sha256 or file.checksum_sha256,
-        checksum_verified=found.checksum_sha256 is not None,
-        confirmed_at=now,
-    )
+    return settled(after)

@@ -119,7 +119,15 @@ async def served(environ: Mapping[str, str], log: Path) -> AsyncIterator[Service
 
 
 async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> httpx.Response:
-    """Send the bytes as the instructions of an announcement say."""
+    """Send the bytes as the instructions of an announcement say; of parts, the last answer."""
+    if upload["method"] == "multipart":
+        assert len(upload["parts"]) == upload["part_count"]
+        for part in upload["parts"]:
+            start = (part["part_number"] - 1) * upload["part_size"]
+            sent = await web.put(part["url"], content=data[start : start + part["size"]])
+            if not sent.is_success:
+                break
+        return sent
     url = str(upload["url"])
     if upload["method"] == "POST":
         return await web.post(url, data=upload["fields"], files={"file": ("file", data)})

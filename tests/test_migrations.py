@@ -105,6 +105,7 @@ async def test_every_constraint_and_index_has_its_declared_name(empty_url: str) 
         "ix_files_tenant_listed",
         "ix_files_tenant_listed_destination",
         "ix_files_tenant_listed_content_type",
+        "ix_files_checksum",
         "ix_files_expired",
         "ix_files_claimed",
     }

@@ -48,7 +48,8 @@ def new_file(state: State = State.PENDING, **values: Any) -> File:
         "state": state.value,
         "created_at": made,
         "expires_at": made + timedelta(hours=1),
-        "claimed_until": SOON if state is State.REMOVING else None,
+        "claimed_until": SOON if state in {State.COMPLETING, State.REMOVING} else None,
+        "sealed": "no",
     }
     return File(**(defaults | values))
 
@@ -75,6 +76,9 @@ async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
             "confirmed_at": NOW,
             "ended_at": SOON,
             "claimed_until": LATER,
+            "store_upload_id": "2~x",
+            "part_size": 5 * 1024**3,
+            "sealed": "multipart",
         }
     )
     await insert(db, empty, full)
@@ -110,26 +114,28 @@ async def test_what_a_row_cannot_be(db: asyncpg.Connection, column: str, value: 
         await queries.insert_files(db, [wrong])
 
 
-async def _free(db: asyncpg.Connection, file: File) -> None:
-    await queries.free_claim(db, file, NOW)
-
-
 async def _finish(db: asyncpg.Connection, file: File) -> None:
     await queries.finish_removal(db, file, LATER)
 
 
-# Each with the state that it moves to and the states from which it may.
+# Each with the state that it moves to (None: it stays) and the states from which it may.
 STEPS = {
     "confirm": (
         lambda db, file: queries.confirm_upload(db, file._replace(confirmed_at=NOW)),
         State.CONFIRMED,
-        {State.PENDING},
+        {State.PENDING, State.COMPLETING},
     ),
     "reject": (
         lambda db, file: queries.reject_upload(db, file, "why", NOW),
         State.REJECTED,
+        {State.PENDING, State.COMPLETING},
+    ),
+    "complete": (
+        lambda db, file: queries.claim_completion(db, file, 5, NOW, LATER),
+        State.COMPLETING,
         {State.PENDING},
     ),
+    "abandon": (queries.abandon_completion, State.PENDING, {State.COMPLETING}),
     "release": (
         lambda db, file: queries.release_file(db, file, NOW),
         State.RELEASED,
@@ -148,10 +154,15 @@ STEPS = {
     "finish": (_finish, State.REMOVED, {State.REMOVING}),
     "renew": (
         lambda db, file: queries.renew_upload(db, file, LATER + timedelta(days=1)),
-        State.PENDING,
+        None,
         {State.PENDING},
     ),
-    "free": (_free, State.REMOVING, {State.REMOVING}),
+    "learn": (lambda db, file: queries.learn_upload(db, file, "2~x"), None, {State.PENDING}),
+    "extend": (
+        lambda db, file: queries.move_lease(db, file, LATER),
+        None,
+        {State.COMPLETING, State.REMOVING},
+    ),
 }
 
 
@@ -160,7 +171,7 @@ def test_the_steps_make_every_allowed_move_and_no_other() -> None:
         (before, after)
         for _, after, befores in STEPS.values()
         for before in befores
-        if before != after
+        if after is not None
     }
     assert made == {(before, after) for before in State for after in MOVES[before]}
 
@@ -178,9 +189,9 @@ async def test_each_step_from_each_state(db: asyncpg.Connection, step: str, befo
     stored = await read(db, file)
     if before in allowed:
         assert stored is not None
-        assert stored.state == after
+        assert stored.state == (after or before)
         assert stored != file
-        assert step in {"finish", "free"} or answer == stored
+        assert step == "finish" or answer == stored
     else:
         assert answer is None
         assert stored == file
@@ -197,6 +208,7 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
         checksum_sha256="c" * 44,
         checksum_verified=True,
         confirmed_at=SOON,
+        sealed="version",
     )
     confirmed = said._replace(state="confirmed")
     # The key is not for the bucket to say, nor is anything else that stands in the row.
@@ -208,6 +220,36 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     assert await read(db, one) == removed
     rejected = two._replace(state="rejected", reason="too big", ended_at=SOON)
     assert await queries.reject_upload(db, two, "too big", SOON) == rejected
+
+
+async def test_a_completion_from_claim_to_end(db: asyncpg.Connection) -> None:
+    file = new_file(method="multipart")
+    await insert(db, file)
+    learnt = await queries.learn_upload(db, file, "2~first")
+    assert learnt == file._replace(store_upload_id="2~first")
+    assert await queries.learn_upload(db, file, "2~second") is None
+    claimed = await queries.claim_completion(db, file, 9, NOW, SOON)
+    assert claimed == learnt._replace(state="completing", claimed_until=SOON, part_size=9)
+    abandoned = await queries.abandon_completion(db, claimed)
+    assert abandoned == claimed._replace(state="pending", claimed_until=None)
+    claimed = await queries.claim_completion(db, file, 9, NOW, SOON)
+    assert claimed is not None
+    confirmed = await queries.confirm_upload(db, claimed._replace(confirmed_at=SOON))
+    assert confirmed == claimed._replace(state="confirmed", claimed_until=None, confirmed_at=SOON)
+
+
+async def test_a_completion_that_another_took_over_cannot_be_abandoned(
+    db: asyncpg.Connection,
+) -> None:
+    file = new_file(method="multipart")
+    await insert(db, file)
+    first = await queries.claim_completion(db, file, 9, NOW, SOON)
+    second = await queries.claim_completion(db, file, 9, LATER, LATER + timedelta(minutes=1))
+    assert first is not None
+    assert second is not None
+    assert await queries.abandon_completion(db, first) is None
+    assert await queries.move_lease(db, first, NOW) is None
+    assert await read(db, file) == second
 
 
 async def test_instructions_never_end_earlier_than_signed(db: asyncpg.Connection) -> None:
@@ -239,10 +281,17 @@ async def test_twenty_confirms_at_once_make_one_change(
     assert await db.fetchval("SELECT count(*) FROM files") == 1
 
 
+async def _claim_completion(
+    db: asyncpg.Connection, file: File, now: datetime, until: datetime
+) -> File | None:
+    return await queries.claim_completion(db, file, 5, now, until)
+
+
 async def test_a_lease_keeps_others_out_until_it_ends(db: asyncpg.Connection) -> None:
     for claim, state in (
         (queries.claim_file_removal, State.CONFIRMED),
         (queries.claim_upload_removal, State.PENDING),
+        (_claim_completion, State.PENDING),
     ):
         file = new_file(state)
         await insert(db, file)
@@ -261,13 +310,35 @@ async def test_a_lost_lease_cannot_be_given_back(db: asyncpg.Connection) -> None
     second = await queries.claim_file_removal(db, file, LATER, LATER + timedelta(minutes=1))
     assert first is not None
     assert second is not None
-    await queries.free_claim(db, first, LATER)
+    await queries.move_lease(db, first, LATER)
     assert await read(db, file) == second
-    await queries.free_claim(db, second, LATER)
+    await queries.move_lease(db, second, LATER)
     freed = await queries.claim_file_removal(
         db, file, LATER + timedelta(microseconds=1), LATER + timedelta(minutes=2)
     )
     assert freed is not None
+
+
+async def test_the_same_bytes_are_the_owners_verified_ones(db: asyncpg.Connection) -> None:
+    verified = {"checksum_sha256": "c" * 44, "checksum_verified": True}
+    older, newer = (new_file(State.CONFIRMED, created_at=made, **verified) for made in (NOW, LATER))
+    others = [
+        new_file(State.CONFIRMED, **verified | change)
+        for change in (
+            {"checksum_verified": False},
+            {"checksum_sha256": "d" * 44},
+            {"size": 6},
+            {"content_type": "text/html"},
+            {"destination": "docs"},
+            {"owner": "somebody else"},
+        )
+    ]
+    elsewhere = [new_file(state, **verified) for state in State if state != State.CONFIRMED]
+    await insert(db, *others, *elsewhere)
+    like = new_file(checksum_sha256="c" * 44)
+    assert await queries.confirmed_by_checksum(db, like) is None
+    await insert(db, newer, older)
+    assert await queries.confirmed_by_checksum(db, like) == newer
 
 
 async def test_links_are_for_confirmed_files_of_the_owner(db: asyncpg.Connection) -> None:

@@ -264,7 +264,11 @@ def test_wrong_values_stop_the_start(name: str, value: str, says: str) -> None:
             SECRET,
             "destinations.images.max_size: Input should be a valid integer",
         ),
-        ("IMAGES__MAX_SIZE", "6000000000", "destinations.images.max_size: Input should be less"),
+        (
+            "IMAGES__MAX_SIZE",
+            "60000000000000",
+            "destinations.images.max_size: Input should be less",
+        ),
         ("IMAGES__CONTENT_TYPES", "png", "destinations.images.content_types: 'png' is not a"),
         ("IMAGES__KEY_PREFIX", "../", "destinations.images.key_prefix: '../' is not usable"),
         ("IMAGES__KEY_TEMPLATE", "{slug}", "destinations.images.key_template: key_template needs"),

@@ -9,9 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from app.core.delivery import essence
 from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
 from app.core.object_url import AddressingStyle, BucketAddress, bucket_address
+from app.core.parts import MAX_OBJECT_SIZE, MAX_PART_SIZE, MIB, MIN_PART_SIZE
 from app.core.sigv4 import MAX_EXPIRES_IN
 
-Method = Literal["post", "put"]
+Method = Literal["post", "put", "multipart"]
 
 # Largest body of one PUT or POST (AWS userguide, "Amazon S3 multipart upload limits").
 MAX_SINGLE_UPLOAD: Final = 5 * 1024**3
@@ -51,7 +52,15 @@ class Destination(BaseModel):
     content_types: Words = ()
     extensions: Words = ()
     min_size: Annotated[int, Field(ge=0)] = 0
-    max_size: Annotated[int, Field(ge=0, le=MAX_SINGLE_UPLOAD)] = MAX_SINGLE_UPLOAD
+    max_size: Annotated[int, Field(ge=0, le=MAX_OBJECT_SIZE)] = MAX_SINGLE_UPLOAD
+    # Files above it go in parts, whatever `method` says.
+    multipart_threshold: Annotated[int, Field(ge=0, le=MAX_SINGLE_UPLOAD)] = 100 * MIB
+    part_size: Annotated[int, Field(ge=MIN_PART_SIZE, le=MAX_PART_SIZE)] = 16 * MIB
+    # Seconds from the announcement: nothing is signed for a multipart upload beyond it.
+    multipart_expires_in: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
+    # Whether the store is known to refuse a PUT with `If-None-Match: *` on an existing key.
+    conditional_writes: bool = False
+    allow_existence_optimization: bool = False
     upload_expires_in: Expiry = 3600
     link_expires_in: Expiry = 3600
     # None: a quarter of link_expires_in.
@@ -149,6 +158,10 @@ class Destination(BaseModel):
 
     def takes_size(self, size: int) -> bool:
         return self.min_size <= size <= self.max_size
+
+    def method_for(self, size: int | None) -> Method:
+        """How a file of that size (None: not known) is sent."""
+        return "multipart" if (size or 0) > self.multipart_threshold else self.method
 
     def object_headers(self, method: str) -> dict[str, str]:
         """What every object here is stored with: headers of a PUT, or fields of a POST form."""

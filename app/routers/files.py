@@ -46,6 +46,7 @@ from app.routers.rendering import (
     file_response,
     json_response,
 )
+from app.routers.upload_bodies import COMPLETING, confirmed_response
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
@@ -158,17 +159,20 @@ class Links(BaseModel):
     operation_id="storeFile",
     response_model=FileBody,
     summary="Confirm an upload by the object's URL or key",
-    responses=responses(
-        UrlNotOurs,
-        UnknownDestination,
-        UploadNotFound,
-        UploadNotArrived,
-        UploadRejected,
-        UploadNotPending,
-        BucketRefused,
-        BucketUnavailable,
-        *_READ_PROBLEMS,
-    ),
+    responses={
+        **responses(
+            UrlNotOurs,
+            UnknownDestination,
+            UploadNotFound,
+            UploadNotArrived,
+            UploadRejected,
+            UploadNotPending,
+            BucketRefused,
+            BucketUnavailable,
+            *_READ_PROBLEMS,
+        ),
+        **COMPLETING,
+    },
 )
 async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     """For clients that end by sending the object's URL to be stored. The URL is parsed, looked up
@@ -180,7 +184,7 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
         assert body.destination is not None
         assert body.key is not None
         file = await uploads.confirm_key(res, caller, body.destination, body.key)
-    return await file_response(res, file)
+    return await confirmed_response(res, file)
 
 
 @router.get(

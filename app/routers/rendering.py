@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from app.files import read_links
-from app.models import File
+from app.models import File, Seal
 from app.resources import Resources, in_utc
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
@@ -29,6 +29,7 @@ FILE_EXAMPLE: dict[str, Any] = {
     "checksum_verified": True,
     "etag": '"9b2cf535f27731c974343645a3985328"',
     "version_id": "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY",
+    "sealed": "version",
     "created_at": "2026-11-22T19:07:09.123456Z",
     "confirmed_at": "2026-11-22T19:07:11.502311Z",
     "presigned_url": "https://my-bucket.s3.eu-central-1.amazonaws.com/images/"
@@ -54,6 +55,11 @@ class FileBody(BaseModel):
     checksum_verified: bool = Field(description="Whether the bucket itself computed this checksum")
     etag: str | None
     version_id: str | None = Field(description="The version that every link pins")
+    sealed: Seal = Field(
+        description="What keeps the bytes from being replaced with what the uploader still holds: "
+        "links that pin the version; parts joined by the service; a condition that the store "
+        "obeys; or nothing"
+    )
     created_at: Moment
     confirmed_at: Moment
     presigned_url: str
@@ -80,6 +86,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "checksum_verified": file.checksum_verified,
             "etag": file.etag,
             "version_id": file.version_id,
+            "sealed": file.sealed,
             "created_at": file.created_at,
             "confirmed_at": file.confirmed_at,
             "presigned_url": link.url,

@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
+from app.core.parts import MIB
 from app.migrations import migrate
 from app.settings import load_settings
 from tests.contract.flow import Clock, Flow
@@ -19,8 +20,10 @@ DRESS = {"cache_control": "private, max-age=60", "content_disposition": "inline"
 DESTINATIONS = {
     "post": {"method": "post"},
     "put": {"method": "put"},
+    "multipart": {"method": "multipart", "part_size": 5 * MIB},
     "dressed-post": {"method": "post", **DRESS},
     "dressed-put": {"method": "put", **DRESS},
+    "dressed-multipart": {"method": "multipart", **DRESS},
     "chosen": {"allow_client_keys": True, "min_size": 3, "max_size": 6},
 }
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from app.core.destination import CONTENT_TYPE, MAX_SINGLE_UPLOAD, Destination
 from app.core.object_url import object_url
+from app.core.parts import MAX_OBJECT_SIZE
 
 
 def test_an_empty_destination_takes_anything() -> None:
@@ -62,7 +63,7 @@ def test_lists_may_be_words(value: object) -> None:
     ("field", "value", "says"),
     [
         ("max_siz", 1, "Extra inputs are not permitted"),
-        ("method", "multipart", "'post' or 'put'"),
+        ("method", "patch", "'post', 'put' or 'multipart'"),
         ("content_types", "image", "not a content type"),
         ("content_types", "*", "not a content type"),
         ("content_types", "image/p*", "not a content type"),
@@ -74,7 +75,11 @@ def test_lists_may_be_words(value: object) -> None:
         ("key_prefix", "/a", "not usable in a key"),
         ("key_template", "{slug}", "needs {timestamp} or {uuid}"),
         ("min_size", -1, "greater than or equal to 0"),
-        ("max_size", MAX_SINGLE_UPLOAD + 1, "less than or equal to"),
+        ("max_size", MAX_OBJECT_SIZE + 1, "less than or equal to"),
+        ("multipart_threshold", MAX_SINGLE_UPLOAD + 1, "less than or equal to"),
+        ("part_size", 5 * 1024**2 - 1, "greater than or equal to"),
+        ("part_size", 5 * 1024**3 + 1, "less than or equal to"),
+        ("multipart_expires_in", 0, "greater than or equal to 1"),
         ("upload_expires_in", 0, "greater than or equal to 1"),
         ("upload_expires_in", 604_801, "less than or equal to 604800"),
         ("link_expires_in", 0.5, "valid integer"),
@@ -105,6 +110,14 @@ def test_wrong_values_are_refused_by_name(field: str, value: object, says: str) 
 def test_values_that_contradict_each_other(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         Destination.model_validate(fields)
+
+
+def test_the_size_chooses_between_one_request_and_parts() -> None:
+    plain = Destination()
+    assert [plain.method_for(size) for size in (None, 0, 100 * 1024**2)] == ["post"] * 3
+    assert plain.method_for(100 * 1024**2 + 1) == "multipart"
+    assert Destination(method="put", multipart_threshold=0).method_for(1) == "multipart"
+    assert Destination(method="multipart").method_for(0) == "multipart"
 
 
 def test_object_headers() -> None:

@@ -1,0 +1,156 @@
+"""Announcements: from what a client says that it will upload to the row of a pending file."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from app.core.content_types import guess_content_type, normalize_content_type
+from app.core.destination import Destination, Method
+from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
+from app.core.object_url import object_url
+from app.core.parts import lay_out
+from app.core.principal import Principal
+from app.errors import (
+    ContentTypeNotAllowed,
+    ExtensionNotAllowed,
+    InvalidFilename,
+    SizeNotAllowed,
+)
+from app.locate import destination_named
+from app.models import File, Seal, State
+from app.resources import Resources
+
+# The object carries this and nothing else of ours: whoever holds a link can read metadata.
+ID_METADATA: Final = "claimcheck-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a client says it will upload: `size` in bytes, `checksum_sha256` in base64.
+
+    Without a size the destination's range holds. Without a method the destination chooses.
+    """
+
+    destination: str
+    filename: str
+    content_type: str | None
+    size: int | None
+    checksum_sha256: str | None = None
+    method: Method | None = None
+
+
+def announced_file(
+    res: Resources, caller: Principal, announcement: Announcement, now: datetime
+) -> tuple[Destination, File]:
+    """The row to store, if the destination's rules allow the file. Its `expires_at` is `now`."""
+    destination = destination_named(res.settings, announcement.destination)
+    name = _clean(announcement.filename)
+    content_type = announcement.content_type or guess_content_type(name.extension)
+    check_rules(destination, name, content_type)
+    size = announcement.size
+    if size is not None and not destination.takes_size(size):
+        raise SizeNotAllowed(
+            f"{size} bytes are not between the {destination.min_size} and "
+            f"{destination.max_size} bytes that destination {destination.name} takes.",
+            min_size=destination.min_size,
+            max_size=destination.max_size,
+        )
+    file_id = res.new_id(now)
+    key = normalize_key(
+        name,
+        now=now,
+        unique=file_id,
+        owner=caller.owner,
+        prefix=destination.prefix,
+        template=destination.key_template,
+    )
+    return destination, pending_file(
+        file_id,
+        caller,
+        destination,
+        key,
+        method=announcement.method or destination.method_for(size),
+        filename=name.display,
+        content_type=normalize_content_type(content_type),
+        size=size,
+        checksum_sha256=announcement.checksum_sha256,
+        now=now,
+    )
+
+
+def _clean(filename: str) -> Filename:
+    try:
+        return clean_filename(filename)
+    except InvalidName as error:
+        raise InvalidFilename(str(error)) from None
+
+
+def check_rules(destination: Destination, name: Filename, content_type: str) -> None:
+    """Raise ContentTypeNotAllowed or ExtensionNotAllowed."""
+    if not destination.takes_type(content_type):
+        raise ContentTypeNotAllowed(
+            f"Destination {destination.name} does not take {content_type}; "
+            f"it takes: {', '.join(destination.content_types)}.",
+            allowed=list(destination.content_types),
+        )
+    if not destination.takes_extension(name.extension):
+        raise ExtensionNotAllowed(
+            f"Destination {destination.name} does not take the extension {name.extension!r}; "
+            f"it takes: {', '.join(destination.extensions)}.",
+            allowed=list(destination.extensions),
+        )
+
+
+def pending_file(
+    file_id: UUID,
+    caller: Principal,
+    destination: Destination,
+    key: str,
+    *,
+    method: Method,
+    filename: str,
+    content_type: str,
+    size: int | None,
+    checksum_sha256: str | None,
+    now: datetime,
+) -> File:
+    """The row, as it is before anything is signed."""
+    in_known_parts = method == "multipart" and size is not None
+    return File(
+        id=file_id,
+        owner=caller.owner,
+        tenant=caller.tenant,
+        session_id=caller.session and caller.session.id,
+        destination=destination.name,
+        bucket=destination.bucket,
+        key=key,
+        url=object_url(destination.stored_endpoint, destination.bucket, key),
+        filename=filename,
+        content_type=content_type,
+        size=size,
+        checksum_sha256=checksum_sha256,
+        checksum_verified=False,
+        method=method,
+        state=State.PENDING,
+        reason=None,
+        etag=None,
+        version_id=None,
+        created_at=now,
+        expires_at=now,
+        confirmed_at=None,
+        ended_at=None,
+        claimed_until=None,
+        store_upload_id=None,
+        part_size=lay_out(size or 0, destination.part_size).part_size if in_known_parts else None,
+        sealed=Seal.NO,
+    )
+
+
+def object_headers(destination: Destination, file: File) -> dict[str, str]:
+    """What the object is stored with, as the headers or form fields of its upload."""
+    return {
+        "content-type": file.content_type,
+        **destination.object_headers(file.method),
+        f"x-amz-meta-{ID_METADATA}": str(file.id),
+    }

@@ -1,0 +1,140 @@
+"""Arrivals: where an upload is, and whether the bucket holds what was announced."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from app import queries
+from app.announcements import ID_METADATA
+from app.bucket import StoredObject
+from app.core.content_types import normalize_content_type
+from app.core.destination import Destination
+from app.core.principal import Principal
+from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, UploadRejected
+from app.models import File, Seal, State
+from app.resources import Resources
+
+# Some stores (rclone) forget the upload before they have written its object.
+_JOINING: Final = timedelta(minutes=15)
+
+
+async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
+    """The upload in whatever state it is; removed ones are gone."""
+    async with res.db.connection() as db:
+        file = await queries.get_file(db, upload_id, caller)
+    if file is None or file.state in {State.RELEASED, State.REMOVED}:
+        raise UploadNotFound("No upload of yours has this id.")
+    return file
+
+
+def require_pending(file: File | None) -> File:
+    """The upload if it is pending, else UploadNotPending or UploadNotFound."""
+    if file is None or file.state in {State.RELEASED, State.REMOVED}:
+        raise UploadNotFound("No upload of yours has this id.")
+    if file.state != State.PENDING:
+        raise UploadNotPending(f"The upload is {file.state}, no longer pending.", state=file.state)
+    return file
+
+
+def settled(file: File | None) -> File:
+    """The file if it is confirmed, else the problem that says what became of it."""
+    if file is None or file.state in {State.RELEASED, State.REMOVED}:
+        raise UploadNotFound("No upload of yours has this id or key.")
+    if file.state == State.REJECTED:
+        raise UploadRejected(file.reason or "The upload was rejected.", state=file.state)
+    if file.state != State.CONFIRMED:
+        raise UploadNotPending(f"The upload is {file.state}.", state=file.state)
+    return file
+
+
+async def settle(res: Resources, file: File) -> File | None:
+    """Ask the bucket, and confirm or reject the upload by what it says.
+
+    Gives the row as it is then: another call may have been first. None where the bucket does not
+    hold the object.
+    """
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    found = await res.buckets.head(destination, file.bucket, file.key)
+    if found is None:
+        return None
+    reason = _mismatch(destination, file, found)
+    if reason is not None:
+        return await reject(res, file, reason)
+    async with res.db.connection() as db:
+        as_found = _as_found(destination, file, found, res.clock())
+        moved = await queries.confirm_upload(db, as_found)
+        return moved or await queries.get_again(db, file)
+
+
+async def settle_gone(res: Resources, file: File) -> File | None:
+    """The same for a multipart upload that the store does not know any more.
+
+    Its parts were joined, perhaps by another call or without an answer; else they are lost, and
+    the upload is rejected.
+    """
+    after = await settle(res, file)
+    if after is not None:
+        return after
+    if file.claimed_until is not None and res.clock() < file.claimed_until + _JOINING:
+        raise BucketUnavailable(
+            "The bucket has taken the parts, but does not show the object yet; confirm again.",
+            retry_after=5,
+        )
+    lost = "The bucket has dropped the parts of this upload; announce the file anew."
+    return await reject(res, file, lost)
+
+
+async def reject(res: Resources, file: File, reason: str) -> File | None:
+    """Reject the upload for good; the row as it is then."""
+    async with res.db.connection() as db:
+        moved = await queries.reject_upload(db, file, reason, res.clock())
+        return moved or await queries.get_again(db, file)
+
+
+def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:
+    """What the bucket holds otherwise than announced, in words, or None."""
+    if found.metadata.get(ID_METADATA) != str(file.id):
+        return "The object at this key was not uploaded with the signed instructions."
+    if file.size is not None and found.size != file.size:
+        return f"The object has {found.size} bytes; {file.size} were announced."
+    if file.size is None and (reason := wrong_size(destination, file, found.size)):
+        return reason
+    if normalize_content_type(found.content_type) != file.content_type:
+        return f"The object is {found.content_type}; {file.content_type} was announced."
+    if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
+        return "The object's SHA-256 is not the one that was announced."
+    return None
+
+
+def wrong_size(destination: Destination, file: File, size: int) -> str | None:
+    """For uploads whose size was left open: what is wrong with it, in words, or None."""
+    # Never by the rules of some other destination.
+    if destination.name != file.destination or destination.takes_size(size):
+        return None
+    return (
+        f"The object has {size} bytes; destination {destination.name} takes "
+        f"{destination.min_size} to {destination.max_size}."
+    )
+
+
+def _as_found(destination: Destination, file: File, found: StoredObject, now: datetime) -> File:
+    """The row with what the bucket said. A checksum is verified only if the bucket reports it."""
+    return file._replace(
+        size=found.size,
+        etag=found.etag,
+        version_id=found.version_id,
+        checksum_sha256=found.checksum_sha256 or file.checksum_sha256,
+        checksum_verified=found.checksum_sha256 is not None,
+        confirmed_at=now,
+        sealed=_seal(destination, file, found),
+    )
+
+
+def _seal(destination: Destination, file: File, found: StoredObject) -> Seal:
+    if found.version_id is not None:
+        return Seal.VERSION
+    if file.method == "multipart":
+        return Seal.MULTIPART
+    if file.method == "put" and destination.conditional_writes:
+        return Seal.CONDITIONAL
+    return Seal.NO

@@ -1,0 +1,42 @@
+"""Work that outlives the request that began it: owned here, and ended with the process."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from app.errors import Problem
+
+_T = TypeVar("_T")
+_log: Final = logging.getLogger("claimcheck.background")
+
+
+class Background:
+    """The tasks under way. Their failures are logged: perhaps nobody waits any more."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Run it now, whether or not anybody waits for it; wait with `asyncio.wait`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Problem):
+            _log.info("%s: %s", error.slug(), error)
+        elif error is not None:
+            _log.error("unexpected failure", exc_info=error)
+
+    async def drain(self, seconds: float) -> None:
+        """Give what is under way that long to end, then cancel it and let it tidy up."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,0 +1,152 @@
+"""Completion: the bucket joins the parts of a multipart upload, and the upload becomes a file.
+
+What is joined is what the bucket lists, never what a client says. The completion is claimed in the
+row before the bucket is asked, with a lease that is extended while the bucket works; after a crash
+the lease ends, and the next confirm takes over. Joining the same parts twice does no harm.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from app import queries
+from app.arrivals import reject, settle, settle_gone, wrong_size
+from app.bucket import StoredPart
+from app.core.parts import gaps
+from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, UploadNotArrived
+from app.models import File, State
+from app.multipart import abort, arrived_parts
+from app.resources import Resources
+
+_LEASE: Final = timedelta(seconds=60)
+_EXTEND_EVERY: Final = 20.0  # seconds
+# Before a complete is repeated whose outcome is not known, in seconds.
+_RETRY_DELAYS: Final = (1.0, 4.0)
+# How often the row is read while another process is at work, in seconds.
+_POLL: Final = 0.25
+_MISSING_NAMED: Final = 100
+
+
+async def complete(res: Resources, file: File, patience: float | None) -> File | None:
+    """Take a multipart upload to its end, or see another do it; the row as it is then.
+
+    After `patience` seconds the row is given as it is, and the work goes on. Raises
+    UploadNotArrived (parts are missing), BucketRefused, BucketUnavailable.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = None if patience is None else loop.time() + patience
+    now: File | None = file
+    while now is not None and now.state in {State.PENDING, State.COMPLETING}:
+        left = None if deadline is None else deadline - loop.time()
+        if left is not None and left <= 0:
+            return now
+        if _is_free(res, now):
+            # A task: it goes on when whoever waits for it loses patience or goes away.
+            work = res.background.start(_attempt(res, now))
+            await asyncio.wait({work}, timeout=left)
+            if work.done():
+                now = work.result()
+                continue
+        else:
+            await asyncio.sleep(_POLL if left is None else min(_POLL, left))
+        async with res.db.connection() as db:
+            now = await queries.get_again(db, file)
+    return now
+
+
+def _is_free(res: Resources, file: File) -> bool:
+    """Whether nobody holds it."""
+    return file.state == State.PENDING or (
+        file.claimed_until is not None and file.claimed_until < res.clock()
+    )
+
+
+async def _attempt(res: Resources, file: File) -> File | None:
+    """Check what has arrived, claim the completion, have the parts joined, settle."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    arrived = await arrived_parts(res, file)
+    if arrived is None:
+        return await settle_gone(res, file)
+    parts = _complete_list(file, arrived)
+    if file.size is None:
+        reason = wrong_size(destination, file, sum(part.size for part in parts))
+        if reason is not None:
+            return await _refuse(res, file, reason)
+    now = res.clock()
+    async with res.db.connection() as db:
+        claimed = await queries.claim_completion(db, file, parts[0].size, now, now + _LEASE)
+        if claimed is None:
+            return await queries.get_again(db, file)
+    return await _hold(res, claimed, asyncio.ensure_future(_join(res, claimed, parts)))
+
+
+def _complete_list(file: File, arrived: Sequence[StoredPart]) -> list[StoredPart]:
+    """The parts that make up the file, in order; UploadNotArrived if any is not there."""
+    sizes = {part.part_number: part.size for part in arrived}
+    layout = None if file.size is None else file.layout
+    missing = gaps(sizes) if layout is None else layout.missing(sizes)
+    if missing or not arrived:
+        some = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
+        raise UploadNotArrived(
+            f"The bucket lacks {len(missing) or 'all'} parts of the file{some and f': {some}'}. "
+            "Send them, then confirm.",
+            retry_after=1,
+            missing_count=len(missing),
+            missing_parts=missing[:_MISSING_NAMED],
+        )
+    # Whatever lies beyond the last part is no part of the file; the store drops it.
+    return [part for part in arrived if layout is None or part.part_number <= layout.count]
+
+
+async def _refuse(res: Resources, file: File, reason: str) -> File | None:
+    """Reject the upload, and drop what was sent."""
+    rejected = await reject(res, file, reason)
+    if rejected is not None and rejected.state == State.REJECTED:
+        await abort(res, rejected)
+    return rejected
+
+
+async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]) -> File | None:
+    """Extend the lease for as long as the bucket works, and give it back after a failure."""
+    try:
+        while not (await asyncio.wait({joining}, timeout=_EXTEND_EVERY))[0]:
+            file = await _extend(res, file)
+        return joining.result()
+    except (UploadNotArrived, BucketRefused):
+        # Nothing was joined: the upload is as it was.
+        async with res.db.connection() as db:
+            await queries.abandon_completion(db, file)
+        raise
+    except BaseException:
+        joining.cancel()
+        # Perhaps it was. Well in the past, for another replica's clock may be behind ours.
+        async with res.db.connection() as db:
+            await queries.move_lease(db, file, res.clock() - _LEASE)
+        raise
+
+
+async def _extend(res: Resources, file: File) -> File:
+    try:
+        async with res.db.connection() as db:
+            return await queries.move_lease(db, file, res.clock() + _LEASE) or file
+    except DatabaseUnavailable:
+        # The next time may be early enough; and if another takes over, no harm is done.
+        return file
+
+
+async def _join(res: Resources, file: File, parts: list[StoredPart]) -> File | None:
+    """Have the bucket join the parts, as often as it takes to know the outcome, and settle."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    assert file.store_upload_id is not None
+    where = destination, file.bucket, file.key, file.store_upload_id
+    for delay in (*_RETRY_DELAYS, None):
+        try:
+            known = await res.buckets.complete_upload(*where, parts)
+            return (await settle(res, file) if known else None) or await settle_gone(res, file)
+        except BucketUnavailable:
+            # Perhaps only the answer was lost: then the store knows no such upload any more.
+            if delay is None:
+                raise
+            await asyncio.sleep(delay)
+    raise AssertionError("the last try returns or raises")

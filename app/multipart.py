@@ -1,0 +1,211 @@
+"""Multipart uploads: begun at the store, their parts signed and listed, dropped.
+
+The row comes first, then the store's upload, then the row learns the store's id of it. Whoever
+finds a row without one after a crash looks among the key's uploads, which no other row shares.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from app import queries
+from app.announcements import Announcement, announced_file, object_headers
+from app.arrivals import get_upload, require_pending, settle_gone, settled
+from app.bucket import StoredPart
+from app.core.destination import Destination
+from app.core.parts import MAX_PARTS
+from app.core.principal import Principal
+from app.errors import KeyExhausted, UnknownPart, UploadExpired, UploadNotMultipart
+from app.models import File, State
+from app.resources import Resources
+
+# Parts that an announcement answers with.
+FIRST_PARTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPart:
+    """Where to PUT a part of `size` bytes; None: as many as the client likes."""
+
+    part_number: int
+    url: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedParts:
+    """Parts to send, and when their URLs end (UTC)."""
+
+    parts: list[SignedPart]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPart:
+    """A part that arrived: its size in bytes, and its ETag while the store still tells it."""
+
+    part_number: int
+    size: int
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownParts:
+    """What is there of an upload; sizes in bytes, None where the client chooses them."""
+
+    part_size: int | None
+    part_count: int | None
+    parts: list[KnownPart]
+
+
+async def announce_unsized(
+    res: Resources,
+    caller: Principal,
+    destination_name: str,
+    filename: str,
+    content_type: str | None,
+) -> File:
+    """Begin an upload whose size nobody knows before it is complete, for clients that say none.
+
+    Its part URLs take any length; the destination's range holds for the sum, before completion.
+    """
+    announcement = Announcement(
+        destination_name, filename, content_type, size=None, method="multipart"
+    )
+    destination, file = announced_file(res, caller, announcement, res.clock())
+    file = lasting(destination, file)
+    async with res.db.connection() as db:
+        if not await queries.insert_files(db, [file]):
+            raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
+    return await begun(res, destination, file)
+
+
+def lasting(destination: Destination, file: File) -> File:
+    """The row as it is stored before the store knows of the upload."""
+    lives = min(destination.upload_expires_in, destination.multipart_expires_in)
+    # Whole seconds, as in everything that is signed.
+    return file._replace(
+        expires_at=file.created_at.replace(microsecond=0) + timedelta(seconds=lives)
+    )
+
+
+async def begun(res: Resources, destination: Destination, file: File, *, new: bool = True) -> File:
+    """The pending upload with the store's id of it. Unless it is new, a lost one is looked for."""
+    if file.store_upload_id is not None:
+        return file
+    where = destination, file.bucket, file.key
+    found = [] if new else await res.buckets.find_uploads(*where)
+    upload_id = (
+        found[0]
+        if found
+        else await res.buckets.create_upload(*where, object_headers(destination, file))
+    )
+    async with res.db.connection() as db:
+        if learnt := await queries.learn_upload(db, file, upload_id):
+            return learnt
+        now = await queries.get_again(db, file)
+    # Another request was first, or the upload is no longer pending.
+    if now is None or now.store_upload_id != upload_id:
+        await res.buckets.abort_upload(*where, upload_id)
+    return require_pending(now)
+
+
+async def sign_parts(
+    res: Resources, caller: Principal, upload_id: UUID, part_numbers: Sequence[int]
+) -> SignedParts:
+    """URLs for these parts, in order, each for a PUT of exactly the part's size.
+
+    The upload is kept for as long as they live, up to `multipart_expires_in` of its destination.
+    Raises UnknownPart, UploadExpired, UploadNotMultipart.
+    """
+    file = require_pending(_require_multipart(await get_upload(res, caller, upload_id)))
+    _, signed = await signed_parts(res, file, part_numbers)
+    return signed
+
+
+async def signed_parts(
+    res: Resources, file: File, part_numbers: Iterable[int]
+) -> tuple[File, SignedParts]:
+    """Sign parts of a pending upload; the row as it is then."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    layout = file.layout
+    count = MAX_PARTS if layout is None else layout.count
+    sizes: list[tuple[int, int | None]] = []
+    for number in part_numbers:
+        if not 1 <= number <= count:
+            raise UnknownPart(
+                f"The upload has no part {number}; parts run from 1 to {count}.", part_count=count
+            )
+        sizes.append((number, None if layout is None else layout.size_of(number)))
+    file = await begun(res, destination, file, new=False)
+    assert file.store_upload_id is not None
+    end = file.created_at + timedelta(seconds=destination.multipart_expires_in)
+    left = int((end - res.clock()).total_seconds())
+    if left < 1:
+        raise UploadExpired(
+            f"The upload began more than {destination.multipart_expires_in} seconds ago; announce "
+            "the file anew."
+        )
+    urls, expires_at = await res.signer.presign_parts(
+        destination.address,
+        file.key,
+        file.store_upload_id,
+        sizes,
+        expires_in=min(destination.upload_expires_in, left),
+    )
+    async with res.db.connection() as db:
+        renewed = await queries.renew_upload(db, file, expires_at)
+        # Lost a race against confirm or cancel: say where it is now.
+        file = renewed or require_pending(await queries.get_again(db, file))
+    parts = [SignedPart(number, url, size) for (number, size), url in zip(sizes, urls, strict=True)]
+    return file, SignedParts(parts, expires_at)
+
+
+async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> KnownParts:
+    """The parts that the bucket has; after completion those that it had, without ETags.
+
+    Raises UploadNotMultipart, UploadRejected, UploadNotPending.
+    """
+    file = _require_multipart(await get_upload(res, caller, upload_id))
+    layout = file.layout
+    if file.state in {State.COMPLETING, State.CONFIRMED} and layout is not None:
+        all_parts = [KnownPart(n, layout.size_of(n), None) for n in range(1, layout.count + 1)]
+        return KnownParts(layout.part_size, layout.count, all_parts)
+    if file.state != State.COMPLETING:
+        require_pending(file)
+    arrived = await arrived_parts(res, file)
+    if arrived is None:
+        settled(await settle_gone(res, file))
+        # It was completed meanwhile.
+        return await list_parts(res, caller, upload_id)
+    parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]
+    if layout is None:
+        return KnownParts(None, None, parts)
+    return KnownParts(layout.part_size, layout.count, parts)
+
+
+async def arrived_parts(res: Resources, file: File) -> list[StoredPart] | None:
+    """The parts that the bucket has, in order; None where the store has no such upload."""
+    if file.store_upload_id is None:
+        return []
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    return await res.buckets.list_parts(destination, file.bucket, file.key, file.store_upload_id)
+
+
+async def abort(res: Resources, file: File) -> None:
+    """Drop every multipart upload of the key, known to the row or not, with all their parts."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    where = destination, file.bucket, file.key
+    uploads = set(await res.buckets.find_uploads(*where))
+    if file.store_upload_id is not None:
+        uploads.add(file.store_upload_id)
+    for upload_id in uploads:
+        await res.buckets.abort_upload(*where, upload_id)
+
+
+def _require_multipart(file: File) -> File:
+    if file.method != "multipart":
+        raise UploadNotMultipart(f"The upload is one {file.method.upper()}; it has no parts.")
+    return file

@@ -1,0 +1,102 @@
+"""The parts of a multipart upload: sign them, list them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app import multipart
+from app.core.parts import MAX_PARTS
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    DatabaseUnavailable,
+    SigningUnavailable,
+    UnknownPart,
+    UploadExpired,
+    UploadNotFound,
+    UploadNotMultipart,
+    UploadNotPending,
+    UploadRejected,
+)
+from app.routers.permissions import CanUpload, Res
+from app.routers.problems import responses
+from app.routers.rendering import json_response
+from app.routers.upload_bodies import PartsBody, parts_json
+
+router = APIRouter(prefix="/v1", tags=["uploads"])
+
+_PROBLEMS = (
+    UploadNotFound,
+    UploadNotMultipart,
+    UploadNotPending,
+    BucketRefused,
+    BucketUnavailable,
+    SigningUnavailable,
+    DatabaseUnavailable,
+)
+
+
+class PartNumbersBody(BaseModel):
+    """Parts to sign, numbered from 1."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"part_numbers": [101, 102, 103]}}
+    )
+
+    part_numbers: Annotated[
+        list[Annotated[int, Field(strict=True, ge=1, le=MAX_PARTS)]],
+        Field(min_length=1, max_length=1000),
+    ]
+
+
+class KnownPartBody(BaseModel):
+    """A part that has arrived: its bytes, and its ETag as long as the bucket tells it."""
+
+    part_number: int
+    size: int
+    etag: str | None
+
+
+class KnownPartsBody(BaseModel):
+    """How the upload is cut, null where the client chooses, and the parts that have arrived."""
+
+    part_size: int | None
+    part_count: int | None
+    parts: list[KnownPartBody]
+
+
+@router.post(
+    "/uploads/{upload_id}/parts",
+    operation_id="signParts",
+    response_model=PartsBody,
+    summary="Get the URLs of parts, just in time",
+    responses=responses(UnknownPart, UploadExpired, *_PROBLEMS),
+)
+async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: Res) -> Response:
+    """Up to 1,000 parts, in the order asked for; each URL takes exactly the part's size.
+
+    Asking keeps the upload alive. A part may be sent again, as long as the upload is pending.
+    """
+    signed = await multipart.sign_parts(res, caller, upload_id, body.part_numbers)
+    return json_response(parts_json(signed))
+
+
+@router.get(
+    "/uploads/{upload_id}/parts",
+    operation_id="listParts",
+    response_model=KnownPartsBody,
+    summary="See which parts have arrived",
+    responses=responses(UploadRejected, *_PROBLEMS),
+)
+async def list_parts(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
+    """As the bucket lists them, for a client that goes on after a pause; also after completion."""
+    known = await multipart.list_parts(res, caller, upload_id)
+    parts = [
+        {"part_number": part.part_number, "size": part.size, "etag": part.etag}
+        for part in known.parts
+    ]
+    return json_response(
+        {"part_size": known.part_size, "part_count": known.part_count, "parts": parts}
+    )

@@ -1,0 +1,189 @@
+"""An upload as JSON, with its instructions: what the routes of uploads and files share."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.models import File, State
+from app.multipart import SignedParts
+from app.resources import Resources
+from app.routers.problems import header
+from app.routers.rendering import FILE_EXAMPLE, FileBody, file_json, file_response, json_response
+from app.signer import Presigned, PresignedPost
+from app.uploads import Announced, Instructions
+
+UPLOAD_EXAMPLE: dict[str, Any] = {
+    "id": FILE_EXAMPLE["id"],
+    "state": "pending",
+    "reason": None,
+    **{name: FILE_EXAMPLE[name] for name in ("destination", "key", "url", "filename")},
+    "content_type": "image/png",
+    "size": 48213,
+    "expires_at": "2026-11-22T20:07:09Z",
+}
+_POST_EXAMPLE: dict[str, Any] = {
+    "method": "POST",
+    "url": "https://my-bucket.s3.eu-central-1.amazonaws.com/",
+    "fields": {
+        "key": FILE_EXAMPLE["key"],
+        "bucket": "my-bucket",
+        "content-type": "image/png",
+        "x-amz-meta-claimcheck-id": FILE_EXAMPLE["id"],
+        "success_action_status": "201",
+        "x-amz-algorithm": "AWS4-HMAC-SHA256",
+        "x-amz-credential": "AKIAIOSFODNN7EXAMPLE/20261122/eu-central-1/s3/aws4_request",
+        "x-amz-date": "20261122T190709Z",
+        "policy": "eyJleHBpcmF0aW9uIjoi...",
+        "x-amz-signature": "9b55c8b69debc22f58a05b28a01a6e9df3abfeb7f8132eaa4aca06dddc0c4ac5",
+    },
+    "expires_at": "2026-11-22T20:07:09Z",
+}
+
+
+class PostInstructions(BaseModel):
+    """Send `fields` in this order, then the file as `file`, as multipart/form-data."""
+
+    method: Literal["POST"] = "POST"
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+class PutInstructions(BaseModel):
+    """Send the bytes as the body, with exactly these headers."""
+
+    method: Literal["PUT"] = "PUT"
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class PartBody(BaseModel):
+    """PUT exactly `size` bytes of the file to `url`, with no headers of your own."""
+
+    part_number: int
+    url: str
+    size: int | None = Field(description="Bytes; null where the client chooses part sizes")
+
+
+class PartsBody(BaseModel):
+    """Parts to send. Their URLs end at `expires_at`."""
+
+    parts: list[PartBody]
+    expires_at: datetime
+
+
+class MultipartInstructions(BaseModel):
+    """Cut the file every `part_size` bytes, and PUT each part to its URL, in any order.
+
+    Here are the first up to 100 parts; `POST /v1/uploads/{id}/parts` gives the others.
+    """
+
+    method: Literal["multipart"] = "multipart"
+    part_size: int
+    part_count: int
+    parts: list[PartBody]
+    expires_at: datetime
+
+
+class UploadBody(BaseModel):
+    """An upload and where it is. `reason` says why it was rejected."""
+
+    model_config = ConfigDict(title="Upload", json_schema_extra={"example": UPLOAD_EXAMPLE})
+
+    id: UUID
+    state: str
+    reason: str | None = None
+    destination: str
+    key: str
+    url: str
+    filename: str
+    content_type: str
+    size: int | None
+    expires_at: datetime
+
+
+class AnnouncedBody(UploadBody):
+    """An upload with the instructions to send its bytes to the bucket."""
+
+    model_config = ConfigDict(
+        title="AnnouncedUpload",
+        json_schema_extra={"example": {**UPLOAD_EXAMPLE, "upload": _POST_EXAMPLE}},
+    )
+
+    upload: PostInstructions | PutInstructions | MultipartInstructions
+
+
+class ExistingBody(FileBody):
+    """A file that has the announced bytes already: there is nothing to send."""
+
+    model_config = ConfigDict(
+        title="ExistingFile", json_schema_extra={"example": {**FILE_EXAMPLE, "upload": None}}
+    )
+
+    upload: None
+
+
+def upload_json(file: File) -> dict[str, Any]:
+    """What `UploadBody` describes."""
+    return {
+        "id": file.id,
+        "state": file.state,
+        "reason": file.reason,
+        "destination": file.destination,
+        "key": file.key,
+        "url": file.url,
+        "filename": file.filename,
+        "content_type": file.content_type,
+        "size": file.size,
+        "expires_at": file.expires_at,
+    }
+
+
+def parts_json(signed: SignedParts) -> dict[str, Any]:
+    """What `PartsBody` describes."""
+    parts = [
+        {"part_number": part.part_number, "url": part.url, "size": part.size}
+        for part in signed.parts
+    ]
+    return {"parts": parts, "expires_at": signed.expires_at}
+
+
+async def announced_json(res: Resources, announced: Announced) -> dict[str, Any]:
+    """What `AnnouncedBody` describes, or `ExistingBody`."""
+    if announced.instructions is None:
+        [file] = await file_json(res, [announced.file])
+        return {**file, "upload": None}
+    return {**upload_json(announced.file), "upload": _instructions(announced.instructions)}
+
+
+def _instructions(given: Instructions) -> dict[str, Any]:
+    if isinstance(given, PresignedPost):
+        body = {"method": "POST", "url": given.url, "fields": given.fields}
+    elif isinstance(given, Presigned):
+        body = {"method": "PUT", "url": given.url, "headers": given.headers}
+    else:
+        size, count = given.layout.part_size, given.layout.count
+        parts = parts_json(given.signed)
+        return {"method": "multipart", "part_size": size, "part_count": count, **parts}
+    return {**body, "expires_at": given.expires_at}
+
+
+# OpenAPI's description of an answer to confirm for which the bucket has still to join the parts.
+COMPLETING: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": UploadBody,
+        "description": "The bucket is still joining the parts: confirm again after `Retry-After`",
+        **header("Retry-After", "Seconds"),
+    }
+}
+
+
+async def confirmed_response(res: Resources, file: File) -> Response:
+    """The file; or, while the bucket is still joining its parts, the upload and when to ask."""
+    if file.state == State.CONFIRMED:
+        return await file_response(res, file)
+    return json_response(upload_json(file), {"Retry-After": "2"}, 202)
