@@ -144,6 +144,7 @@ def pending_file(
         store_upload_id=None,
         part_size=lay_out(size or 0, destination.part_size).part_size if in_known_parts else None,
         sealed=Seal.NO,
+        attachments=0,
     )
 
 

@@ -186,6 +186,42 @@ class UrlNotOurs(Problem):
     status, title = 422, "Not the URL of one of our objects"
 
 
+class FileInUse(Problem):
+    """Records hold this file: take it out of them first; `records` names those that are yours."""
+
+    status, title = 409, "The file is in use"
+
+
+class UnknownRecordField(Problem):
+    """No such type of records is configured, or none with this field."""
+
+    status, title = 404, "No such record type or field"
+
+
+class RecordNotFound(Problem):
+    """No record of yours has this type and id; it is made when a file is put into it."""
+
+    status, title = 404, "No such record"
+
+
+class PreconditionFailed(Problem):
+    """The record is not as If-Match or If-None-Match says: get it again, and decide anew."""
+
+    status, title = 412, "The record has changed"
+
+
+class WrongDestination(Problem):
+    """The field takes files of another destination, which `destination` names."""
+
+    status, title = 422, "The field takes other files"
+
+
+class TooManyFiles(Problem):
+    """The field does not take so many files; `max_files` says how many it takes."""
+
+    status, title = 422, "Too many files for the field"
+
+
 class RemovalUnderWay(Problem):
     """Another request is removing this file; ask again in a moment."""
 

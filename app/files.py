@@ -38,12 +38,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What to list: files announced at or after `created_after`, before `created_before`."""
+    """What to list: files announced at or after `created_after`, before `created_before`.
+
+    `loose`: those that no record holds.
+    """
 
     destination: str | None = None
     content_type: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    loose: bool = False
 
     def scope(self, caller: Principal) -> str:
         """Names the list, so that a cursor of one list is refused by another."""
@@ -54,6 +58,7 @@ class ListQuery:
             self.content_type,
             self.created_after,
             self.created_before,
+            self.loose or None,
         )
         return repr([None if part is None else str(part) for part in parts])
 
@@ -85,6 +90,7 @@ async def list_files(
         content_type=query.content_type,
         first=first_uuid7(query.created_after) if query.created_after else None,
         end=end,
+        loose=query.loose,
     )
     async with res.db.connection() as db:
         files = await queries.list_files(db, caller, narrowed, limit + 1)

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.errors import ConfigurationError
 from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
-from app.routers import files, parts, problems, service, upload_url, uploads
+from app.routers import files, parts, problems, records, service, upload_url, uploads
 from app.routers.middleware import Envelope, Innermost, LoopbackGuard
 from app.routers.pages import pages
 from app.settings import Settings, load_settings, require_deployed
@@ -69,6 +69,7 @@ def create_app(
     app.include_router(parts.router)
     app.include_router(upload_url.router)
     app.include_router(files.router)
+    app.include_router(records.router)
     app.include_router(service.router)
     origins = {d.address.origin for d in settings.destinations.values()}
     app.include_router(pages(sorted(origins)))
@@ -81,9 +82,11 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["Location", "Link", "Retry-After", "X-Request-ID"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=[
+                *("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID")
+            ],
+            expose_headers=["ETag", "Location", "Link", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     app.add_middleware(Envelope)

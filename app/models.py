@@ -1,4 +1,4 @@
-"""The one table, for the life of a file, and the states it goes through.
+"""The tables: files with the states they go through, and the records that hold them.
 
 Alembic migrates to what stands here; `alembic check` holds the two together.
 """
@@ -18,6 +18,7 @@ metadata: Final = sa.MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
     }
 )
 
@@ -94,11 +95,15 @@ files: Final = sa.Table(
     sa.Column("store_upload_id", sa.Text()),
     sa.Column("part_size", sa.BigInteger()),
     sa.Column("sealed", sa.Text(), nullable=False, server_default=Seal.NO.value),
+    # How often the file stands in `record_files`. Kept in the row so that whoever attaches a file
+    # and whoever removes it wait for each other, and so that an index can find the loose ones.
+    sa.Column("attachments", sa.Integer(), nullable=False, server_default="0"),
     sa.UniqueConstraint("bucket", "key"),
     sa.CheckConstraint(
         f"state IN ({', '.join(repr(state.value) for state in State)})", name="state_known"
     ),
     sa.CheckConstraint("size >= 0", name="size_not_negative"),
+    sa.CheckConstraint("attachments >= 0", name="attachments_not_negative"),
 )
 
 # Lists show confirmed files, newest first: the id is a UUIDv7, so it sorts by time.
@@ -118,6 +123,15 @@ for _name, *_columns in (
         *(files.c[column] for column in _columns),
         files.c.id,
         postgresql_where=_LISTED,
+    )
+# And those that no record holds.
+for _name, *_columns in (("ix_files_loose", "owner"), ("ix_files_tenant_loose",)):
+    sa.Index(
+        _name,
+        files.c.tenant,
+        *(files.c[column] for column in _columns),
+        files.c.id,
+        postgresql_where=sa.and_(_LISTED, files.c.attachments == 0),
     )
 # The same bytes again, where a destination does not have them sent twice.
 sa.Index(
@@ -148,8 +162,8 @@ class File(NamedTuple):
     base64, as S3 writes it. `expires_at` is the end of the last instructions that were signed for
     the upload; `claimed_until` that of the lease of whoever is completing or removing it.
     `store_upload_id` is the store's name of a multipart upload, None until it is known;
-    `part_size` is in bytes, None where it is the client's choice, until completion. All moments
-    are aware, in UTC.
+    `part_size` is in bytes, None where it is the client's choice, until completion. `attachments`
+    counts the records' fields that hold the file. All moments are aware, in UTC.
     """
 
     id: UUID
@@ -178,6 +192,7 @@ class File(NamedTuple):
     store_upload_id: str | None
     part_size: int | None
     sealed: str
+    attachments: int
 
     @property
     def layout(self) -> Layout | None:
@@ -185,3 +200,50 @@ class File(NamedTuple):
         if self.size is None or self.part_size is None:
             return None
         return Layout(self.size, self.part_size)
+
+
+# Other systems' things, by the names that those give them, and the files in their fields.
+records: Final = sa.Table(
+    "records",
+    metadata,
+    sa.Column("id", sa.Uuid(), primary_key=True),
+    sa.Column("tenant", sa.Text(), nullable=False),
+    sa.Column("owner", sa.Text(), nullable=False),
+    sa.Column("type", sa.Text(), nullable=False),
+    sa.Column("name", sa.Text(collation="C"), nullable=False),
+    sa.Column("version", sa.Uuid(), nullable=False),
+    sa.Column("created_at", _MOMENT, nullable=False),
+    sa.Column("updated_at", _MOMENT, nullable=False),
+    sa.UniqueConstraint("tenant", "type", "name"),
+)
+record_files: Final = sa.Table(
+    "record_files",
+    metadata,
+    sa.Column(
+        "record_id",
+        sa.Uuid(),
+        sa.ForeignKey("records.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("field", sa.Text(), primary_key=True),
+    sa.Column("position", sa.SmallInteger(), primary_key=True, autoincrement=False),
+    sa.Column("file_id", sa.Uuid(), sa.ForeignKey("files.id"), nullable=False),
+    sa.Index("ix_record_files_file_id", "file_id"),
+)
+
+
+class Record(NamedTuple):
+    """A row of `records`, column by column in the table's order.
+
+    `name` is the id that the other system knows the record by, one in a tenant and type. `version`
+    is another UUID after every change; ids and versions are never used again.
+    """
+
+    id: UUID
+    tenant: str
+    owner: str
+    type: str
+    name: str
+    version: UUID
+    created_at: datetime
+    updated_at: datetime

@@ -191,14 +191,17 @@ async def confirmed_by_key(
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list is narrowed to: files made at or after `since`, before `until`."""
+    """What a list is narrowed to: ids from `first` on, before `end`; `loose`: in no record."""
 
     destination: str | None = None
     content_type: str | None = None
     first: UUID | None = None
     end: UUID | None = None
+    loose: bool = False
 
 
+# Written out like the states, for its partial index.
+_LOOSE: Final = _c.attachments == sa.literal_column("0")
 _ALL: Final = {"first": UUID(int=0), "end": UUID(int=(1 << 128) - 1)}
 
 
@@ -211,11 +214,15 @@ def _list_statement(shape: tuple[str, ...]) -> Statement:
         "content_family": _c.content_type.startswith(family),
         "tenant": _c.tenant == sa.bindparam("tenant"),
         "session_id": _c.session_id == sa.bindparam("session_id"),
+        "loose": _LOOSE,
     }
     # The columns of one of the list's indexes, in the order and in row comparisons instead of
     # equations, so that no other index will do. Else, after many announcements and before the next
     # ANALYZE, PostgreSQL walks the primary key past all that are not confirmed.
-    filters = [name for name in ("destination", "content_type") if name in shape][:1]
+    # The loose ones have an index without any: where another filter is asked for besides, it or
+    # that filter's index will do, whichever leads past fewer others.
+    indexed = () if "loose" in shape else ("destination", "content_type")
+    filters = [name for name in indexed if name in shape][:1]
     whose = "owner" if "owner" in shape else "tenant"
     columns = [_c[name] for name in (whose, *filters, "id")]
     given = [sa.bindparam(name, type_=sa.Text()) for name in (whose, *filters)]
@@ -243,6 +250,7 @@ async def list_files(
         "content_type": narrowed.content_type,
     }
     shape = [name for name, value in values.items() if value is not None]
+    shape += ["loose"] * narrowed.loose
     if narrowed.content_type and narrowed.content_type.endswith("/*"):
         values["content_type"] = narrowed.content_type.removesuffix("*")
         shape[shape.index("content_type")] = "content_family"
@@ -266,9 +274,10 @@ def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement:
     )
 
 
-def _move(to: State, *columns: str) -> Statement:
+def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement:
     """A move between states, from wherever app.models.MOVES allows it."""
-    return _update(_is(*states_before(to)), state=_literal(to), **_parameters(*columns))
+    condition = sa.and_(_is(*states_before(to)), *only)
+    return _update(condition, state=_literal(to), **_parameters(*columns))
 
 
 _RENEW = _update(
@@ -379,17 +388,21 @@ async def reject_upload(
     )
 
 
-_RELEASE = _move(State.RELEASED, "ended_at")
+_RELEASE = _move(State.RELEASED, "ended_at", only=[_LOOSE])
 
 
 async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
+    """Move to released, unless a record holds the file."""
     return await _one(db, _RELEASE, file_id=file.id, of_owner=file.owner, ended_at=now)
 
 
 def _claim(*states: State) -> Statement:
-    """Take a removal: from one of these states, or from a worker whose lease ran out."""
+    """Take a removal: from one of these states, or from a worker whose lease ran out.
+
+    Never of a file that a record holds.
+    """
     return _update(
-        sa.or_(_is(*states), _lapsed(State.REMOVING)),
+        sa.or_(sa.and_(_is(*states), _LOOSE), _lapsed(State.REMOVING)),
         state=_literal(State.REMOVING),
         **_parameters("claimed_until"),
     )

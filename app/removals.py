@@ -9,14 +9,23 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app import multipart, queries
+from app import multipart, queries, queries_records
 from app.core.principal import Principal
-from app.errors import FileNotFound, RemovalUnderWay, UploadNotFound, UploadNotPending
+from app.errors import (
+    FileInUse,
+    FileNotFound,
+    RemovalUnderWay,
+    UploadNotFound,
+    UploadNotPending,
+)
 from app.models import File, State
 from app.resources import Resources
 
 # Longer than the bucket's calls take with all their retries; after it another worker takes over.
 _LEASE: Final = timedelta(seconds=60)
+
+# So many of the records that hold a file are named to whoever would delete it.
+_NAMED: Final = 10
 
 _ClaimQuery = Callable[..., Awaitable[File | None]]
 
@@ -46,13 +55,19 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
 
 
 async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None:
-    """Take the file out of the API; its object stays, and the row says that it is no orphan."""
+    """Take the file out of the API; its object stays, and the row says that it is no orphan.
+
+    Not while a record holds it, which would show what nobody can read any longer: FileInUse.
+    """
     async with res.db.connection() as db:
         file = await queries.get_file(db, file_id, caller)
         if file is None or file.state in {State.PENDING, State.COMPLETING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
-        if await queries.release_file(db, file, res.clock()) is None:
+        file = await queries.release_file(db, file, res.clock())
+        if file is None:
             file = await queries.get_file(db, file_id, caller)
+    if file is not None and file.state == State.CONFIRMED:
+        raise await _in_use(res, caller, file)
     if file is not None and file.state == State.REMOVING:
         raise RemovalUnderWay(
             "The file's object is being removed. If that was cut short, "
@@ -62,12 +77,17 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
 
 
 async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
-    """Delete the object with every version of its key, and leave a tombstone of the row."""
+    """Delete the object with every version of its key, and leave a tombstone of the row.
+
+    Not while a record holds it: FileInUse.
+    """
     file, claimed = await _claim(res, caller, file_id, queries.claim_file_removal)
     if file is not None and claimed:
         await _remove(res, file)
     elif file is not None and file.state == State.REMOVING:
         raise _under_way()
+    elif file is not None and file.state == State.CONFIRMED:
+        raise await _in_use(res, caller, file)
     elif file is None or file.state != State.REMOVED:
         # A released file too: its record is gone, and with it the say over its object.
         raise FileNotFound("No file of yours has this id.")
@@ -99,6 +119,15 @@ async def _remove(res: Resources, file: File) -> None:
         raise
     async with res.db.connection() as db:
         await queries.finish_removal(db, file, res.clock())
+
+
+async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:
+    async with res.db.connection() as db:
+        uses = await queries_records.uses_of_file(db, file.id, caller, _NAMED)
+    return FileInUse(
+        "Records hold the file: take it out of them first.",
+        records=[dict(zip(("type", "id", "field"), use, strict=True)) for use in uses],
+    )
 
 
 def _under_way() -> RemovalUnderWay:

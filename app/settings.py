@@ -2,8 +2,8 @@
 
 Three sources, the first wins: the environment, the TOML file that CLAIMCHECK_CONFIG names, the
 defaults here. The AWS and Heroku names are those a team has already; our own start with
-CLAIMCHECK_. In TOML each setting is its name here in lower case, and destinations are tables:
-`[destinations.images]`.
+CLAIMCHECK_. In TOML each setting is its name here in lower case; destinations and the fields of
+records are tables: `[destinations.images]`, `[records.product.picture]`.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -27,6 +27,7 @@ from pydantic_settings import (
 from app.core.database_url import normalize_database_url
 from app.core.destination import Destination, Words
 from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
+from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
 
@@ -35,6 +36,7 @@ _CONFIG: Final = "CLAIMCHECK_CONFIG"
 
 # Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.
 _AWS_OWN: Final = "AWS_ENDPOINT_URL"
+_TABLES: Final = (f"{_PREFIX}DESTINATIONS__", f"{_PREFIX}RECORDS__")
 # How like one of our names an unknown AWS_ name is taken for it. AWS_BUCKET_NAME must be, at 0.79;
 # of the names that AWS tools read themselves AWS_SESSION_EXPIRATION comes nearest, at 0.77.
 _NEAR: Final = 0.78
@@ -105,6 +107,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
     destinations: dict[str, Destination] = Field(min_length=1)
+    records: dict[str, dict[str, RecordField]] = Field(default_factory=dict)
 
     @field_validator("aws_s3_endpoint_url", "aws_s3_public_endpoint_url")
     @classmethod
@@ -216,17 +219,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         raise ConfigurationError(_in_words(error, environ)) from None
     _refuse_half_credentials(settings)
     _refuse_overlaps(destinations)
+    _check_records(settings)
     return settings.model_copy(update={"destinations": destinations})
 
 
 def _resolve(name: str, destination: Destination, settings: Settings) -> Destination:
     """The destination with every global default filled in."""
-    # Lower case, or the environment could not speak of a destination that TOML declares.
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"destinations.{name}: use lower-case letters, digits, '-' and '_' in names, "
-            "at most 63, a letter or digit first"
-        )
+    _check_name(f"destinations.{name}", name)
     given = destination.model_fields_set
     if "name" in given:
         raise ConfigurationError(f"destinations.{name}.name is not a setting.")
@@ -266,6 +265,30 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
     return resolved
 
 
+def _check_name(path: str, name: str) -> None:
+    # Lower case, or the environment could not speak of what TOML declares.
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{path}: use lower-case letters, digits, '-' and '_' in names, "
+            "at most 63, a letter or digit first"
+        )
+
+
+def _check_records(settings: Settings) -> None:
+    for record_type, fields in settings.records.items():
+        _check_name(f"records.{record_type}", record_type)
+        for name, field in fields.items():
+            path = f"records.{record_type}.{name}"
+            _check_name(path, name)
+            if field.destination not in settings.destinations:
+                known = ", ".join(sorted(settings.destinations))
+                raise ConfigurationError(
+                    f"{path}: there is no destination {field.destination!r}; there are: {known}."
+                )
+            if "max_files" in field.model_fields_set and not field.many:
+                raise ConfigurationError(f"{path}: max_files needs many = true.")
+
+
 def require_deployed(settings: Settings) -> None:
     """Refuse what only the embedded default may do without: a database, a bucket, a say on auth.
 
@@ -299,7 +322,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
             known |= set(alias.choices) if isinstance(alias, AliasChoices) else {str(alias)}  # type: ignore[arg-type]
     for given in environ:
         name = given.upper()
-        if name in known or name.startswith((_AWS_OWN, f"{_PREFIX}DESTINATIONS__")):
+        if name in known or name.startswith((_AWS_OWN, *_TABLES)):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
         if name.startswith((_PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
@@ -312,7 +335,7 @@ def _as_written(path: str, environ: Mapping[str, str]) -> str:
     """The name under which the reader set what pydantic calls `path`."""
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        if name == path and alias is None and name != "destinations":
+        if name == path and alias is None and name not in {"destinations", "records"}:
             return f"{_PREFIX}{name.upper()}"
         if isinstance(alias, AliasChoices) and path in alias.choices:
             return next((str(c) for c in alias.choices if environ.get(str(c))), path)
@@ -390,7 +413,11 @@ def _in_words(error: ValidationError, environ: Mapping[str, str]) -> str:
         known = _as_written(path, environ)
         if item["type"] == "extra_forbidden":
             last = str(item["loc"][-1])
-            names = Destination.model_fields if len(item["loc"]) > 1 else Settings.model_fields
+            tables: dict[str, type[BaseModel]] = {
+                "destinations": Destination,
+                "records": RecordField,
+            }
+            names = tables.get(str(item["loc"][0]), Settings).model_fields
             near = difflib.get_close_matches(last, names, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             lines.append(f"{known} is not a setting.{hint}")

@@ -40,7 +40,7 @@ async def fill(db: asyncpg.Connection, first: int, last: int, endpoint: str) -> 
 
 
 async def empty(db: asyncpg.Connection) -> None:
-    await db.execute("TRUNCATE files")
+    await db.execute("TRUNCATE files, records CASCADE")
 
 
 async def newest_ids(db: asyncpg.Connection, count: int) -> list[str]:

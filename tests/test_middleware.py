@@ -239,11 +239,11 @@ async def test_exact_origins_may_read_the_answers(client: httpx.AsyncClient) -> 
 
 
 async def test_preflights(client: httpx.AsyncClient) -> None:
-    for method in ("GET", "POST", "DELETE"):
+    for method in ("GET", "POST", "PUT", "DELETE"):
         asked = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": method,
-            "Access-Control-Request-Headers": "content-type,x-request-id,authorization",
+            "Access-Control-Request-Headers": "content-type,x-request-id,authorization,if-match",
         }
         response = await client.options("/v1/files", headers=asked)
         assert response.status_code == 200
@@ -251,7 +251,7 @@ async def test_preflights(client: httpx.AsyncClient) -> None:
         assert method in response.headers["access-control-allow-methods"]
     for change in (
         {"Origin": "https://evil.example"},
-        {"Access-Control-Request-Method": "PUT"},
+        {"Access-Control-Request-Method": "PATCH"},
         {"Access-Control-Request-Headers": "x-evil"},
     ):
         response = await client.options("/v1/files", headers=asked | change)

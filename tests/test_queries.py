@@ -50,6 +50,7 @@ def new_file(state: State = State.PENDING, **values: Any) -> File:
         "expires_at": made + timedelta(hours=1),
         "claimed_until": SOON if state in {State.COMPLETING, State.REMOVING} else None,
         "sealed": "no",
+        "attachments": 0,
     }
     return File(**(defaults | values))
 
@@ -481,6 +482,8 @@ MIDDLE = UUID(int=10_000)
         (Filter(content_type="text/some"), "ix_files_listed_content_type"),
         (Filter(content_type="text/some", end=MIDDLE), "ix_files_listed_content_type"),
         (Filter(content_type="text/*"), "ix_files_listed"),
+        (Filter(loose=True), "ix_files_loose"),
+        (Filter(loose=True, end=MIDDLE), "ix_files_loose"),
     ],
     ids=str,
 )
@@ -490,11 +493,11 @@ async def test_lists_walk_their_partial_index(
     await db.execute(
         """
         INSERT INTO files (id, owner, tenant, destination, bucket, key, url, filename,
-          content_type, size, method, state, created_at, expires_at)
+          content_type, size, method, state, created_at, expires_at, attachments)
         SELECT lpad(to_hex(n), 32, '0')::uuid, 'owner ' || n % 199, 'tenant ' || n % 2,
           CASE WHEN n % 20 = 0 THEN 'some' ELSE 'images' END, 'bkt', 'key ' || n, 'u', 'f',
           CASE WHEN n % 20 = 0 THEN 'text/some' ELSE 'image/png' END, 1, 'post',
-          CASE WHEN n % 11 < 8 THEN 'confirmed' ELSE 'pending' END, now(), now()
+          CASE WHEN n % 11 < 8 THEN 'confirmed' ELSE 'pending' END, now(), now(), n % 3
         FROM generate_series(1, 20000) AS n
         """
     )

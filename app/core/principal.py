@@ -18,6 +18,8 @@ class Scope(StrEnum):
     FILES_READ = "files:read"  # list one's files, and get links to them
     FILES_DELETE = "files:delete"  # release and remove one's files
     FILES_ALL = "files:all"  # with the others: not one's own alone, but one's whole tenant's
+    RECORDS_READ = "records:read"  # read one's records, and get links to what they hold
+    RECORDS_WRITE = "records:write"  # put files into one's records, and take them out
     SESSIONS_MINT = "sessions:mint"  # make upload sessions for browsers
     ADMIN = "admin"  # make, list and revoke API keys
 

@@ -22,6 +22,7 @@ from app.errors import (
     BucketRefused,
     BucketUnavailable,
     DatabaseUnavailable,
+    FileInUse,
     FileNotFound,
     InvalidCursor,
     InvalidFilename,
@@ -112,6 +113,9 @@ class Narrowing(BaseModel):
     ] = None
     created_after: Annotated[_Bound | None, Field(description="At or after this moment")] = None
     created_before: Annotated[_Bound | None, Field(description="Before this moment")] = None
+    attached: Annotated[
+        Literal["false"] | None, Field(description="`false`: files that no record holds")
+    ] = None
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=files.MAX_PAGE)] = 50
 
@@ -209,6 +213,7 @@ async def list_files(
         content_type=narrowing.content_type and normalize_content_type(narrowing.content_type),
         created_after=narrowing.created_after,
         created_before=narrowing.created_before,
+        loose=narrowing.attached == "false",
     )
     page = await files.list_files(
         res, caller, query, cursor=narrowing.cursor, limit=narrowing.limit
@@ -311,7 +316,12 @@ async def content(
     summary="Delete a file's record, or the file altogether",
     status_code=204,
     responses=responses(
-        FileNotFound, RemovalUnderWay, BucketRefused, BucketUnavailable, DatabaseUnavailable
+        FileNotFound,
+        FileInUse,
+        RemovalUnderWay,
+        BucketRefused,
+        BucketUnavailable,
+        DatabaseUnavailable,
     ),
 )
 async def delete(
@@ -323,7 +333,10 @@ async def delete(
         Query(description="`delete`: the object goes too, with every version of its key"),
     ] = "keep",
 ) -> None:
-    """By default the record goes from the API and the object stays in the bucket."""
+    """By default the record goes from the API and the object stays in the bucket.
+
+    Not while the field of a record holds the file.
+    """
     if object == "delete":
         await removals.remove_file(res, caller, file_id)
     else:

@@ -1,0 +1,30 @@
+"""RecordField: what a field of a type of records takes, and what names records have. Pure."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# What every system, URL and log writes alike: visible ASCII without `/`, which separates paths,
+# and `,`, which separates ids in a query. `.` and `..` are steps in a path.
+RECORD_ID: Final = re.compile(r"[!-+\-.0-~]{1,200}")
+MAX_FILES: Final = 100
+
+
+def is_record_id(text: str) -> bool:
+    """Whether other systems' records may have this id here."""
+    return RECORD_ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+class RecordField(BaseModel):
+    """One field of a type of records: it holds one file, or with `many` an ordered list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    destination: str
+    many: bool = False
+    max_files: Annotated[int, Field(ge=1, le=MAX_FILES)] = 20
+
+    @property
+    def capacity(self) -> int:
+        return self.max_files if self.many else 1

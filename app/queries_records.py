@@ -1,0 +1,219 @@
+"""Every SQL statement on records, as a function of a connection."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from app.core.principal import Principal
+from app.models import File, Record, State, files, record_files, records
+from app.statements import Statement, array, write
+
+_r, _rf = records.c, record_files.c
+_IDS = ARRAY(sa.Uuid())
+
+
+_owner = sa.bindparam("owner", type_=sa.Text())
+_SEEN = sa.and_(_r.tenant == sa.bindparam("tenant"), sa.or_(_owner.is_(None), _r.owner == _owner))
+
+
+def _seen_by(caller: Principal) -> dict[str, Any]:
+    return {"tenant": caller.tenant, "owner": None if caller.sees_tenant else caller.owner}
+
+
+async def _run(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Any]:
+    rows: list[Any] = await db.fetch(statement.sql, *statement.arguments(values))
+    return rows
+
+
+class Held(NamedTuple):
+    """A file in a field of a record; a record that holds none comes once, with neither."""
+
+    record: Record
+    field: str | None
+    file: File | None
+
+
+# Taken even where nothing is to be changed in it, so that the row is locked until the commit.
+_HOLD = write(
+    insert(records)
+    .values({column: sa.bindparam(column, type_=_r[column].type) for column in Record._fields})
+    .on_conflict_do_update(
+        index_elements=["tenant", "type", "name"], set_={"updated_at": _r.updated_at}
+    )
+    .returning(records)
+)
+
+
+async def hold_record(db: asyncpg.Connection, record: Record) -> Record:
+    """The record of this tenant, type and name as it is, or as given if it is new.
+
+    It is locked until the transaction ends: changes of one record come one after the other.
+    """
+    [row] = await _run(db, _HOLD, **record._asdict())
+    return Record._make(row)
+
+
+_READ = write(
+    sa.select(records, _rf.field, files)
+    .outerjoin(record_files, _rf.record_id == _r.id)
+    .outerjoin(files, files.c.id == _rf.file_id)
+    .where(
+        _SEEN,
+        _r.type == sa.bindparam("type"),
+        _r.name == sa.func.any(sa.bindparam("names", type_=ARRAY(sa.Text()))),
+    )
+    .order_by(_rf.position)
+)
+_FIELD = len(Record._fields)
+
+
+async def read_records(
+    db: asyncpg.Connection, caller: Principal, record_type: str, names: Sequence[str]
+) -> Iterator[Held]:
+    """What those of the records hold that the caller may see, fields in order."""
+    rows = await _run(db, _READ, **_seen_by(caller), type=record_type, names=list(names))
+    return (
+        Held(
+            Record._make(row[:_FIELD]),
+            row[_FIELD],
+            None if row[_FIELD] is None else File._make(row[_FIELD + 1 :]),
+        )
+        for row in rows
+    )
+
+
+_FIELD_FILES = write(
+    sa.select(_rf.file_id)
+    .where(_rf.record_id == sa.bindparam("record_id"), _rf.field == sa.bindparam("field"))
+    .order_by(_rf.position)
+)
+
+
+async def field_files(db: asyncpg.Connection, record: Record, field: str) -> list[UUID]:
+    """Ids of the files in a field, in order."""
+    rows = await _run(db, _FIELD_FILES, record_id=record.id, field=field)
+    return [row[0] for row in rows]
+
+
+# In the order of the ids, so that two changes that share files never wait for each other.
+_LOCK = write(
+    sa.select(files)
+    .where(
+        files.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS)),
+        files.c.state == sa.literal_column(f"'{State.CONFIRMED.value}'"),
+    )
+    .order_by(files.c.id)
+    .with_for_update(key_share=True)
+)
+
+
+async def lock_files(db: asyncpg.Connection, ids: Sequence[UUID]) -> list[File]:
+    """Those of the files that are confirmed, which they remain until the transaction ends."""
+    return [File._make(row) for row in await _run(db, _LOCK, ids=list(ids))]
+
+
+_COUNT = write(
+    sa.update(files)
+    .where(files.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS)))
+    .values(attachments=files.c.attachments + sa.bindparam("change", type_=sa.Integer()))
+)
+_EMPTY_FIELD = write(
+    sa.delete(record_files).where(
+        _rf.record_id == sa.bindparam("of_record"), _rf.field == sa.bindparam("of_field")
+    )
+)
+_FILL_FIELD = write(
+    insert(record_files).from_select(
+        ["record_id", "field", "position", "file_id"],
+        sa.select(
+            sa.bindparam("record_id", type_=sa.Uuid()),
+            sa.bindparam("field", type_=sa.Text()),
+            array("positions", sa.SmallInteger()),
+            array("ids", sa.Uuid()),
+        ),
+    )
+)
+_SET_VERSION = write(
+    sa.update(records)
+    .where(_r.id == sa.bindparam("record_id"))
+    .values(
+        version=sa.bindparam("to_version", type_=sa.Uuid()),
+        updated_at=sa.bindparam("now", type_=sa.DateTime(timezone=True)),
+    )
+    .returning(records)
+)
+
+
+async def replace_files(
+    db: asyncpg.Connection,
+    record: Record,
+    field: str,
+    before: Sequence[UUID],
+    after: Sequence[UUID],
+    version: UUID,
+    now: datetime,
+) -> Record:
+    """Put the files `after` where `before` stood; the record, which is held, with its new version.
+
+    The files that come and go are locked.
+    """
+    for ids, change in ((set(after) - set(before), 1), (set(before) - set(after), -1)):
+        if ids:
+            await _run(db, _COUNT, ids=list(ids), change=change)
+    if before:
+        await _run(db, _EMPTY_FIELD, of_record=record.id, of_field=field)
+    if after:
+        positions = list(range(len(after)))
+        await _run(
+            db, _FILL_FIELD, record_id=record.id, field=field, positions=positions, ids=list(after)
+        )
+    [row] = await _run(db, _SET_VERSION, record_id=record.id, to_version=version, now=now)
+    return Record._make(row)
+
+
+_USES = write(
+    sa.select(_r.type, _r.name, _rf.field)
+    .join(record_files, _rf.record_id == _r.id)
+    .where(
+        _rf.file_id == sa.bindparam("file_id"),
+        _SEEN,
+    )
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+
+
+async def uses_of_file(
+    db: asyncpg.Connection, file_id: UUID, caller: Principal, limit: int
+) -> list[tuple[str, str, str]]:
+    """Type, name and field of those of the caller's records that hold the file."""
+    rows = await _run(db, _USES, **_seen_by(caller), file_id=file_id, limit=limit)
+    return [tuple(row) for row in rows]
+
+
+_HELD = (
+    sa.select(_rf.file_id, sa.func.count().label("times"))
+    .where(_rf.record_id == sa.bindparam("record_id"))
+    .group_by(_rf.file_id)
+    .order_by(_rf.file_id)
+)
+_HELD_IDS = write(_HELD)
+_used = _HELD.subquery("used")
+_LET_GO = write(
+    sa.update(files)
+    .where(files.c.id == _used.c.file_id)
+    .values(attachments=files.c.attachments - _used.c.times)
+)
+_FORGET = write(sa.delete(records).where(_r.id == sa.bindparam("record_id")))
+
+
+async def forget_record(db: asyncpg.Connection, record: Record) -> None:
+    """Delete a record that is held; its files stay, and it uses them no longer."""
+    held = await _run(db, _HELD_IDS, record_id=record.id)
+    await lock_files(db, [row[0] for row in held])
+    await _run(db, _LET_GO, record_id=record.id)
+    await _run(db, _FORGET, record_id=record.id)

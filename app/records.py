@@ -1,0 +1,268 @@
+"""Records: other systems' things that hold files in their fields.
+
+A record is made by the first file that is put into it. It is held (its row locked) first in every
+change, then the files in the order of their ids: so no two changes wait for each other.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from app import queries_records as queries
+from app.core.preconditions import Preconditions
+from app.core.principal import Principal
+from app.core.record_field import RecordField
+from app.errors import (
+    FileNotFound,
+    PreconditionFailed,
+    RecordNotFound,
+    TooManyFiles,
+    UnknownRecordField,
+    WrongDestination,
+)
+from app.files import find_by_urls
+from app.models import File, Record, State
+from app.resources import Resources
+
+MAX_RECORDS: Final = 200
+_ANY: Final = Preconditions()
+
+
+class Slot(NamedTuple):
+    """A field of one record; `id` is what the other system knows the record by."""
+
+    type: str
+    id: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A record and the files in its fields, in order; fields that hold none are left out."""
+
+    record: Record
+    files: Mapping[str, Sequence[File]]
+
+
+def declared_fields(res: Resources, record_type: str) -> Mapping[str, RecordField]:
+    """The fields that records of this type have; UnknownRecordField."""
+    found = res.settings.records.get(record_type)
+    if found is None:
+        raise UnknownRecordField(f"No records of type {record_type!r} are configured here.")
+    return found
+
+
+def declared_field(res: Resources, record_type: str, field: str) -> RecordField:
+    """One of them; UnknownRecordField."""
+    fields = declared_fields(res, record_type)
+    if field not in fields:
+        raise UnknownRecordField(
+            f"Records of type {record_type} have no field {field!r}; "
+            f"they have: {', '.join(sorted(fields))}."
+        )
+    return fields[field]
+
+
+async def get_record(res: Resources, caller: Principal, record_type: str, name: str) -> Fields:
+    """The record with its files; RecordNotFound for everybody else's."""
+    found = await get_records(res, caller, record_type, [name])
+    if name not in found:
+        raise _not_found()
+    return found[name]
+
+
+async def get_records(
+    res: Resources, caller: Principal, record_type: str, names: Sequence[str]
+) -> dict[str, Fields]:
+    """Those of the records that there are and that the caller may see, by name: one query."""
+    declared_fields(res, record_type)
+    async with res.db.connection() as db:
+        return await _read(db, caller, record_type, names)
+
+
+async def _read(
+    db: asyncpg.Connection, caller: Principal, record_type: str, names: Sequence[str]
+) -> dict[str, Fields]:
+    held = await queries.read_records(db, caller, record_type, list(set(names)))
+    records: dict[str, Record] = {}
+    files: dict[str, dict[str, list[File]]] = {}
+    for record, field, file in held:
+        records[record.name] = record
+        fields = files.setdefault(record.name, {})
+        if field is not None and file is not None:
+            fields.setdefault(field, []).append(file)
+    return {name: Fields(record, files[name]) for name, record in records.items()}
+
+
+async def put_files(
+    res: Resources,
+    caller: Principal,
+    slot: Slot,
+    file_ids: Sequence[UUID],
+    conditions: Preconditions = _ANY,
+) -> Fields:
+    """Make these confirmed files of the caller's what the field holds, in this order.
+
+    What was there stays a file. Answers with the record as this change left it. Raises
+    PreconditionFailed, FileNotFound, WrongDestination, TooManyFiles, RecordNotFound.
+    """
+    field = declared_field(res, slot.type, slot.field)
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, slot.type, slot.id)
+        before = await queries.field_files(db, record, slot.field)
+        _check(conditions, None if is_new else record, filled=bool(before))
+        await _fill(res, db, caller, slot, field, record, before, list(file_ids))
+        return (await _read(db, caller, slot.type, [slot.id]))[slot.id]
+
+
+async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
+    """The id of the caller's confirmed file with this object URL; FileNotFound."""
+    [file] = await find_by_urls(res, caller, [url])
+    if file is None:
+        raise FileNotFound("No file of yours has this URL.")
+    return file.id
+
+
+async def clear(
+    res: Resources, caller: Principal, slot: Slot, conditions: Preconditions = _ANY
+) -> Record:
+    """Take out what the field holds; files and objects stay. Repeating it is no error.
+
+    Raises RecordNotFound, PreconditionFailed.
+    """
+    field = declared_field(res, slot.type, slot.field)
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, slot.type, slot.id)
+        if is_new:
+            raise _not_found()
+        before = await queries.field_files(db, record, slot.field)
+        _check(conditions, record, filled=bool(before))
+        return await _fill(res, db, caller, slot, field, record, before, [])
+
+
+async def forget(
+    res: Resources, caller: Principal, record_type: str, name: str, conditions: Preconditions = _ANY
+) -> None:
+    """Take out what all fields hold, and the record with them; files and objects stay.
+
+    Raises RecordNotFound, PreconditionFailed.
+    """
+    declared_fields(res, record_type)
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, record_type, name)
+        if is_new:
+            raise _not_found()
+        _check(conditions, record, filled=True)
+        await queries.forget_record(db, record)
+
+
+async def attach(
+    res: Resources,
+    caller: Principal,
+    slot: Slot,
+    confirm: Callable[[asyncpg.Connection], Awaitable[File | None]],
+) -> File | None:
+    """Confirm a file and put it into the field, both or neither; what `confirm` answers.
+
+    `confirm` gives the row as it is afterwards. A file that it gives in any other state than
+    confirmed is not attached, and one that is there already stays where it is. Where the field
+    takes many, the file becomes the last one.
+    """
+    field = declared_field(res, slot.type, slot.field)
+    async with res.db.transaction() as db:
+        record, _ = await _hold(res, db, caller, slot.type, slot.id)
+        file = await confirm(db)
+        if file is None or file.state != State.CONFIRMED:
+            return file
+        before = await queries.field_files(db, record, slot.field)
+        if file.id not in before:
+            after = [*before, file.id] if field.many else [file.id]
+            await _fill(res, db, caller, slot, field, record, before, after)
+    return file
+
+
+async def _hold(
+    res: Resources, db: asyncpg.Connection, caller: Principal, record_type: str, name: str
+) -> tuple[Record, bool]:
+    """The record, locked, and whether it is new; RecordNotFound if it is somebody else's."""
+    now = res.clock()
+    record_id = res.new_id(now)
+    new = Record(
+        id=record_id,
+        tenant=caller.tenant,
+        owner=caller.owner,
+        type=record_type,
+        name=name,
+        version=record_id,
+        created_at=now,
+        updated_at=now,
+    )
+    record = await queries.hold_record(db, new)
+    if not _is_for(record, caller):
+        raise _not_found()
+    return record, record.id == record_id
+
+
+def etag_of(record: Record) -> str:
+    """Another after every change of any field; links are renewed without changing it."""
+    return f'"{record.version}"'
+
+
+def _check(conditions: Preconditions, record: Record | None, *, filled: bool) -> None:
+    if not conditions.hold(record and etag_of(record), filled=filled):
+        raise PreconditionFailed(
+            "The record is not as your If-Match or If-None-Match says: get it again, and decide "
+            "anew."
+        )
+
+
+async def _fill(
+    res: Resources,
+    db: asyncpg.Connection,
+    caller: Principal,
+    slot: Slot,
+    field: RecordField,
+    record: Record,
+    before: Sequence[UUID],
+    after: Sequence[UUID],
+) -> Record:
+    """Put files into a field of a record that is held, if they may go there."""
+    if after == before:
+        return record
+    if len(after) > field.capacity:
+        raise TooManyFiles(
+            f"Field {slot.field} takes {field.capacity} file(s) at most.",
+            max_files=field.capacity,
+        )
+    locked = {file.id: file for file in await queries.lock_files(db, list({*before, *after}))}
+    coming = set(after) - set(before)
+    missing = [
+        str(file_id)
+        for file_id in after
+        if file_id in coming and not (file_id in locked and _is_for(locked[file_id], caller))
+    ]
+    if missing:
+        raise FileNotFound(f"No confirmed file of yours has the id {missing[0]}.", file_ids=missing)
+    for file_id in after:
+        destination = locked[file_id].destination
+        if file_id in coming and destination != field.destination:
+            raise WrongDestination(
+                f"Field {slot.field} takes files of destination {field.destination}; "
+                f"{file_id} is one of {destination}.",
+                destination=field.destination,
+            )
+    now = res.clock()
+    version = res.new_id(now)
+    return await queries.replace_files(db, record, slot.field, before, after, version, now)
+
+
+def _is_for(thing: Record | File, caller: Principal) -> bool:
+    """Whether the caller may use it."""
+    return thing.tenant == caller.tenant and (caller.sees_tenant or thing.owner == caller.owner)
+
+
+def _not_found() -> RecordNotFound:
+    return RecordNotFound("No record of yours has this type and id.")

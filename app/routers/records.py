@@ -1,0 +1,333 @@
+"""Put files into the fields of other systems' records, and read them back with links."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from app import records
+from app.core.preconditions import Preconditions
+from app.core.record_field import MAX_FILES, RECORD_ID, is_record_id
+from app.errors import (
+    DatabaseUnavailable,
+    FileNotFound,
+    PreconditionFailed,
+    RecordNotFound,
+    SigningUnavailable,
+    TooManyFiles,
+    UnknownRecordField,
+    ValidationFailed,
+    WrongDestination,
+)
+from app.files import Link, read_links
+from app.models import File
+from app.records import Slot
+from app.resources import Resources
+from app.routers.lean_route import LeanRoute
+from app.routers.permissions import CanReadRecords, CanWriteRecords, Res
+from app.routers.problems import header, responses
+from app.routers.rendering import FILE_EXAMPLE, Moment, json_response
+
+router = APIRouter(prefix="/v1/records", tags=["records"], route_class=LeanRoute)
+
+
+def _record_id(text: str) -> str:
+    if not is_record_id(text):
+        raise ValueError(
+            "must be 1 to 200 visible ASCII characters without '/' and ',', and not '.' or '..'"
+        )
+    return text
+
+
+RecordId = Annotated[
+    str,
+    Path(
+        description="What your own system knows the record by: up to 200 visible ASCII characters "
+        "without `/` and `,`",
+        pattern=f"^{RECORD_ID.pattern}$",
+        examples=["42"],
+    ),
+    AfterValidator(_record_id),
+]
+RecordType = Annotated[
+    str, Path(description="As declared in the settings", max_length=63, examples=["product"])
+]
+FieldName = Annotated[
+    str, Path(description="As declared in the settings", max_length=63, examples=["picture"])
+]
+_Names = Annotated[str, Query(max_length=records.MAX_RECORDS * 201)]
+
+
+class RecordFile(BaseModel):
+    """A file in a field. `url` is for keeping; `presigned_url` is for reading, and expires."""
+
+    file_id: UUID
+    url: str
+    presigned_url: str
+    presigned_url_expires_at: Moment
+    filename: str
+    content_type: str
+    size: int = Field(description="Bytes")
+
+
+_FILE_EXAMPLE = {
+    "file_id": FILE_EXAMPLE["id"],
+    **{name: FILE_EXAMPLE[name] for name in RecordFile.model_fields if name in FILE_EXAMPLE},
+}
+_EXAMPLE: dict[str, Any] = {
+    "type": "product",
+    "id": "42",
+    "etag": '"019ac8a0-8f1e-7d54-8a3f-0f6f3b1f9a51"',
+    "fields": {"picture": _FILE_EXAMPLE, "gallery": []},
+}
+
+
+class RecordBody(BaseModel):
+    """A record: in each of its fields a file or null, or, where the field takes many, a list."""
+
+    model_config = ConfigDict(title="Record", json_schema_extra={"example": _EXAMPLE})
+
+    type: str
+    id: str
+    etag: str = Field(description="For If-Match; another after every change")
+    fields: dict[str, RecordFile | list[RecordFile] | None]
+
+
+class Records(BaseModel):
+    """The records there are, in the order asked for; `missing` has the ids of the others."""
+
+    items: list[RecordBody]
+    missing: list[str]
+
+
+class FilesBody(BaseModel):
+    """What a field shall hold: one file by id or URL, or, where it takes many, a list of ids."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"file_id": FILE_EXAMPLE["id"]}}
+    )
+
+    file_id: UUID | None = None
+    url: Annotated[str, StringConstraints(max_length=8192)] | None = None
+    file_ids: Annotated[list[UUID], Field(max_length=MAX_FILES)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if [self.file_id, self.url, self.file_ids].count(None) != 2:
+            raise ValueError("give one of file_id, url and file_ids")
+        if self.file_ids is not None and len(set(self.file_ids)) < len(self.file_ids):
+            raise ValueError("file_ids holds a file twice")
+        return self
+
+
+def _conditions(
+    if_match: Annotated[
+        str | None,
+        Header(description="The record's ETag; `*`: the field holds something", max_length=4096),
+    ] = None,
+    if_none_match: Annotated[
+        str | None, Header(description="`*`: the field is empty", max_length=4096)
+    ] = None,
+) -> Preconditions:
+    try:
+        return Preconditions.parse(if_match, if_none_match)
+    except ValueError as error:
+        raise ValidationFailed(f"If-Match or If-None-Match is {error}.", errors=[]) from None
+
+
+Conditions = Annotated[Preconditions, Depends(_conditions)]
+
+_ETAG = header("ETag", "The record's version, for If-Match")
+_CHANGE_PROBLEMS = (UnknownRecordField, PreconditionFailed, RecordNotFound, DatabaseUnavailable)
+
+
+async def _record_json(
+    res: Resources,
+    record_type: str,
+    found: Sequence[records.Fields],
+    wanted: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """What `RecordBody` describes, all links signed in one pass; `wanted`: these fields alone."""
+    declared = records.declared_fields(res, record_type)
+    names = declared if wanted is None else wanted
+    # What a field that is no longer declared holds is kept, and shown when it is declared again.
+    shown = [file for one in found for name in names for file in one.files.get(name, ())]
+    links = dict(zip(map(id, shown), await read_links(res, shown), strict=True))
+    return [
+        {
+            "type": one.record.type,
+            "id": one.record.name,
+            "etag": records.etag_of(one.record),
+            "fields": {
+                name: _field_json(one.files.get(name, ()), links, many=declared[name].many)
+                for name in names
+            },
+        }
+        for one in found
+    ]
+
+
+def _field_json(files: Sequence[File], links: Mapping[int, Link], *, many: bool) -> Any:
+    shown = [
+        {
+            "file_id": file.id,
+            "url": file.url,
+            "presigned_url": links[id(file)].url,
+            "presigned_url_expires_at": links[id(file)].expires_at,
+            "filename": file.filename,
+            "content_type": file.content_type,
+            "size": file.size,
+        }
+        for file in files
+    ]
+    if many:
+        return shown
+    return shown[0] if shown else None
+
+
+@router.put(
+    "/{record_type}/{record_id}/{field}",
+    operation_id="putRecordFiles",
+    response_model=RecordBody,
+    summary="Put files into a field",
+    responses={
+        **responses(
+            FileNotFound,
+            WrongDestination,
+            TooManyFiles,
+            SigningUnavailable,
+            *_CHANGE_PROBLEMS,
+        ),
+        200: _ETAG,
+    },
+)
+async def put(
+    record_type: RecordType,
+    record_id: RecordId,
+    field: FieldName,
+    body: FilesBody,
+    conditions: Conditions,
+    caller: CanWriteRecords,
+    res: Res,
+) -> Response:
+    """Replaces what the field holds with confirmed files of yours; the old ones stay files.
+
+    The record is made if there is none. Repeating it changes nothing.
+    """
+    if body.file_ids is not None:
+        wanted = body.file_ids
+    elif body.file_id is not None:
+        wanted = [body.file_id]
+    else:
+        wanted = [await records.find_by_url(res, caller, body.url or "")]
+    slot = Slot(record_type, record_id, field)
+    await records.put_files(res, caller, slot, wanted, conditions)
+    return await _record_response(
+        res, await records.get_record(res, caller, record_type, record_id)
+    )
+
+
+async def _record_response(res: Resources, found: records.Fields) -> Response:
+    [body] = await _record_json(res, found.record.type, [found])
+    return json_response(body, {"ETag": body["etag"]})
+
+
+@router.get(
+    "/{record_type}/{record_id}",
+    operation_id="getRecord",
+    response_model=RecordBody,
+    summary="Get a record's files with fresh links",
+    responses={
+        **responses(UnknownRecordField, RecordNotFound, SigningUnavailable, DatabaseUnavailable),
+        200: _ETAG,
+    },
+)
+async def get(
+    record_type: RecordType, record_id: RecordId, caller: CanReadRecords, res: Res
+) -> Response:
+    """All its fields. The ETag stands for what they hold; links are renewed without changing it."""
+    return await _record_response(
+        res, await records.get_record(res, caller, record_type, record_id)
+    )
+
+
+@router.get(
+    "/{record_type}",
+    operation_id="getRecords",
+    response_model=Records,
+    summary="Get up to 200 records at once",
+    responses=responses(UnknownRecordField, SigningUnavailable, DatabaseUnavailable),
+)
+async def get_many(
+    record_type: RecordType,
+    ids: Annotated[_Names, Query(description="Up to 200 ids, separated by commas")],
+    caller: CanReadRecords,
+    res: Res,
+    fields: Annotated[
+        _Names | None, Query(description="These fields alone, separated by commas")
+    ] = None,
+) -> Response:
+    """For a page that shows many: one query, all links signed in one pass."""
+    asked = list(dict.fromkeys(ids.split(",")))
+    if len(asked) > records.MAX_RECORDS:
+        raise ValidationFailed(
+            f"query.ids: names more than {records.MAX_RECORDS} records.", errors=[]
+        )
+    if not all(map(is_record_id, asked)):
+        raise ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
+    wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
+    for name in wanted or ():
+        records.declared_field(res, record_type, name)
+    found = await records.get_records(res, caller, record_type, asked)
+    there = [found[name] for name in asked if name in found]
+    items = await _record_json(res, record_type, there, wanted)
+    return json_response({"items": items, "missing": [n for n in asked if n not in found]})
+
+
+@router.delete(
+    "/{record_type}/{record_id}/{field}",
+    operation_id="clearRecordField",
+    summary="Take out what a field holds",
+    status_code=204,
+    responses={**responses(*_CHANGE_PROBLEMS), 204: _ETAG},
+)
+async def clear(
+    record_type: RecordType,
+    record_id: RecordId,
+    field: FieldName,
+    conditions: Conditions,
+    caller: CanWriteRecords,
+    res: Res,
+) -> Response:
+    """The files stay files, and their objects stay in the bucket. Repeating it is no error."""
+    slot = Slot(record_type, record_id, field)
+    record = await records.clear(res, caller, slot, conditions)
+    return Response(status_code=204, headers={"ETag": records.etag_of(record)})
+
+
+@router.delete(
+    "/{record_type}/{record_id}",
+    operation_id="forgetRecord",
+    summary="Forget a record",
+    status_code=204,
+    responses=responses(*_CHANGE_PROBLEMS),
+)
+async def forget(
+    record_type: RecordType,
+    record_id: RecordId,
+    conditions: Conditions,
+    caller: CanWriteRecords,
+    res: Res,
+) -> Response:
+    """Takes out what all its fields hold. The files stay files, and their objects stay."""
+    await records.forget(res, caller, record_type, record_id, conditions)
+    return Response(status_code=204)
