@@ -246,6 +246,12 @@ class BucketRefused(Problem):
     status, title = 502, "The bucket refused the service"
 
 
+class AnswerOverdue(Problem):
+    """The database or the bucket took too long. Ask again; what was under way may have happened."""
+
+    status, title = 503, "The answer took too long"
+
+
 class SigningUnavailable(Problem):
     """The service has no valid S3 credentials at the moment, so it can sign nothing."""
 

@@ -1,5 +1,6 @@
 """What surrounds every request, as plain ASGI: ids and the access log, limits, the last catch."""
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -10,13 +11,15 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import InternalError, LoopbackOnly, Problem, RequestTooLarge
+from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
 from app.routers.problems import problem_response, request_id_of
 
 KIB: Final = 1024
 BODY_LIMIT: Final = 64 * KIB
 # Lists of announcements and of ids are the only long bodies.
 LONG_BODIES: Final = {"/v1/uploads/batch": 256 * KIB, "/v1/files/presign": 256 * KIB}
+# Routers in front of services cut a request whose answer has not begun: Heroku's after 30 s.
+ANSWER_SECONDS: Final = 25
 
 _access = logging.getLogger("claimcheck.access")
 _errors = logging.getLogger("claimcheck.errors")
@@ -133,10 +136,12 @@ def _is_here(address: str, host: bytes) -> bool:
 
 
 class Innermost:
-    """Right around the routes: HEAD, the limit on bodies, and the last catch.
+    """Right around the routes: HEAD, the limits on bodies and on time, and the last catch.
 
     HEAD is answered like GET without the body, on every route (RFC 9110 section 9.3.2). A body
-    that is too large is refused unread, also one that does not say its length. And what nobody
+    that is too large is refused unread, also one that does not say its length. An answer that has
+    not begun in time is given up, however many waits for database and bucket make up that time:
+    to the use case it is as if the process had died there, which it withstands. And what nobody
     expected becomes a problem that leaks nothing: a handler for Exception in Starlette would
     answer outside the CORS middleware, and the browser would hide the answer from its page.
     """
@@ -162,19 +167,26 @@ class Innermost:
                 raise _TooLarge
             return message
 
-        async def noted_send(message: Message) -> None:
-            nonlocal started
-            started = True
+        async def plain_send(message: Message) -> None:
             if is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
+        async def noted_send(message: Message) -> None:
+            nonlocal started
+            if not started:
+                started = True
+                deadline.reschedule(None)
+            await plain_send(message)
+
         problem: Problem
+        deadline = asyncio.timeout(ANSWER_SECONDS)
         try:
             said = _headers(scope).get(b"content-length", b"0")
             if not said.isdigit() or len(said) > 19 or int(said) > limit:
                 raise _TooLarge
-            await self.app(scope, limited_receive, noted_send)
+            async with deadline:
+                await self.app(scope, limited_receive, noted_send)
             return
         except _TooLarge:
             if started:
@@ -189,9 +201,15 @@ class Innermost:
             if started:
                 raise
             request_id = request_id_of(scope)
-            _errors.exception("unexpected failure, request %s", request_id)
-            problem = InternalError(f"The service failed. Quote request id {request_id}.")
-        await problem_response(problem, scope)(scope, receive, noted_send)
+            if deadline.expired():
+                problem = AnswerOverdue(
+                    f"No answer within {ANSWER_SECONDS} s; try again in a moment.", retry_after=5
+                )
+                _errors.warning("no answer within %d s, request %s", ANSWER_SECONDS, request_id)
+            else:
+                problem = InternalError(f"The service failed. Quote request id {request_id}.")
+                _errors.exception("unexpected failure, request %s", request_id)
+        await problem_response(problem, scope)(scope, receive, plain_send)
 
 
 class _TooLarge(BaseException):

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from app.core.object_url import UnsignableValue
 from app.errors import (
+    AnswerOverdue,
     InternalError,
     InvalidObjectKey,
     MalformedRequest,
@@ -82,6 +83,7 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
         MalformedRequest,
         RequestTooLarge,
         InternalError,
+        AnswerOverdue,
     )
     for problem in (*problems, *always):
         detail = " ".join((problem.__doc__ or "").split())

@@ -1,0 +1,171 @@
+"""Database and bucket that are down or silent: what is said, and that it is recovered from."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import pytest
+
+from app.routers.middleware import ANSWER_SECONDS
+from app.settings import load_settings
+from tests.faults import Line, line_to
+from tests.support import announced, prepared, running, send, slug, stored
+
+# Heroku's router, and others alike, cut a request whose answer has not begun by then.
+ROUTER_SECONDS = 30
+
+
+@dataclass
+class Faulty:
+    """A service whose lines to database and store can fail, and files that it knew before."""
+
+    client: httpx.AsyncClient
+    database: Line
+    store: Line
+    file: dict[str, Any]
+    upload: dict[str, Any]
+    unwanted: dict[str, Any]
+
+
+@asynccontextmanager
+async def faulty(environ: dict[str, str], web: httpx.AsyncClient) -> AsyncIterator[Faulty]:
+    await prepared(environ)
+    url, s3 = urlsplit(environ["DATABASE_URL"]), urlsplit(environ["AWS_S3_ENDPOINT_URL"])
+    assert url.hostname
+    assert url.port
+    assert s3.hostname
+    assert s3.port
+    async with line_to(url.hostname, url.port) as database, line_to(s3.hostname, s3.port) as store:
+        netloc = url.netloc.replace(f":{url.port}", f":{database.port}")
+        through = {
+            "DATABASE_URL": urlunsplit(url._replace(netloc=netloc)),
+            "AWS_S3_ENDPOINT_URL": f"http://127.0.0.1:{store.port}",
+            "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
+        }
+        async with running(load_settings(environ | through)) as client:
+            file = await stored(client, web)
+            upload = await announced(client, b"hello")
+            assert (await send(web, upload["upload"], b"hello")).status_code in {200, 201, 204}
+            unwanted = await announced(client, b"hello")
+            yield Faulty(client, database, store, file, upload, unwanted)
+
+
+Ask = tuple[str, str, Any]
+
+
+async def every_route(faulty: Faulty) -> list[Ask]:
+    """A request for each operation of the API, about the known file and uploads."""
+    document = (await faulty.client.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    asks: list[Ask] = []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            body = None
+            if "requestBody" in operation:
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                body = schemas[schema["$ref"].rsplit("/", 1)[1]]["example"]
+            upload = faulty.unwanted if method == "delete" else faulty.upload
+            known = path.replace("{upload_id}", upload["id"])
+            known = known.replace("{file_id}", faulty.file["id"])
+            asks.append((method.upper(), known, body))
+    presign = {"ids": [faulty.file["id"]]}
+    asks.append(("POST", "/v1/files/presign", presign))
+    asks.append(("POST", "/v1/files", {"url": faulty.upload["url"]}))
+    return asks
+
+
+async def ask_all(faulty: Faulty) -> dict[Ask, tuple[httpx.Response, float]]:
+    """All at once, as they would come in. Answers, and the seconds that each took."""
+
+    async def ask(method: str, path: str, body: Any) -> tuple[httpx.Response, float]:
+        start = time.monotonic()
+        response = await faulty.client.request(method, path, json=body, timeout=60)
+        return response, time.monotonic() - start
+
+    asks = await every_route(faulty)
+    answers = await asyncio.gather(*(ask(*one) for one in asks))
+    return {(m, p, str(b)): a for (m, p, b), a in zip(asks, answers, strict=True)}
+
+
+async def check(faulty: Faulty, database: bool, store: bool) -> None:
+    """Every route answers in time, with a problem where it needs what is down."""
+    refused = 0
+    for ask, (response, seconds) in (await ask_all(faulty)).items():
+        assert seconds < ROUTER_SECONDS, ask
+        if ask[1] == "/livez":
+            assert response.status_code == 200
+        elif ask[1] == "/readyz":
+            assert response.status_code == 503
+            ready = response.json()
+            assert (ready["database"] != "ok") is database, ready
+            assert (list(ready["buckets"].values()) != ["ok"]) is store, ready
+        elif response.status_code >= 500:
+            assert response.status_code == 503, (ask, response.text)
+            assert slug(response) in {
+                "database-unavailable",
+                "bucket-unavailable",
+                "answer-overdue",
+            }
+            assert int(response.headers["retry-after"]) > 0
+            refused += 1
+    # Confirm, cancel, remove and store by URL need the bucket; nearly everything the database.
+    assert refused >= (10 if database else 3)
+
+
+async def check_recovered(faulty: Faulty) -> None:
+    """What the failure left behind is finished, by the same process."""
+    for _ in range(300):
+        ready = await faulty.client.get("/readyz")
+        if ready.status_code == 200:
+            break
+        await asyncio.sleep(0.1)
+    assert ready.json()["database"] == "ok"
+    response = await faulty.client.get("/v1/files")
+    assert response.status_code == 200
+    response = await faulty.client.post("/v1/uploads", json=ANNOUNCEMENT)
+    assert response.status_code == 201
+
+
+ANNOUNCEMENT = {"destination": "files", "filename": "a.png", "size": 5}
+DOWN = [(True, False), (False, True), (True, True)]
+
+
+async def test_every_route_answers_in_time_when_nothing_else_does(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    """The servers take connections and never say a word: the worst that can happen."""
+    assert ANSWER_SECONDS + 3 < ROUTER_SECONDS
+
+    async def one(database: bool, store: bool) -> None:
+        async with faulty(environ, web) as service:
+            if database:
+                service.database.silence()
+            if store:
+                service.store.silence()
+            await check(service, database, store)
+            service.database.mend()
+            service.store.mend()
+            await check_recovered(service)
+
+    async with asyncio.TaskGroup() as at_once:
+        for database, store in DOWN:
+            at_once.create_task(one(database, store))
+
+
+@pytest.mark.parametrize(("database", "store"), DOWN)
+async def test_what_is_down_is_said_and_recovered_from(
+    environ: dict[str, str], web: httpx.AsyncClient, database: bool, store: bool
+) -> None:
+    async with faulty(environ, web) as service:
+        for line, down in ((service.database, database), (service.store, store)):
+            if down:
+                line.cut()
+        await check(service, database, store)
+        service.database.mend()
+        service.store.mend()
+        await check_recovered(service)
