@@ -108,8 +108,11 @@ async def announce(
         begun = await asyncio.gather(*(_begin(res, file, first) for _, file in begin))
         for (index, _), answer in zip(begin, begun, strict=True):
             answers[index] = answer
-    exhausted = KeyExhausted("No free key was found for this name; try again.", retry_after=1)
-    return [answer or exhausted for answer in answers]
+    return [answer or _exhausted() for answer in answers]
+
+
+def _exhausted() -> KeyExhausted:
+    return KeyExhausted("No free key was found for this name; try again.", retry_after=1)
 
 
 async def _prepare(

@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slugify import slugify
 
 from app.core.key_normalizer import (
     DEFAULT_TEMPLATE,
     MAX_KEY_BYTES,
+    Filename,
     InvalidName,
     check_client_key,
     check_prefix,
@@ -310,3 +312,34 @@ def test_a_suggestion_is_always_acceptable(name: str, prefix: str) -> None:
 def test_a_suggestion_is_near_what_was_asked_for() -> None:
     assert suggest_key("up/My Photo.PNG", "up/") == "up/my-photo.png"
     assert suggest_key("up/a\x00.png", "up/") is None
+
+
+@given(
+    st.text(alphabet=st.characters(codec="ascii"), max_size=300)
+    | st.text(alphabet="aB1 ,.'-_&#", max_size=300),
+    st.integers(1, 300),
+)
+def test_plain_names_make_the_slugs_that_slugify_makes(stem: str, room: int) -> None:
+    """The short cut must not be seen in a key."""
+    theirs = slugify(
+        stem,
+        entities=False,
+        decimal=False,
+        hexadecimal=False,
+        max_length=room,
+        word_boundary=True,
+        save_order=True,
+    )
+    template = "{uuid}" + "t" * (MAX_KEY_BYTES - 36 - room) + "{slug}"
+    key = normalize_key(
+        Filename("", stem, ""), now=NOW, unique=UNIQUE, owner="dev", template=template
+    )
+    assert key.removeprefix(template.format(uuid=UNIQUE, slug="")) == (theirs or "file")
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_timestamps_are_what_strftime_says(now: datetime) -> None:
+    key = normalize_key(
+        clean_filename("a"), now=now, unique=UNIQUE, owner="dev", template="{timestamp}/{date}"
+    )
+    assert key == now.strftime("%m-%d-%Y_%H-%M-%S-%f/%Y-%m-%d")
