@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import aioboto3
@@ -80,6 +81,9 @@ class Signer:
         self._refresh: asyncio.Task[Exception | None] | None = None
         self._patience_ends = 0.0  # on the event loop's clock
         self._retry_at = datetime.min.replace(tzinfo=UTC)
+        # What is listed again and again within a window is signed once; a URL takes about 1 KiB.
+        self._steady_signer = lru_cache(maxsize=64)(_url_signer)
+        self._steady_url = lru_cache(maxsize=8192)(_sign)
 
     async def credentials(self) -> Credentials:
         """Credentials that are valid now, refreshed if they end within 15 minutes.
@@ -134,8 +138,15 @@ class Signer:
         credentials = await self._credentials(now)
         signed_at = _floor(now, window)
         expires_in = _clamp(expires_in + window, credentials, signed_at)
-        signer = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
-        urls = [signer.url(key, query) for key, query in requests]
+        if window:
+            signer = self._steady_signer(address, credentials, signed_at, expires_in)
+            urls = [
+                self._steady_url(signer, key, tuple(query.items()) if query else ())
+                for key, query in requests
+            ]
+        else:
+            signer = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
+            urls = [signer.url(key, query) for key, query in requests]
         return urls, signed_at + timedelta(seconds=expires_in)
 
     async def presign_parts(
@@ -244,6 +255,16 @@ class Signer:
                 logger.warning("refreshing the S3 credentials failed", exc_info=error)
             return error
         return None
+
+
+def _url_signer(
+    address: BucketAddress, credentials: Credentials, signed_at: datetime, expires_in: int
+) -> UrlSigner:
+    return UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
+
+
+def _sign(signer: UrlSigner, key: str, query: tuple[tuple[str, str], ...]) -> str:
+    return signer.url(key, dict(query))
 
 
 def _floor(now: datetime, window: int) -> datetime:

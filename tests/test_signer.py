@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -397,6 +397,41 @@ async def test_a_steady_link_ends_with_its_credentials(clock: Clock) -> None:
     clock.now += timedelta(seconds=5)
     assert await steady(signer, expires_in=3600, window=900) == link
     assert ends - timedelta(seconds=1) < link.expires_at <= ends
+
+
+async def test_a_remembered_link_is_what_signing_it_anew_gives(
+    static: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[str] = []
+    url = sigv4.UrlSigner.url
+
+    def noted(self: sigv4.UrlSigner, key: str, query: Mapping[str, str] | None = None) -> str:
+        signed.append(url(self, key, query))
+        return signed[-1]
+
+    monkeypatch.setattr(sigv4.UrlSigner, "url", noted)
+    elsewhere = sigv4.bucket_address("https://store.example.com", "another", "us-east-1")
+    requests = [(key, query) for key in ("a", "b") for query in (None, {"versionId": "1"}, {})]
+    for _ in range(3):
+        for address in (ADDRESS, elsewhere):
+            for expires_in, window in ((60, 30), (60, 60), (100, 30)):
+                urls, ends = await static.presign_many(
+                    address, requests, expires_in=expires_in, window=window
+                )
+                made = ends - timedelta(seconds=expires_in + window)
+                anew = sigv4.UrlSigner(
+                    address,
+                    sigv4.Credentials("key", "secret"),
+                    now=made,
+                    expires_in=expires_in + window,
+                )
+                assert urls == [url(anew, key, query) for key, query in requests]
+    # None and {} are the same.
+    assert len(signed) == len(set(signed)) == 2 * 3 * 4
+    # Without a window there is nothing to remember.
+    for _ in range(2):
+        await static.presign_many(ADDRESS, requests, expires_in=60)
+    assert len(signed) == 2 * 3 * 4 + 2 * 6
 
 
 async def test_a_window_does_not_lengthen_a_link_beyond_seven_days(static: Signer) -> None:

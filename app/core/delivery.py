@@ -5,8 +5,11 @@ an SVG served inline there is stored cross-site scripting. So only types that no
 shown inline; all else is downloaded (OWASP File Upload Cheat Sheet).
 """
 
+import re
+from functools import lru_cache
 from typing import Final, Literal
-from urllib.parse import quote
+
+from app.core.object_url import UNRESERVED, percent_encode
 
 Disposition = Literal["inline", "attachment"]
 
@@ -17,7 +20,9 @@ _INLINE_TEXT: Final = frozenset({"text/plain"})
 _INLINE_FAMILIES: Final = frozenset({"audio", "video"})
 
 # RFC 8187 attr-char, what may stand unescaped in filename*.
-_ATTR_CHARS: Final = "!#$&+-.^_`|~"
+_ATTR_CHARS: Final = UNRESERVED + b"!#$&+^`|"
+# Beyond ASCII, or not to be trusted within quotation marks.
+_NOT_PLAIN: Final = re.compile(r'[^ -~]|["\\%]')
 
 
 def essence(content_type: str) -> str:
@@ -25,6 +30,7 @@ def essence(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+@lru_cache(maxsize=256)
 def shown_inline(content_type: str) -> bool:
     """Whether a browser can show this type without running anything that is in it."""
     kind = essence(content_type)
@@ -32,16 +38,17 @@ def shown_inline(content_type: str) -> bool:
     return kind in _INLINE_IMAGES or kind in _INLINE_TEXT or family in _INLINE_FAMILIES
 
 
+@lru_cache(maxsize=1024)
 def content_disposition(disposition: Disposition, filename: str) -> str:
     """The header value of RFC 6266, with an ASCII fallback and RFC 8187's `filename*`.
 
     `filename` must be free of control characters, as `clean_filename` leaves it.
     """
-    fallback = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in filename)
+    fallback = _NOT_PLAIN.sub("_", filename)
     value = f'{disposition}; filename="{fallback}"'
     if fallback == filename:
         return value
-    return f"{value}; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
+    return f"{value}; filename*=UTF-8''{percent_encode(filename, _ATTR_CHARS)}"
 
 
 def response_overrides(

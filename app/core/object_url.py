@@ -8,8 +8,9 @@ Path style is ``https://endpoint/bucket/key``, virtual-hosted style ``https://bu
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 AddressingStyle = Literal["auto", "virtual", "path"]
 
@@ -18,7 +19,6 @@ MAX_KEY_BYTES = 1024
 # RFC 3986 section 2.3: what S3 leaves unescaped.
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _UNRESERVED_PATH = UNRESERVED + b"/"
-_ESCAPES = {chr(byte): f"%{byte:02X}" for byte in range(128)}
 
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -204,19 +204,18 @@ def check_sendable(role: str, text: str) -> None:
 def percent_encode(text: str, unreserved: bytes = UNRESERVED) -> str:
     """Percent-encode ``text`` as UTF-8, all but the bytes in ``unreserved``.
 
-    Most keys need nothing, and an encoded Content-Disposition holds only a handful of different
-    reserved characters, many times: replacing those one kind at a time is several times faster
-    than quote(), which visits each byte in Python.
+    As quote() does, in a fraction of the time: most keys need nothing, and str.translate visits
+    the bytes of the others in C.
     """
     raw = text.encode()
     if not raw.translate(None, unreserved):
         return text
-    if not text.isascii():
-        return quote(raw, safe=unreserved)
-    text = text.replace("%", "%25")  # first, or it would escape the escapes
-    for character in set(raw.translate(None, unreserved + b"%").decode("ascii")):
-        text = text.replace(character, _ESCAPES[character])
-    return text
+    return raw.decode("latin-1").translate(_escapes(unreserved))
+
+
+@cache
+def _escapes(unreserved: bytes) -> dict[int, str]:
+    return {byte: chr(byte) if byte in unreserved else f"%{byte:02X}" for byte in range(256)}
 
 
 def _unquote(text: str) -> str:

@@ -166,7 +166,8 @@ class UrlSigner:
         path = f"{self._base_path}/{quote_key(key)}"
         parameters = self._constant
         if query:
-            parameters += "".join([_query_parameter(*item) for item in sorted(query.items())])
+            for name in sorted(query) if len(query) > 1 else query:
+                parameters += _query_parameter(name, query[name])
         request = f"{self._method}\n{path}\n{parameters}\n{self._tail}".encode("ascii")
         scope = self._scope
         inner = scope.string_to_sign.copy()

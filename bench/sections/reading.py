@@ -19,6 +19,8 @@ from bench.stack import Stack
 
 PAGE: Final = 100
 FAR_PAGE: Final = 5000
+# Of a hundred links each, and a worker remembers 8,192.
+PAGES: Final = 100
 MANY: Final = 1000
 _LIST: Final = f"/v1/files?limit={PAGE}"
 
@@ -59,6 +61,7 @@ def read(stack: Stack) -> None:
         section, far_name = f"list of {PAGE}", f"claimcheck, page {FAR_PAGE:,}"
         cases = [
             Case("claimcheck", ours, [_LIST]),
+            Case("claimcheck, each link signed anew", ours, _many_pages(stack)),
             Case("without links", plain, [_LIST]),
             Case("signed by aioboto3", slow, [_LIST]),
         ]
@@ -66,6 +69,7 @@ def read(stack: Stack) -> None:
             cases.insert(1, Case(far_name, ours, [far]))
         stack.measure(section, cases)
         results.compare(section, "claimcheck", *(case.name for case in cases[1:]))
+        results.compare(section, "claimcheck, each link signed anew", "without links")
 
         ids = stack.query(lambda db: rows.newest_ids(db, MANY))
         _beside_echo(
@@ -100,11 +104,20 @@ def _content_paths(stack: Stack) -> list[str]:
 
 def _far(stack: Stack, offset: int) -> str:
     """The list's page that `offset` newer files precede, as a client would ask for it."""
-    last = stack.query(lambda db: rows.id_at(db, offset - 1))
+    [page] = _pages_after(stack, [str(stack.query(lambda db: rows.id_at(db, offset - 1)))])
+    return page
 
-    async def cursor() -> str:
+
+def _many_pages(stack: Stack) -> list[str]:
+    """Different pages of the list, with more links on them than a worker remembers."""
+    ids = stack.query(lambda db: rows.newest_ids(db, PAGES * PAGE))
+    return _pages_after(stack, ids[PAGE - 1 : -1 : PAGE])
+
+
+def _pages_after(stack: Stack, ids: list[str]) -> list[str]:
+    async def cursors() -> list[str]:
         async with open_resources(stack.settings) as res:
             scope = ListQuery().scope(DEV)
-            return encode_cursor(res.cursor_secret, scope, UUID(str(last)))
+            return [encode_cursor(res.cursor_secret, scope, UUID(file_id)) for file_id in ids]
 
-    return f"{_LIST}&cursor={asyncio.run(cursor())}"
+    return [f"{_LIST}&cursor={cursor}" for cursor in asyncio.run(cursors())]
