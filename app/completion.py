@@ -28,10 +28,13 @@ _POLL: Final = 0.25
 _MISSING_NAMED: Final = 100
 
 
-async def complete(res: Resources, file: File, patience: float | None) -> File | None:
+async def complete(
+    res: Resources, file: File, patience: float | None, part_count: int | None = None
+) -> File | None:
     """Take a multipart upload to its end, or see another do it; the row as it is then.
 
-    After `patience` seconds the row is given as it is, and the work goes on. Raises
+    After `patience` seconds the row is given as it is, and the work goes on. Of an upload whose
+    size is not known `part_count` parts are joined, None: all that are there. Raises
     UploadNotArrived (parts are missing), BucketRefused, BucketUnavailable.
     """
     loop = asyncio.get_running_loop()
@@ -43,7 +46,7 @@ async def complete(res: Resources, file: File, patience: float | None) -> File |
             return now
         if _is_free(res, now):
             # A task: it goes on when whoever waits for it loses patience or goes away.
-            work = res.background.start(_attempt(res, now))
+            work = res.background.start(_attempt(res, now, part_count))
             await asyncio.wait({work}, timeout=left)
             if work.done():
                 now = work.result()
@@ -62,13 +65,13 @@ def _is_free(res: Resources, file: File) -> bool:
     )
 
 
-async def _attempt(res: Resources, file: File) -> File | None:
+async def _attempt(res: Resources, file: File, part_count: int | None) -> File | None:
     """Check what has arrived, claim the completion, have the parts joined, settle."""
     destination = res.settings.destination_of(file.destination, file.bucket)
     arrived = await arrived_parts(res, file)
     if arrived is None:
         return await settle_gone(res, file)
-    parts = _complete_list(file, arrived)
+    parts = _complete_list(file, arrived, part_count)
     if file.size is None:
         reason = wrong_size(destination, file, sum(part.size for part in parts))
         if reason is not None:
@@ -81,11 +84,17 @@ async def _attempt(res: Resources, file: File) -> File | None:
     return await _hold(res, claimed, asyncio.ensure_future(_join(res, claimed, parts)))
 
 
-def _complete_list(file: File, arrived: Sequence[StoredPart]) -> list[StoredPart]:
+def _complete_list(
+    file: File, arrived: Sequence[StoredPart], part_count: int | None
+) -> list[StoredPart]:
     """The parts that make up the file, in order; UploadNotArrived if any is not there."""
     sizes = {part.part_number: part.size for part in arrived}
     layout = None if file.size is None else file.layout
-    missing = gaps(sizes) if layout is None else layout.missing(sizes)
+    if layout is not None:
+        count, missing = layout.count, layout.missing(sizes)
+    else:
+        count = part_count or max(sizes, default=0)
+        missing = gaps(sizes, count)
     if missing or not arrived:
         some = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
         raise UploadNotArrived(
@@ -96,7 +105,7 @@ def _complete_list(file: File, arrived: Sequence[StoredPart]) -> list[StoredPart
             missing_parts=missing[:_MISSING_NAMED],
         )
     # Whatever lies beyond the last part is no part of the file; the store drops it.
-    return [part for part in arrived if layout is None or part.part_number <= layout.count]
+    return [part for part in arrived if part.part_number <= count]
 
 
 async def _refuse(res: Resources, file: File, reason: str) -> File | None:

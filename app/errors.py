@@ -114,6 +114,12 @@ class SizeNotAllowed(Problem):
     status, title = 422, "File size not allowed"
 
 
+class FormNotOffered(Problem):
+    """The destination takes no upload forms; in Uppy, set `shouldUseMultipart: true`."""
+
+    status, title = 422, "No upload form for this destination"
+
+
 class ClientKeysNotAllowed(Problem):
     """No destination lets the client choose this key; announce the file with POST /v1/uploads."""
 
@@ -232,6 +238,12 @@ class InvalidCursor(Problem):
     """The cursor was not made by this service for this list; start again without one."""
 
     status, title = 400, "Invalid cursor"
+
+
+class CredentialsNotOffered(Problem):
+    """Browsers get no S3 credentials here; in Uppy, leave out `getTemporarySecurityCredentials`."""
+
+    status, title = 501, "No credentials for browsers"
 
 
 class BucketUnavailable(Problem):

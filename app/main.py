@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.errors import ConfigurationError
 from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
-from app.routers import files, parts, problems, records, service, upload_url, uploads
+from app.routers import files, parts, problems, records, service, upload_url, uploads, uppy
 from app.routers.middleware import Envelope, Innermost, LoopbackGuard
 from app.routers.pages import pages
 from app.settings import Settings, load_settings, require_deployed
@@ -70,6 +70,7 @@ def create_app(
     app.include_router(upload_url.router)
     app.include_router(files.router)
     app.include_router(records.router)
+    app.include_router(uppy.router)
     app.include_router(service.router)
     origins = {d.address.origin for d in settings.destinations.values()}
     app.include_router(pages(sorted(origins)))

@@ -251,17 +251,23 @@ async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced
 
 
 async def confirm(
-    res: Resources, caller: Principal, upload_id: UUID, *, patience: float | None = PATIENCE
+    res: Resources,
+    caller: Principal,
+    upload_id: UUID,
+    *,
+    patience: float | None = PATIENCE,
+    part_count: int | None = None,
 ) -> File:
     """Ask the bucket whether the announced bytes are there, and make the upload a file.
 
     However often and however concurrently it is called, one call makes the change and all give
     the same file. A multipart upload is completed; where that takes more than `patience` seconds
     (None: it may take as long as it likes) the upload is given as it is, and the work goes on.
+    `part_count` is how many parts a client has sent that never said a size.
     """
     async with res.db.connection() as db:
         file = await queries.get_file(db, upload_id, caller)
-    return await _confirm(res, file, patience)
+    return await _confirm(res, file, patience, part_count)
 
 
 async def confirm_url(res: Resources, caller: Principal, url: str) -> File:
@@ -281,11 +287,13 @@ async def confirm_key(res: Resources, caller: Principal, destination: str, key: 
     return await _confirm(res, file, PATIENCE)
 
 
-async def _confirm(res: Resources, file: File | None, patience: float | None) -> File:
+async def _confirm(
+    res: Resources, file: File | None, patience: float | None, part_count: int | None = None
+) -> File:
     if file is None or file.state not in {State.PENDING, State.COMPLETING}:
         return settled(file)
     if file.method == "multipart":
-        after = await complete(res, file, patience)
+        after = await complete(res, file, patience, part_count)
         under_way = after is not None and after.state in {State.PENDING, State.COMPLETING}
         return after if after is not None and under_way else settled(after)
     after = await settle(res, file)

@@ -3,7 +3,7 @@
 Source: AWS userguide, "Amazon S3 multipart upload limits".
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,9 +48,9 @@ def lay_out(size: int, preferred: int) -> Layout:
     return Layout(size, max(preferred, _ceil(_ceil(size, MAX_PARTS), MIB) * MIB))
 
 
-def gaps(arrived: Mapping[int, int]) -> list[int]:
-    """The numbers that are missing below the highest one."""
-    return [n for n in range(1, max(arrived, default=0)) if n not in arrived]
+def gaps(arrived: Container[int], count: int) -> list[int]:
+    """The numbers from 1 to `count` that are missing."""
+    return [n for n in range(1, count + 1) if n not in arrived]
 
 
 def _ceil(dividend: int, divisor: int) -> int:

@@ -18,6 +18,8 @@ KIB: Final = 1024
 BODY_LIMIT: Final = 64 * KIB
 # Lists of announcements and of ids are the only long bodies.
 LONG_BODIES: Final = {"/v1/uploads/batch": 256 * KIB, "/v1/files/presign": 256 * KIB}
+# Uppy's list of the parts that it has sent: up to 10,000, of which it says a number and an ETag.
+_PARTS_BODY: Final = 2048 * KIB
 # Routers in front of services cut a request whose answer has not begun: Heroku's after 30 s.
 ANSWER_SECONDS: Final = 25
 
@@ -44,6 +46,21 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(reversed(scope["headers"]))
 
 
+def _tidied(scope: Scope) -> Scope:
+    """The request with its path as Uppy's door has it, before anything reads or logs it.
+
+    Uppy 6 can send no header, so a token for it stands in the path, `/uppy/{token}/s3/...`; it is
+    taken out, to `request.state.path_token`. An endpoint with a slash at its end makes `//s3/...`.
+    """
+    segments = [segment for segment in scope["path"].split("/") if segment]
+    if not segments or segments[0] != "uppy":
+        return scope
+    token = segments.pop(1) if len(segments) > 1 and segments[1] not in {"s3", "to"} else None
+    path = "/" + "/".join(segments)
+    state = {**scope.get("state", {}), "path_token": token}
+    return {**scope, "path": path, "raw_path": path.encode(), "state": state}
+
+
 class Envelope:
     """Outermost: gives each request its id, its default headers and its line in the access log.
 
@@ -57,6 +74,8 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["path"].startswith(("/uppy", "//")):
+            scope = _tidied(scope)
         given = _headers(scope).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
@@ -156,7 +175,10 @@ class Innermost:
         is_head = scope["method"] == "HEAD"
         if is_head:
             scope = {**scope, "method": "GET"}
-        limit = LONG_BODIES.get(scope["path"], BODY_LIMIT)
+        path: str = scope["path"]
+        limit = LONG_BODIES.get(path, BODY_LIMIT)
+        if path.startswith("/uppy/") and path.endswith("/complete"):
+            limit = _PARTS_BODY
         read, started = 0, False
 
         async def limited_receive() -> Message:

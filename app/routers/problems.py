@@ -62,12 +62,19 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
 def problem_response(
     problem: Problem, scope: Scope, headers: dict[str, str] | None = None
 ) -> Response:
+    body = problem_body(problem, request_id_of(scope))
+    if scope["path"].startswith("/uppy/"):
+        body |= uppy_members(problem)
     # ASCII JSON: what a client sent may be in it, and need not be valid Unicode.
-    body = json.dumps(problem_body(problem, request_id_of(scope)))
-    response = Response(body, problem.status, headers, media_type=MEDIA_TYPE)
+    response = Response(json.dumps(body), problem.status, headers, media_type=MEDIA_TYPE)
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
     return response
+
+
+def uppy_members(problem: Problem) -> dict[str, str]:
+    """What Uppy 5 looks for in a failure; of a 4xx it shows `message` to the user."""
+    return {"error": problem.title, "message": problem.detail, "code": problem.slug()}
 
 
 def request_id_of(scope: Scope) -> str:
@@ -160,7 +167,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, problem: Problem) -> Response:
-        if problem.status >= 500:
+        # 501 is a client's wish, no failure of ours.
+        if problem.status >= 500 and problem.status != 501:
             _log_cause(problem, request.scope)
         return problem_response(problem, request.scope)
 

@@ -76,8 +76,9 @@ def test_what_no_parts_make(size: int, preferred: int) -> None:
         lay_out(size, preferred)
 
 
-@given(st.sets(st.integers(1, 60)))
-def test_gaps_are_what_lies_below_the_highest(numbers: set[int]) -> None:
-    missing = gaps(dict.fromkeys(numbers, 1))
+@given(st.sets(st.integers(1, 60)), st.integers(0, 70))
+def test_gaps_are_what_is_missing_up_to_the_count(numbers: set[int], count: int) -> None:
+    missing = gaps(numbers, count)
+    assert missing == sorted(set(missing))
     assert numbers.isdisjoint(missing)
-    assert sorted(numbers | set(missing)) == list(range(1, max(numbers, default=0) + 1))
+    assert {n for n in numbers if n <= count} | set(missing) == set(range(1, count + 1))

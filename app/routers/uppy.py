@@ -1,0 +1,297 @@
+"""Uppy's door: what `@uppy/aws-s3` 5 and 6 ask of a Companion server, at `/uppy/s3/...`.
+
+docs/uppy.md shows how to point Uppy here. The protocol is Companion's own (its
+`src/server/controllers/s3.ts`) as both majors' clients use it. The `uploadId` that they get is the
+id of our row; what they repeat of it, the key, must be the row's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
+
+from app import multipart, removals, uploads
+from app.announcements import Announcement
+from app.arrivals import get_upload
+from app.core.destination import CONTENT_TYPE
+from app.core.parts import MAX_PARTS
+from app.errors import (
+    CredentialsNotOffered,
+    FormNotOffered,
+    InternalError,
+    Problem,
+    RemovalUnderWay,
+    UnknownDestination,
+    UploadNotFound,
+    UploadNotPending,
+    ValidationFailed,
+)
+from app.locate import destination_named
+from app.models import File
+from app.resources import Resources
+from app.routers.permissions import CanUpload, Res
+from app.routers.problems import uppy_members
+from app.routers.rendering import json_response
+from app.signer import PresignedPost
+
+_routes = APIRouter()
+
+# Seconds for which completion may answer with a status of its own; routers give up after 30.
+PATIENCE: Final = 20.0
+# Then as many between two signs of life; Heroku's router gives up after 55.
+HEARTBEAT: Final = 10.0
+
+_JSON: Final = "application/json"
+_NO_VALUE: Final = {"", "null", "undefined"}
+_PartNumbers = Annotated[
+    str, Query(alias="partNumbers", max_length=6000, pattern="^[0-9]{1,5}(,[0-9]{1,5})*$")
+]
+
+
+class Wish(BaseModel):
+    """A file that is about to be sent in parts; its metadata is whatever a page put there."""
+
+    filename: str
+    type: Any = None
+    metadata: Any = None
+
+
+class SentPart(BaseModel):
+    """A part that Uppy has sent. Its ETag is the bucket's to say."""
+
+    part_number: Annotated[int, Field(alias="PartNumber", ge=1, le=MAX_PARTS)]
+
+
+class SentParts(BaseModel):
+    """All parts of the file."""
+
+    parts: Annotated[list[SentPart], Field(min_length=1, max_length=MAX_PARTS)]
+
+
+@_routes.get("/params")
+async def params(
+    request: Request,
+    filename: str,
+    caller: CanUpload,
+    res: Res,
+    content_type: Annotated[str | None, Query(alias="type")] = None,
+) -> Response:
+    """Instructions for a file in one piece, whose size Uppy does not say.
+
+    A form, which carries the destination's range; for Uppy 5 a PUT where the destination has that.
+    """
+    metadata = {"destination": request.query_params.get("metadata[destination]")}
+    destination = destination_named(res.settings, _destination(res, request, metadata))
+    takes_put = _wants_json(request)
+    if destination.method != "post" and not (destination.method == "put" and takes_put):
+        raise FormNotOffered(
+            f"Destination {destination.name} takes no upload forms. In Uppy, set "
+            "`shouldUseMultipart: true`."
+        )
+    announcement = Announcement(
+        destination.name,
+        filename,
+        _content_type(content_type),
+        size=None,
+        method=destination.method,
+    )
+    [answer] = await uploads.announce(res, caller, [announcement])
+    if isinstance(answer, Problem):
+        raise answer
+    signed = answer.instructions
+    assert signed is not None
+    body: dict[str, Any] = {"expires": _seconds(res, signed.expires_at)}
+    if isinstance(signed, PresignedPost):
+        # Uppy 6.0 appends the key to the URL as it is.
+        body |= {"method": "POST", "url": signed.url.rstrip("/") + "/", "fields": signed.fields}
+    else:
+        assert not isinstance(signed, uploads.PartInstructions)
+        # Sent by nobody: Uppy 5 hands this key on when the upload has succeeded.
+        fields = {"key": answer.file.key, "bucket": answer.file.bucket}
+        body |= {"method": "PUT", "url": signed.url, "headers": signed.headers, "fields": fields}
+    return json_response(body)
+
+
+@_routes.get("/sts")
+async def sts(_: CanUpload) -> Response:
+    """Refused: with credentials a browser could write any key, of any size and type."""
+    raise CredentialsNotOffered(
+        "This service gives browsers no S3 credentials; it signs each request. In Uppy, leave out "
+        "`getTemporarySecurityCredentials`."
+    )
+
+
+@_routes.post("/multipart")
+async def create(wish: Wish, request: Request, caller: CanUpload, res: Res) -> Response:
+    """Begin an upload in parts."""
+    destination = _destination(res, request, wish.metadata)
+    content_type = _content_type(wish.type)
+    file = await multipart.announce_unsized(res, caller, destination, wish.filename, content_type)
+    return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
+
+
+@_routes.get("/multipart/{upload_id}/batch")
+async def sign_batch(
+    upload_id: UUID,
+    part_numbers: _PartNumbers,
+    caller: CanUpload,
+    res: Res,
+    key: str | None = None,
+) -> Response:
+    """URLs for several parts, which some older clients ask for."""
+    await _own(res, caller, upload_id, key)
+    numbers = [int(number) for number in part_numbers.split(",")]
+    signed = await multipart.sign_parts(res, caller, upload_id, numbers)
+    urls = {str(part.part_number): part.url for part in signed.parts}
+    return json_response({"presignedUrls": urls})
+
+
+@_routes.get("/multipart/{upload_id}/{part_number}")
+async def sign(
+    upload_id: UUID, part_number: int, caller: CanUpload, res: Res, key: str | None = None
+) -> Response:
+    """The URL for one part; a client that was away for long asks again."""
+    await _own(res, caller, upload_id, key)
+    signed = await multipart.sign_parts(res, caller, upload_id, [part_number])
+    expires = _seconds(res, signed.expires_at)
+    return json_response({"method": "PUT", "url": signed.parts[0].url, "expires": expires})
+
+
+@_routes.get("/multipart/{upload_id}")
+async def list_parts(
+    upload_id: UUID, caller: CanUpload, res: Res, key: str | None = None
+) -> Response:
+    """The parts that the bucket has."""
+    await _own(res, caller, upload_id, key)
+    known = await multipart.list_parts(res, caller, upload_id)
+    return json_response(
+        [
+            # Uppy sends a part again that has no ETag here; what it is counts for nothing.
+            {"PartNumber": part.part_number, "Size": part.size, "ETag": part.etag or '"joined"'}
+            for part in known.parts
+        ]
+    )
+
+
+@_routes.post("/multipart/{upload_id}/complete")
+async def complete(
+    upload_id: UUID,
+    sent: SentParts,
+    request: Request,
+    caller: CanUpload,
+    res: Res,
+    key: str | None = None,
+) -> Response:
+    """Have the parts joined, and answer when they are a file, however long that takes.
+
+    Uppy knows no "not yet": it takes an answer for the end, and a closed connection for a failure.
+    So white space is sent for as long as the bucket works, which JSON allows in front.
+    """
+    await _own(res, caller, upload_id, key)
+    numbers = {part.part_number for part in sent.parts}
+    if len(numbers) != max(numbers):
+        words = "must be numbered from 1 without gaps"
+        raise ValidationFailed(f"parts: {words}.", errors=[{"loc": ["parts"], "message": words}])
+    # It goes on when Uppy goes away, which then finds the file when it comes again.
+    work = res.background.start(
+        uploads.confirm(res, caller, upload_id, patience=None, part_count=len(numbers))
+    )
+    done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+    if done:
+        return json_response(_completed(work.result()))
+    return StreamingResponse(_completed_late(work, request), media_type=_JSON)
+
+
+@_routes.delete("/multipart/{upload_id}")
+async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = None) -> Response:
+    """Drop the upload, unless it is a file or about to be one.
+
+    Uppy 5 also asks for this when it has lost patience with a completion that goes on here.
+    """
+    try:
+        file = await get_upload(res, caller, upload_id)
+    except UploadNotFound:
+        return json_response({})
+    _require_key(file, key)
+    with suppress(UploadNotPending, RemovalUnderWay):
+        await removals.cancel_upload(res, caller, upload_id)
+    return json_response({})
+
+
+def _completed(file: File) -> dict[str, str]:
+    return {"location": file.url, "key": file.key, "bucket": file.bucket}
+
+
+async def _completed_late(work: asyncio.Task[File], request: Request) -> AsyncIterator[bytes]:
+    """White space until the work has ended, then its outcome: the status is 200 already."""
+    done: set[asyncio.Task[File]] = set()
+    while not done:
+        yield b" "
+        done, _ = await asyncio.wait({work}, timeout=HEARTBEAT)
+    if not work.cancelled() and work.exception() is None:
+        yield to_json(_completed(work.result()))
+        return
+    error = None if work.cancelled() else work.exception()
+    problem = error if isinstance(error, Problem) else InternalError("The service failed.")
+    if _wants_json(request):
+        # Uppy 5 takes a body with `error` for a failure.
+        yield to_json(uppy_members(problem))
+    else:
+        # Uppy 6 takes any JSON for success, so this is none.
+        yield problem.detail.encode()
+
+
+async def _own(res: Resources, caller: CanUpload, upload_id: UUID, key: str | None) -> None:
+    """Refuse other people's uploads, and a key that is not the upload's."""
+    _require_key(await get_upload(res, caller, upload_id), key)
+
+
+def _require_key(file: File, key: str | None) -> None:
+    if key is not None and key != file.key:
+        raise UploadNotFound("No upload of yours has this id and key.")
+
+
+def _destination(res: Resources, request: Request, metadata: object) -> str:
+    """The destination's name: from the path, the query, Uppy's metadata, or the only one."""
+    said = metadata.get("destination") if isinstance(metadata, dict) else None
+    for name in (
+        request.path_params.get("destination"),
+        request.query_params.get("destination"),
+        # Uppy 6 writes the words of JavaScript where there is no value.
+        None if said is None or str(said) in _NO_VALUE else str(said),
+    ):
+        if name is not None:
+            return str(name)
+    names = sorted(res.settings.destinations)
+    if len(names) == 1:
+        return names[0]
+    raise UnknownDestination(
+        "Say where the file goes: end Uppy's endpoint in /to/<destination>, or set "
+        f"`destination` in its metadata. There are: {', '.join(names)}."
+    )
+
+
+def _content_type(said: object) -> str | None:
+    """The type as Uppy has it, or None, which leaves it to the extension."""
+    return said if isinstance(said, str) and CONTENT_TYPE.fullmatch(said) else None
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether it is Uppy 5, which says so; Uppy 6 takes `*/*`, as browsers do by themselves."""
+    return _JSON in request.headers.get("accept", "")
+
+
+def _seconds(res: Resources, expires_at: datetime) -> int:
+    return int((expires_at - res.clock()).total_seconds())
+
+
+router = APIRouter(include_in_schema=False)
+for _prefix in ("/uppy/s3", "/uppy/to/{destination}/s3"):
+    router.include_router(_routes, prefix=_prefix)
