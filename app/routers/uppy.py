@@ -240,12 +240,16 @@ async def _completed_late(work: asyncio.Task[File], request: Request) -> AsyncIt
         return
     error = None if work.cancelled() else work.exception()
     problem = error if isinstance(error, Problem) else InternalError("The service failed.")
-    if _wants_json(request):
-        # Uppy 5 takes a body with `error` for a failure.
-        yield to_json(uppy_members(problem))
-    else:
-        # Uppy 6 takes any JSON for success, so this is none.
-        yield problem.detail.encode()
+    yield late_failure(problem, request.headers.get("accept", ""))
+
+
+def late_failure(problem: Problem, accept: str) -> bytes:
+    """A failure after status 200: what that client does not take for success."""
+    if _JSON in accept:
+        # Uppy 5, to which a body with `error` is a failure.
+        return to_json(uppy_members(problem))
+    # To Uppy 6 any JSON is success, so this is none.
+    return problem.detail.encode()
 
 
 async def _own(res: Resources, caller: CanUpload, upload_id: UUID, key: str | None) -> None:

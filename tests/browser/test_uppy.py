@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Route
 
 from app.core.bucket_setup import Aspect, StoreKind, needs_of, wanted
 from app.core.destination import Destination
+from app.errors import BucketUnavailable
+from app.routers.uppy import late_failure
 from tests.browser import uppy
 from tests.browser.uppy import Wire
 from tests.stores import free_port, rgw
@@ -274,3 +276,36 @@ async def test_a_file_that_is_too_large_is_refused(bench: Bench, page: Page, maj
     # Uppy 6 shows the status alone.
     assert {5: "destination files takes", 6: "Unprocessable"}[major] in error
     assert await stored(bench.api, f"too large {major}.bin") == []
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+async def test_an_answer_that_began_with_white_space(
+    bench: Bench, page: Page, major: int, ends_well: bool
+) -> None:
+    """What the service sends of a completion that took long, and what Uppy makes of it."""
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        assert answer.status == 200
+        failure = BucketUnavailable("The bucket did not answer.")
+        accept = await route.request.header_value("accept")
+        if ends_well:
+            body = (await answer.body()).decode()
+        else:
+            body = late_failure(failure, accept or "").decode()
+        headers = {"access-control-allow-origin": bench.origin}
+        await route.fulfill(content_type="application/json", headers=headers, body="   " + body)
+
+    await opened(page, bench, major)
+    await page.route("**/complete?*", late)
+    await page.evaluate("plugin().setOptions({ shouldUseMultipart: true })")
+    name = f"late {ends_well} {major}.txt"
+    file_id = await begun(page, name, 5)
+    if ends_well:
+        await is_stored(page, bench, file_id, name)
+        return
+    assert await ended(page) == ([], [name])
+    [error] = await page.evaluate("errors")
+    assert {5: "The bucket did not answer.", 6: "is not valid JSON"}[major] in error
+    # Uppy 5 has cancelled it: a file it is, and stays.
+    assert len(await stored(bench.api, name)) == 1
