@@ -14,13 +14,8 @@ from fastapi.responses import RedirectResponse
 
 from app.routers.files import Link, Links, LinksWanted
 from app.routers.rendering import FILE_EXAMPLE, FileBody
-from app.routers.uploads import (
-    AnnouncedBody,
-    AnnouncementBody,
-    BatchAnswer,
-    BatchBody,
-    PostInstructions,
-)
+from app.routers.upload_bodies import AnnouncedBody, PostInstructions
+from app.routers.uploads import AnnouncementBody, BatchAnswer, BatchBody
 
 _NOW = datetime(2026, 11, 22, 19, 7, 9, tzinfo=UTC)
 _ID = UUID(FILE_EXAMPLE["id"])
