@@ -11,6 +11,7 @@ from app.core.content_types import normalize_content_type
 from app.core.destination import Destination
 from app.core.principal import Principal
 from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, UploadRejected
+from app.metrics import count_upload
 from app.models import File, Seal, State
 from app.resources import Resources
 
@@ -63,6 +64,8 @@ async def settle(res: Resources, file: File) -> File | None:
     async with res.db.connection() as db:
         as_found = _as_found(destination, file, found, res.clock())
         moved = await queries.confirm_upload(db, as_found)
+        if moved is not None:
+            count_upload(file.destination, "confirmed", found.size)
         return moved or await queries.get_again(db, file)
 
 
@@ -88,6 +91,8 @@ async def reject(res: Resources, file: File, reason: str) -> File | None:
     """Reject the upload for good; the row as it is then."""
     async with res.db.connection() as db:
         moved = await queries.reject_upload(db, file, reason, res.clock())
+        if moved is not None:
+            count_upload(file.destination, "rejected")
         return moved or await queries.get_again(db, file)
 
 

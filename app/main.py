@@ -9,9 +9,20 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.errors import ConfigurationError
+from app.metrics import measured
 from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
-from app.routers import files, parts, problems, records, service, upload_url, uploads, uppy
+from app.routers import (
+    files,
+    metrics,
+    parts,
+    problems,
+    records,
+    service,
+    upload_url,
+    uploads,
+    uppy,
+)
 from app.routers.middleware import Envelope, Innermost, LoopbackGuard
 from app.routers.pages import pages
 from app.settings import Settings, load_settings, require_deployed
@@ -48,7 +59,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings, clock=clock) as resources:
+        async with open_resources(settings, clock=clock) as resources, measured():
             app.state.resources = resources
             yield
 
@@ -72,6 +83,7 @@ def create_app(
     app.include_router(records.router)
     app.include_router(uppy.router)
     app.include_router(service.router)
+    app.include_router(metrics.router)
     origins = {d.address.origin for d in settings.destinations.values()}
     app.include_router(pages(sorted(origins)))
 

@@ -18,6 +18,7 @@ from app.errors import (
     UploadNotFound,
     UploadNotPending,
 )
+from app.metrics import count_upload
 from app.models import File, State
 from app.resources import Resources
 
@@ -40,6 +41,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
     if file is None or file.state == State.RELEASED:
         raise UploadNotFound("No upload of yours has this id.")
     if claimed:
+        count_upload(file.destination, "cancelled")
         await _remove(res, file)
     elif file.state == State.REMOVING:
         raise _under_way()

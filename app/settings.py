@@ -11,10 +11,19 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -25,7 +34,7 @@ from pydantic_settings import (
 )
 
 from app.core.database_url import normalize_database_url
-from app.core.destination import Destination, Words
+from app.core.destination import Destination, Words, split_words
 from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
@@ -47,6 +56,11 @@ DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
     "videos": {"content_types": ["video/*"]},
     "files": {},
 }
+
+
+def _networks(value: object) -> object:
+    words = split_words(value)
+    return [ip_network(word) for word in words] if isinstance(words, list) else words
 
 
 class Settings(BaseSettings):
@@ -104,6 +118,10 @@ class Settings(BaseSettings):
     host: str | None = None
     secret_key: SecretStr | None = None
     cors_origins: Words = ()
+    metrics_token: SecretStr | None = Field(None, min_length=16)
+    metrics_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)
+    ] = ()
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
     destinations: dict[str, Destination] = Field(min_length=1)

@@ -32,6 +32,7 @@ from app.errors import (
     UploadNotArrived,
 )
 from app.locate import check_host, destination_named, parse_url
+from app.metrics import count_upload
 from app.models import File, State
 from app.multipart import FIRST_PARTS, SignedParts
 from app.resources import Resources
@@ -101,6 +102,7 @@ async def announce(
         for file_id in stored & made.keys():
             index, announced = made[file_id]
             answers[index] = announced
+            count_upload(announced.file.destination, "announced")
             if announced.file.method == "multipart":
                 begin.append((index, announced.file))
     if begin:

@@ -24,14 +24,14 @@ CONTENT_TYPE: Final = re.compile(
 _PATTERN = re.compile(r"\*/\*|[a-z0-9.+-]+/(?:\*|[a-z0-9.+-]+)")
 
 
-def _split(value: object) -> object:
+def split_words(value: object) -> object:
     """Let the environment say `image/png, image/jpeg` where TOML says a list."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Words = Annotated[tuple[str, ...], BeforeValidator(split_words)]
 Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)]
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
+from app.metrics import count_request
 from app.routers.problems import problem_response, request_id_of
 
 KIB: Final = 1024
@@ -61,6 +62,11 @@ def _tidied(scope: Scope) -> Scope:
     return {**scope, "path": path, "raw_path": path.encode(), "state": state}
 
 
+def is_proxied(scope: Scope) -> bool:
+    """Whether a proxy says that it stands between us and whoever asks."""
+    return not _PROXIED.isdisjoint(_headers(scope))
+
+
 class Envelope:
     """Outermost: gives each request its id, its default headers and its line in the access log.
 
@@ -79,6 +85,7 @@ class Envelope:
         given = _headers(scope).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
+        method = scope["method"]
         status, received, sent, start = 0, 0, 0, time.perf_counter()
 
         async def counted_receive() -> Message:
@@ -101,15 +108,18 @@ class Envelope:
         try:
             await self.app(scope, counted_receive, counted_send)
         finally:
+            seconds = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", "unmatched")
+            count_request(method, route, status, seconds)
             _access.info(
                 "%s %s %d in=%dB out=%dB %.1fms id=%s",
-                scope["method"],
+                method,
                 # repr: a path may hold line breaks, percent-decoded.
                 repr(scope["path"])[1:-1],
                 status,
                 received,
                 sent,
-                (time.perf_counter() - start) * 1000,
+                seconds * 1000,
                 request_id,
             )
 
@@ -138,10 +148,9 @@ class LoopbackGuard:
     @staticmethod
     def _from_here(scope: Scope) -> bool:
         client = scope.get("client")
-        headers = _headers(scope)
-        if client is None or not _PROXIED.isdisjoint(headers):
+        if client is None or is_proxied(scope):
             return False
-        return _is_here(client[0], headers.get(b"host", b""))
+        return _is_here(client[0], _headers(scope).get(b"host", b""))
 
 
 @lru_cache(maxsize=64)
@@ -174,7 +183,8 @@ class Innermost:
             return
         is_head = scope["method"] == "HEAD"
         if is_head:
-            scope = {**scope, "method": "GET"}
+            # In place: the routing notes in it which route it found, for those further out.
+            scope["method"] = "GET"
         path: str = scope["path"]
         limit = LONG_BODIES.get(path, BODY_LIMIT)
         if path.startswith("/uppy/") and path.endswith("/complete"):

@@ -1,0 +1,141 @@
+"""What Prometheus is told, and how several processes of one service tell it together.
+
+uvicorn's workers are children of one process. They keep their figures in files of one folder,
+named after that parent, and whichever worker is asked adds them up (prometheus_client's
+"multiprocess mode"). A process that is alone keeps its figures in memory.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def _shared_folder() -> str:
+    """One for this process's siblings, and for none of an earlier parent with the same number."""
+    parent = os.getppid()
+    born = ""
+    with suppress(OSError):
+        # Field 22 is the parent's start, in clock ticks since boot (proc(5)); fields are counted
+        # from behind the name, which may hold blanks.
+        stat = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8", errors="replace")
+        born = stat.rpartition(")")[2].split()[19]
+    folder = Path(tempfile.gettempdir()) / f"claimcheck-metrics-{os.getuid()}-{parent}-{born}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else")
+    return str(folder)
+
+
+# Before prometheus_client is imported, which looks at it then.
+if _FOLDER not in os.environ and multiprocessing.parent_process() is not None:
+    os.environ[_FOLDER] = _shared_folder()
+
+from prometheus_client import (  # noqa: E402
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_LAG_EVERY: Final = 0.25  # seconds
+_LAG_KEPT: Final = 240  # measurements: a minute of them, the usual distance of two scrapes
+
+_registry: Final = CollectorRegistry()
+_requests: Final = Histogram(
+    "claimcheck_request_seconds",
+    "Time from a request's arrival to the end of its answer",
+    ("method", "route", "status"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
+    registry=_registry,
+)
+_uploads: Final = Counter(
+    "claimcheck_uploads",
+    "Uploads by what became of them",
+    ("destination", "outcome"),
+    registry=_registry,
+)
+_bytes: Final = Counter(
+    "claimcheck_confirmed_bytes",
+    "Bytes of the files that were confirmed",
+    ("destination",),
+    registry=_registry,
+)
+_credential_life: Final = Gauge(
+    "claimcheck_credential_life_seconds",
+    "How long the S3 credentials in use are still valid; +Inf for those without an end",
+    registry=_registry,
+    multiprocess_mode="livemin",
+)
+_loop_lag: Final = Gauge(
+    "claimcheck_event_loop_lag_seconds",
+    "The longest that the event loop was late within the last minute",
+    registry=_registry,
+    multiprocess_mode="livemax",
+)
+
+
+@lru_cache(maxsize=1024)
+def _request(method: str, route: str, status: int) -> Histogram:
+    return _requests.labels(method, route, status)
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """`route` is the template, `/v1/files/{file_id}`: paths would be names without number."""
+    _request(method, route, status).observe(seconds)
+
+
+@lru_cache(maxsize=1024)
+def _upload(destination: str, outcome: str) -> Counter:
+    return _uploads.labels(destination, outcome)
+
+
+def count_upload(destination: str, outcome: str, size: int = 0) -> None:
+    """Outcomes are `announced` and the states that end an upload; `size` in bytes if confirmed."""
+    _upload(destination, outcome).inc()
+    if size:
+        _bytes.labels(destination).inc(size)
+
+
+def report(credential_life: float | None) -> bytes:
+    """The text exposition format, version 0.0.4. `credential_life` is seconds, None: no end."""
+    _credential_life.set(float("inf") if credential_life is None else credential_life)
+    registry = _registry
+    if _FOLDER in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+@asynccontextmanager
+async def measured() -> AsyncIterator[None]:
+    """While it lasts, the event loop's lag is measured."""
+    task = asyncio.create_task(_watch_loop())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if _FOLDER in os.environ:
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
+
+async def _watch_loop() -> None:
+    loop = asyncio.get_running_loop()
+    late = [0.0] * _LAG_KEPT
+    turn = 0
+    while True:
+        due = loop.time() + _LAG_EVERY
+        await asyncio.sleep(_LAG_EVERY)
+        late[turn] = max(0.0, loop.time() - due)
+        turn = (turn + 1) % _LAG_KEPT
+        _loop_lag.set(max(late))

@@ -1,0 +1,198 @@
+"""What Prometheus is told, and who may ask."""
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Request
+
+from app.errors import ConfigurationError
+from app.metrics import measured
+from app.routers.metrics import may_scrape
+from app.settings import load_settings
+from tests.support import announced, owner_of_bucket, prepared, running, stored
+
+TOKEN = "scrape-" + secrets.token_hex(16)
+ELSEWHERE = {"DATABASE_URL": "postgres://somewhere/else"}
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+async def open_to_token(environ: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(await prepared(environ | {"CLAIMCHECK_METRICS_TOKEN": TOKEN})) as client:
+        yield client
+
+
+async def scraped(client: httpx.AsyncClient) -> dict[str, float]:
+    response = await client.get("/metrics", headers=BEARER)
+    assert response.status_code == 200, response.text
+    lines = [line for line in response.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+async def difference(
+    client: httpx.AsyncClient, before: dict[str, float], *names: str
+) -> tuple[float, ...]:
+    after = await scraped(client)
+    return tuple(after.get(name, 0) - before.get(name, 0) for name in names)
+
+
+async def test_uploads_and_requests_are_counted(
+    open_to_token: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    client = open_to_token
+    before = await scraped(client)
+    await stored(client, web, b"12345")
+    wrong = await announced(client, b"hello", "b.txt", content_type="text/plain")
+    await client.delete(f"/v1/uploads/{wrong['id']}")
+    await client.head("/v1/files")
+    await client.get("/no/such/route")
+    requests = 'claimcheck_request_seconds_count{{method="{}",route="{}",status="{}"}}'
+    assert await difference(
+        client,
+        before,
+        'claimcheck_uploads_total{destination="files",outcome="announced"}',
+        'claimcheck_uploads_total{destination="files",outcome="confirmed"}',
+        'claimcheck_uploads_total{destination="files",outcome="cancelled"}',
+        'claimcheck_confirmed_bytes_total{destination="files"}',
+        requests.format("POST", "/v1/uploads", 201),
+        requests.format("POST", "/v1/uploads/{upload_id}/confirm", 200),
+        requests.format("HEAD", "/v1/files", 200),
+        requests.format("GET", "unmatched", 404),
+    ) == (2, 1, 1, 5, 2, 1, 1, 1)
+
+
+async def test_a_rejected_upload_is_counted_once(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    settings = await prepared(environ | {"CLAIMCHECK_METRICS_TOKEN": TOKEN})
+    async with running(settings) as client, owner_of_bucket(settings) as s3:
+        before = await scraped(client)
+        upload = await announced(client, b"hello")
+        bucket = settings.destinations["files"].bucket
+        # Not with the signed form: nothing at the key says whose it is.
+        await s3.put_object(Bucket=bucket, Key=upload["key"], Body=b"hello")
+        answers = [await client.post(f"/v1/uploads/{upload['id']}/confirm") for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [422, 422]
+        rejected = 'claimcheck_uploads_total{destination="files",outcome="rejected"}'
+        assert await difference(client, before, rejected) == (1,)
+
+
+async def test_only_the_token_opens_it(open_to_token: httpx.AsyncClient) -> None:
+    missing = await open_to_token.get("/no/such/route")
+    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": f"bearer {TOKEN}x"}):
+        response = await open_to_token.get("/metrics", headers=headers)
+        assert response.status_code == 404
+        assert response.json()["type"] == missing.json()["type"]
+        assert response.json()["detail"] == missing.json()["detail"]
+
+
+async def test_it_is_closed_unless_the_settings_open_it(client: httpx.AsyncClient) -> None:
+    for headers in ({}, BEARER, {"Authorization": "Bearer None"}):
+        assert (await client.get("/metrics", headers=headers)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("networks", "status"),
+    [("127.0.0.0/8", 200), ("10.0.0.0/8, 127.0.0.1/32", 200), ("10.0.0.0/8", 404), ("::/0", 404)],
+)
+async def test_networks_open_it(environ: dict[str, str], networks: str, status: int) -> None:
+    settings = load_settings(environ | {"CLAIMCHECK_METRICS_NETWORKS": networks})
+    async with running(settings) as client:
+        assert (await client.get("/metrics")).status_code == status
+
+
+def test_a_proxy_is_in_no_network() -> None:
+    """Behind a router everybody comes from the router's address."""
+    settings = load_settings(ELSEWHERE | {"CLAIMCHECK_METRICS_NETWORKS": "10.0.0.0/8"})
+
+    def asked_by(*headers: tuple[bytes, bytes]) -> bool:
+        scope = {"type": "http", "client": ("10.1.2.3", 1), "headers": list(headers)}
+        return may_scrape(settings, Request(scope))
+
+    assert asked_by()
+    assert not asked_by((b"x-forwarded-for", b"10.1.2.3"))
+    assert not asked_by((b"forwarded", b"for=10.1.2.3"))
+
+
+@pytest.mark.parametrize("value", ["short", "10.0.0.0/33", "10.0.0.1/8", "everywhere"])
+def test_a_wrong_setting_is_named(value: str) -> None:
+    name = "CLAIMCHECK_METRICS_" + ("TOKEN" if value == "short" else "NETWORKS")
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings(ELSEWHERE | {name: value})
+
+
+async def test_credentials_without_an_end_live_for_ever(open_to_token: httpx.AsyncClient) -> None:
+    assert (await scraped(open_to_token))["claimcheck_credential_life_seconds"] == float("inf")
+
+
+async def test_a_loop_that_was_held_up_is_seen(open_to_token: httpx.AsyncClient) -> None:
+    async with measured():
+        await asyncio.sleep(0.3)
+        time.sleep(0.6)  # noqa: ASYNC251
+        await asyncio.sleep(0.3)
+        lag = (await scraped(open_to_token))["claimcheck_event_loop_lag_seconds"]
+    assert lag > 0.2
+
+
+async def test_workers_add_up(environ: dict[str, str], tmp_path: Path) -> None:
+    """Whichever of two workers is asked tells of both, and of none of an earlier start."""
+    announcements = 40
+    for _ in range(2):
+        async with workers(environ | {"CLAIMCHECK_METRICS_TOKEN": TOKEN}, tmp_path) as port:
+
+            async def ask(method: str, path: str, port: int = port, **more: Any) -> httpx.Response:
+                # A connection each, so that both workers get some.
+                url = f"http://127.0.0.1:{port}{path}"
+                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+                    return await client.request(method, url, **more)
+
+            body = {"destination": "files", "filename": "a.png", "size": 1}
+            answers = await asyncio.gather(
+                *(ask("POST", "/v1/uploads", json=body) for _ in range(announcements))
+            )
+            assert {answer.status_code for answer in answers} == {201}
+            name = 'claimcheck_uploads_total{destination="files",outcome="announced"}'
+            for _ in range(10):
+                report = (await ask("GET", "/metrics", headers=BEARER)).text
+                assert f"{name} {announcements}.0" in report.splitlines()
+
+
+@asynccontextmanager
+async def workers(environ: dict[str, str], folder: Path) -> AsyncIterator[int]:
+    """Two uvicorn workers, as a deployment starts them; the port."""
+    await prepared(environ)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL", "PROMETHEUS_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    with (folder / "log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory"),
+            *("--host", "127.0.0.1", "--port", str(port), "--workers", "2"),
+            *("--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "5"),
+            env={**inherited, **environ, "TMPDIR": str(folder)},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for _ in range(600):
+                with suppress(httpx.TransportError):
+                    await client.get(f"http://127.0.0.1:{port}/livez")
+                    break
+                assert process.returncode is None, (folder / "log").read_text()
+                await asyncio.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
