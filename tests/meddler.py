@@ -1,0 +1,132 @@
+"""Between the service and its store: holds calls back, loses answers, gives others.
+
+A plain proxy that hands requests on as they came, so that signatures stay right.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+How = Literal["before", "after", "lose"]
+
+
+def call_of(method: str, target: str) -> str:
+    """S3's name of a request; the method alone where no test asks for more."""
+    query = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
+    names = {
+        ("POST", "uploads"): "Create",
+        ("GET", "uploads"): "ListUploads",
+        ("POST", "uploadId"): "Complete",
+        ("GET", "uploadId"): "ListParts",
+        ("DELETE", "uploadId"): "Abort",
+    }
+    found = [names[method, name] for name in query if (method, name) in names]
+    return found[0] if found else method
+
+
+@dataclass
+class Rule:
+    """What happens to a call: held before or after the store has it, its answer lost, or this
+    answer (status and XML code) instead. `asked` is set as soon as it comes.
+    """
+
+    how: How | tuple[int, str]
+    times: int
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Meddler:
+    """`address` stands for the store's; `seen` are the names of all calls that came."""
+
+    def __init__(self, store: str) -> None:
+        self._store = urlsplit(store)
+        self._rules: dict[str, list[Rule]] = {}
+        self._serving: set[asyncio.Task[None]] = set()
+        self.address = ""
+        self.seen: list[str] = []
+
+    def meddle(self, call: str, how: How | tuple[int, str], times: int = 1) -> Rule:
+        """Do so with the next calls of that name."""
+        rule = Rule(how, times)
+        self._rules.setdefault(call, []).append(rule)
+        return rule
+
+    def _rule(self, call: str) -> Rule | None:
+        for rule in self._rules.get(call, []):
+            if rule.times:
+                rule.times -= 1
+                rule.asked.set()
+                return rule
+        return None
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def end(self) -> None:
+        """Hang up on whoever is still held."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
+            length = [
+                int(line.partition(b":")[2])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ]
+            body = await reader.readexactly(length[0]) if length else b""
+            call = call_of(method, target)
+            self.seen.append(call)
+            rule = self._rule(call)
+            how = rule.how if rule else None
+            if rule and how == "before":
+                await rule.released.wait()
+            if isinstance(how, tuple):
+                status, code = how
+                xml = f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode()
+                writer.write(
+                    f"HTTP/1.1 {status} Said\r\nContent-Type: application/xml\r\n"
+                    f"Content-Length: {len(xml)}\r\nConnection: close\r\n\r\n".encode()
+                    + xml
+                )
+                return
+            answer = await self._ask(head, body)
+            if rule and how == "after":
+                await rule.released.wait()
+            if how != "lose":
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _ask(self, head: bytes, body: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(self._store.hostname, self._store.port)
+        lines = [n for n in head[:-4].split(b"\r\n") if not n.lower().startswith(b"connection:")]
+        writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+
+@asynccontextmanager
+async def meddler(store: str) -> AsyncIterator[Meddler]:
+    """A running one in front of the store at this URL."""
+    between = Meddler(store)
+    server = await asyncio.start_server(between.connected, "127.0.0.1", 0)
+    async with server:
+        between.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield between
+        await between.end()
