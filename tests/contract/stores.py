@@ -80,16 +80,37 @@ class Kind:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The destinations to send to, named as their methods."""
+        """The destinations to send to in one request, named as their methods."""
         return ("post", "put") if self.has(Feature.FORMS) else ("put",)
+
+    def seals(self, method: str) -> str:
+        """What a confirmed file says that keeps its bytes."""
+        if self.has(Feature.VERSIONS):
+            return "version"
+        if method == "multipart":
+            return "multipart"
+        return "conditional" if method == "put" and self.keeps_conditions else "no"
+
+    @property
+    def keeps_conditions(self) -> bool:
+        """Whether a PUT that may only create does nothing else: a header that nobody signed would
+        make it a copy, which asks for no condition.
+        """
+        return self.has(Feature.CONDITIONAL_WRITES, Feature.SIGNED_HEADERS_ONLY)
 
 
 @asynccontextmanager
-async def _open_gate() -> AsyncIterator[OpenStore]:
+async def _open_gate(*, versioned: bool) -> AsyncIterator[OpenStore]:
     with start_s3(ACCESS_KEY, SECRET_KEY) as endpoint_url:
-        service, bucket = Store(endpoint_url), "contract"
-        await prepared(service.environ(bucket) | PAGES)
+        # All that run in one process have the same buckets.
+        service, bucket = Store(endpoint_url), "contract" if versioned else "contract-unversioned"
         owner = s3_client(endpoint_url, ACCESS_KEY, SECRET_KEY)
+        if versioned:
+            await prepared(service.environ(bucket) | PAGES)
+        else:
+            make_unversioned(owner, bucket)
+            switches = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy")
+            block_public_access(owner, bucket, *switches, "RestrictPublicBuckets")
         owner.create_bucket(Bucket=bucket + OTHER)
         yield OpenStore(service, bucket, owner)
 
@@ -103,16 +124,21 @@ async def _open_rgw(*, versioned: bool) -> AsyncIterator[OpenStore]:
             owned = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
             await prepared(owned.environ(bucket) | PAGES)
         else:
-            owner.create_bucket(Bucket=bucket)
-            needs = needs_of([Destination(name="contract", bucket=bucket)], [ORIGIN])
-            rules = wanted(Aspect.CORS, needs, {}, StoreKind.CEPH)
-            owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
+            make_unversioned(owner, bucket)
         owner.create_bucket(Bucket=bucket + OTHER)
         # BlockPublicPolicy refuses every bucket policy on RGW 16.2, and with it the user's rights.
         block_public_access(owner, bucket, "IgnorePublicAcls", "RestrictPublicBuckets")
         user = gateway.create_service_user("service", bucket)
         service = Store(gateway.endpoint_url, user.access_key, user.secret_key)
         yield OpenStore(service, bucket, owner)
+
+
+def make_unversioned(owner: Any, bucket: str) -> None:
+    """A bucket that answers browsers, and keeps no versions."""
+    owner.create_bucket(Bucket=bucket)
+    needs = needs_of([Destination(name="contract", bucket=bucket)], [ORIGIN])
+    rules = wanted(Aspect.CORS, needs, {}, StoreKind.CEPH)
+    owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
 
 
 def block_public_access(owner: Any, bucket: str, *switches: str) -> None:
@@ -131,6 +157,18 @@ async def _open_rgw_versioned() -> AsyncIterator[OpenStore]:
 @asynccontextmanager
 async def _open_rgw_unversioned() -> AsyncIterator[OpenStore]:
     async with _open_rgw(versioned=False) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_gate_versioned() -> AsyncIterator[OpenStore]:
+    async with _open_gate(versioned=True) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_gate_unversioned() -> AsyncIterator[OpenStore]:
+    async with _open_gate(versioned=False) as store:
         yield store
 
 
@@ -155,9 +193,18 @@ _RGW_LACKS: Final = {
 KINDS: Final = (
     Kind(
         "gate",
-        _open_gate,
+        _open_gate_versioned,
         None,
         {Feature.USERS: "the embedded S3 has one key pair, which may do everything"},
+    ),
+    Kind(
+        "gate-unversioned",
+        _open_gate_unversioned,
+        None,
+        {
+            Feature.USERS: "the embedded S3 has one key pair, which may do everything",
+            Feature.VERSIONS: "the bucket was never asked to keep any",
+        },
     ),
     Kind(
         "rgw-versioned",
@@ -206,9 +253,11 @@ def lacking(feature: Feature, *features: Feature) -> pytest.MarkDecorator:
     return _on([kind for kind in KINDS if not kind.has(feature) and kind.has(*features)])
 
 
-def sending(*features: Feature, without: Feature | None = None) -> pytest.MarkDecorator:
-    """`having`, or `lacking` the one `without`, once for each way to send a file to the store;
-    the test takes `method` too.
+def sending(
+    *features: Feature, without: Feature | None = None, parts: bool = False
+) -> pytest.MarkDecorator:
+    """`having`, or `lacking` the one `without`, once for each way to send a file to the store,
+    in parts too if so asked; the test takes `method` too.
     """
     return pytest.mark.parametrize(
         ("flow", "method"),
@@ -216,7 +265,7 @@ def sending(*features: Feature, without: Feature | None = None) -> pytest.MarkDe
             pytest.param(kind, method, id=f"{kind.name}-{method}", marks=_marks(kind))
             for kind in KINDS
             if kind.has(*features) and not (without and kind.has(without))
-            for method in kind.methods
+            for method in (*kind.methods, *(["multipart"] if parts else []))
         ],
         indirect=["flow"],
     )

@@ -106,6 +106,46 @@ async def test_without_delete_object_nothing_is_removed(flow: Flow, method: str)
     assert not flow.store.holds(file["key"])
 
 
+# --- Multipart
+
+
+@having(Feature.USERS)
+@pytest.mark.parametrize("action", ["s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"])
+async def test_without_a_right_no_parts_are_dropped(flow: Flow, action: str) -> None:
+    upload = await flow.announce("multipart")
+    assert (await flow.send(upload["upload"])).is_success
+    with without(flow, action):
+        told(await flow.api.delete(f"/v1/uploads/{upload['id']}"), action)
+    assert (await flow.api.delete(f"/v1/uploads/{upload['id']}")).status_code == 204
+    found = flow.store.owner.list_multipart_uploads(Bucket=flow.store.bucket, Prefix=upload["key"])
+    assert "Uploads" not in found
+
+
+@having(Feature.USERS)
+async def test_without_listing_parts_nothing_is_completed(flow: Flow) -> None:
+    upload = await flow.announce("multipart")
+    assert (await flow.send(upload["upload"])).is_success
+    with without(flow, "s3:ListMultipartUploadParts"):
+        told(await flow.confirm(upload), "s3:ListMultipartUploadParts")
+        listed = await flow.api.get(f"/v1/uploads/{upload['id']}/parts")
+        told(listed, "s3:ListMultipartUploadParts")
+    assert (await flow.confirm(upload)).status_code == 200
+
+
+@having(Feature.USERS)
+async def test_without_put_object_no_parts_begin_nor_are_joined(flow: Flow) -> None:
+    upload = await flow.announce("multipart")
+    assert (await flow.send(upload["upload"])).is_success
+    with without(flow, "s3:PutObject"):
+        body = {"destination": "multipart", "filename": "a.png", "size": 5}
+        told(await flow.api.post("/v1/uploads", json=body), "s3:PutObject")
+        refused(await flow.send(upload["upload"]), 403, "AccessDenied")
+        told(await flow.confirm(upload), "s3:PutObject")
+        state = (await flow.api.get(f"/v1/uploads/{upload['id']}")).json()["state"]
+        assert state == "pending"
+    assert (await flow.confirm(upload)).status_code == 200
+
+
 # --- Other settings
 
 
