@@ -9,7 +9,18 @@ from typing import Any
 import httpx
 import pytest
 
+from app import multipart, removals, uploads
 from app.core.parts import MIB
+from app.core.principal import DEV
+from app.errors import (
+    ContentTypeNotAllowed,
+    UnknownDestination,
+    UnknownPart,
+    UploadNotArrived,
+    UploadRejected,
+)
+from app.models import File
+from app.resources import Resources, open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from tests.support import UNKNOWN_ID, announced, owner_of_bucket, prepared, running, send, slug
@@ -20,6 +31,7 @@ DESTINATIONS: dict[str, Any] = {
     "large": {"part_size": PART, "multipart_threshold": 2 * PART, "max_size": 10**13},
     "always": {"method": "multipart", "part_size": PART, "multipart_expires_in": 86_400},
     "single": {"method": "put"},
+    "some": {"content_types": ["text/*"], "min_size": 10, "max_size": len(DATA)},
 }
 
 
@@ -339,3 +351,94 @@ async def test_parts_that_the_bucket_dropped_end_the_upload(
         assert (response.status_code, slug(response)) == (422, "upload-rejected")
         assert "announce the file anew" in response.json()["detail"]
         assert (await client.delete(f"/v1/uploads/{upload['id']}")).status_code == 204
+
+
+# --- Sizes that nobody knows before the end
+
+
+@pytest.fixture
+async def res(settings: Settings) -> AsyncIterator[Resources]:
+    async with open_resources(settings) as res:
+        yield res
+
+
+async def unsized(res: Resources, web: httpx.AsyncClient, *data: bytes) -> File:
+    """An upload with these parts."""
+    file = await multipart.announce_unsized(res, DEV, "some", "a.txt", None)
+    wanted = list(range(1, len(data) + 1))
+    if wanted:
+        signed = await multipart.sign_parts(res, DEV, file.id, wanted)
+        for part, content in zip(signed.parts, data, strict=True):
+            assert part.size is None
+            assert (await web.put(part.url, content=content)).status_code == 200
+    return file
+
+
+async def test_an_upload_whose_size_nobody_said(
+    res: Resources, client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    file = await unsized(res, web, DATA[:PART], DATA[PART:])
+    assert (file.size, file.part_size, file.content_type) == (None, None, "text/plain")
+    known = await multipart.list_parts(res, DEV, file.id)
+    assert (known.part_size, known.part_count) == (None, None)
+    assert [(p.part_number, p.size) for p in known.parts] == [(1, PART), (2, len(DATA) - PART)]
+    confirmed = await uploads.confirm(res, DEV, file.id, patience=None)
+    assert (confirmed.size, confirmed.state) == (len(DATA), "confirmed")
+    read = (await client.get(f"/v1/files/{file.id}")).json()["presigned_url"]
+    assert (await web.get(read)).content == DATA
+    # Afterwards as if they had been cut as the first one was.
+    known = await multipart.list_parts(res, DEV, file.id)
+    assert sum(part.size for part in known.parts) == len(DATA)
+
+
+async def test_its_parts_have_the_numbers_that_s3_knows(res: Resources) -> None:
+    file = await multipart.announce_unsized(res, DEV, "some", "a.txt", None)
+    signed = await multipart.sign_parts(res, DEV, file.id, [1, 10_000])
+    assert [part.part_number for part in signed.parts] == [1, 10_000]
+    for number in (0, 10_001):
+        with pytest.raises(UnknownPart):
+            await multipart.sign_parts(res, DEV, file.id, [number])
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [([b"x" * 9], "has 9 bytes"), ([DATA[:PART], DATA[PART:], b"x"], "takes 10 to")],
+    ids=["too small", "too large"],
+)
+async def test_a_sum_out_of_range_is_refused_and_dropped(
+    res: Resources,
+    web: httpx.AsyncClient,
+    s3: Any,
+    settings: Settings,
+    data: list[bytes],
+    says: str,
+) -> None:
+    file = await unsized(res, web, *data)
+    for _ in range(2):
+        with pytest.raises(UploadRejected, match=says):
+            await uploads.confirm(res, DEV, file.id)
+    assert await under_way(s3, settings) == []
+    found = await s3.list_objects_v2(Bucket=file.bucket, Prefix=file.key)
+    assert found["KeyCount"] == 0
+
+
+async def test_gaps_and_nothing_at_all_have_not_arrived(
+    res: Resources, web: httpx.AsyncClient, s3: Any, settings: Settings
+) -> None:
+    file = await unsized(res, web)
+    with pytest.raises(UploadNotArrived, match="lacks all parts"):
+        await uploads.confirm(res, DEV, file.id)
+    signed = await multipart.sign_parts(res, DEV, file.id, [3])
+    assert (await web.put(signed.parts[0].url, content=b"the last")).status_code == 200
+    with pytest.raises(UploadNotArrived, match="1, 2") as caught:
+        await uploads.confirm(res, DEV, file.id)
+    assert caught.value.extensions["missing_parts"] == [1, 2]
+    await removals.cancel_upload(res, DEV, file.id)
+    assert await under_way(s3, settings) == []
+
+
+async def test_the_destinations_rules_hold_without_a_size(res: Resources) -> None:
+    with pytest.raises(ContentTypeNotAllowed):
+        await multipart.announce_unsized(res, DEV, "some", "a.png", "image/png")
+    with pytest.raises(UnknownDestination):
+        await multipart.announce_unsized(res, DEV, "nowhere", "a.txt", None)
