@@ -86,7 +86,7 @@ def needs_of(destinations: Sequence[Destination], origins: Sequence[str]) -> Nee
         region=first.region,
         origins=tuple(sorted(set(origins))),
         prefixes={d.name: d.prefix for d in destinations},
-        longest_upload=max(d.upload_expires_in for d in destinations),
+        longest_upload=max(d.multipart_expires_in for d in destinations),
         longest_signature=max(
             max(d.upload_expires_in, d.link_expires_in + d.window) for d in destinations
         ),

@@ -92,13 +92,13 @@ def test_lifecycle_is_merged_and_expires_nothing() -> None:
         "ID": "claimcheck-abort-files",
         "Status": "Enabled",
         "Filter": {"Prefix": "files/"},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 8},
     }
 
 
 @pytest.mark.parametrize(("seconds", "days"), [(60, 2), (86_400, 2), (86_401, 3), (604_800, 8)])
 def test_nothing_is_aborted_that_may_go_on(seconds: int, days: int) -> None:
-    [rule] = want(Aspect.LIFECYCLE, destination={"upload_expires_in": seconds})["Rules"]
+    [rule] = want(Aspect.LIFECYCLE, destination={"multipart_expires_in": seconds})["Rules"]
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days}
 
 

@@ -1,0 +1,47 @@
+"""docs/stores.md, as far as it can be run."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from app.core.destination import Destination, Method
+from app.models import Seal
+from app.settings import load_settings
+
+TEXT = (Path(__file__).parent.parent / "docs" / "stores.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table under the heading, its two first lines left out."""
+    section = TEXT.split(f"## {heading}\n")[1]
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_example_is_one_that_starts(tmp_path: Path) -> None:
+    [toml] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    path = tmp_path / "claimcheck.toml"
+    path.write_text(toml, encoding="utf-8")
+    footage = load_settings({"CLAIMCHECK_CONFIG": str(path)}).destinations["footage"]
+    assert footage.method_for(1) == "multipart"
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    defaults = {words(name)[0]: default for name, default, _ in rows("Files in parts")}
+    for name in ("multipart_threshold", "part_size", "multipart_expires_in"):
+        assert int(defaults.pop(name).partition(" ")[0]) == getattr(Destination(), name)
+    assert list(defaults) == ["max_size"]
+
+
+def test_every_seal_is_explained_and_every_store_has_one() -> None:
+    assert [words(seal)[0] for seal, *_ in rows("What seals a file")] == [s.value for s in Seal]
+    for store, methods, settings, _, sealed in rows("The table"):
+        assert words(methods), store
+        assert set(words(methods)) <= set(get_args(Method)), store
+        assert set(words(sealed)) <= set(Seal) - {Seal.NO}, store
+        if "conditional" in words(sealed):
+            assert "conditional_writes = true" in settings, store
