@@ -130,7 +130,11 @@ class Buckets:
                 if _code(error) not in _UNKNOWN_CALL:
                     raise
                 versions = []
-            named = [{"VersionId": version} for version in versions] or [{}]
+            named = [{"VersionId": version} for version in versions]
+            # Where nothing is listed nothing may be deleted without need: on a versioned bucket
+            # that leaves a marker behind.
+            if not named and await self.head(destination, bucket, key) is not None:
+                named = [{}]
             for start in range(0, len(named), _DELETES_AT_ONCE):
                 deletes = [
                     client.delete_object(Bucket=bucket, Key=key, **which)

@@ -33,10 +33,10 @@ Found = Config | Unread
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """How a bucket is set. `location` is what the store says; AWS's us-east-1 has none."""
+    """How a bucket is set. `region` is None where the store has none to tell."""
 
     kind: StoreKind
-    location: str | None
+    region: str | None
     aspects: Mapping[Aspect, Found]
 
     def config(self, aspect: Aspect) -> Config:
@@ -57,15 +57,12 @@ async def read_bucket(client: Any, bucket: str) -> BucketState | None:
             if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
                 raise
             return None
-        location, found = await asyncio.gather(
-            _read_location(client, bucket),
-            asyncio.gather(*(_read(client, bucket, aspect) for aspect in Aspect)),
-        )
+        found = await asyncio.gather(*(_read(client, bucket, aspect) for aspect in Aspect))
     aspects = dict(zip(Aspect, found, strict=True))
     if aspects[Aspect.VERSIONING] == {} and not await _keeps_versions(client, bucket):
         aspects[Aspect.VERSIONING] = Unread.UNKNOWN
     headers = said["ResponseMetadata"]["HTTPHeaders"]
-    return BucketState(identify(headers), location, aspects)
+    return BucketState(identify(headers), headers.get("x-amz-bucket-region"), aspects)
 
 
 async def read_aspect(client: Any, bucket: str, aspect: Aspect) -> Found:
@@ -185,15 +182,6 @@ _READS: Final[Mapping[Aspect, tuple[str, str | None, str | None]]] = {
         "NoSuchPublicAccessBlockConfiguration",
     ),
 }
-
-
-async def _read_location(client: Any, bucket: str) -> str | None:
-    try:
-        said = await client.get_bucket_location(Bucket=bucket)
-    except ClientError:
-        return None
-    location: str | None = said.get("LocationConstraint")
-    return location
 
 
 async def _keeps_versions(client: Any, bucket: str) -> bool:

@@ -274,3 +274,9 @@ class DatabaseUnavailable(Problem):
     """The database did not answer; try again in a moment."""
 
     status, title = 503, "The database is unavailable"
+
+
+class ExaminationUnderWay(Problem):
+    """The stores are still being examined; ask again in a moment."""
+
+    status, title = 503, "The examination is under way"

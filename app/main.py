@@ -8,11 +8,13 @@ from datetime import datetime
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.doctor import RememberedReport, examine
 from app.errors import ConfigurationError
 from app.metrics import measured
 from app.process import configure_logging, spare_the_collector
 from app.resources import open_resources
 from app.routers import (
+    capabilities,
     files,
     metrics,
     parts,
@@ -61,7 +63,12 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, clock=clock) as resources, measured():
             app.state.resources = resources
-            yield
+            report = RememberedReport(lambda: examine(settings, clock=clock), clock)
+            app.state.report = report
+            try:
+                yield
+            finally:
+                await report.close()
 
     app = FastAPI(
         title="Claimcheck",
@@ -84,6 +91,7 @@ def create_app(
     app.include_router(uppy.router)
     app.include_router(service.router)
     app.include_router(metrics.router)
+    app.include_router(capabilities.router)
     origins = {d.address.origin for d in settings.destinations.values()}
     app.include_router(pages(sorted(origins)))
 

@@ -1,14 +1,23 @@
 """Alembic, called from Python."""
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+_FOLDER: Final = Path(__file__).parent.parent
+
+
+def newest_revision() -> str | None:
+    """The migration that this version of the service needs."""
+    return ScriptDirectory(_FOLDER / "alembic").get_current_head()
 
 
 def migration_config(database_url: str) -> Config:
     """Alembic's configuration for this database; `alembic.ini` lies beside the package."""
-    config = Config(Path(__file__).parent.parent / "alembic.ini")
+    config = Config(_FOLDER / "alembic.ini")
     config.attributes["database_url"] = database_url
     return config
 

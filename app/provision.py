@@ -4,7 +4,7 @@ What is there already and is not ours stays. What a store cannot do, or accepts 
 is said and is no failure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -112,10 +112,10 @@ async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan
     Raises BucketRefused, BucketUnavailable, SigningUnavailable.
     """
     plans = []
-    for destination, needs in _wishes(settings):
-        async with open_client(session, destination) as client:
-            state = await read_bucket(client, destination.bucket)
-        plans.append(_plan(destination, needs, state))
+    for destinations in by_bucket(settings):
+        async with open_client(session, destinations[0]) as client:
+            state = await read_bucket(client, destinations[0].bucket)
+        plans.append(compare(destinations, browser_origins(settings), state))
     return plans
 
 
@@ -125,28 +125,26 @@ async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPla
     A bucket that is missing is made. Every write is read back. Raises what `plan` raises.
     """
     applied = []
-    for destination, needs in _wishes(settings):
-        bucket = destination.bucket
-        async with open_client(session, destination) as client:
+    for destinations in by_bucket(settings):
+        bucket = destinations[0].bucket
+        async with open_client(session, destinations[0]) as client:
             state = await read_bucket(client, bucket)
             if state is None:
                 async with translated(bucket):
-                    await create_bucket(client, bucket, destination.region)
+                    await create_bucket(client, bucket, destinations[0].region)
                 state = await read_bucket(client, bucket)
-            planned = _plan(destination, needs, state)
+            planned = compare(destinations, browser_origins(settings), state)
             # One after the other: their order matters.
             changes = [await _carry_out(client, planned, change) for change in planned.changes]
         applied.append(replace(planned, changes=tuple(changes)))
     return applied
 
 
-def _wishes(settings: Settings) -> Iterator[tuple[Destination, Needs]]:
-    origins = browser_origins(settings)
-    for destinations in by_bucket(settings):
-        yield destinations[0], needs_of(destinations, origins)
-
-
-def _plan(destination: Destination, needs: Needs, state: BucketState | None) -> BucketPlan:
+def compare(
+    destinations: Sequence[Destination], origins: Sequence[str], state: BucketState | None
+) -> BucketPlan:
+    """What these destinations, all of one bucket, need of it, beside how it is set."""
+    needs = needs_of(destinations, origins)
     kind = state.kind if state else StoreKind.OTHER
     changes = []
     for aspect in Aspect:
@@ -158,7 +156,7 @@ def _plan(destination: Destination, needs: Needs, state: BucketState | None) -> 
         after = wanted(aspect, needs, found, kind)
         outcome = Outcome.SAME if is_same(found, after) else Outcome.CHANGE
         changes.append(Change(aspect, outcome, found, after))
-    return BucketPlan(destination, needs, kind, state is None, tuple(changes))
+    return BucketPlan(destinations[0], needs, kind, state is None, tuple(changes))
 
 
 async def _carry_out(client: Any, planned: BucketPlan, change: Change) -> Change:

@@ -467,3 +467,12 @@ _PING = write(sa.select(_c.id).limit(sa.literal_column("0")))
 async def ping(db: asyncpg.Connection) -> None:
     """Ask for nothing, to see whether an answer comes."""
     await db.execute(_PING.sql)
+
+
+_REVISION = write(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))
+
+
+async def schema_revision(db: asyncpg.Connection) -> str | None:
+    """The migration that the tables were brought to last."""
+    found: str | None = await db.fetchval(_REVISION.sql)
+    return found

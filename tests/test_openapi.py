@@ -77,6 +77,7 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("GET", "/v1/records/{record_type}"),
         ("DELETE", "/v1/records/{record_type}/{record_id}/{field}"),
         ("DELETE", "/v1/records/{record_type}/{record_id}"),
+        ("GET", "/v1/capabilities"),
         ("GET", "/v1/destinations"),
         ("GET", "/livez"),
         ("GET", "/readyz"),

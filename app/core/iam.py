@@ -22,7 +22,6 @@ BUCKET_ACTIONS: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucke
 # Only looks: `claimcheck doctor` reads with them how the bucket is set.
 LOOK_ACTIONS: Final = (
     "s3:GetBucketCORS",
-    "s3:GetBucketLocation",
     "s3:GetBucketOwnershipControls",
     "s3:GetBucketPolicy",
     "s3:GetBucketPolicyStatus",

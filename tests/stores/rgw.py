@@ -120,11 +120,7 @@ class Rgw:
         Less the actions that RGW does not know.
         """
         keys = self.owner
-        statements = [
-            {**each, "Action": [a for a in each["Action"] if a not in _UNKNOWN_ACTIONS]}
-            for each in policy["Statement"]
-        ]
-        document = json.dumps({**policy, "Statement": statements})
+        document = json.dumps(_known(policy))
         caps = ("caps", "add", "--conf", self.conf, "--uid", keys.user, "--caps", "user-policy=*")
         _run("radosgw-admin", *caps)
         iam = boto3.client(
@@ -136,6 +132,21 @@ class Rgw:
         )
         iam.put_user_policy(UserName=user.user, PolicyName="granted", PolicyDocument=document)
         iam.close()
+
+    def grant_in_bucket(self, user: Keys, bucket: str, policy: Mapping[str, Any]) -> None:
+        """Give a user the rights of an IAM policy by the bucket's own, whose statements stay.
+
+        RGW 16.2 looks for the rights to send a form nowhere else.
+        """
+        client = self.client()
+        try:
+            found = json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        except client.exceptions.ClientError:
+            found = []
+        principal = {"AWS": f"arn:aws:iam:::user/{user.user}"}
+        granted = [{**each, "Principal": principal} for each in _known(policy)["Statement"]]
+        document = {"Version": "2012-10-17", "Statement": [*found, *granted]}
+        client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
 
     def create_service_user(self, name: str, bucket: str, prefix: str = "") -> Keys:
         """A user with the rights of the service on objects and lists of ``bucket``, and no other.
@@ -168,6 +179,15 @@ class Rgw:
         }
         self.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
         return keys
+
+
+def _known(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy, less the actions that RGW does not know."""
+    statements = [
+        {**each, "Action": [a for a in each["Action"] if a not in _UNKNOWN_ACTIONS]}
+        for each in policy["Statement"]
+    ]
+    return {**policy, "Statement": statements}
 
 
 def available() -> str | None:

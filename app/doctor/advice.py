@@ -1,0 +1,57 @@
+"""Which settings suit a store best, from what it did when it was tried."""
+
+from app.core.bucket_setup import StoreKind
+from app.core.destination import Destination, Method
+from app.doctor.findings import Abilities, Advice, Findings
+
+
+def advise(
+    destination: Destination, kind: StoreKind, abilities: Abilities, *, has_versions: bool
+) -> Advice:
+    """The settings to change in the environment; none where all is well.
+
+    `has_versions`: the store could keep versions, whether or not the bucket does.
+    """
+    prefix = f"CLAIMCHECK_DESTINATIONS__{destination.name.upper()}__"
+    settings: dict[str, str] = {}
+    method = _best_method(destination, abilities, has_versions=has_versions)
+    if method != destination.method:
+        settings[f"{prefix}METHOD"] = method
+    proven = bool(abilities.conditional_writes) and abilities.versions is False
+    if method == destination.method == "put" and proven != destination.conditional_writes:
+        settings[f"{prefix}CONDITIONAL_WRITES"] = str(proven).lower()
+    return Advice(kind.value, abilities, settings)
+
+
+def _best_method(destination: Destination, abilities: Abilities, *, has_versions: bool) -> Method:
+    """The one that is configured, unless it does not work, is loose, or leaves files unsealed."""
+    usable: dict[Method, bool | None] = {
+        "post": abilities.forms,
+        "put": abilities.puts,
+        "multipart": abilities.multipart,
+    }
+    method = destination.method
+    if (
+        not has_versions
+        and usable["multipart"]
+        and not (method == "put" and abilities.conditional_writes)
+    ):
+        return "multipart"
+    if usable[method] is False:
+        return next((other for other, works in usable.items() if works), method)
+    # A form is as tight as it is signed; a PUT may not be.
+    if method == "put" and usable["post"] and abilities.signed_headers_only is False:
+        return "post"
+    return method
+
+
+def say(findings: Findings, advice: Advice) -> None:
+    """The advice as a finding."""
+    if advice.settings:
+        findings.warn(
+            "advice",
+            "Another way of sending suits this store better.",
+            "Set " + ", ".join(f"{name}={value}" for name, value in advice.settings.items()) + ".",
+        )
+    else:
+        findings.ok("advice", "The destination's settings suit the store.")

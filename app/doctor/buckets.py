@@ -1,0 +1,185 @@
+"""One bucket: whether it is reached, where it is, what the time is there, how it is set."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.bucket_config import BucketState, Unread, is_public, read_bucket
+from app.core.bucket_setup import Aspect, StoreKind, covers, grants_to_everyone, rules_for
+from app.core.destination import Destination
+from app.doctor.findings import Findings
+from app.doctor.remedies import APPLY, remedy_for
+from app.errors import Problem
+from app.provision import Outcome, compare
+
+# S3 refuses requests whose time is further off (AWS API, RequestTimeTooSkewed); long before that
+# links begin to live shorter, or later, than they say. In seconds.
+_SKEW_REFUSED: Final = 15 * 60
+_SKEW_FELT: Final = 60
+
+
+async def check_reach(
+    client: Any, destination: Destination, now: datetime
+) -> tuple[Findings, BucketState | None]:
+    """Whether these keys get in, and how the bucket is set; None where there is no going on."""
+    findings = Findings(destination.bucket)
+    where = destination.endpoint_url or f"AWS in {destination.region}"
+    try:
+        said = await client.list_objects_v2(Bucket=destination.bucket, MaxKeys=1)
+    except ClientError as error:
+        headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+        code = error.response["Error"]["Code"]
+        _check_clock(findings, headers, now)
+        _check_region(findings, headers, destination)
+        if not findings.has_failed():
+            findings.fail(
+                "bucket",
+                f"The bucket at {where} does not let the service in: {code}.",
+                remedy_for(code, "s3:ListBucket"),
+            )
+        return findings, None
+    except (BotoCoreError, OSError) as error:
+        findings.fail(
+            "endpoint",
+            f"Nothing answers at {where}: {error}",
+            "Compare AWS_S3_ENDPOINT_URL (unset for AWS) and AWS_S3_REGION_NAME with what the "
+            "store's operator gives, and see that this machine may connect there.",
+        )
+        return findings, None
+    headers = said["ResponseMetadata"]["HTTPHeaders"]
+    findings.ok("bucket", f"The bucket at {where} lets the service in.")
+    _check_clock(findings, headers, now)
+    try:
+        state = await read_bucket(client, destination.bucket)
+    except Problem as problem:
+        findings.fail("bucket", problem.detail, remedy_for("AccessDenied", "s3:ListBucket"))
+        return findings, None
+    if state is not None:
+        region = {"x-amz-bucket-region": state.region} if state.region else {}
+        _check_region(findings, region, destination)
+    return findings, None if findings.has_failed() else state
+
+
+def _check_clock(findings: Findings, headers: Mapping[str, str], now: datetime) -> None:
+    try:
+        theirs = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return
+    seconds = (now - theirs).total_seconds()
+    off = f"This machine's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"
+    if abs(seconds) >= _SKEW_REFUSED:
+        findings.fail("clock", f"{off} the store's, which refuses such requests.", _CLOCK)
+    elif abs(seconds) >= _SKEW_FELT:
+        findings.warn("clock", f"{off} the store's: links end or begin at other times.", _CLOCK)
+    else:
+        findings.ok("clock", "This machine and the store have the same time.")
+
+
+_CLOCK: Final = "Keep this machine's clock with NTP (timedatectl, chrony)."
+
+
+def _check_region(findings: Findings, headers: Mapping[str, str], destination: Destination) -> None:
+    region = headers.get("x-amz-bucket-region")
+    if region is None:
+        return
+    findings.judge(
+        region == destination.region,
+        "region",
+        f"The bucket is in {region}, as configured.",
+        f"The bucket is in {region}, and requests are signed for {destination.region}.",
+        f"Set AWS_S3_REGION_NAME={region}, or the destination's region.",
+    )
+
+
+async def check_state(
+    client: Any, destinations: Sequence[Destination], origins: Sequence[str], state: BucketState
+) -> Findings:
+    """How the bucket is set, as far as that cannot be proved by doing."""
+    bucket = destinations[0].bucket
+    findings = Findings(bucket)
+    await _check_public(findings, client, bucket, state)
+    for change in compare(destinations, origins, state).changes:
+        check = change.aspect.replace(" ", "-")
+        if change.aspect not in _PROVED_BY_DOING:
+            if change.outcome is Outcome.SAME:
+                findings.ok(check, f"The {change.aspect} is set as `claimcheck bucket` sets it.")
+            elif change.outcome is Outcome.CHANGE:
+                findings.warn(check, f"The {change.aspect} is not set as it should be.", APPLY)
+            else:
+                _say_unread(findings, check, change.aspect, state)
+    if state.kind is StoreKind.CEPH and state.config(Aspect.PUBLIC_ACCESS).get("BlockPublicAcls"):
+        findings.warn(
+            "public-access-block",
+            "Ceph refuses every PUT under BlockPublicAcls, forms alone get through.",
+            "Switch it off: IgnorePublicAcls and RestrictPublicBuckets do its work.",
+        )
+    if isinstance(state.aspects[Aspect.LIFECYCLE], Unread):
+        _say_unread(findings, "lifecycle", Aspect.LIFECYCLE, state)
+        return findings
+    for destination in destinations:
+        _check_lifecycle(findings, destination, state)
+    return findings
+
+
+# Versions and pages are looked at by using them, lifecycle rules by what they do to our keys.
+_PROVED_BY_DOING: Final = frozenset({Aspect.VERSIONING, Aspect.CORS, Aspect.LIFECYCLE})
+
+
+def _say_unread(findings: Findings, check: str, aspect: Aspect, state: BucketState) -> None:
+    if state.aspects[aspect] is Unread.DENIED:
+        findings.warn(
+            check,
+            f"These keys may not look at the {aspect}.",
+            "Give them the rights of `claimcheck bucket iam`; the service works without.",
+        )
+    else:
+        findings.warn(
+            check,
+            f"The store has no {aspect}.",
+            "Nothing to mend: see docs/bucket.md for what that means on this store.",
+        )
+
+
+async def _check_public(findings: Findings, client: Any, bucket: str, state: BucketState) -> None:
+    public = grants_to_everyone(state.config(Aspect.POLICY))
+    # Ceph RGW 16 calls every policy public that allows anything to anybody.
+    if not public and state.kind is not StoreKind.CEPH:
+        public = bool(await is_public(client, bucket))
+    findings.judge(
+        not public,
+        "public-policy",
+        "No bucket policy lets the public in.",
+        "The bucket policy lets everybody in, or would as soon as the public access block is off.",
+        'Delete the statement with "Principal": "*" and "Effect": "Allow": presigned requests '
+        "need no bucket policy.",
+    )
+
+
+def _check_lifecycle(findings: Findings, destination: Destination, state: BucketState) -> None:
+    prefix, found = destination.prefix, state.config(Aspect.LIFECYCLE)
+    where = f"keys under {prefix!r}"
+    if lost := rules_for(found, prefix, "NoncurrentVersionExpiration"):
+        findings.fail(
+            "lifecycle-versions",
+            f"Lifecycle rule {', '.join(lost)} deletes older versions of {where}: after a "
+            "repeated upload the version that links serve is such a one.",
+            "Take the rule away, or limit it to other prefixes.",
+        )
+    if lost := rules_for(found, prefix, "Expiration"):
+        findings.warn(
+            "lifecycle-expiry",
+            f"Lifecycle rule {', '.join(lost)} deletes {where}, and the service is not told.",
+            "Take the rule away, or limit it to other prefixes.",
+        )
+    if covers(found, prefix):
+        findings.ok("lifecycle", f"Multipart uploads of {where} that nobody ends are aborted.")
+    else:
+        findings.warn(
+            "lifecycle",
+            f"No lifecycle rule aborts multipart uploads of {where} that nobody ends: their parts "
+            "cost money and are not listed.",
+            APPLY,
+        )

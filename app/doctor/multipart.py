@@ -1,0 +1,83 @@
+"""An upload in parts, by the calls that the service itself makes."""
+
+from typing import Final
+
+from botocore.exceptions import ClientError
+
+from app.doctor.patient import FIRST, OTHER, SIGNED_FOR, Patient
+from app.doctor.remedies import remedy_for
+from app.errors import Problem
+
+_RIGHTS: Final = {
+    "CreateMultipartUpload": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "ListParts": "s3:ListMultipartUploadParts",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+}
+
+
+async def check_multipart(patient: Patient) -> None:
+    """Begin, send a part as a browser does, join; send the part again; abort another upload."""
+    try:
+        refusal = await _try(patient)
+    except Problem as problem:
+        cause = problem.__cause__
+        if isinstance(cause, ClientError):
+            code = cause.response["Error"]["Code"]
+            _say_broken(patient, code, remedy_for(code, _RIGHTS[cause.operation_name]))
+        else:
+            _say_broken(patient, problem.detail, remedy_for(""))
+        return
+    if refusal is not None:
+        said = f"a part was not stored ({refusal})"
+        _say_broken(patient, said, remedy_for(refusal, "s3:PutObject"))
+
+
+async def _try(patient: Patient) -> str | None:
+    """What the store said to a part that it did not store, None if it did."""
+    destination, buckets, key = patient.destination, patient.buckets, patient.new_key()
+    bucket = destination.bucket
+    upload_id = await _begin(patient, key)
+    [url], _ = await patient.signer.presign_parts(
+        destination.address, key, upload_id, [(1, len(FIRST))], expires_in=SIGNED_FOR
+    )
+    sent = await patient.visitor.send("PUT", url, None, FIRST)
+    parts = await buckets.list_parts(destination, bucket, key, upload_id)
+    if not sent.good or not parts:
+        return sent.said
+    await buckets.complete_upload(destination, bucket, key, upload_id, parts)
+    del patient.begun[upload_id]
+    again = await patient.visitor.send("PUT", url, None, OTHER)
+    other = await _begin(patient, key)
+    await buckets.find_uploads(destination, bucket, key)
+    await buckets.abort_upload(destination, bucket, key, other)
+    del patient.begun[other]
+    patient.abilities.multipart = not again.good
+    patient.findings.judge(
+        not again.good,
+        "multipart",
+        "The store takes an upload in parts; when it is joined, its parts' URLs are dead.",
+        "A part can be sent again after the parts were joined.",
+        "Do not send in parts to this store: lower max_size to multipart_threshold.",
+    )
+    return None
+
+
+async def _begin(patient: Patient, key: str) -> str:
+    destination = patient.destination
+    upload_id = await patient.buckets.create_upload(
+        destination, destination.bucket, key, patient.headers("multipart")
+    )
+    patient.begun[upload_id] = key
+    return upload_id
+
+
+def _say_broken(patient: Patient, said: str, remedy: str) -> None:
+    patient.abilities.multipart = False
+    destination, findings = patient.destination, patient.findings
+    meaning = f"An upload in parts does not work: {said}."
+    if destination.method == "multipart" or destination.max_size > destination.multipart_threshold:
+        findings.fail("multipart", meaning, remedy)
+    else:
+        findings.ok("multipart", f"{meaning} Files here are too small to need it.")

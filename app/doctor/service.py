@@ -1,0 +1,145 @@
+"""The service itself: its settings, its credentials, its database."""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import asyncpg
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+from pydantic import AliasChoices
+
+from app import queries
+from app.db import Database
+from app.doctor.findings import Findings
+from app.errors import ConfigurationError, DatabaseUnavailable
+from app.settings import Settings, require_deployed
+from app.signer import CredentialsUnavailable, Signer
+
+SUBJECT: Final = "service"
+_SOON: Final = timedelta(minutes=5)
+_MIGRATE: Final = "Run `claimcheck migrate`."
+# Read by AWS libraries, beside what botocore lists.
+_AWS_LIBRARIES: Final = (
+    *("AWS_CONTAINER_", "AWS_EC2_", "AWS_ENDPOINT_URL", "AWS_LAMBDA_", "AWS_METADATA_"),
+    *("AWS_PROFILE", "AWS_ROLE_", "AWS_SDK_", "AWS_STS_", "AWS_WEB_IDENTITY_", "AWS_EXECUTION_"),
+    *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_EXPIRATION", "AWS_CREDENTIAL_EXPIRATION"),
+)
+
+
+def check_settings(settings: Settings, environ: Mapping[str, str] = os.environ) -> Findings:
+    """Whether a deployment would start, and which names in the environment mean nothing."""
+    findings = Findings(SUBJECT)
+    try:
+        require_deployed(settings)
+    except ConfigurationError as error:
+        findings.fail("settings", "The service would not start.", str(error))
+    else:
+        findings.ok("settings", "The settings are complete.")
+    strays = sorted(name for name in environ if _is_stray(name.upper()))
+    if strays:
+        findings.warn(
+            "stray-settings",
+            f"Neither this service nor an AWS library reads {', '.join(strays)}.",
+            "Take it out, or write the name as the README's table of settings has it.",
+        )
+    for first, *others in _doubles(environ):
+        findings.warn(
+            "doubled-settings",
+            f"{first} hides another value in {', '.join(others)}.",
+            "Keep the one that is meant.",
+        )
+    return findings
+
+
+def _is_stray(name: str) -> bool:
+    if not name.startswith(("AWS_", "S3_")) or name.startswith(_AWS_LIBRARIES):
+        return False
+    known = {choice for names in _aliases() for choice in names}
+    for definition in BOTOCORE_DEFAUT_SESSION_VARIABLES.values():
+        variables = definition[1] or ()
+        known |= {variables} if isinstance(variables, str) else set(variables)
+    return name not in known
+
+
+def _aliases() -> list[list[str]]:
+    """The names in the environment of each setting that has names of its own."""
+    found = []
+    for field in Settings.model_fields.values():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices):
+            found.append([str(choice) for choice in alias.choices])
+        elif alias is not None:
+            found.append([str(alias)])
+    return found
+
+
+def _doubles(environ: Mapping[str, str]) -> list[list[str]]:
+    """Names of one setting that have different values, the one that counts first."""
+    found = []
+    for names in _aliases():
+        given = [name for name in names if environ.get(name)]
+        if len({environ[name] for name in given}) > 1:
+            found.append(given)
+    return found
+
+
+async def check_credentials(signer: Signer, now: datetime) -> Findings:
+    """Whether there are keys, and how long they still live."""
+    findings = Findings(SUBJECT)
+    try:
+        credentials = await signer.credentials()
+    except CredentialsUnavailable as error:
+        findings.fail("credentials", "There is nothing to sign with.", str(error))
+        return findings
+    if credentials.expires_at is None:
+        findings.ok("credentials", "There are keys, and they do not expire.")
+        return findings
+    left = credentials.expires_at - now
+    meaning = f"The keys are temporary: {int(left.total_seconds() // 60)} minutes are left."
+    if left < _SOON:
+        findings.warn(
+            "credentials",
+            f"{meaning} Nothing that is signed lives longer.",
+            "Find out why the profile, container or role does not renew them.",
+        )
+    else:
+        findings.ok("credentials", f"{meaning} They are renewed, and nothing signed outlives them.")
+    return findings
+
+
+async def check_database(settings: Settings) -> Findings:
+    """Whether it answers, and whether its tables are those of this version."""
+    findings = Findings(SUBJECT)
+    if settings.database_url is None:
+        return findings  # said among the settings
+    # Imported here: web processes do without alembic, which is 10 MB.
+    from app.migrations import newest_revision
+
+    db = Database(settings)
+    newest = newest_revision()
+    try:
+        async with db.connection() as connection:
+            found = await queries.schema_revision(connection)
+    except DatabaseUnavailable as problem:
+        if isinstance(problem.__cause__, asyncpg.UndefinedTableError):
+            findings.fail("migrations", "The database has no tables yet.", _MIGRATE)
+            return findings
+        findings.fail(
+            "database",
+            f"The database cannot be used: {problem.__cause__ or problem.detail}.",
+            "Compare DATABASE_URL with the server's address, name, user and password, and see "
+            "that it lets this machine in.",
+        )
+        return findings
+    finally:
+        await db.close()
+    findings.ok("database", "The database answers.")
+    findings.judge(
+        found == newest,
+        "migrations",
+        f"The tables are those of this version ({newest}).",
+        f"The tables are those of {found or 'no version'}; this version needs {newest}.",
+        _MIGRATE,
+    )
+    return findings

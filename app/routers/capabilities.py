@@ -1,0 +1,74 @@
+"""What the stores behind the destinations can do, and what is wrong with them: for admins."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from app.doctor import Level, RememberedReport
+from app.errors import ExaminationUnderWay
+from app.routers.permissions import CanAdmin
+from app.routers.problems import responses
+
+router = APIRouter(tags=["service"])
+
+
+class FindingBody(BaseModel):
+    """One thing that was looked at: what it means, and how to mend it."""
+
+    check: str = Field(description="A stable name", examples=["cors"])
+    subject: str = Field(description="`service`, a bucket or a destination", examples=["images"])
+    level: Level
+    meaning: str
+    remedy: str = Field(description="Empty where nothing is to be mended")
+
+
+class AbilitiesBody(BaseModel):
+    """What a store did when it was tried; null where that could not be found out."""
+
+    forms: bool | None = Field(description="POST Object")
+    puts: bool | None
+    multipart: bool | None
+    versions: bool | None = Field(description="Every upload makes a version that links can pin")
+    conditional_writes: bool | None = Field(description="`If-None-Match: *` keeps what is there")
+    checksums: bool | None = Field(description="An announced SHA-256 is compared and told")
+    signed_headers_only: bool | None = Field(description="x-amz-* that nobody signed are refused")
+    signature_age: bool | None = Field(description="The bucket policy's limit is kept")
+
+
+class AdviceBody(BaseModel):
+    """A destination's store, and the settings that would suit it better."""
+
+    store: str
+    abilities: AbilitiesBody
+    settings: dict[str, str] = Field(description="To set in the environment")
+
+
+class Capabilities(BaseModel):
+    """The doctor's report, and when it was made."""
+
+    examined_at: datetime
+    level: Level
+    findings: list[FindingBody]
+    destinations: dict[str, AdviceBody]
+
+
+@router.get(
+    "/v1/capabilities",
+    operation_id="getCapabilities",
+    summary="What the stores can do, and what is wrong with them",
+    responses=responses(ExaminationUnderWay),
+)
+async def capabilities(_: CanAdmin, request: Request) -> Capabilities:
+    """What `claimcheck doctor` prints, found out by doing at most every ten minutes."""
+    remembered: RememberedReport = request.app.state.report
+    report, examined_at = await remembered.get()
+    return Capabilities.model_validate(
+        {
+            "examined_at": examined_at,
+            "level": report.level,
+            "findings": report.findings,
+            "destinations": report.destinations,
+        },
+        from_attributes=True,
+    )
