@@ -12,6 +12,14 @@ from starlette.types import Scope
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
+# The browser client is for other origins too: their pages may import it from here.
+_SHARED = {
+    "uploader.js": "text/javascript; charset=utf-8",
+    # By its extension it would be a video.
+    "uploader.d.ts": "text/plain; charset=utf-8",
+}
+_FOR_ALL = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+
 
 def pages(bucket_origins: Sequence[str]) -> APIRouter:
     """Routes for people with a browser; none of them is in the OpenAPI document.
@@ -76,4 +84,6 @@ class _HeadedFiles(StaticFiles):
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(self._headers)
+        if (shared := _SHARED.get(Path(full_path).name)) is not None:
+            response.headers.update({**_FOR_ALL, "Content-Type": shared})
         return response

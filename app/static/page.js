@@ -1,11 +1,14 @@
 /** The page at `/`: choose or drop files, watch them go, list, open, copy the link, remove. */
 
-import { call, Problem } from "./api.js";
-import { Upload } from "./uploads.js";
+import { UploadError, Uploader } from "./uploader.js";
 
-const AT_ONCE = 3; // uploads; a browser opens about six connections to one host
 const PAGE = 50; // files for each request
 const THUMBNAIL_LIMIT = 25e6; // bytes: the thumbnail is the file itself
+const TOKEN = "claimcheck-token"; // in this tab's session storage
+
+const uploader = new Uploader({ token: () => sessionStorage.getItem(TOKEN) });
+/** Once: whoever waits in front of the page can try again. */
+const call = (method, path) => uploader.request(method, path, { retries: 0 });
 
 const $ = (id) => document.getElementById(id);
 const fileOf = new WeakMap(); // <li> -> file
@@ -53,6 +56,7 @@ function say(text) {
 
 function notice(problem, again) {
   $("notice").hidden = false;
+  $("sign-in").hidden = problem.status !== 401;
   $("notice").querySelector("span").textContent = problem.message;
   const button = $("notice").querySelector("button");
   button.textContent = problem.retry ? "Try again" : "Dismiss";
@@ -62,12 +66,12 @@ function notice(problem, again) {
   };
 }
 
-/** Run `work`; a Problem becomes the notice, whose button tries again. Other errors are bugs. */
+/** Run `work`; an UploadError becomes the notice, whose button tries again. Other errors are bugs. */
 async function attempt(work) {
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof UploadError)) throw error;
     notice(error, () => attempt(work));
   }
 }
@@ -77,7 +81,7 @@ async function attempt(work) {
 async function loadDestinations() {
   ({ items: destinations } = await call("GET", "v1/destinations"));
   $("destination").replaceChildren(...destinations.map(({ name }) => new Option(name, name)));
-  $("destination").disabled = $("choose").disabled = destinations.length === 0;
+  for (const id of ["destination", "choose", "folder"]) $(id).disabled = !destinations.length;
   showDestination();
 }
 
@@ -94,98 +98,180 @@ function showDestination() {
 
 /* Uploads */
 
-const waiting = [];
-const running = new Set();
+const BUSY = {
+  hashing: "Reading",
+  retrying: "Connection lost, trying again",
+  offline: "No connection, going on when it is back",
+  paused: "Paused",
+};
+const shown = new Set(); // the uploads on the page: {file, upload, loaded, paused, failed, cancel}
+const NOTHING = { done: 0, gone: 0, bytes: 0, last: "" };
+let since = { ...NOTHING }; // what ended since nothing was under way
+
+const underWay = () => [...shown].filter(({ failed }) => !failed);
 
 function enqueue(files) {
-  for (const file of files) waiting.push(uploadRow(file, $("destination").value));
-  startNext();
+  const destination = $("destination").value;
+  for (const file of files) uploadRow(file, destination);
 }
 
-function startNext() {
-  while (running.size < AT_ONCE && waiting.length) {
-    const start = waiting.shift();
-    const done = start().finally(() => {
-      running.delete(done);
-      startNext();
-    });
-    running.add(done);
-  }
-}
-
-/** Show a file that is to be uploaded; returns the function that uploads it. */
+/** Show a file and upload it. */
 function uploadRow(file, destination) {
   const item = row("upload-row", file.name);
   const [state, bar, problem] = [".state", "progress", ".problem"].map((s) => item.querySelector(s));
-  const [cancel, retry, dismiss] = ["cancel", "retry", "dismiss"].map((name) => {
-    const button = item.querySelector(`.${name}`);
+  const buttons = {};
+  for (const button of item.querySelectorAll("button")) {
+    buttons[button.classList[1]] = button;
     button.setAttribute("aria-label", `${button.textContent} ${file.name}`);
-    return button;
-  });
-  const upload = new Upload(file, destination);
-  let controller = new AbortController();
+  }
+  const { pause, resume, cancel, retry, dismiss } = buttons;
   bar.setAttribute("aria-label", `Upload of ${file.name}`);
-  state.textContent = `Waiting, ${bytes(file.size)}`;
-  $("uploads").append(item);
 
+  /** Show these buttons alone; the focus goes to the first of them if its own button goes. */
+  const offer = (...offered) => {
+    const hadFocus = item.querySelector(".actions").contains(document.activeElement);
+    for (const button of Object.values(buttons)) button.hidden = !offered.includes(button);
+    if (hadFocus && document.activeElement.hidden) offered[0].focus();
+  };
   const leave = () => {
     const hadFocus = item.contains(document.activeElement);
     item.remove();
+    shown.delete(self);
     if (hadFocus) $("choose").focus();
+    showTotal();
   };
-  const onProgress = (sent) => {
-    bar.value = file.size ? sent / file.size : 1;
-    state.textContent =
-      sent < file.size ? `${bytes(sent)} of ${bytes(file.size)}` : `Checking, ${bytes(file.size)}`;
+  const onProgress = ({ loaded, total, state: now }) => {
+    self.loaded = loaded;
+    self.paused = now === "paused";
+    bar.value = total ? loaded / total : 1;
+    const part = `${bytes(loaded)} of ${bytes(total)}`;
+    if (now === "waiting") state.textContent = `Waiting, ${bytes(total)}`;
+    else if (now === "sending") state.textContent = part;
+    else if (now === "confirming") state.textContent = `Checking, ${bytes(total)}`;
+    else state.textContent = `${BUSY[now]}, ${part}`;
+    if (now === "paused") offer(resume, cancel);
+    else if (now === "confirming") offer(cancel);
+    else offer(pause, cancel);
+    showTotal();
   };
   const start = async () => {
-    if (controller.signal.aborted) return;
+    Object.assign(self, { loaded: 0, failed: false, paused: false });
+    item.classList.remove("failed");
+    bar.hidden = false;
+    problem.hidden = true;
+    onProgress({ loaded: 0, total: file.size, state: "waiting" });
+    self.upload = uploader.upload(file, { destination, onProgress });
     try {
-      onProgress(0);
-      const stored = await upload.run({ onProgress, signal: controller.signal });
+      const stored = await self.upload;
+      since.done += 1;
+      since.bytes += file.size;
+      since.last = stored.filename;
       leave();
       addFiles([stored], "prepend");
-      say(`${quoted(stored.filename)} is uploaded.`);
     } catch (error) {
-      if (controller.signal.aborted) return;
+      if (error.name === "AbortError") return;
       fail(error);
     }
+    showTotal();
   };
   const fail = (error) => {
-    const hadFocus = document.activeElement === cancel;
+    self.failed = true;
+    self.loaded = 0;
     state.textContent = `Not uploaded, ${bytes(file.size)}`;
     item.classList.add("failed");
-    bar.hidden = cancel.hidden = true;
-    problem.hidden = dismiss.hidden = false;
-    retry.hidden = !error.retry;
+    bar.hidden = true;
+    problem.hidden = false;
+    offer(...(error.retry ? [retry] : []), dismiss);
     const title = document.createElement("strong");
     title.textContent = error.title ?? "Something went wrong";
     problem.replaceChildren(title, ` ${error.detail ?? error.message}`);
-    if (hadFocus) (error.retry ? retry : dismiss).focus();
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof UploadError)) throw error;
+  };
+  const self = {
+    file,
+    /** Whether it came to nothing. */
+    async cancel() {
+      since.gone += 1;
+      leave();
+      return self.upload.cancel();
+    },
   };
 
+  pause.onclick = () => self.upload.pause();
+  resume.onclick = () => self.upload.resume();
   cancel.onclick = async () => {
-    controller.abort();
-    leave();
-    const cancelled = await upload.abandon();
+    const cancelled = await self.cancel();
     say(`${quoted(file.name)} ${cancelled ? "is cancelled." : "had arrived. Reload to see it."}`);
   };
-  dismiss.onclick = () => {
-    leave();
-    upload.abandon();
-  };
-  retry.onclick = () => {
-    controller = new AbortController();
-    item.classList.remove("failed");
-    bar.hidden = cancel.hidden = false;
-    problem.hidden = dismiss.hidden = retry.hidden = true;
-    state.textContent = `Waiting, ${bytes(file.size)}`;
-    cancel.focus();
-    waiting.push(start);
-    startNext();
-  };
-  return start;
+  dismiss.onclick = leave;
+  retry.onclick = start;
+  shown.add(self);
+  $("uploads").append(item);
+  start();
+}
+
+/** All uploads in one line, and what to say when the last of them has come to its end. */
+function showTotal() {
+  const open = underWay();
+  if (!open.length && (since.done || since.gone)) {
+    if (since.done === 1) say(`${quoted(since.last)} is uploaded.`);
+    else if (since.done) say(`${since.done} files are uploaded.`);
+    since = { ...NOTHING };
+  }
+  const count = since.done + open.length;
+  $("total").hidden = count < 2 || !open.length;
+  const sum = (of) => open.reduce((before, one) => before + of(one), since.bytes);
+  const [loaded, total] = [sum((one) => one.loaded), sum((one) => one.file.size)];
+  $("total").querySelector("progress").value = total ? loaded / total : 0;
+  $("total-state").textContent =
+    `${since.done} of ${count} files, ${bytes(loaded)} of ${bytes(total)}`;
+  const going = open.some(({ paused }) => !paused);
+  $("pause-all").textContent = going ? "Pause all" : "Resume all";
+}
+
+function pauseAll() {
+  const open = underWay();
+  const going = open.some(({ paused }) => !paused);
+  for (const { upload } of open) going ? upload.pause() : upload.resume();
+}
+
+async function cancelAll() {
+  const open = underWay();
+  $("choose").focus();
+  const cancelled = await Promise.all(open.map((one) => one.cancel()));
+  const late = cancelled.filter((gone) => !gone).length;
+  say(`Cancelled.${late ? ` ${late} had arrived. Reload to see them.` : ""}`);
+}
+
+/* What was dropped: files, and what lies in folders. */
+
+const LITTER = new Set([".DS_Store", "Thumbs.db", "desktop.ini"]); // of operating systems
+
+async function filesOf(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return LITTER.has(file.name) ? [] : [file];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    // Some at a time; none means that these were all.
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return found;
+    for (const inner of some) found.push(...(await filesOf(inner)));
+  }
+}
+
+async function dropped(items) {
+  // The entries have to be taken at once: after the event there are none.
+  const taken = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+  for (const [entry, file] of taken) {
+    try {
+      enqueue(entry?.isDirectory ? await filesOf(entry) : [file].filter(Boolean));
+    } catch {
+      say(`${quoted(entry.name)} cannot be read.`);
+    }
+  }
 }
 
 /* The list */
@@ -302,9 +388,20 @@ async function removeFile(item) {
 
 function listen() {
   $("destination").onchange = showDestination;
-  $("choose").onchange = () => {
-    enqueue([...$("choose").files]);
-    $("choose").value = ""; // so that choosing the same file again is a change
+  for (const chooser of [$("choose"), $("folder")]) {
+    chooser.onchange = () => {
+      enqueue([...chooser.files].filter(({ name }) => !LITTER.has(name)));
+      chooser.value = ""; // so that choosing the same file again is a change
+    };
+  }
+  $("pause-all").onclick = pauseAll;
+  $("cancel-all").onclick = cancelAll;
+  $("sign-in").onsubmit = (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(TOKEN, $("token").value.trim());
+    $("token").value = "";
+    $("sign-in").hidden = $("notice").hidden = true;
+    attempt(load);
   };
   $("more").onclick = () => attempt(loadFiles);
   $("files").onclick = ({ target }) => {
@@ -330,18 +427,20 @@ function listen() {
     event.preventDefault();
     dragging(false);
     if ($("choose").disabled) return;
-    const items = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
-    const files = items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory);
-    if (files.length < items.length) say("Folders cannot be uploaded. Drop the files inside instead.");
-    enqueue(files.map((item) => item.getAsFile()).filter(Boolean));
+    dropped([...event.dataTransfer.items].filter(({ kind }) => kind === "file"));
+  });
+  document.addEventListener("paste", ({ clipboardData }) => {
+    if (!$("choose").disabled) enqueue(clipboardData.files);
   });
   window.addEventListener("beforeunload", (event) => {
-    if (running.size) event.preventDefault();
+    if (underWay().length) event.preventDefault();
   });
 }
 
-listen();
-attempt(async () => {
+async function load() {
   await loadDestinations();
   await loadFiles(); // last, so that trying again never lists a file twice
-});
+}
+
+listen();
+attempt(load);

@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -143,18 +144,15 @@ def watch() -> Watch:
     return Watch()
 
 
-@pytest.fixture
-async def context(
-    browser: Browser, service: str, bucket: str, watch: Watch
-) -> AsyncIterator[BrowserContext]:
-    """A fresh profile. A complaint or a request to anyone else fails the test at its end."""
+@asynccontextmanager
+async def watched(browser: Browser, watch: Watch, silent: str) -> AsyncIterator[BrowserContext]:
+    """A fresh profile; its complaints go to `watch`, but for those of the address `silent`."""
     context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
     context.set_default_timeout(15_000)
 
     def on_console(message: ConsoleMessage) -> None:
         url = message.location["url"]
-        # Of its own accord a browser asks the bucket for an icon when a file fills a tab.
-        if message.type in ("error", "warning") and url != f"{bucket}/favicon.ico":
+        if message.type in ("error", "warning") and url != silent:
             watch.complaints.append(f"{message.text} {url}")
 
     context.on("console", on_console)
@@ -162,6 +160,16 @@ async def context(
     context.on("request", lambda request: watch.origins.add(_origin(request.url)))
     yield context
     await context.close()
+
+
+@pytest.fixture
+async def context(
+    browser: Browser, service: str, bucket: str, watch: Watch
+) -> AsyncIterator[BrowserContext]:
+    """A fresh profile. A complaint or a request to anyone else fails the test at its end."""
+    # Of its own accord a browser asks the bucket for an icon when a file fills a tab.
+    async with watched(browser, watch, silent=f"{bucket}/favicon.ico") as context:
+        yield context
     assert watch.complaints == []
     assert watch.origins <= {service, bucket}
 

@@ -26,6 +26,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         ("/", "text/html; charset=utf-8"),
         ("/docs", "text/html; charset=utf-8"),
         ("/static/page.js", "text/javascript; charset=utf-8"),
+        ("/static/uploader.js", "text/javascript; charset=utf-8"),
+        ("/static/uploader.d.ts", "text/plain; charset=utf-8"),
         ("/static/page.css", "text/css; charset=utf-8"),
         ("/static/favicon.svg", "image/svg+xml"),
         ("/static/swagger/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
@@ -47,6 +49,25 @@ async def test_each_file_has_its_type_and_the_security_headers(
     )
     head = await client.head(path)
     assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/static/uploader.js", "/static/uploader.d.ts"])
+async def test_pages_of_other_origins_may_import_the_uploader(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    first = await client.get(path)
+    again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    for answer in (first, again):
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+async def test_and_nothing_else(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/docs", "/static/page.js", "/static/page.css"):
+        answer = await client.get(path)
+        assert "access-control-allow-origin" not in answer.headers
+        assert "cross-origin-resource-policy" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js"])

@@ -1,0 +1,728 @@
+/**
+ * Claimcheck's uploader: files of any size from a browser straight into the bucket.
+ *
+ *   const uploader = new Uploader({ destination: "images" });
+ *   const stored = await uploader.upload(file, { onProgress: ({ loaded, total }) => ... });
+ *
+ * One module without dependencies; uploader.d.ts describes all of it. Bytes go from here to the
+ * bucket, in one request or in parts, as the service says; the service only signs and confirms.
+ */
+
+// Milliseconds before the first retry, at most; doubled for each further one.
+const FIRST_WAIT = 1_000;
+const LONGEST_WAIT = 30_000;
+const SERVICE_TIMEOUT = 60_000; // the service answers within 30 s, or says "later"
+const BATCH = 100; // announcements in one request, and parts signed in one
+// Milliseconds: a line on which a request is done sooner takes one more beside it.
+const QUICK = 2_000;
+const SLOW = 8_000;
+const REMEMBERED = 30 * 86_400_000; // milliseconds that an unfinished upload is remembered here
+const PREFIX = "claimcheck:";
+
+/**
+ * A failure in words that a person can act on. `status` is the HTTP status, 0 when no answer came;
+ * `type` the problem's slug (README, "Problems"), `problem` all of it; `retry` says whether the
+ * same upload may work later.
+ */
+export class UploadError extends Error {
+  constructor(title, detail, more) {
+    super(detail ? `${title}. ${detail}` : title);
+    Object.assign(this, { name: "UploadError", title, detail, status: 0, retry: true }, more);
+  }
+}
+
+/** A value, or what the function that stands for it gives. */
+const given = (value) => (typeof value === "function" ? value() : value);
+
+/** Until when to use what was signed just now: if that is past, this machine's clock is wrong. */
+function until(expiresAt) {
+  const end = Date.parse(expiresAt);
+  return end > Date.now() ? end : Infinity;
+}
+
+/** Whether a request that was answered so may succeed later. */
+const passing = (status) => status >= 500 || [0, 408, 409, 425, 429].includes(status);
+
+/** Wait; the network's return ends it early. Throws the signal's reason. */
+function sleep(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      removeEventListener("online", end);
+      signal?.removeEventListener("abort", end);
+      signal?.aborted ? reject(signal.reason) : resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    addEventListener("online", end);
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
+  });
+}
+
+/** Requests to the service. */
+class Service {
+  constructor({ endpoint = new URL("..", import.meta.url).href, headers, token, retries = 8 }) {
+    this.base = new URL(endpoint.replace(/\/*$/, "/"), globalThis.location?.href).href;
+    Object.assign(this, { headers, token, retries });
+  }
+
+  /** One request; the answer's JSON. Throws an UploadError made from problem+json (RFC 9457). */
+  async ask(method, path, { body, signal } = {}) {
+    const headers = new Headers(await given(this.headers));
+    const token = await given(this.token);
+    if (token) headers.set("Authorization", `Bearer ${token}`);
+    if (body) headers.set("Content-Type", "application/json");
+    const timeout = AbortSignal.timeout(SERVICE_TIMEOUT);
+    let response, answer;
+    try {
+      response = await fetch(this.base + path, {
+        method,
+        headers,
+        body: body && JSON.stringify(body),
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      });
+      // A proxy in between may answer with a page of its own.
+      answer = response.status === 204 ? null : JSON.parse(await response.text());
+    } catch {
+      signal?.throwIfAborted();
+      if (!response) {
+        throw new UploadError(
+          "The service cannot be reached",
+          "Check the connection and try again.",
+        );
+      }
+    }
+    const { status, ok, headers: said } = response;
+    if (ok && answer !== undefined && status !== 202) return answer;
+    throw problemError(status, answer, said.get("Retry-After") * 1000);
+  }
+
+  /**
+   * Do `work` (which gets the number of failures so far) until it succeeds, fails for good or has
+   * failed too often; between the tries wait with exponential backoff and full jitter.
+   */
+  async persist(work, { signal, tell, retries = this.retries } = {}) {
+    for (let failures = 0; ; ) {
+      try {
+        return await work(failures);
+      } catch (error) {
+        signal?.throwIfAborted();
+        // While the browser says that it is offline, failing is no news. But it may be wrong.
+        const offline = tell && !error.status && navigator.onLine === false;
+        // `again` limits the tries further where only one thing could help.
+        const most = offline || error.later ? Infinity : Math.min(retries, error.again ?? retries);
+        if (!error.retry || error.gone || failures >= most) throw error;
+        const backoff = Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures);
+        if (!error.later) tell?.(offline ? "offline" : "retrying");
+        if (most < Infinity) failures += 1;
+        await sleep(offline ? LONGEST_WAIT : error.wait || backoff, signal);
+      }
+    }
+  }
+
+  /** `ask`, persistently. */
+  call(method, path, { body, ...how } = {}) {
+    return this.persist(() => this.ask(method, path, { body, signal: how.signal }), how);
+  }
+}
+
+/** What the service says of a failure; `wait` in milliseconds, 0 if it names none. */
+function problemError(status, problem, wait) {
+  const type = /[^:/]*$/.exec(problem?.type ?? "")[0];
+  const later = status === 202; // it is still at it
+  return new UploadError(
+    problem?.title ?? `The service answered with status ${status}`,
+    problem?.detail ?? "Try again in a moment.",
+    {
+      status,
+      type,
+      problem,
+      wait,
+      later,
+      retry: later || passing(status) || status === 401,
+      again: status === 401 ? 1 : undefined, // `token` may give a newer one
+      // The service has another idea of this upload than we have: ask it.
+      gone: status === 404 || /-(expired|not-pending)$/.test(type) || problem?.missing_parts,
+    },
+  );
+}
+
+/** Whether what was announced leads nowhere. */
+const refused = ({ status, gone }) =>
+  gone || (status >= 400 && !passing(status) && ![401, 403].includes(status));
+
+/**
+ * Requests to the bucket that run at once: two at first, more on a quick line, fewer on a slow one
+ * and after failures. What a cut line loses is what is under way, so a slow line has little of it.
+ */
+class Slots {
+  busy = 0;
+  waiting = [];
+
+  constructor(most) {
+    this.most = most;
+    this.#allow(2);
+  }
+
+  /** Do `work` when there is room for it. */
+  async run(work, signal) {
+    if (this.busy >= this.limit) await new Promise((resolve) => this.waiting.push(resolve));
+    else this.busy += 1;
+    const begun = Date.now();
+    try {
+      signal.throwIfAborted();
+      const result = await work();
+      const took = Date.now() - begun;
+      if (took < QUICK) this.#allow(this.limit + 1);
+      else if (took > SLOW && this.limit > 2) this.#allow(this.limit - 1);
+      return result;
+    } catch (error) {
+      if (passing(error.status)) this.#allow(this.limit >> 1);
+      throw error;
+    } finally {
+      this.busy -= 1;
+      while (this.busy < this.limit && this.waiting.length) {
+        this.busy += 1;
+        this.waiting.shift()();
+      }
+    }
+  }
+
+  #allow(limit) {
+    this.limit = Math.max(1, Math.min(limit, this.most));
+  }
+}
+
+/** Send a body to the bucket by XMLHttpRequest: fetch does not tell how much of it has left. */
+function send({ method, url, headers = {}, body, signal, stall, onSent }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    let timer;
+    const abort = () => request.abort();
+    const alive = (milliseconds) => {
+      clearTimeout(timer);
+      timer = setTimeout(abort, milliseconds);
+    };
+    request.open(method, url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded }) => {
+      alive(stall);
+      onSent(loaded);
+    };
+    request.upload.onload = () => alive(5 * stall); // the store may have to put it together
+    request.onload = () => {
+      const { status, responseText } = request;
+      // 412: the URL may only create, and an earlier try had arrived after all.
+      if (status < 300 || status === 412) resolve();
+      else reject(refusal(status, responseText, request.getAllResponseHeaders()));
+    };
+    request.onloadend = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      // After `onload` this changes nothing.
+      reject(
+        signal.aborted
+          ? signal.reason
+          : new UploadError(
+              "The file could not be sent",
+              "The connection to the bucket failed, or the bucket does not allow uploads from this page (CORS). Check the connection and try again.",
+            ),
+      );
+    };
+    signal.addEventListener("abort", abort);
+    alive(stall);
+    request.send(body);
+  });
+}
+
+/** S3 says what is wrong in XML: <Error><Code/><Message/></Error>. */
+function refusal(status, xml, headers) {
+  const [code, message] = ["Code", "Message"].map((n) => xml.match(`<${n}>([^<]*)</${n}>`)?.[1]);
+  const why = [code, message].filter(Boolean).join(": ") || `status ${status}`;
+  const later = passing(status) || code === "RequestTimeout";
+  return new UploadError("The bucket refused the file", `${why}.`, {
+    status,
+    gone: status === 404, // NoSuchUpload
+    wait: /^retry-after: *(\d+)/im.exec(headers)?.[1] * 1000,
+    retry: later || status === 400 || status === 403,
+    // An expired signature, most likely: each retry is signed anew, so the first one tells.
+    again: later ? undefined : 1,
+  });
+}
+
+/** One file on its way, stretch by stretch: each goes on until the end, a failure or a pause. */
+class Transfer {
+  state = "waiting";
+  hashed = null; // base64 of the SHA-256
+  #announcing = null; // promise of the service's answer
+  #announced = null; // that answer, with `upload` in it
+  #until = 0; // when what it signed expires
+  #run = null; // AbortController of the stretch under way
+  #sent = false;
+  #done = new Set(); // part numbers that the bucket has
+  #flying = new Map(); // part number -> bytes of it that left
+  #resolve;
+  #reject;
+
+  constructor(queue, file, options) {
+    Object.assign(this, { queue, file, ...options });
+    const { filename, destination, contentType, signal } = options;
+    const { lastModified, webkitRelativePath, size } = file;
+    const { base } = queue.service;
+    this.fingerprint = JSON.stringify([
+      ...[base, destination, filename, contentType, size, lastModified, webkitRelativePath],
+    ]);
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    if (signal?.aborted) this.cancel(signal.reason);
+    else signal?.addEventListener("abort", () => this.cancel(signal.reason), { once: true });
+  }
+
+  get announcement() {
+    return {
+      destination: this.destination,
+      filename: this.filename,
+      size: this.file.size,
+      ...(this.contentType && { content_type: this.contentType }),
+      ...(this.hashed && { checksum_sha256: this.hashed }),
+    };
+  }
+
+  /** Whether it can be announced along with others before its turn has come. */
+  get isReady() {
+    return !this.#announcing && !this.#announced && !this.#toHash && !this.#remembered;
+  }
+
+  get #toHash() {
+    const { size } = this.file;
+    return size && size <= this.queue.sha256 && !this.hashed && globalThis.crypto?.subtle;
+  }
+
+  /** The id of an upload of this file that was begun before, and that nobody is at. */
+  get #remembered() {
+    const id = this.queue.memory.get(this.fingerprint);
+    return this.queue.taken.has(id) ? undefined : id;
+  }
+
+  announceWith(announcing) {
+    this.#announcing = announcing;
+    announcing.catch(() => (this.#announcing = null)); // in its own turn it tries again
+  }
+
+  tell(state) {
+    if (this.state === "ended" || (this.state === "paused" && state !== "waiting")) return;
+    this.state = state;
+    const { size: total } = this.file;
+    const { part_size: part = total, part_count: count } = this.#announced?.upload ?? {};
+    let loaded = this.#sent ? total : 0;
+    if (!this.#sent) {
+      for (const n of this.#done) loaded += n < count ? part : total - part * (count - 1);
+      for (const bytes of this.#flying.values()) loaded += bytes;
+    }
+    this.onProgress?.({ loaded, total, state }, this.file);
+  }
+
+  /** Go on. Never rejects: the promise does. */
+  async stretch() {
+    const run = (this.#run = new AbortController());
+    try {
+      this.#end(this.#resolve, await this.#through(run.signal));
+    } catch (error) {
+      if (run.signal.aborted) return; // paused or cancelled, which told so
+      if (refused(error)) this.#forget(this.#announced?.id);
+      this.#end(this.#reject, error);
+    } finally {
+      run.abort(); // whatever parts are still on their way
+    }
+  }
+
+  pause() {
+    if (this.state === "ended" || this.state === "paused") return;
+    this.#stop();
+    this.tell("paused");
+  }
+
+  resume() {
+    if (this.state !== "paused") return;
+    this.tell("waiting");
+    this.queue.add(this);
+  }
+
+  /** Whether it came to nothing; false if it had become a file before. */
+  async cancel(reason = new DOMException("The upload was cancelled.", "AbortError")) {
+    if (this.state === "ended") return false;
+    this.#stop();
+    this.#end(this.#reject, reason);
+    // An announcement under way cannot be called back, but what it announced can be cancelled.
+    const announced = this.#announced ?? (await this.#announcing?.catch(() => null));
+    const id = announced?.id ?? this.#remembered;
+    this.#forget(id);
+    if (!id) return true;
+    return this.queue.service.call("DELETE", `v1/uploads/${id}`).then(
+      () => true,
+      ({ status }) => status !== 409, // after any other failure it expires by itself
+    );
+  }
+
+  #stop() {
+    this.queue.remove(this);
+    this.#run?.abort();
+    this.#flying.clear();
+  }
+
+  #end(settle, value) {
+    this.state = "ended";
+    this.#leave();
+    settle(value);
+  }
+
+  #leave() {
+    this.queue.taken.delete(this.#announced?.id);
+  }
+
+  #forget(id) {
+    this.queue.memory.delete(this.fingerprint, id);
+  }
+
+  #persist(work, signal) {
+    return this.queue.service.persist(work, { signal, tell: (state) => this.tell(state) });
+  }
+
+  /** A request about this upload, once. */
+  #ask(method, what, signal, body) {
+    return this.queue.service.ask(method, `v1/uploads/${what}`, { body, signal });
+  }
+
+  async #through(signal) {
+    for (let turn = 1; ; turn += 1) {
+      try {
+        if (!this.#announced) this.#announced = await this.#open(signal);
+        else if (!this.#sent) await this.#look(signal); // a pause may have cut off what did arrive
+        const { upload, ...file } = this.#announced;
+        if (upload) {
+          this.queue.memory.set(this.fingerprint, file.id);
+          if (!this.#sent) await this.#send(signal);
+        }
+        const stored = upload ? await this.#confirm(file.id, signal) : file;
+        this.#forget(file.id);
+        return stored;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!error.gone || turn > 2 || !this.#announced) throw error;
+        // At first go by what the service knows of it; where that does not help, begin afresh.
+        if (turn > 1) this.#forget(this.#announced.id);
+        this.#leave();
+        this.#announced = this.#announcing = null;
+        this.#sent = false;
+        this.#done.clear();
+      }
+    }
+  }
+
+  /** What is to be done: for an upload that was begun before, else for a new one. */
+  async #open(signal) {
+    const { taken } = this.queue;
+    const id = this.#remembered;
+    if (id) {
+      taken.add(id); // the same file, chosen twice here, becomes two
+      try {
+        return await this.#reopen(id, signal);
+      } catch (error) {
+        taken.delete(id);
+        signal.throwIfAborted();
+        if (!refused(error)) throw error;
+        this.#forget(id); // it has expired, or was somebody else's
+      }
+    }
+    if (this.#toHash) {
+      this.tell("hashing");
+      const bytes = await readable(this.file);
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+      this.hashed = btoa(String.fromCharCode(...digest));
+    }
+    if (!this.#announcing) this.announceWith(this.queue.announce(this));
+    const announced = await this.#announcing;
+    signal.throwIfAborted();
+    taken.add(announced.id);
+    return this.#take(announced);
+  }
+
+  async #reopen(id, signal) {
+    const confirm = () =>
+      this.#ask("POST", `${id}/confirm`, signal).catch((error) => {
+        if (error.type !== "upload-not-arrived") throw error;
+      });
+    const file = await this.#persist(confirm, signal);
+    if (file) return { ...file, upload: null };
+    const again = await this.#persist(() => this.#ask("POST", `${id}/renew`, signal), signal);
+    await this.#look(signal, again);
+    return this.#take(again);
+  }
+
+  #take(announced) {
+    this.#until = until(announced.upload?.expires_at);
+    return announced;
+  }
+
+  /** Which parts the bucket has in full. */
+  async #look(signal, { id, upload } = this.#announced) {
+    if (upload?.method !== "multipart") return;
+    const { parts } = await this.#persist(() => this.#ask("GET", `${id}/parts`, signal), signal);
+    const whole = ({ part_number: n, size }) => size === this.#part(upload, n).size;
+    this.#done = new Set(parts.filter(whole).map(({ part_number: n }) => n));
+  }
+
+  #part({ part_size: size }, n) {
+    return this.file.slice((n - 1) * size, n * size);
+  }
+
+  async #send(signal) {
+    const { method } = this.#announced.upload;
+    await (method === "multipart" ? this.#sendParts(signal) : this.#sendWhole(signal));
+    this.#sent = true;
+  }
+
+  #sendWhole(signal) {
+    const prepare = async (failures) => {
+      if (failures || this.#until < Date.now()) {
+        const { id } = this.#announced;
+        this.#announced = this.#take(await this.#ask("POST", `${id}/renew`, signal));
+      }
+      const { fields, ...request } = this.#announced.upload;
+      if (!fields) return { ...request, body: this.file };
+      const form = new FormData();
+      for (const [name, value] of Object.entries(fields)) form.append(name, value);
+      form.append("file", this.file); // S3 ignores every field after this one
+      return { ...request, body: form };
+    };
+    return this.#transmit(1, this.file.size, prepare, signal);
+  }
+
+  async #sendParts(signal) {
+    const { id, upload } = this.#announced;
+    const urls = new Map();
+    const learn = ({ parts, expires_at: end }) => {
+      for (const { part_number: n, url } of parts) urls.set(n, url);
+      this.#until = until(end);
+    };
+    if (this.#until > Date.now()) learn(upload);
+    const all = Array.from({ length: upload.part_count }, (_, index) => index + 1);
+    const todo = all.filter((n) => !this.#done.has(n));
+    let signing;
+    const sign = async (n) => {
+      const part_numbers = [n, ...todo.filter((m) => !urls.has(m)).slice(0, BATCH - 1)];
+      learn(await this.#ask("POST", `${id}/parts`, signal, { part_numbers }));
+    };
+    const prepare = async (n, failures) => {
+      if (failures || this.#until < Date.now()) urls.clear();
+      while (!urls.has(n)) {
+        // Where several need one at the same time, one asks.
+        await (signing ??= sign(n).finally(() => (signing = null)));
+      }
+      return { method: "PUT", url: urls.get(n), body: this.#part(upload, n) };
+    };
+    const work = async () => {
+      for (let n; (n = todo.shift()); ) {
+        const { size } = this.#part(upload, n);
+        await this.#transmit(n, size, (failures) => prepare(n, failures), signal);
+        this.#done.add(n);
+      }
+    };
+    // What is under way is lost when the page goes: of a file of few parts, never more than two.
+    const most = Math.min(this.queue.parallel, Math.max(2, upload.part_count >> 4));
+    await Promise.all(Array.from({ length: most }, work));
+  }
+
+  /** Send a part, or all, as soon as there is room on the line; `prepare` signs it then. */
+  #transmit(n, size, prepare, signal) {
+    const onSent = (loaded) => {
+      if (signal.aborted) return;
+      this.#flying.set(n, Math.min(loaded, size)); // a form is longer than its file
+      this.tell("sending");
+    };
+    const { slots, stall } = this.queue;
+    const transmit = async (failures) => {
+      onSent(0);
+      try {
+        await send({ ...(await prepare(failures)), signal, stall, onSent });
+      } catch (error) {
+        // It may be the file that cannot be read any more, which no retry mends.
+        if (error.status === 0) await readable(this.file.slice(0, 1));
+        throw error;
+      } finally {
+        if (!signal.aborted) this.#flying.delete(n);
+      }
+    };
+    return this.#persist((failures) => slots.run(() => transmit(failures), signal), signal);
+  }
+
+  #confirm(id, signal) {
+    return this.#persist(() => {
+      this.tell("confirming");
+      return this.#ask("POST", `${id}/confirm`, signal);
+    }, signal);
+  }
+}
+
+/** The bytes of a file. */
+async function readable(file) {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    throw new UploadError(
+      "The file cannot be read",
+      "It was changed, moved or removed since it was chosen. Choose it again.",
+      { retry: false },
+    );
+  }
+}
+
+/**
+ * The ids of unfinished uploads by their files, so that they go on after a reload or a restart.
+ * A browser may refuse to store anything; then they do not, and all else works.
+ */
+class Memory {
+  constructor(storage) {
+    this.storage = storage;
+    this.#try(() => {
+      for (const key of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
+        if (JSON.parse(storage.getItem(key)).at < Date.now() - REMEMBERED) storage.removeItem(key);
+      }
+    });
+  }
+
+  get(fingerprint) {
+    return this.#try(() => JSON.parse(this.storage.getItem(PREFIX + fingerprint)).id);
+  }
+
+  set(fingerprint, id) {
+    const entry = JSON.stringify({ id, at: Date.now() });
+    this.#try(() => this.storage.setItem(PREFIX + fingerprint, entry));
+  }
+
+  delete(fingerprint, id) {
+    if (this.get(fingerprint) !== id) return;
+    this.#try(() => this.storage.removeItem(PREFIX + fingerprint));
+  }
+
+  #try(work) {
+    try {
+      return work();
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** What the uploads of an Uploader share: their turn, their announcements, room on the line. */
+class Queue {
+  taken = new Set(); // ids of uploads that one of them is at
+  #waiting = [];
+  #running = 0;
+  #asking = [];
+
+  constructor({ parallel = 4, sha256 = 0, stall = 60_000, storage = browserStorage(), ...how }) {
+    Object.assign(this, { parallel, sha256, stall });
+    this.service = new Service(how);
+    this.slots = new Slots(parallel);
+    this.memory = new Memory(storage);
+  }
+
+  add(transfer) {
+    this.#waiting.push(transfer);
+    queueMicrotask(() => this.#next()); // so that those added together are announced together
+  }
+
+  remove(transfer) {
+    this.#waiting = this.#waiting.filter((other) => other !== transfer);
+  }
+
+  #next() {
+    while (this.#running < this.parallel && this.#waiting.length) {
+      this.#running += 1;
+      this.#waiting.shift().stretch().then(() => {
+        this.#running -= 1;
+        this.#next();
+      });
+    }
+  }
+
+  /** Announce it, in one request with others that ask now and with those that soon will. */
+  announce(transfer) {
+    if (!this.#asking.length) queueMicrotask(() => this.#announceAll());
+    return this.#ask(this.#asking, transfer);
+  }
+
+  #ask(list, transfer) {
+    return new Promise((resolve, reject) => list.push({ transfer, resolve, reject }));
+  }
+
+  async #announceAll() {
+    const first = this.#asking.splice(0);
+    const asking = [...first];
+    const soon = this.#waiting.filter(({ isReady }) => isReady).slice(0, BATCH - asking.length);
+    const bodies = [...asking.map(({ transfer }) => transfer), ...soon].map((t) => t.announcement);
+    for (const transfer of soon) transfer.announceWith(this.#ask(asking, transfer));
+    const tell = (state) => first.forEach(({ transfer }) => transfer.tell(state));
+    const call = (path, body) => this.service.call("POST", path, { body, tell });
+    try {
+      const answers =
+        bodies.length > 1
+          ? (await call("v1/uploads/batch", { uploads: bodies })).uploads
+          : [await call("v1/uploads", bodies[0])];
+      answers.forEach(({ problem, ...announced }, index) => {
+        if (problem) asking[index].reject(problemError(problem.status, problem, 0));
+        else asking[index].resolve(announced);
+      });
+    } catch (error) {
+      for (const { reject } of asking) reject(error);
+    }
+  }
+}
+
+function browserStorage() {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    return null; // refused to this page
+  }
+}
+
+export class Uploader {
+  #queue;
+  #destination;
+
+  constructor({ destination, ...options } = {}) {
+    this.#destination = destination;
+    this.#queue = new Queue(options);
+  }
+
+  /**
+   * Upload a file; the promise of the stored file, with `pause()`, `resume()` and `cancel()`.
+   * Uploads that are begun together are announced together.
+   */
+  upload(file, { destination = this.#destination, ...options } = {}) {
+    const { filename = file.name ?? "file", contentType = file.type } = options;
+    const how = { ...options, destination, filename, contentType };
+    const transfer = new Transfer(this.#queue, file, how);
+    if (transfer.state === "waiting") this.#queue.add(transfer);
+    return Object.assign(transfer.promise, {
+      file,
+      pause: () => transfer.pause(),
+      resume: () => transfer.resume(),
+      cancel: () => transfer.cancel(),
+    });
+  }
+
+  /** Another request to the service, persistently, with the same headers and errors: its JSON. */
+  request(method, path, options) {
+    return this.#queue.service.call(method, path, options);
+  }
+
+  /** `upload` for each of the files; `Promise.allSettled` waits for all of them. */
+  uploadAll(files, options) {
+    return Array.from(files, (file) => this.upload(file, options));
+  }
+}

@@ -1,0 +1,110 @@
+"""A wire between a browser and a server that can be slow, cut or blocked; it counts bytes."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+_CHUNK = 1 << 16
+
+
+class Wire:
+    """Bytes on their way to the server, counted in `sent`. The way back is left alone."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = host, port
+        self._cuts: list[int] = []
+        self._open = asyncio.Event()
+        self._open.set()
+        self._stop_at: int | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.sent = 0
+        self._stopped = asyncio.Event()
+        self.rate: float | None = None  # bytes a second, all connections together
+
+    def cut(self, *after: int) -> None:
+        """Break the next connections on which as many bytes came, in that order."""
+        self._cuts += after
+
+    @property
+    def cuts_left(self) -> int:
+        return len(self._cuts)
+
+    def stop_after(self, size: int) -> None:
+        """Let as many bytes pass from now on, then none until `go_on`."""
+        self._stop_at = self.sent + size
+        self._stopped.clear()
+
+    async def stopped(self) -> None:
+        """Wait until as many bytes have passed. Raises TimeoutError after a minute."""
+        async with asyncio.timeout(60):
+            await self._stopped.wait()
+
+    def go_on(self) -> None:
+        self._stop_at = None
+        self._open.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        there, here = await asyncio.open_connection(*self._to)
+        back = asyncio.create_task(self._copy(there, writer))
+        came = 0
+        try:
+            while data := await reader.read(_CHUNK):
+                came += len(data)
+                self.sent += len(data)
+                if self._cuts and came >= self._cuts[0]:
+                    self._cuts.pop(0)
+                    writer.transport.abort()
+                    break
+                if self._stop_at is not None and self.sent >= self._stop_at:
+                    self._open.clear()
+                    self._stopped.set()
+                await self._open.wait()
+                if self.rate:
+                    async with self._one_at_a_time:
+                        await asyncio.sleep(len(data) / self.rate)
+                here.write(data)
+                await here.drain()
+        except OSError:
+            pass
+        finally:
+            back.cancel()
+            for end in (here, writer):
+                end.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(_CHUNK):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def wired(url: str) -> AsyncIterator[tuple[Wire, str]]:
+    """A wire to the server at `url`, and the address of its near end."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    wire = Wire(parts.hostname, parts.port)
+    near = socket.socket()
+    # What lies in the socket's buffer has left the browser, but not come here.
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * _CHUNK)
+    near.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(wire.serve, sock=near, limit=_CHUNK)
+    try:
+        yield wire, f"http://127.0.0.1:{near.getsockname()[1]}"
+    finally:
+        server.close()
+        for task in wire.tasks:
+            task.cancel()
+        await asyncio.gather(*wire.tasks, return_exceptions=True)
