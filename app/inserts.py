@@ -13,6 +13,9 @@ from app.models import File
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
 ENOUGH_ROWS: Final = 100
+# Answers that are given before the event loop has a look at others: all of a large group would
+# hold it up, and then send their next requests all at once.
+AT_ONCE: Final = 8
 
 _Waiting = tuple[Sequence[File], asyncio.Future[set[UUID]]]
 
@@ -69,9 +72,11 @@ class Inserts:
     async def _store(self, group: list[_Waiting]) -> None:
         async with self._database.connection() as db:
             stored = await queries.insert_files(db, [file for files, _ in group for file in files])
-        for _, answer in group:
+        for number, (_, answer) in enumerate(group, start=1):
             if not answer.done():  # else its request was cancelled
                 answer.set_result(stored)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _store_alone(self, one: _Waiting) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from uuid import UUID
 
 import asyncpg
@@ -94,6 +95,17 @@ async def test_a_statement_has_its_limit(
     assert statements == [12, 12, 4]
     await queue.insert([new_file() for _ in range(11)])
     assert statements[-1] == 11
+
+
+async def test_answers_leave_room_for_others(database: Database) -> None:
+    queue = Inserts(database)
+    tasks = [asyncio.create_task(queue.insert([new_file()])) for _ in range(30)]
+    answered = [0]
+    while answered[-1] < len(tasks):
+        await asyncio.sleep(0)
+        answered.append(sum(task.done() for task in tasks))
+    steps = [after - before for before, after in pairwise(answered)]
+    assert max(steps) == inserts.AT_ONCE
 
 
 async def test_of_two_who_want_the_same_key_one_gets_it(database: Database) -> None:
