@@ -1,8 +1,11 @@
 """Arrivals: where an upload is, and whether the bucket holds what was announced."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+import asyncpg
 
 from app import queries
 from app.announcements import ID_METADATA
@@ -14,6 +17,11 @@ from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, Uplo
 from app.metrics import count_upload
 from app.models import File, Seal, State
 from app.resources import Resources
+
+# The statements that confirm an upload, and the row as it is then.
+_Confirm = Callable[[asyncpg.Connection], Awaitable[File | None]]
+# Runs them in a transaction in which the file also goes where its client wants it (`app.records`).
+Attach = Callable[[_Confirm], Awaitable[File | None]]
 
 # Some stores (rclone) forget the upload before they have written its object.
 _JOINING: Final = timedelta(minutes=15)
@@ -48,7 +56,7 @@ def settled(file: File | None) -> File:
     return file
 
 
-async def settle(res: Resources, file: File) -> File | None:
+async def settle(res: Resources, file: File, attach: Attach | None = None) -> File | None:
     """Ask the bucket, and confirm or reject the upload by what it says.
 
     Gives the row as it is then: another call may have been first. None where the bucket does not
@@ -61,21 +69,33 @@ async def settle(res: Resources, file: File) -> File | None:
     reason = _mismatch(destination, file, found)
     if reason is not None:
         return await reject(res, file, reason)
-    async with res.db.connection() as db:
-        as_found = _as_found(destination, file, found, res.clock())
+    as_found = _as_found(destination, file, found, res.clock())
+    by_us = False
+
+    async def confirm(db: asyncpg.Connection) -> File | None:
+        nonlocal by_us
         moved = await queries.confirm_upload(db, as_found)
-        if moved is not None:
-            count_upload(file.destination, "confirmed", found.size)
+        by_us = moved is not None
         return moved or await queries.get_again(db, file)
 
+    after = await (_alone(res, confirm) if attach is None else attach(confirm))
+    if by_us:
+        count_upload(file.destination, "confirmed", found.size)
+    return after
 
-async def settle_gone(res: Resources, file: File) -> File | None:
+
+async def _alone(res: Resources, confirm: _Confirm) -> File | None:
+    async with res.db.connection() as db:
+        return await confirm(db)
+
+
+async def settle_gone(res: Resources, file: File, attach: Attach | None = None) -> File | None:
     """The same for a multipart upload that the store does not know any more.
 
     Its parts were joined, perhaps by another call or without an answer; else they are lost, and
     the upload is rejected.
     """
-    after = await settle(res, file)
+    after = await settle(res, file, attach)
     if after is not None:
         return after
     if file.claimed_until is not None and res.clock() < file.claimed_until + _JOINING:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from app import queries
-from app.arrivals import reject, settle, settle_gone, wrong_size
+from app.arrivals import Attach, reject, settle, settle_gone, wrong_size
 from app.bucket import StoredPart
 from app.core.parts import gaps
 from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, UploadNotArrived
@@ -29,7 +29,11 @@ _MISSING_NAMED: Final = 100
 
 
 async def complete(
-    res: Resources, file: File, patience: float | None, part_count: int | None = None
+    res: Resources,
+    file: File,
+    patience: float | None,
+    part_count: int | None = None,
+    attach: Attach | None = None,
 ) -> File | None:
     """Take a multipart upload to its end, or see another do it; the row as it is then.
 
@@ -46,7 +50,7 @@ async def complete(
             return now
         if _is_free(res, now):
             # A task: it goes on when whoever waits for it loses patience or goes away.
-            work = res.background.start(_attempt(res, now, part_count))
+            work = res.background.start(_attempt(res, now, part_count, attach))
             await asyncio.wait({work}, timeout=left)
             if work.done():
                 now = work.result()
@@ -65,12 +69,14 @@ def _is_free(res: Resources, file: File) -> bool:
     )
 
 
-async def _attempt(res: Resources, file: File, part_count: int | None) -> File | None:
+async def _attempt(
+    res: Resources, file: File, part_count: int | None, attach: Attach | None
+) -> File | None:
     """Check what has arrived, claim the completion, have the parts joined, settle."""
     destination = res.settings.destination_of(file.destination, file.bucket)
     arrived = await arrived_parts(res, file)
     if arrived is None:
-        return await settle_gone(res, file)
+        return await settle_gone(res, file, attach)
     parts = _complete_list(file, arrived, part_count)
     if file.size is None:
         reason = wrong_size(destination, file, sum(part.size for part in parts))
@@ -81,7 +87,7 @@ async def _attempt(res: Resources, file: File, part_count: int | None) -> File |
         claimed = await queries.claim_completion(db, file, parts[0].size, now, now + _LEASE)
         if claimed is None:
             return await queries.get_again(db, file)
-    return await _hold(res, claimed, asyncio.ensure_future(_join(res, claimed, parts)))
+    return await _hold(res, claimed, asyncio.ensure_future(_join(res, claimed, parts, attach)))
 
 
 def _complete_list(
@@ -144,7 +150,9 @@ async def _extend(res: Resources, file: File) -> File:
         return file
 
 
-async def _join(res: Resources, file: File, parts: list[StoredPart]) -> File | None:
+async def _join(
+    res: Resources, file: File, parts: list[StoredPart], attach: Attach | None
+) -> File | None:
     """Have the bucket join the parts, as often as it takes to know the outcome, and settle."""
     destination = res.settings.destination_of(file.destination, file.bucket)
     assert file.store_upload_id is not None
@@ -152,7 +160,8 @@ async def _join(res: Resources, file: File, parts: list[StoredPart]) -> File | N
     for delay in (*_RETRY_DELAYS, None):
         try:
             known = await res.buckets.complete_upload(*where, parts)
-            return (await settle(res, file) if known else None) or await settle_gone(res, file)
+            after = await settle(res, file, attach) if known else None
+            return after or await settle_gone(res, file, attach)
         except BucketUnavailable:
             # Perhaps only the answer was lost: then the store knows no such upload any more.
             if delay is None:

@@ -159,6 +159,11 @@ async def forget(
         await queries.forget_record(db, record)
 
 
+def check_slot(res: Resources, slot: Slot, file: File) -> None:
+    """Raise what can be known to forbid this file there before anything is asked of anybody."""
+    _check_destination(declared_field(res, slot.type, slot.field), slot, file)
+
+
 async def attach(
     res: Resources,
     caller: Principal,
@@ -247,16 +252,20 @@ async def _fill(
     if missing:
         raise FileNotFound(f"No confirmed file of yours has the id {missing[0]}.", file_ids=missing)
     for file_id in after:
-        destination = locked[file_id].destination
-        if file_id in coming and destination != field.destination:
-            raise WrongDestination(
-                f"Field {slot.field} takes files of destination {field.destination}; "
-                f"{file_id} is one of {destination}.",
-                destination=field.destination,
-            )
+        if file_id in coming:
+            _check_destination(field, slot, locked[file_id])
     now = res.clock()
     version = res.new_id(now)
     return await queries.replace_files(db, record, slot.field, before, after, version, now)
+
+
+def _check_destination(field: RecordField, slot: Slot, file: File) -> None:
+    if file.destination != field.destination:
+        raise WrongDestination(
+            f"Field {slot.field} takes files of destination {field.destination}; "
+            f"{file.id} is one of {file.destination}.",
+            destination=field.destination,
+        )
 
 
 def _is_for(thing: Record | File, caller: Principal) -> bool:

@@ -5,10 +5,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from app import multipart, queries
+from app import multipart, queries, records
 from app.announcements import (
     Announcement,
     announced_file,
@@ -16,7 +17,7 @@ from app.announcements import (
     object_headers,
     pending_file,
 )
-from app.arrivals import get_upload, require_pending, settle, settled
+from app.arrivals import Attach, get_upload, require_pending, settle, settled
 from app.completion import complete
 from app.core.content_types import guess_content_type
 from app.core.destination import MAX_SINGLE_UPLOAD, Destination
@@ -35,6 +36,7 @@ from app.locate import check_host, destination_named, parse_url
 from app.metrics import count_upload
 from app.models import File, State
 from app.multipart import FIRST_PARTS, SignedParts
+from app.records import Slot
 from app.resources import Resources
 from app.signer import Presigned, PresignedPost
 
@@ -259,6 +261,7 @@ async def confirm(
     *,
     patience: float | None = PATIENCE,
     part_count: int | None = None,
+    attach_to: Slot | None = None,
 ) -> File:
     """Ask the bucket whether the announced bytes are there, and make the upload a file.
 
@@ -266,42 +269,70 @@ async def confirm(
     the same file. A multipart upload is completed; where that takes more than `patience` seconds
     (None: it may take as long as it likes) the upload is given as it is, and the work goes on.
     `part_count` is how many parts a client has sent that never said a size.
+
+    With `attach_to` the file goes into that field of a record in the same transaction: raises
+    UnknownRecordField, WrongDestination, TooManyFiles, RecordNotFound, and then nothing is moved.
     """
     async with res.db.connection() as db:
         file = await queries.get_file(db, upload_id, caller)
-    return await _confirm(res, file, patience, part_count)
+    return await _confirm(
+        res, caller, file, patience=patience, part_count=part_count, attach_to=attach_to
+    )
 
 
-async def confirm_url(res: Resources, caller: Principal, url: str) -> File:
+async def confirm_url(
+    res: Resources, caller: Principal, url: str, *, attach_to: Slot | None = None
+) -> File:
     """The same for a client that keeps its object's URL. Raises UrlNotOurs."""
     name = parse_url(res.settings, url)
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, name.bucket, name.key, caller)
     check_host(res.settings, name, file)
-    return await _confirm(res, file, PATIENCE)
+    return await _confirm(res, caller, file, attach_to=attach_to)
 
 
-async def confirm_key(res: Resources, caller: Principal, destination: str, key: str) -> File:
+async def confirm_key(
+    res: Resources, caller: Principal, destination: str, key: str, *, attach_to: Slot | None = None
+) -> File:
     """The same for a client that knows destination and key."""
     bucket = destination_named(res.settings, destination).bucket
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, bucket, key, caller)
-    return await _confirm(res, file, PATIENCE)
+    return await _confirm(res, caller, file, attach_to=attach_to)
 
 
 async def _confirm(
-    res: Resources, file: File | None, patience: float | None, part_count: int | None = None
+    res: Resources,
+    caller: Principal,
+    file: File | None,
+    *,
+    patience: float | None = PATIENCE,
+    part_count: int | None = None,
+    attach_to: Slot | None,
 ) -> File:
+    attach: Attach | None = None
+    if file is not None and attach_to is not None:
+        records.check_slot(res, attach_to, file)
+        attach = partial(records.attach, res, caller, attach_to)
     if file is None or file.state not in {State.PENDING, State.COMPLETING}:
-        return settled(file)
+        return await _attached(settled(file), attach)
     if file.method == "multipart":
-        after = await complete(res, file, patience, part_count)
-        under_way = after is not None and after.state in {State.PENDING, State.COMPLETING}
-        return after if after is not None and under_way else settled(after)
-    after = await settle(res, file)
+        after = await complete(res, file, patience, part_count, attach)
+        if after is not None and after.state in {State.PENDING, State.COMPLETING}:
+            return after
+        # Perhaps it was another's call that completed it.
+        return await _attached(settled(after), attach)
+    after = await settle(res, file, attach)
     if after is None:
         raise UploadNotArrived(
             "The bucket does not hold the object yet: finish sending the bytes, then confirm.",
             retry_after=1,
         )
     return settled(after)
+
+
+async def _attached(file: File, attach: Attach | None) -> File:
+    """The file that was confirmed before, in the place where it is wanted."""
+    if attach is None:
+        return file
+    return settled(await attach(partial(queries.get_again, file=file)))

@@ -54,6 +54,10 @@ def _site(route_class: type[fastapi.routing.APIRoute]) -> FastAPI:
     async def presign(body: LinksWanted) -> Response:
         return json_response(repr(body))
 
+    @router.post("/optional")
+    async def optional(caller: Caller, body: LinksWanted | None = None) -> Response:
+        return json_response([repr(body), caller])
+
     @router.get("/files/{file_id}/{number}")
     async def get(file_id: UUID, number: int, caller: Caller) -> Response:
         return json_response([str(file_id), number, caller])
@@ -162,7 +166,7 @@ async def test_bodies(both: Both, body: bytes, status: int) -> None:
     # Who asks is decided before what is asked, but for a body that cannot even be read.
     refused = await both("POST", "/announce", content=body, headers=JSON | {"X-Caller": "refused"})
     assert refused.status_code == (400 if status == 400 else 403)
-    for path in ("/batch", "/two", "/presign"):
+    for path in ("/batch", "/two", "/presign", "/optional"):
         await both("POST", path, content=body, headers=JSON)
 
 
@@ -186,7 +190,10 @@ async def test_any_json(both: Both, fields: dict[str, Any], filled: bool) -> Non
     ],
 )
 async def test_content_types(both: Both, kind: str) -> None:
-    await both("POST", "/announce", content=GOOD, headers={"Content-Type": kind})
+    for path in ("/announce", "/optional"):
+        for content in (GOOD, b"", b"null", b'{"ids": []}', b'{"urls": ["x"]}'):
+            await both("POST", path, content=content, headers={"Content-Type": kind})
+            await both("POST", path, content=content)
     await both("POST", "/announce", content=GOOD)
 
 
@@ -245,6 +252,7 @@ async def test_the_hot_routes_take_the_short_way(
     wanted = {"ids": [file["id"]]}
     assert (await client.post("/v1/files/presign", json=wanted)).status_code == 200
     assert (await client.get(f"/v1/files/{file['id']}")).status_code == 200
+    assert (await client.post(f"/v1/uploads/{file['id']}/confirm")).status_code == 200
     assert (await client.get("/v1/files?limit=0")).status_code == 500
 
 

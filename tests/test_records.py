@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app import queries, queries_records, records, removals
+from app import queries, queries_records, records, removals, uploads
 from app.core.ids import uuid7
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope
@@ -19,7 +19,17 @@ from app.records import Slot
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.signer import utc_now
-from tests.support import UNKNOWN_ID, announced, confirm_all, prepared, slug, stored
+from tests.support import (
+    UNKNOWN_ID,
+    announced,
+    confirm_all,
+    owner_of_bucket,
+    prepared,
+    running,
+    send,
+    slug,
+    stored,
+)
 from tests.test_queries import new_file
 
 RECORDS = "CLAIMCHECK_RECORDS__PRODUCT__"
@@ -482,6 +492,209 @@ class TestFilesInUse:
         for value in ("true", "1", "", "False"):
             response = await client.get("/v1/files", params={"attached": value})
             assert (response.status_code, slug(response)) == (422, "validation-failed"), value
+
+
+SLOT_JSON = {"type": "product", "id": "42", "field": "picture"}
+
+
+class TestAttach:
+    """`attach_to` in the confirm call"""
+
+    async def confirm(
+        self, client: httpx.AsyncClient, upload: dict[str, Any], **change: Any
+    ) -> httpx.Response:
+        body = {"attach_to": SLOT_JSON | change}
+        return await client.post(f"/v1/uploads/{upload['id']}/confirm", json=body)
+
+    async def sent(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, **body: Any
+    ) -> dict[str, Any]:
+        upload = await announced(client, b"x", **({"destination": "images"} | body))
+        assert (await send(web, upload["upload"], b"x")).is_success
+        return upload
+
+    async def test_a_file_is_confirmed_where_it_belongs(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
+    ) -> None:
+        first, second = [await self.sent(client, web) for _ in range(2)]
+        for upload in (first, second):
+            etags = set()
+            for _ in range(3):
+                response = await self.confirm(client, upload)
+                assert response.status_code == 200, response.text
+                assert response.json()["id"] == upload["id"]
+                record = await client.get("/v1/records/product/42")
+                assert record.json()["fields"]["picture"]["file_id"] == upload["id"]
+                etags.add(record.headers["etag"])
+            assert len(etags) == 1
+            assert await counts(db) == {upload["id"]: 1}
+
+    async def test_also_by_url_and_by_key(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
+    ) -> None:
+        for names in (["url"], ["key", "destination"]):
+            upload = await self.sent(client, web)
+            body = {name: upload[name] for name in names} | {"attach_to": SLOT_JSON}
+            assert (await client.post("/v1/files", json=body)).status_code == 200
+            assert await counts(db) == {upload["id"]: 1}
+
+    async def test_a_gallery_grows_at_its_end(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        sent = [await self.sent(client, web) for _ in range(3)]
+        for upload in [*sent, sent[0]]:
+            assert (await self.confirm(client, upload, field="gallery")).status_code == 200
+        record = (await client.get("/v1/records/product/42")).json()
+        assert gallery(record) == [upload["id"] for upload in sent]
+
+    async def test_a_file_that_was_confirmed_before_is_put_there_too(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
+    ) -> None:
+        file = await stored(client, web, destination="images")
+        assert (await self.confirm(client, file)).json()["id"] == file["id"]
+        assert await counts(db) == {file["id"]: 1}
+
+    async def test_what_is_refused_is_not_confirmed_either(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, database_url: str, db: Any
+    ) -> None:
+        full = await images(client, database_url, 30)
+        await client.put(GALLERY, json={"file_ids": full})
+        upload, document = (
+            await self.sent(client, web),
+            await self.sent(client, web, destination="files"),
+        )
+        for given, change, expected in (
+            (upload, {"field": "film"}, (404, "unknown-record-field")),
+            (upload, {"type": "film"}, (404, "unknown-record-field")),
+            (upload, {"field": "manual"}, (422, "wrong-destination")),
+            (document, {}, (422, "wrong-destination")),
+            (upload, {"field": "gallery"}, (422, "too-many-files")),
+            (upload, {"id": "a/b"}, (422, "validation-failed")),
+            (upload, {"id": ".."}, (422, "validation-failed")),
+            (upload, {"id": ""}, (422, "validation-failed")),
+            (upload, {"id": 42}, (422, "validation-failed")),
+            (upload, {"id": None}, (422, "validation-failed")),
+            (upload, {"file": "x"}, (422, "validation-failed")),
+        ):
+            response = await self.confirm(client, given, **change)
+            assert (response.status_code, slug(response)) == expected, change
+            found = await client.get(f"/v1/uploads/{given['id']}")
+            assert found.json()["state"] == "pending", change
+        assert await counts(db) == dict.fromkeys(full, 1)
+        assert (await self.confirm(client, upload)).status_code == 200
+        plain = await client.post(f"/v1/uploads/{document['id']}/confirm", json={})
+        assert plain.status_code == 200
+
+    async def test_what_does_not_become_a_file_is_attached_to_nothing(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: Any, settings: Settings
+    ) -> None:
+        missing = await announced(client, b"x", destination="images")
+        response = await self.confirm(client, missing)
+        assert (response.status_code, slug(response)) == (409, "upload-not-arrived")
+        false = await self.sent(client, web)
+        async with owner_of_bucket(settings) as s3:
+            bucket = settings.destinations["images"].bucket
+            await s3.put_object(Bucket=bucket, Key=false["key"], Body=b"y")
+        for _ in range(2):
+            response = await self.confirm(client, false)
+            assert (response.status_code, slug(response)) == (422, "upload-rejected")
+        gone = await stored(client, web, destination="images")
+        await client.delete(f"/v1/files/{gone['id']}")
+        for upload in (gone, {"id": UNKNOWN_ID}):
+            response = await self.confirm(client, upload)
+            assert (response.status_code, slug(response)) == (404, "upload-not-found")
+        assert await db.fetchval("SELECT count(*) FROM records") == 0
+
+    async def test_the_parts_of_a_large_file_are_joined_where_it_belongs(
+        self, environ: dict[str, str], web: httpx.AsyncClient, db: asyncpg.Connection
+    ) -> None:
+        settings = await prepared(
+            environ
+            | {
+                f"{RECORDS}PICTURE__DESTINATION": "images",
+                f"{RECORDS}MANUAL__DESTINATION": "files",
+                f"{RECORDS}GALLERY": '{"destination": "images", "many": true, "max_files": 1}',
+                "CLAIMCHECK_DESTINATIONS__IMAGES__METHOD": "multipart",
+            }
+        )
+        async with running(settings) as client:
+            upload = await announced(client, b"x", destination="images")
+            refused = await self.confirm(client, upload, field="manual")
+            assert slug(refused) == "wrong-destination"
+            [part] = upload["upload"]["parts"]
+            assert (await web.put(part["url"], content=b"x")).status_code == 200
+            assert (await self.confirm(client, upload, field="gallery")).status_code == 200
+            assert await counts(db) == {upload["id"]: 1}
+
+            # Refused once the parts are joined: the file is confirmed by the next call, without.
+            late = await announced(client, b"x", destination="images")
+            [part] = late["upload"]["parts"]
+            assert (await web.put(part["url"], content=b"x")).status_code == 200
+            refused = await self.confirm(client, late, field="gallery")
+            assert (refused.status_code, slug(refused)) == (422, "too-many-files")
+            assert slug(await client.get(f"/v1/files/{late['id']}")) == "file-not-found"
+            assert (await self.confirm(client, late)).status_code == 200
+            assert await counts(db) == {upload["id"]: 1, late["id"]: 1}
+
+    async def test_a_foreign_record_takes_no_file_and_keeps_it_unconfirmed(
+        self, res: Resources, client: httpx.AsyncClient, web: httpx.AsyncClient, db: Any
+    ) -> None:
+        await db.execute(
+            """INSERT INTO records VALUES
+               (gen_random_uuid(), '', 'ann', 'product', '42', gen_random_uuid(), now(), now())"""
+        )
+        upload = await self.sent(client, web)
+        caller = Principal("dev")
+        for _ in range(2):
+            with pytest.raises(RecordNotFound):
+                await uploads.confirm(res, caller, UUID(upload["id"]), attach_to=SLOT)
+            state = await db.fetchval("SELECT state FROM files WHERE id = $1", UUID(upload["id"]))
+            assert state == "pending"
+        file = await uploads.confirm(res, caller, UUID(upload["id"]))
+        with pytest.raises(RecordNotFound):
+            await uploads.confirm(res, caller, file.id, attach_to=SLOT)
+        assert await counts(db) == {}
+
+    async def test_twenty_at_once_lose_nothing(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
+    ) -> None:
+        many = [await self.sent(client, web) for _ in range(20)]
+        answers = await asyncio.gather(
+            *(self.confirm(client, upload, field="gallery") for upload in many)
+        )
+        assert {answer.status_code for answer in answers} == {200}
+        record = (await client.get("/v1/records/product/42")).json()
+        assert sorted(gallery(record)) == sorted(upload["id"] for upload in many)
+        # One file in the same field, twenty times at once.
+        one = await self.sent(client, web)
+        answers = await asyncio.gather(*(self.confirm(client, one) for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}
+        # Twenty files, of which one is the last.
+        others = [await self.sent(client, web) for _ in range(20)]
+        answers = await asyncio.gather(*(self.confirm(client, upload) for upload in others))
+        assert {answer.status_code for answer in answers} == {200}
+        assert sum((await counts(db)).values()) == 21
+
+    async def test_a_commit_that_fails_confirms_nothing(
+        self,
+        client: httpx.AsyncClient,
+        web: httpx.AsyncClient,
+        db: asyncpg.Connection,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        upload = await self.sent(client, web)
+
+        async def lost(*_: Any) -> None:
+            raise ConnectionResetError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queries_records, "replace_files", lost)
+            response = await self.confirm(client, upload)
+            assert (response.status_code, slug(response)) == (503, "database-unavailable")
+        found = await client.get(f"/v1/uploads/{upload['id']}")
+        assert found.json()["state"] == "pending"
+        assert (await self.confirm(client, upload)).status_code == 200
+        assert await counts(db) == {upload["id"]: 1}
 
 
 ANN, BOB = Principal("ann", "one"), Principal("bob", "one")

@@ -47,6 +47,7 @@ from app.routers.rendering import (
     file_response,
     json_response,
 )
+from app.routers.slots import ATTACH_PROBLEMS, AttachTo, slot_of
 from app.routers.upload_bodies import COMPLETING, confirmed_response
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
@@ -69,6 +70,7 @@ class ObjectReference(BaseModel):
     url: _Url | None = None
     key: _Key | None = None
     destination: Annotated[str, StringConstraints(max_length=100)] | None = None
+    attach_to: AttachTo | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -173,6 +175,7 @@ class Links(BaseModel):
             UploadNotPending,
             BucketRefused,
             BucketUnavailable,
+            *ATTACH_PROBLEMS,
             *_READ_PROBLEMS,
         ),
         **COMPLETING,
@@ -182,12 +185,15 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     """For clients that end by sending the object's URL to be stored. The URL is parsed, looked up
     and never fetched; the bucket is asked, as in confirm. Repeating it gives the same file.
     """
+    attach_to = slot_of(body.attach_to)
     if body.url is not None:
-        file = await uploads.confirm_url(res, caller, body.url)
+        file = await uploads.confirm_url(res, caller, body.url, attach_to=attach_to)
     else:
         assert body.destination is not None
         assert body.key is not None
-        file = await uploads.confirm_key(res, caller, body.destination, body.key)
+        file = await uploads.confirm_key(
+            res, caller, body.destination, body.key, attach_to=attach_to
+        )
     return await confirmed_response(res, file)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fastapi import HTTPException, Request, Response
@@ -19,10 +20,10 @@ class LeanRoute(APIRoute):
 
     The short way parses and validates the body in one pass, converts the path's parameters, and
     calls the dependencies and the function. It is for functions that answer with a Response and
-    ask for nothing but one JSON body, parameters of the path, the request, and dependencies that
-    are coroutine functions of the request alone (`permissions.py`). All others, and requests that
-    do not validate, go FastAPI's own way from its beginning: it says what is wrong. The OpenAPI
-    document is FastAPI's in any case.
+    ask for nothing but one JSON body (which may be optional), parameters of the path, the request,
+    and dependencies that are coroutine functions of the request alone (`permissions.py`). All
+    others, and requests that do not validate, go FastAPI's own way from its beginning: it says
+    what is wrong. The OpenAPI document is FastAPI's in any case.
 
     Dependencies belong in the function's signature or its router's `dependencies`: those given to
     `include_router` or to the application are not seen here.
@@ -31,7 +32,7 @@ class LeanRoute(APIRoute):
     def get_route_handler(self) -> _Handler:
         thorough = super().get_route_handler()
         function: Any = self.endpoint
-        bodies: list[tuple[str, type[BaseModel]]] = []
+        bodies: list[tuple[str, type[BaseModel], bool]] = []
         in_path: list[tuple[str, TypeAdapter[Any]]] = []
         dependencies: list[tuple[str, _Dependency]] = []
         requests: list[str] = []
@@ -43,8 +44,8 @@ class LeanRoute(APIRoute):
                 requests.append(name)
             elif name in self.param_convertors:
                 in_path.append((name, TypeAdapter(hint)))
-            elif _is_class(hint, BaseModel):
-                bodies.append((name, hint))
+            elif (model := _model_of(hint)) is not None:
+                bodies.append((name, model, hint is model))
             elif (dependency := _of_the_request_alone(hint)) is not None:
                 dependencies.append((name, dependency))
             else:
@@ -55,10 +56,13 @@ class LeanRoute(APIRoute):
         async def short(request: Request) -> Response:
             values: dict[str, Any] = dict.fromkeys(requests, request)
             try:
-                for name, model in bodies:
+                for name, model, required in bodies:
+                    body = await request.body()
+                    if not body and not required:
+                        continue
                     if request.headers.get("content-type") != "application/json":
                         return await thorough(request)
-                    values[name] = model.model_validate_json(await request.body())
+                    values[name] = model.model_validate_json(body)
                 for name, kind in in_path:
                     values[name] = kind.validate_python(request.path_params[name])
             except ValidationError:
@@ -72,6 +76,12 @@ class LeanRoute(APIRoute):
             return answer
 
         return short
+
+
+def _model_of(hint: Any) -> type[BaseModel] | None:
+    """The model of `Model` and of `Model | None`, a body that may be left out."""
+    found = [one for one in get_args(hint) if one is not NoneType] or [hint]
+    return found[0] if len(found) == 1 and _is_class(found[0], BaseModel) else None
 
 
 def _is_class(hint: Any, base: type) -> bool:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,7 +15,7 @@ from pydantic import (
 
 from app import records
 from app.core.preconditions import Preconditions
-from app.core.record_field import MAX_FILES, RECORD_ID, is_record_id
+from app.core.record_field import MAX_FILES, is_record_id
 from app.errors import (
     DatabaseUnavailable,
     FileNotFound,
@@ -36,34 +35,11 @@ from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanReadRecords, CanWriteRecords, Res
 from app.routers.problems import header, responses
 from app.routers.rendering import FILE_EXAMPLE, Moment, json_response
+from app.routers.slots import FieldName, RecordId, RecordType
 
 router = APIRouter(prefix="/v1/records", tags=["records"], route_class=LeanRoute)
 
 
-def _record_id(text: str) -> str:
-    if not is_record_id(text):
-        raise ValueError(
-            "must be 1 to 200 visible ASCII characters without '/' and ',', and not '.' or '..'"
-        )
-    return text
-
-
-RecordId = Annotated[
-    str,
-    Path(
-        description="What your own system knows the record by: up to 200 visible ASCII characters "
-        "without `/` and `,`",
-        pattern=f"^{RECORD_ID.pattern}$",
-        examples=["42"],
-    ),
-    AfterValidator(_record_id),
-]
-RecordType = Annotated[
-    str, Path(description="As declared in the settings", max_length=63, examples=["product"])
-]
-FieldName = Annotated[
-    str, Path(description="As declared in the settings", max_length=63, examples=["picture"])
-]
 _Names = Annotated[str, Query(max_length=records.MAX_RECORDS * 201)]
 
 

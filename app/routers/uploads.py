@@ -46,6 +46,7 @@ from app.routers.problems import (
     validation_problem,
 )
 from app.routers.rendering import FileBody, json_response
+from app.routers.slots import ATTACH_PROBLEMS, AttachTo, slot_of
 from app.routers.upload_bodies import (
     COMPLETING,
     AnnouncedBody,
@@ -234,6 +235,18 @@ async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     return json_response(await announced_json(res, await uploads.renew(res, caller, upload_id)))
 
 
+class ConfirmBody(BaseModel):
+    """What else is to be done as the upload becomes a file."""
+
+    model_config = ConfigDict(
+        title="Confirmation",
+        extra="forbid",
+        json_schema_extra={"example": {"attach_to": None}},
+    )
+
+    attach_to: AttachTo | None = None
+
+
 @router.post(
     "/uploads/{upload_id}/confirm",
     operation_id="confirmUpload",
@@ -247,17 +260,23 @@ async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
             UploadNotPending,
             SigningUnavailable,
             *_BUCKET_PROBLEMS,
+            *ATTACH_PROBLEMS,
         ),
         **COMPLETING,
     },
 )
-async def confirm(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
+async def confirm(
+    upload_id: UUID, caller: CanUpload, res: Res, body: ConfirmBody | None = None
+) -> Response:
     """Asks the bucket what it holds, compares it with the announcement, and gives the file.
 
     Repeating it gives the same file. The parts of a multipart upload are joined first; what is
-    missing is named, and what takes long answers 202.
+    missing is named, and what takes long answers 202. No body is needed; with `attach_to` the file
+    goes into a field of a record as it is confirmed, or neither happens.
     """
-    return await confirmed_response(res, await uploads.confirm(res, caller, upload_id))
+    attach_to = slot_of(None if body is None else body.attach_to)
+    file = await uploads.confirm(res, caller, upload_id, attach_to=attach_to)
+    return await confirmed_response(res, file)
 
 
 @router.delete(
