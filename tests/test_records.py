@@ -823,6 +823,9 @@ class TestRaces:
         ]
         answers = await asyncio.gather(*puts)
         assert {answer.status_code for answer in answers} == {200}
+        # Each is told of its own change, whoever came after it.
+        for answer, order in zip(answers, orders * 2, strict=True):
+            assert gallery(answer.json()) == order[: len(gallery(answer.json()))]
         assert len({answer.headers["etag"] for answer in answers}) == 40
         assert sum((await counts(db)).values()) == 20 + 7 * 11
         forgotten = [f"/v1/records/product/{n}" for n in (42, *range(7))]

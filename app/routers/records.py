@@ -206,9 +206,8 @@ async def put(
     else:
         wanted = [await records.find_by_url(res, caller, body.url or "")]
     slot = Slot(record_type, record_id, field)
-    await records.put_files(res, caller, slot, wanted, conditions)
     return await _record_response(
-        res, await records.get_record(res, caller, record_type, record_id)
+        res, await records.put_files(res, caller, slot, wanted, conditions)
     )
 
 
