@@ -105,8 +105,14 @@ async def test_what_takes_long_is_accepted_and_goes_on(
     assert response.status_code == 202
     assert int(response.headers["retry-after"]) > 0
     assert (response.json()["state"], response.json()["id"]) == ("completing", upload["id"])
+    # Asked again, in whatever way, it waits with the others.
     again = await confirm_impatiently(other, upload)
-    assert (again.status_code, again.json()["state"]) == (202, "completing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uploads, "PATIENCE", 0.2)
+        by_url = await other.post("/v1/files", json={"url": upload["url"]})
+    for waiting in (again, by_url):
+        assert (waiting.status_code, waiting.json()["state"]) == (202, "completing")
+        assert int(waiting.headers["retry-after"]) > 0
     # It is nobody's to cancel, to renew or to read, and all parts have arrived.
     for refused in (
         await other.delete(f"/v1/uploads/{upload['id']}"),

@@ -20,12 +20,13 @@ from app.errors import (
     UploadNotPending,
     UploadRejected,
 )
+from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanUpload, Res
 from app.routers.problems import responses
 from app.routers.rendering import json_response
 from app.routers.upload_bodies import PartsBody, parts_json
 
-router = APIRouter(prefix="/v1", tags=["uploads"])
+router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
 _PROBLEMS = (
     UploadNotFound,

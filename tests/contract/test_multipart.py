@@ -192,3 +192,15 @@ async def test_an_upload_that_was_joined_behind_our_back_is_confirmed(flow: Flow
     )
     file = (await flow.confirm(upload)).json()
     assert await flow.read(file["presigned_url"]) == b"hello"
+
+
+@having()
+async def test_more_parts_than_one_page_of_the_store(flow: Flow) -> None:
+    upload = await flow.announce("multipart", b"hello")
+    [upload_id] = under_way(flow, upload)
+    where = {"Bucket": flow.store.bucket, "Key": upload["key"], "UploadId": upload_id}
+    for number in range(1, 1102):
+        flow.store.owner.upload_part(**where, PartNumber=number, Body=b"x")
+    assert await known(flow, upload) == dict.fromkeys(range(1, 1102), 1)
+    assert (await flow.api.delete(f"/v1/uploads/{upload['id']}")).status_code == 204
+    assert under_way(flow, upload) == []
