@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app import queries
+from app import queries, queries_moves
 from app.announcements import ID_METADATA
 from app.bucket import StoredObject
 from app.core.content_types import normalize_content_type
@@ -74,7 +74,7 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
 
     async def confirm(db: asyncpg.Connection) -> File | None:
         nonlocal by_us
-        moved = await queries.confirm_upload(db, as_found)
+        moved = await queries_moves.confirm_upload(db, as_found)
         by_us = moved is not None
         return moved or await queries.get_again(db, file)
 
@@ -110,7 +110,7 @@ async def settle_gone(res: Resources, file: File, attach: Attach | None = None) 
 async def reject(res: Resources, file: File, reason: str) -> File | None:
     """Reject the upload for good; the row as it is then."""
     async with res.db.connection() as db:
-        moved = await queries.reject_upload(db, file, reason, res.clock())
+        moved = await queries_moves.reject_upload(db, file, reason, res.clock())
         if moved is not None:
             count_upload(file.destination, "rejected")
         return moved or await queries.get_again(db, file)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from app import queries
+from app import queries, queries_moves
 from app.arrivals import Attach, reject, settle, settle_gone, wrong_size
 from app.bucket import StoredPart
 from app.core.parts import gaps
@@ -84,7 +84,7 @@ async def _attempt(
             return await _refuse(res, file, reason)
     now = res.clock()
     async with res.db.connection() as db:
-        claimed = await queries.claim_completion(db, file, parts[0].size, now, now + _LEASE)
+        claimed = await queries_moves.claim_completion(db, file, parts[0].size, now, now + _LEASE)
         if claimed is None:
             return await queries.get_again(db, file)
     return await _hold(res, claimed, asyncio.ensure_future(_join(res, claimed, parts, attach)))
@@ -131,20 +131,20 @@ async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]
     except (UploadNotArrived, BucketRefused):
         # Nothing was joined: the upload is as it was.
         async with res.db.connection() as db:
-            await queries.abandon_completion(db, file)
+            await queries_moves.abandon_completion(db, file)
         raise
     except BaseException:
         joining.cancel()
         # Perhaps it was. Well in the past, for another replica's clock may be behind ours.
         async with res.db.connection() as db:
-            await queries.move_lease(db, file, res.clock() - _LEASE)
+            await queries_moves.move_lease(db, file, res.clock() - _LEASE)
         raise
 
 
 async def _extend(res: Resources, file: File) -> File:
     try:
         async with res.db.connection() as db:
-            return await queries.move_lease(db, file, res.clock() + _LEASE) or file
+            return await queries_moves.move_lease(db, file, res.clock() + _LEASE) or file
     except DatabaseUnavailable:
         # The next time may be early enough; and if another takes over, no harm is done.
         return file

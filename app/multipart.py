@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app import queries
+from app import queries, queries_moves
 from app.announcements import Announcement, announced_file, object_headers
 from app.arrivals import get_upload, require_pending, settle_gone, settled
 from app.bucket import StoredPart
@@ -18,6 +18,7 @@ from app.core.destination import Destination
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.errors import KeyExhausted, UnknownPart, UploadExpired, UploadNotMultipart
+from app.metrics import count_upload
 from app.models import File, State
 from app.resources import Resources
 
@@ -79,6 +80,7 @@ async def announce_unsized(
     async with res.db.connection() as db:
         if not await queries.insert_files(db, [file]):
             raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
+    count_upload(file.destination, "announced")
     return await begun(res, destination, file)
 
 
@@ -103,7 +105,7 @@ async def begun(res: Resources, destination: Destination, file: File, *, new: bo
         else await res.buckets.create_upload(*where, object_headers(destination, file))
     )
     async with res.db.connection() as db:
-        if learnt := await queries.learn_upload(db, file, upload_id):
+        if learnt := await queries_moves.learn_upload(db, file, upload_id):
             return learnt
         now = await queries.get_again(db, file)
     # Another request was first, or the upload is no longer pending.
@@ -156,7 +158,7 @@ async def signed_parts(
         expires_in=min(destination.upload_expires_in, left),
     )
     async with res.db.connection() as db:
-        renewed = await queries.renew_upload(db, file, expires_at)
+        renewed = await queries_moves.renew_upload(db, file, expires_at)
         # Lost a race against confirm or cancel: say where it is now.
         file = renewed or require_pending(await queries.get_again(db, file))
     parts = [SignedPart(number, url, size) for (number, size), url in zip(sizes, urls, strict=True)]

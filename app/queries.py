@@ -1,11 +1,10 @@
 """Every SQL statement, as a function of a connection.
 
-Moves between states are single conditional statements: whoever gets a row back has made the move.
+Moves between states are in app.queries_moves.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
-from app.models import File, State, files, states_before
+from app.models import File, State, files
 from app.statements import Statement, array, write
 
 _MOMENT: Final = sa.DateTime(timezone=True)
@@ -42,20 +41,22 @@ def _seen_by(caller: Principal) -> dict[str, Any]:
     }
 
 
-def _literal(state: State) -> sa.ColumnElement[str]:
+def literal(state: State) -> sa.ColumnElement[str]:
     """The state written out: a partial index is of no use to a parameter."""
     return sa.literal_column(f"'{state.value}'")
 
 
-def _is(*states: State) -> sa.ColumnElement[bool]:
-    return _c.state.in_([_literal(state) for state in states])
+def in_state(*states: State) -> sa.ColumnElement[bool]:
+    """Whether the file is in one of the states."""
+    return _c.state.in_([literal(state) for state in states])
 
 
 async def _all(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[File]:
     return list(map(File._make, await db.fetch(statement.sql, *statement.arguments(values))))
 
 
-async def _one(db: asyncpg.Connection, statement: Statement, **values: Any) -> File | None:
+async def one(db: asyncpg.Connection, statement: Statement, **values: Any) -> File | None:
+    """The file that the statement gives, if any."""
     row = await db.fetchrow(statement.sql, *statement.arguments(values))
     return None if row is None else File._make(row)
 
@@ -96,7 +97,7 @@ _GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _SEEN))
 
 async def get_file(db: asyncpg.Connection, file_id: UUID, caller: Principal) -> File | None:
     """The file, if the caller may act on it."""
-    return await _one(db, _GET, id=file_id, **_seen_by(caller))
+    return await one(db, _GET, id=file_id, **_seen_by(caller))
 
 
 _GET_AGAIN = write(sa.select(files).where(_c.id == sa.bindparam("id")))
@@ -104,7 +105,7 @@ _GET_AGAIN = write(sa.select(files).where(_c.id == sa.bindparam("id")))
 
 async def get_again(db: asyncpg.Connection, file: File) -> File | None:
     """The row as it is now, of a file that the caller has been given already."""
-    return await _one(db, _GET_AGAIN, id=file.id)
+    return await one(db, _GET_AGAIN, id=file.id)
 
 
 _GET_BY_KEY = write(
@@ -119,14 +120,14 @@ _GET_BY_KEY = write(
 async def get_file_by_key(
     db: asyncpg.Connection, bucket: str, key: str, caller: Principal
 ) -> File | None:
-    return await _one(db, _GET_BY_KEY, bucket=bucket, key=key, **_seen_by(caller))
+    return await one(db, _GET_BY_KEY, bucket=bucket, key=key, **_seen_by(caller))
 
 
 _CONFIRMED_BY_ID = write(
     sa.select(files).where(
         _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
         _SEEN,
-        _is(State.CONFIRMED),
+        in_state(State.CONFIRMED),
     )
 )
 
@@ -148,7 +149,7 @@ _CONFIRMED_BY_CHECKSUM = write(
         _c.checksum_sha256 == sa.bindparam("checksum_sha256"),
         _c.size == sa.bindparam("size"),
         _c.content_type == sa.bindparam("content_type"),
-        _is(State.CONFIRMED),
+        in_state(State.CONFIRMED),
         _c.checksum_verified,
     )
     .order_by(_c.id.desc())
@@ -161,7 +162,7 @@ async def confirmed_by_checksum(db: asyncpg.Connection, like: File) -> File | No
 
     In an upload session, of that session: knowing a hash does not let one read the file.
     """
-    return await _one(db, _CONFIRMED_BY_CHECKSUM, **like._asdict())
+    return await one(db, _CONFIRMED_BY_CHECKSUM, **like._asdict())
 
 
 _WANTED = sa.select(
@@ -171,7 +172,7 @@ _WANTED = sa.select(
 _CONFIRMED_BY_KEY = write(
     sa.select(files)
     .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
-    .where(_SEEN, _is(State.CONFIRMED))
+    .where(_SEEN, in_state(State.CONFIRMED))
 )
 
 
@@ -201,7 +202,7 @@ class Filter:
 
 
 # Written out like the states, for its partial index.
-_LOOSE: Final = _c.attachments == sa.literal_column("0")
+LOOSE: Final = _c.attachments == sa.literal_column("0")
 _ALL: Final = {"first": UUID(int=0), "end": UUID(int=(1 << 128) - 1)}
 
 
@@ -214,7 +215,7 @@ def _list_statement(shape: tuple[str, ...]) -> Statement:
         "content_family": _c.content_type.startswith(family),
         "tenant": _c.tenant == sa.bindparam("tenant"),
         "session_id": _c.session_id == sa.bindparam("session_id"),
-        "loose": _LOOSE,
+        "loose": LOOSE,
     }
     # The columns of one of the list's indexes, in the order and in row comparisons instead of
     # equations, so that no other index will do. Else, after many announcements and before the next
@@ -230,7 +231,7 @@ def _list_statement(shape: tuple[str, ...]) -> Statement:
     return write(
         sa.select(files)
         .where(
-            _is(State.CONFIRMED),
+            in_state(State.CONFIRMED),
             row >= sa.tuple_(*given, sa.bindparam("first", type_=sa.Uuid())),
             row < sa.tuple_(*given, sa.bindparam("end", type_=sa.Uuid())),
             *(conditions[name] for name in shape if name not in (whose, *filters)),
@@ -257,208 +258,6 @@ async def list_files(
     values["first"] = narrowed.first or _ALL["first"]
     values["end"] = narrowed.end or _ALL["end"]
     return await _all(db, _list_statement(tuple(shape)), limit=limit, **values)
-
-
-def _parameters(*columns: str) -> dict[str, Any]:
-    """Columns to set, each to the argument of its own name."""
-    return {column: sa.bindparam(column, type_=_c[column].type) for column in columns}
-
-
-def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement:
-    """One conditional statement on one owner's file; no row comes back unless it applied."""
-    return write(
-        sa.update(files)
-        .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
-        .values(**values)
-        .returning(files)
-    )
-
-
-def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement:
-    """A move between states, from wherever app.models.MOVES allows it."""
-    condition = sa.and_(_is(*states_before(to)), *only)
-    return _update(condition, state=_literal(to), **_parameters(*columns))
-
-
-_RENEW = _update(
-    _is(State.PENDING),
-    expires_at=sa.func.greatest(_c.expires_at, *_parameters("expires_at").values()),
-)
-
-
-async def renew_upload(db: asyncpg.Connection, file: File, expires_at: datetime) -> File | None:
-    """Note that something signed for the pending upload works until then."""
-    return await _one(db, _RENEW, file_id=file.id, of_owner=file.owner, expires_at=expires_at)
-
-
-_LEARN_UPLOAD = _update(
-    sa.and_(_is(State.PENDING), _c.store_upload_id.is_(None)), **_parameters("store_upload_id")
-)
-
-
-async def learn_upload(db: asyncpg.Connection, file: File, store_upload_id: str) -> File | None:
-    """Note the store's id of a multipart upload, unless one is known already."""
-    return await _one(
-        db, _LEARN_UPLOAD, file_id=file.id, of_owner=file.owner, store_upload_id=store_upload_id
-    )
-
-
-def _lapsed(state: State) -> sa.ColumnElement[bool]:
-    """Claimed by a worker whose lease ran out."""
-    return sa.and_(_is(state), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
-
-
-_CLAIM_COMPLETION = _update(
-    sa.or_(_is(State.PENDING), _lapsed(State.COMPLETING)),
-    state=_literal(State.COMPLETING),
-    **_parameters("claimed_until", "part_size"),
-)
-
-
-async def claim_completion(
-    db: asyncpg.Connection, file: File, part_size: int, now: datetime, until: datetime
-) -> File | None:
-    """Claim the completion of a multipart upload until the lease ends."""
-    return await _one(
-        db,
-        _CLAIM_COMPLETION,
-        file_id=file.id,
-        of_owner=file.owner,
-        part_size=part_size,
-        now=now,
-        claimed_until=until,
-    )
-
-
-_HOLDING = _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)
-_ABANDON_COMPLETION = _update(
-    sa.and_(_is(*states_before(State.PENDING)), _HOLDING),
-    state=_literal(State.PENDING),
-    **_parameters("claimed_until"),
-)
-
-
-async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
-    """Back to pending: the bucket refused, and has joined nothing."""
-    return await _one(
-        db,
-        _ABANDON_COMPLETION,
-        file_id=file.id,
-        of_owner=file.owner,
-        lease=file.claimed_until,
-        claimed_until=None,
-    )
-
-
-_BUCKET_SAID: Final = (
-    "size",
-    "content_type",
-    "etag",
-    "version_id",
-    "checksum_sha256",
-    "checksum_verified",
-    "confirmed_at",
-    "sealed",
-)
-_CONFIRM = _move(State.CONFIRMED, *_BUCKET_SAID, "claimed_until")
-
-
-async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
-    """Move to confirmed, with what the bucket said as `file` holds it."""
-    said = {column: getattr(file, column) for column in _BUCKET_SAID}
-    return await _one(
-        db, _CONFIRM, file_id=file.id, of_owner=file.owner, claimed_until=None, **said
-    )
-
-
-_REJECT = _move(State.REJECTED, "reason", "ended_at", "claimed_until")
-
-
-async def reject_upload(
-    db: asyncpg.Connection, file: File, reason: str, now: datetime
-) -> File | None:
-    return await _one(
-        db,
-        _REJECT,
-        file_id=file.id,
-        of_owner=file.owner,
-        reason=reason,
-        ended_at=now,
-        claimed_until=None,
-    )
-
-
-_RELEASE = _move(State.RELEASED, "ended_at", only=[_LOOSE])
-
-
-async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
-    """Move to released, unless a record holds the file."""
-    return await _one(db, _RELEASE, file_id=file.id, of_owner=file.owner, ended_at=now)
-
-
-def _claim(*states: State) -> Statement:
-    """Take a removal: from one of these states, or from a worker whose lease ran out.
-
-    Never of a file that a record holds.
-    """
-    return _update(
-        sa.or_(sa.and_(_is(*states), _LOOSE), _lapsed(State.REMOVING)),
-        state=_literal(State.REMOVING),
-        **_parameters("claimed_until"),
-    )
-
-
-_CLAIM_FILE = _claim(State.CONFIRMED)
-_CLAIM_UPLOAD = _claim(State.PENDING, State.REJECTED)
-
-
-async def claim_file_removal(
-    db: asyncpg.Connection, file: File, now: datetime, until: datetime
-) -> File | None:
-    """Claim the removal of a confirmed file's object until the lease ends."""
-    return await _one(
-        db, _CLAIM_FILE, file_id=file.id, of_owner=file.owner, now=now, claimed_until=until
-    )
-
-
-async def claim_upload_removal(
-    db: asyncpg.Connection, file: File, now: datetime, until: datetime
-) -> File | None:
-    """The same for an upload that never became a file."""
-    return await _one(
-        db, _CLAIM_UPLOAD, file_id=file.id, of_owner=file.owner, now=now, claimed_until=until
-    )
-
-
-_MOVE_LEASE = _update(
-    sa.and_(_is(State.COMPLETING, State.REMOVING), _HOLDING), **_parameters("claimed_until")
-)
-
-
-async def move_lease(db: asyncpg.Connection, file: File, until: datetime) -> File | None:
-    """Extend the lease that `file` holds, or end it at once; no row if another has it."""
-    return await _one(
-        db,
-        _MOVE_LEASE,
-        file_id=file.id,
-        of_owner=file.owner,
-        lease=file.claimed_until,
-        claimed_until=until,
-    )
-
-
-_FINISH_REMOVAL = _move(State.REMOVED, "ended_at", "claimed_until")
-
-
-async def finish_removal(db: asyncpg.Connection, file: File, now: datetime) -> None:
-    await _one(
-        db,
-        _FINISH_REMOVAL,
-        file_id=file.id,
-        of_owner=file.owner,
-        ended_at=now,
-        claimed_until=None,
-    )
 
 
 _PING = write(sa.select(_c.id).limit(sa.literal_column("0")))

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app import multipart, queries, queries_records
+from app import multipart, queries, queries_moves, queries_records
 from app.core.principal import Principal
 from app.errors import (
     FileInUse,
@@ -37,7 +37,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
     Repeating it is no error. The instructions stay valid until they expire; what they bring later
     is never a file, and the sweep takes it away.
     """
-    file, claimed = await _claim(res, caller, upload_id, queries.claim_upload_removal)
+    file, claimed = await _claim(res, caller, upload_id, queries_moves.claim_upload_removal)
     if file is None or file.state == State.RELEASED:
         raise UploadNotFound("No upload of yours has this id.")
     if claimed:
@@ -65,7 +65,7 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
         file = await queries.get_file(db, file_id, caller)
         if file is None or file.state in {State.PENDING, State.COMPLETING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
-        file = await queries.release_file(db, file, res.clock())
+        file = await queries_moves.release_file(db, file, res.clock())
         if file is None:
             file = await queries.get_file(db, file_id, caller)
     if file is not None and file.state == State.CONFIRMED:
@@ -83,7 +83,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
 
     Not while a record holds it: FileInUse.
     """
-    file, claimed = await _claim(res, caller, file_id, queries.claim_file_removal)
+    file, claimed = await _claim(res, caller, file_id, queries_moves.claim_file_removal)
     if file is not None and claimed:
         await _remove(res, file)
     elif file is not None and file.state == State.REMOVING:
@@ -117,10 +117,10 @@ async def _remove(res: Resources, file: File) -> None:
     except BaseException:
         async with res.db.connection() as db:
             # Well in the past, for another replica's clock may be behind ours.
-            await queries.move_lease(db, file, res.clock() - _LEASE)
+            await queries_moves.move_lease(db, file, res.clock() - _LEASE)
         raise
     async with res.db.connection() as db:
-        await queries.finish_removal(db, file, res.clock())
+        await queries_moves.finish_removal(db, file, res.clock())
 
 
 async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from app import multipart, queries, records
+from app import multipart, queries, queries_moves, records
 from app.announcements import (
     Announcement,
     announced_file,
@@ -248,7 +248,7 @@ async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced
     destination = res.settings.destination_of(file.destination, file.bucket)
     instructions = await _sign(res, destination, file)
     async with res.db.connection() as db:
-        renewed = await queries.renew_upload(db, file, instructions.expires_at)
+        renewed = await queries_moves.renew_upload(db, file, instructions.expires_at)
         # Lost a race against confirm or cancel: say where it is now.
         file = renewed or require_pending(await queries.get_again(db, file))
     return Announced(file, instructions)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from app import queries
+from app import queries, queries_moves
 from app.core.principal import Principal
 from app.db import Database
 from app.embedded.postgres import create_database, start_postgres
@@ -282,13 +282,13 @@ async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
                     if step == 0:
                         assert await queries.insert_files(db, [file]) == {file.id}
                     elif step == 1:
-                        assert await queries.confirm_upload(db, file)
+                        assert await queries_moves.confirm_upload(db, file)
                     elif step == 2:
                         narrowed = Filter(destination="images") if number % 2 else Filter()
                         [found] = await queries.list_files(db, Principal(file.owner), narrowed, 10)
                         assert found.id == file.id
                     else:
-                        assert await queries.release_file(db, file, file.created_at)
+                        assert await queries_moves.release_file(db, file, file.created_at)
             return True
 
         assert all(await asyncio.gather(*(life_of_a_file(number) for number in range(100))))

@@ -71,6 +71,27 @@ async def test_uploads_and_requests_are_counted(
     ) == (2, 1, 1, 5, 2, 1, 1, 1)
 
 
+async def test_an_upload_whose_size_nobody_said_is_counted_as_any_other(
+    open_to_token: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    client, door = open_to_token, "/uppy/to/files/s3/multipart"
+    before = await scraped(client)
+    body = {"filename": "a.txt", "type": "text/plain", "metadata": {}}
+    upload = f"{door}/{(await client.post(door, json=body)).json()['uploadId']}"
+    part = (await client.get(f"{upload}/1")).json()
+    etag = (await web.put(part["url"], content=b"hello")).headers["etag"]
+    parts = {"parts": [{"PartNumber": 1, "ETag": etag}]}
+    for _ in range(2):
+        assert (await client.post(f"{upload}/complete", json=parts)).status_code == 200
+    assert await difference(
+        client,
+        before,
+        'claimcheck_uploads_total{destination="files",outcome="announced"}',
+        'claimcheck_uploads_total{destination="files",outcome="confirmed"}',
+        'claimcheck_confirmed_bytes_total{destination="files"}',
+    ) == (1, 1, 5)
+
+
 async def test_a_rejected_upload_is_counted_once(
     environ: dict[str, str], web: httpx.AsyncClient
 ) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app import queries
+from app import queries, queries_moves
 from app.core.ids import first_uuid7, uuid7
 from app.core.principal import DEV, Principal, Scope, SessionBounds
 from app.embedded.postgres import create_database
@@ -116,51 +116,51 @@ async def test_what_a_row_cannot_be(db: asyncpg.Connection, column: str, value: 
 
 
 async def _finish(db: asyncpg.Connection, file: File) -> None:
-    await queries.finish_removal(db, file, LATER)
+    await queries_moves.finish_removal(db, file, LATER)
 
 
 # Each with the state that it moves to (None: it stays) and the states from which it may.
 STEPS = {
     "confirm": (
-        lambda db, file: queries.confirm_upload(db, file._replace(confirmed_at=NOW)),
+        lambda db, file: queries_moves.confirm_upload(db, file._replace(confirmed_at=NOW)),
         State.CONFIRMED,
         {State.PENDING, State.COMPLETING},
     ),
     "reject": (
-        lambda db, file: queries.reject_upload(db, file, "why", NOW),
+        lambda db, file: queries_moves.reject_upload(db, file, "why", NOW),
         State.REJECTED,
         {State.PENDING, State.COMPLETING},
     ),
     "complete": (
-        lambda db, file: queries.claim_completion(db, file, 5, NOW, LATER),
+        lambda db, file: queries_moves.claim_completion(db, file, 5, NOW, LATER),
         State.COMPLETING,
         {State.PENDING},
     ),
-    "abandon": (queries.abandon_completion, State.PENDING, {State.COMPLETING}),
+    "abandon": (queries_moves.abandon_completion, State.PENDING, {State.COMPLETING}),
     "release": (
-        lambda db, file: queries.release_file(db, file, NOW),
+        lambda db, file: queries_moves.release_file(db, file, NOW),
         State.RELEASED,
         {State.CONFIRMED},
     ),
     "claim file": (
-        lambda db, file: queries.claim_file_removal(db, file, NOW, LATER),
+        lambda db, file: queries_moves.claim_file_removal(db, file, NOW, LATER),
         State.REMOVING,
         {State.CONFIRMED},
     ),
     "claim upload": (
-        lambda db, file: queries.claim_upload_removal(db, file, NOW, LATER),
+        lambda db, file: queries_moves.claim_upload_removal(db, file, NOW, LATER),
         State.REMOVING,
         {State.PENDING, State.REJECTED},
     ),
     "finish": (_finish, State.REMOVED, {State.REMOVING}),
     "renew": (
-        lambda db, file: queries.renew_upload(db, file, LATER + timedelta(days=1)),
+        lambda db, file: queries_moves.renew_upload(db, file, LATER + timedelta(days=1)),
         None,
         {State.PENDING},
     ),
-    "learn": (lambda db, file: queries.learn_upload(db, file, "2~x"), None, {State.PENDING}),
+    "learn": (lambda db, file: queries_moves.learn_upload(db, file, "2~x"), None, {State.PENDING}),
     "extend": (
-        lambda db, file: queries.move_lease(db, file, LATER),
+        lambda db, file: queries_moves.move_lease(db, file, LATER),
         None,
         {State.COMPLETING, State.REMOVING},
     ),
@@ -213,29 +213,29 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     )
     confirmed = said._replace(state="confirmed")
     # The key is not for the bucket to say, nor is anything else that stands in the row.
-    assert await queries.confirm_upload(db, said._replace(key="x")) == confirmed
+    assert await queries_moves.confirm_upload(db, said._replace(key="x")) == confirmed
     claimed = confirmed._replace(state="removing", claimed_until=LATER)
-    assert await queries.claim_file_removal(db, one, NOW, LATER) == claimed
-    await queries.finish_removal(db, claimed, LATER)
+    assert await queries_moves.claim_file_removal(db, one, NOW, LATER) == claimed
+    await queries_moves.finish_removal(db, claimed, LATER)
     removed = claimed._replace(state="removed", claimed_until=None, ended_at=LATER)
     assert await read(db, one) == removed
     rejected = two._replace(state="rejected", reason="too big", ended_at=SOON)
-    assert await queries.reject_upload(db, two, "too big", SOON) == rejected
+    assert await queries_moves.reject_upload(db, two, "too big", SOON) == rejected
 
 
 async def test_a_completion_from_claim_to_end(db: asyncpg.Connection) -> None:
     file = new_file(method="multipart")
     await insert(db, file)
-    learnt = await queries.learn_upload(db, file, "2~first")
+    learnt = await queries_moves.learn_upload(db, file, "2~first")
     assert learnt == file._replace(store_upload_id="2~first")
-    assert await queries.learn_upload(db, file, "2~second") is None
-    claimed = await queries.claim_completion(db, file, 9, NOW, SOON)
+    assert await queries_moves.learn_upload(db, file, "2~second") is None
+    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed == learnt._replace(state="completing", claimed_until=SOON, part_size=9)
-    abandoned = await queries.abandon_completion(db, claimed)
+    abandoned = await queries_moves.abandon_completion(db, claimed)
     assert abandoned == claimed._replace(state="pending", claimed_until=None)
-    claimed = await queries.claim_completion(db, file, 9, NOW, SOON)
+    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed is not None
-    confirmed = await queries.confirm_upload(db, claimed._replace(confirmed_at=SOON))
+    confirmed = await queries_moves.confirm_upload(db, claimed._replace(confirmed_at=SOON))
     assert confirmed == claimed._replace(state="confirmed", claimed_until=None, confirmed_at=SOON)
 
 
@@ -244,22 +244,22 @@ async def test_a_completion_that_another_took_over_cannot_be_abandoned(
 ) -> None:
     file = new_file(method="multipart")
     await insert(db, file)
-    first = await queries.claim_completion(db, file, 9, NOW, SOON)
-    second = await queries.claim_completion(db, file, 9, LATER, LATER + timedelta(minutes=1))
+    first = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
+    second = await queries_moves.claim_completion(db, file, 9, LATER, LATER + timedelta(minutes=1))
     assert first is not None
     assert second is not None
-    assert await queries.abandon_completion(db, first) is None
-    assert await queries.move_lease(db, first, NOW) is None
+    assert await queries_moves.abandon_completion(db, first) is None
+    assert await queries_moves.move_lease(db, first, NOW) is None
     assert await read(db, file) == second
 
 
 async def test_instructions_never_end_earlier_than_signed(db: asyncpg.Connection) -> None:
     file = new_file()
     await insert(db, file)
-    sooner = await queries.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
+    sooner = await queries_moves.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
     assert sooner == file
     end = file.expires_at + timedelta(hours=1)
-    assert await queries.renew_upload(db, file, end) == file._replace(expires_at=end)
+    assert await queries_moves.renew_upload(db, file, end) == file._replace(expires_at=end)
 
 
 async def test_twenty_confirms_at_once_make_one_change(
@@ -270,7 +270,7 @@ async def test_twenty_confirms_at_once_make_one_change(
     connections = [await asyncpg.connect(database_url) for _ in range(20)]
     answers = await asyncio.gather(
         *(
-            queries.confirm_upload(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
+            queries_moves.confirm_upload(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
             for n, connection in enumerate(connections)
         )
     )
@@ -285,13 +285,13 @@ async def test_twenty_confirms_at_once_make_one_change(
 async def _claim_completion(
     db: asyncpg.Connection, file: File, now: datetime, until: datetime
 ) -> File | None:
-    return await queries.claim_completion(db, file, 5, now, until)
+    return await queries_moves.claim_completion(db, file, 5, now, until)
 
 
 async def test_a_lease_keeps_others_out_until_it_ends(db: asyncpg.Connection) -> None:
     for claim, state in (
-        (queries.claim_file_removal, State.CONFIRMED),
-        (queries.claim_upload_removal, State.PENDING),
+        (queries_moves.claim_file_removal, State.CONFIRMED),
+        (queries_moves.claim_upload_removal, State.PENDING),
         (_claim_completion, State.PENDING),
     ):
         file = new_file(state)
@@ -307,14 +307,14 @@ async def test_a_lease_keeps_others_out_until_it_ends(db: asyncpg.Connection) ->
 async def test_a_lost_lease_cannot_be_given_back(db: asyncpg.Connection) -> None:
     file = new_file(State.CONFIRMED)
     await insert(db, file)
-    first = await queries.claim_file_removal(db, file, NOW, SOON)
-    second = await queries.claim_file_removal(db, file, LATER, LATER + timedelta(minutes=1))
+    first = await queries_moves.claim_file_removal(db, file, NOW, SOON)
+    second = await queries_moves.claim_file_removal(db, file, LATER, LATER + timedelta(minutes=1))
     assert first is not None
     assert second is not None
-    await queries.move_lease(db, first, LATER)
+    await queries_moves.move_lease(db, first, LATER)
     assert await read(db, file) == second
-    await queries.move_lease(db, second, LATER)
-    freed = await queries.claim_file_removal(
+    await queries_moves.move_lease(db, second, LATER)
+    freed = await queries_moves.claim_file_removal(
         db, file, LATER + timedelta(microseconds=1), LATER + timedelta(minutes=2)
     )
     assert freed is not None

@@ -1,0 +1,213 @@
+"""Every move between states, as a function of a connection.
+
+Each is a single conditional statement: whoever gets a row back has made the move.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import sqlalchemy as sa
+
+from app.models import File, State, files, states_before
+from app.queries import LOOSE, in_state, literal, one
+from app.statements import Statement, write
+
+_MOMENT: Final = sa.DateTime(timezone=True)
+_c = files.c
+
+
+def _parameters(*columns: str) -> dict[str, Any]:
+    """Columns to set, each to the argument of its own name."""
+    return {column: sa.bindparam(column, type_=_c[column].type) for column in columns}
+
+
+def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement:
+    """One conditional statement on one owner's file; no row comes back unless it applied."""
+    return write(
+        sa.update(files)
+        .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
+        .values(**values)
+        .returning(files)
+    )
+
+
+async def _move_row(
+    db: asyncpg.Connection, statement: Statement, file: File, **values: Any
+) -> File | None:
+    return await one(db, statement, file_id=file.id, of_owner=file.owner, **values)
+
+
+def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement:
+    """A move between states, from wherever app.models.MOVES allows it."""
+    condition = sa.and_(in_state(*states_before(to)), *only)
+    return _update(condition, state=literal(to), **_parameters(*columns))
+
+
+_RENEW = _update(
+    in_state(State.PENDING),
+    expires_at=sa.func.greatest(_c.expires_at, *_parameters("expires_at").values()),
+)
+
+
+async def renew_upload(db: asyncpg.Connection, file: File, expires_at: datetime) -> File | None:
+    """Note that something signed for the pending upload works until then."""
+    return await _move_row(db, _RENEW, file, expires_at=expires_at)
+
+
+_LEARN_UPLOAD = _update(
+    sa.and_(in_state(State.PENDING), _c.store_upload_id.is_(None)), **_parameters("store_upload_id")
+)
+
+
+async def learn_upload(db: asyncpg.Connection, file: File, store_upload_id: str) -> File | None:
+    """Note the store's id of a multipart upload, unless one is known already."""
+    return await _move_row(db, _LEARN_UPLOAD, file, store_upload_id=store_upload_id)
+
+
+def _lapsed(state: State) -> sa.ColumnElement[bool]:
+    """Claimed by a worker whose lease ran out."""
+    return sa.and_(in_state(state), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
+
+
+_CLAIM_COMPLETION = _update(
+    sa.or_(in_state(State.PENDING), _lapsed(State.COMPLETING)),
+    state=literal(State.COMPLETING),
+    **_parameters("claimed_until", "part_size"),
+)
+
+
+async def claim_completion(
+    db: asyncpg.Connection, file: File, part_size: int, now: datetime, until: datetime
+) -> File | None:
+    """Claim the completion of a multipart upload until the lease ends."""
+    return await _move_row(
+        db,
+        _CLAIM_COMPLETION,
+        file,
+        part_size=part_size,
+        now=now,
+        claimed_until=until,
+    )
+
+
+_HOLDING = _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)
+_ABANDON_COMPLETION = _update(
+    sa.and_(in_state(*states_before(State.PENDING)), _HOLDING),
+    state=literal(State.PENDING),
+    **_parameters("claimed_until"),
+)
+
+
+async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
+    """Back to pending: the bucket refused, and has joined nothing."""
+    return await _move_row(
+        db,
+        _ABANDON_COMPLETION,
+        file,
+        lease=file.claimed_until,
+        claimed_until=None,
+    )
+
+
+_BUCKET_SAID: Final = (
+    "size",
+    "content_type",
+    "etag",
+    "version_id",
+    "checksum_sha256",
+    "checksum_verified",
+    "confirmed_at",
+    "sealed",
+)
+_CONFIRM = _move(State.CONFIRMED, *_BUCKET_SAID, "claimed_until")
+
+
+async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
+    """Move to confirmed, with what the bucket said as `file` holds it."""
+    said = {column: getattr(file, column) for column in _BUCKET_SAID}
+    return await _move_row(db, _CONFIRM, file, claimed_until=None, **said)
+
+
+_REJECT = _move(State.REJECTED, "reason", "ended_at", "claimed_until")
+
+
+async def reject_upload(
+    db: asyncpg.Connection, file: File, reason: str, now: datetime
+) -> File | None:
+    return await _move_row(
+        db,
+        _REJECT,
+        file,
+        reason=reason,
+        ended_at=now,
+        claimed_until=None,
+    )
+
+
+_RELEASE = _move(State.RELEASED, "ended_at", only=[LOOSE])
+
+
+async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
+    """Move to released, unless a record holds the file."""
+    return await _move_row(db, _RELEASE, file, ended_at=now)
+
+
+def _claim(*states: State) -> Statement:
+    """Take a removal: from one of these states, or from a worker whose lease ran out.
+
+    Never of a file that a record holds.
+    """
+    return _update(
+        sa.or_(sa.and_(in_state(*states), LOOSE), _lapsed(State.REMOVING)),
+        state=literal(State.REMOVING),
+        **_parameters("claimed_until"),
+    )
+
+
+_CLAIM_FILE = _claim(State.CONFIRMED)
+_CLAIM_UPLOAD = _claim(State.PENDING, State.REJECTED)
+
+
+async def claim_file_removal(
+    db: asyncpg.Connection, file: File, now: datetime, until: datetime
+) -> File | None:
+    """Claim the removal of a confirmed file's object until the lease ends."""
+    return await _move_row(db, _CLAIM_FILE, file, now=now, claimed_until=until)
+
+
+async def claim_upload_removal(
+    db: asyncpg.Connection, file: File, now: datetime, until: datetime
+) -> File | None:
+    """The same for an upload that never became a file."""
+    return await _move_row(db, _CLAIM_UPLOAD, file, now=now, claimed_until=until)
+
+
+_MOVE_LEASE = _update(
+    sa.and_(in_state(State.COMPLETING, State.REMOVING), _HOLDING), **_parameters("claimed_until")
+)
+
+
+async def move_lease(db: asyncpg.Connection, file: File, until: datetime) -> File | None:
+    """Extend the lease that `file` holds, or end it at once; no row if another has it."""
+    return await _move_row(
+        db,
+        _MOVE_LEASE,
+        file,
+        lease=file.claimed_until,
+        claimed_until=until,
+    )
+
+
+_FINISH_REMOVAL = _move(State.REMOVED, "ended_at", "claimed_until")
+
+
+async def finish_removal(db: asyncpg.Connection, file: File, now: datetime) -> None:
+    await _move_row(
+        db,
+        _FINISH_REMOVAL,
+        file,
+        ended_at=now,
+        claimed_until=None,
+    )
