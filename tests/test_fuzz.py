@@ -1,0 +1,58 @@
+"""Requests made up from our own OpenAPI document, right and wrong, against a running service."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support import prepared, served
+
+CHECKS = (
+    *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
+    *("response_headers_conformance", "response_schema_conformance", "ignored_auth"),
+)
+
+
+async def fuzzed(client: httpx.AsyncClient, folder: Path, *options: str) -> dict[str, Any]:
+    """What the run found, as its report says it."""
+    report = folder / "report.json"
+    process = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "run",
+            str(client.base_url.join("/openapi.json")),
+        ),
+        # The same requests in every run.
+        *("--generation-deterministic", "--no-shrink", "--continue-on-failure"),
+        # Longer spellings take a list of ids past the 64 KiB at which the HTTP server itself
+        # refuses a URL, in words of its own. tests/test_bad_input.py has the rest of Unicode.
+        *("--generation-codec", "latin-1"),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--checks", ",".join(CHECKS)),
+        *("--report-json-path", str(report), "--warnings", "off", *options),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert report.exists(), output.decode()[-3000:]
+    found: dict[str, Any] = json.loads(report.read_text())
+    assert process.returncode == 0, output.decode()[-8000:]
+    return found
+
+
+async def test_no_request_breaks_the_service(environ: dict[str, str], tmp_path: Path) -> None:
+    environ = environ | {
+        "CLAIMCHECK_RECORDS__PERSON__PICTURE__DESTINATION": "images",
+        "CLAIMCHECK_DESTINATIONS__FILES__ALLOW_CLIENT_KEYS": "true",
+    }
+    await prepared(environ)
+    async with served(environ, tmp_path / "log") as service:
+        found = await fuzzed(service.client, tmp_path, "--max-examples", "170")
+    assert found["operations"]["tested"] == found["operations"]["total"] > 20
+    assert found["test_cases"]["generated"] >= 5000
+    assert found["test_cases"]["with_failures"] == found["test_cases"]["errored"] == 0
