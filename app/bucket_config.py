@@ -18,7 +18,6 @@ from app.bucket import translated
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify
 
 _UNKNOWN_CODES: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
-_DENIED: Final = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})
 
 
 class Unread(Enum):
@@ -124,12 +123,13 @@ async def _read(client: Any, bucket: str, aspect: Aspect) -> Found:
     try:
         said = await getattr(client, operation)(Bucket=bucket)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code == unset:
+        if error.response["Error"]["Code"] == unset:
             return {}
-        if code in _DENIED:
+        # The bucket itself has let us in already. What else stores answer differs.
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == 403:
             return Unread.DENIED
-        if code in _UNKNOWN_CODES:
+        if 400 <= status < 500 or status == 501:
             return Unread.UNKNOWN
         raise
     return _found(aspect, element, said)

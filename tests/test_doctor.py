@@ -13,8 +13,12 @@ import asyncpg
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
+from app.core.bucket_setup import StoreKind
+from app.core.destination import Destination
 from app.core.iam import service_policy
 from app.doctor import Finding, Level, RememberedReport, Report, examine
+from app.doctor.advice import advise
+from app.doctor.findings import Abilities
 from app.doctor.service import check_credentials
 from app.embedded.postgres import create_database
 from app.errors import ExaminationUnderWay
@@ -29,6 +33,7 @@ from tests.test_cli import claimcheck
 
 ORIGIN = "https://www.example.com"
 ONE = json.dumps({"files": {}})
+MANUAL = (Path(__file__).parent.parent / "docs" / "doctor.md").read_text()
 
 
 @dataclass
@@ -43,7 +48,10 @@ class Ward:
 
     async def examine(self) -> Report:
         settings = load_settings(self.environ)
-        return await examine(settings, self.environ, clock=lambda: utc_now() + self.ahead)
+        report = await examine(settings, self.environ, clock=lambda: utc_now() + self.ahead)
+        for finding in report.findings:
+            assert f"`{finding.check}`" in MANUAL
+        return report
 
     def left_behind(self) -> list[str]:
         """Keys of whatever is in the bucket, in whatever version, joined or not."""
@@ -458,6 +466,55 @@ async def test_the_life_that_is_left_to_temporary_keys(minutes: int, level: Leve
     assert (finding.check, finding.level) == ("credentials", level)
     if level is not FAILS:
         assert f"{minutes} minutes are left" in finding.meaning
+
+
+WORKS = {"forms": True, "puts": True, "multipart": True}
+NO_FORMS = WORKS | {"forms": False}
+CLAIM, METHOD = (f"CLAIMCHECK_DESTINATIONS__FILES__{n}" for n in ("CONDITIONAL_WRITES", "METHOD"))
+
+
+@pytest.mark.parametrize(
+    ("destination", "abilities", "has_versions", "settings"),
+    [
+        ({}, WORKS | {"versions": True}, True, {}),
+        # Versioning is off, and `bucket apply` turns it on: that seals better.
+        ({}, WORKS | {"versions": False}, True, {}),
+        ({}, WORKS | {"versions": False}, False, {METHOD: "multipart"}),
+        ({}, NO_FORMS | {"versions": True}, True, {METHOD: "put"}),
+        ({}, NO_FORMS, False, {METHOD: "multipart"}),
+        ({}, NO_FORMS | {"multipart": False}, False, {METHOD: "put"}),
+        # A lack of rights says nothing about the store.
+        ({}, {"forms": None, "puts": None, "multipart": False}, True, {}),
+        ({"method": "put"}, WORKS | {"signed_headers_only": False}, True, {METHOD: "post"}),
+        ({"method": "put"}, NO_FORMS | {"signed_headers_only": False}, True, {}),
+        (
+            {"method": "put"},
+            WORKS | {"versions": False, "conditional_writes": True},
+            False,
+            {CLAIM: "true"},
+        ),
+        (
+            {"method": "put", "conditional_writes": True},
+            WORKS | {"versions": True, "conditional_writes": False},
+            True,
+            {CLAIM: "false"},
+        ),
+        ({"method": "multipart"}, WORKS, False, {}),
+    ],
+)
+def test_advice(
+    destination: dict[str, Any],
+    abilities: dict[str, bool],
+    has_versions: bool,
+    settings: dict[str, str],
+) -> None:
+    advice = advise(
+        Destination(name="files", bucket="bkt", **destination),
+        StoreKind.OTHER,
+        Abilities(**abilities),
+        has_versions=has_versions,
+    )
+    assert advice.settings == settings
 
 
 # --- The command

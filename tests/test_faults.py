@@ -110,6 +110,7 @@ async def check(faulty: Faulty, database: bool, store: bool) -> None:
                 "database-unavailable",
                 "bucket-unavailable",
                 "answer-overdue",
+                "examination-under-way",
             }
             assert int(response.headers["retry-after"]) > 0
             refused += 1
