@@ -68,7 +68,8 @@ async def every_route(faulty: Faulty) -> list[Ask]:
             body = None
             if "requestBody" in operation:
                 schema = operation["requestBody"]["content"]["application/json"]["schema"]
-                body = schemas[schema["$ref"].rsplit("/", 1)[1]]["example"]
+                if "$ref" in schema:  # where the body may be left out, it is
+                    body = schemas[schema["$ref"].rsplit("/", 1)[1]]["example"]
             upload = faulty.unwanted if method == "delete" else faulty.upload
             known = path.replace("{upload_id}", upload["id"])
             known = known.replace("{file_id}", faulty.file["id"])
