@@ -58,9 +58,15 @@ async def hold_record(db: asyncpg.Connection, record: Record) -> Record:
     return Record._make(row)
 
 
+_fields = sa.bindparam("fields", type_=ARRAY(sa.Text()))
 _READ = write(
     sa.select(records, _rf.field, files)
-    .outerjoin(record_files, _rf.record_id == _r.id)
+    .outerjoin(
+        record_files,
+        sa.and_(
+            _rf.record_id == _r.id, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields))
+        ),
+    )
     .outerjoin(files, files.c.id == _rf.file_id)
     .where(
         _SEEN,
@@ -73,10 +79,19 @@ _FIELD = len(Record._fields)
 
 
 async def read_records(
-    db: asyncpg.Connection, caller: Principal, record_type: str, names: Sequence[str]
+    db: asyncpg.Connection,
+    caller: Principal,
+    record_type: str,
+    names: Sequence[str],
+    fields: Sequence[str] | None = None,
 ) -> Iterator[Held]:
-    """What those of the records hold that the caller may see, fields in order."""
-    rows = await _run(db, _READ, **_seen_by(caller), type=record_type, names=list(names))
+    """What those of the records hold that the caller may see, each field in its order.
+
+    With `fields` the others are left out.
+    """
+    rows = await _run(
+        db, _READ, **_seen_by(caller), type=record_type, names=list(names), fields=fields
+    )
     return (
         Held(
             Record._make(row[:_FIELD]),

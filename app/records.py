@@ -75,18 +75,31 @@ async def get_record(res: Resources, caller: Principal, record_type: str, name: 
 
 
 async def get_records(
-    res: Resources, caller: Principal, record_type: str, names: Sequence[str]
+    res: Resources,
+    caller: Principal,
+    record_type: str,
+    names: Sequence[str],
+    fields: Sequence[str] | None = None,
 ) -> dict[str, Fields]:
-    """Those of the records that there are and that the caller may see, by name: one query."""
+    """Those of the records that there are and that the caller may see, by name: one query.
+
+    `fields`: these alone. Raises UnknownRecordField.
+    """
+    for field in fields or ():
+        declared_field(res, record_type, field)
     declared_fields(res, record_type)
     async with res.db.connection() as db:
-        return await _read(db, caller, record_type, names)
+        return await _read(db, caller, record_type, names, fields)
 
 
 async def _read(
-    db: asyncpg.Connection, caller: Principal, record_type: str, names: Sequence[str]
+    db: asyncpg.Connection,
+    caller: Principal,
+    record_type: str,
+    names: Sequence[str],
+    wanted: Sequence[str] | None = None,
 ) -> dict[str, Fields]:
-    held = await queries.read_records(db, caller, record_type, list(set(names)))
+    held = await queries.read_records(db, caller, record_type, list(set(names)), wanted)
     records: dict[str, Record] = {}
     files: dict[str, dict[str, list[File]]] = {}
     for record, field, file in held:

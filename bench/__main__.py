@@ -16,7 +16,7 @@ from rich.console import Console
 from bench import report, signing
 from bench.load import require_wrk
 from bench.results import Results
-from bench.sections import process, reading, uploads
+from bench.sections import process, reading, records, uploads
 from bench.servers import BenchError, Cores
 from bench.stack import FULL, QUICK, Stack, open_stack
 
@@ -27,6 +27,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "pauses": process.pauses,
     "process": process.start_and_memory,
     "workers": process.workers,
+    "records": records.read,
     "rows": reading.grow,
     "read": reading.read,
 }

@@ -138,4 +138,11 @@ class Results:
                 10,
                 self.value("event loop", "longest pause"),
             ),
+            most(
+                6,
+                "200 records with links, times the cost of 200 files listed with links",
+                1.5,
+                # Two pages of the list hold as many.
+                (records := times("200 records", "list of 100", "claimcheck")) and records / 2,
+            ),
         ]

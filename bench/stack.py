@@ -176,6 +176,7 @@ def open_stack(
             "CLAIMCHECK_AUTH": "none",
             "CLAIMCHECK_SECRET_KEY": secrets.token_hex(32),
             "AWS_STORAGE_BUCKET_NAME": BUCKET,
+            "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images",
             **s3,
         }
         settings = load_settings(environ)

@@ -261,9 +261,7 @@ async def get_many(
     if not all(map(is_record_id, asked)):
         raise ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
     wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
-    for name in wanted or ():
-        records.declared_field(res, record_type, name)
-    found = await records.get_records(res, caller, record_type, asked)
+    found = await records.get_records(res, caller, record_type, asked, wanted)
     there = [found[name] for name in asked if name in found]
     items = await _record_json(res, record_type, there, wanted)
     return json_response({"items": items, "missing": [n for n in asked if n not in found]})

@@ -38,7 +38,7 @@ def grow(stack: Stack) -> None:
         with stack.service() as ours:
             cases = [
                 Case(f"list of {PAGE}", ours, [_LIST]),
-                Case(f"list of {PAGE}, half-way", ours, [_far(stack, count // 2)]),
+                Case(f"list of {PAGE}, half-way", ours, [far_page(stack, count // 2)]),
                 Case("redirect", ours, _content_paths(stack)),
                 announcing("announce", ours),
             ]
@@ -57,7 +57,7 @@ def read(stack: Stack) -> None:
         stack.service("bench.peers.lists:without_links") as plain,
         stack.service("bench.peers.lists:signed_by_aioboto3") as slow,
     ):
-        far = _far(stack, min(FAR_PAGE * PAGE, largest - PAGE) - PAGE)
+        far = far_page(stack, min(FAR_PAGE * PAGE, largest - PAGE) - PAGE)
         section, far_name = f"list of {PAGE}", f"claimcheck, page {FAR_PAGE:,}"
         cases = [
             Case("claimcheck", ours, [_LIST]),
@@ -102,7 +102,7 @@ def _content_paths(stack: Stack) -> list[str]:
     return [f"/v1/files/{file_id}/content" for file_id in ids]
 
 
-def _far(stack: Stack, offset: int) -> str:
+def far_page(stack: Stack, offset: int) -> str:
     """The list's page that `offset` newer files precede, as a client would ask for it."""
     [page] = _pages_after(stack, [str(stack.query(lambda db: rows.id_at(db, offset - 1)))])
     return page
