@@ -24,7 +24,7 @@ _Confirm = Callable[[asyncpg.Connection], Awaitable[File | None]]
 Attach = Callable[[_Confirm], Awaitable[File | None]]
 
 # Some stores (rclone) forget the upload before they have written its object.
-_JOINING: Final = timedelta(minutes=15)
+JOINING: Final = timedelta(minutes=15)
 
 
 async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
@@ -98,7 +98,7 @@ async def settle_gone(res: Resources, file: File, attach: Attach | None = None) 
     after = await settle(res, file, attach)
     if after is not None:
         return after
-    if file.claimed_until is not None and res.clock() < file.claimed_until + _JOINING:
+    if file.claimed_until is not None and res.clock() < file.claimed_until + JOINING:
         raise BucketUnavailable(
             "The bucket has taken the parts, but does not show the object yet; confirm again.",
             retry_after=5,

@@ -65,6 +65,12 @@ _uploads: Final = Counter(
     ("destination", "outcome"),
     registry=_registry,
 )
+_swept: Final = Counter(
+    "claimcheck_swept",
+    "Uploads, removals and tombstones that the sweep took up, by what it made of them",
+    ("outcome",),
+    registry=_registry,
+)
 _bytes: Final = Counter(
     "claimcheck_confirmed_bytes",
     "Bytes of the files that were confirmed",
@@ -105,6 +111,11 @@ def count_upload(destination: str, outcome: str, size: int = 0) -> None:
     _upload(destination, outcome).inc()
     if size:
         _bytes.labels(destination).inc(size)
+
+
+def count_swept(outcome: str) -> None:
+    """Outcomes are those of app.sweep."""
+    _swept.labels(outcome).inc()
 
 
 def report(credential_life: float | None) -> bytes:

@@ -74,7 +74,8 @@ files: Final = sa.Table(
     sa.Column("session_id", sa.Uuid()),
     sa.Column("destination", sa.Text(), nullable=False),
     sa.Column("bucket", sa.Text(), nullable=False),
-    sa.Column("key", sa.Text(), nullable=False),
+    # Byte order, in which buckets list their keys: `claimcheck reconcile` walks both at once.
+    sa.Column("key", sa.Text(collation="C"), nullable=False),
     sa.Column("url", sa.Text(), nullable=False),
     sa.Column("filename", sa.Text(), nullable=False),
     # Byte order, so that `image/*` is a range of the index whatever the database's locale is.
@@ -153,6 +154,12 @@ sa.Index(
     files.c.claimed_until,
     postgresql_where=files.c.state.in_([State.COMPLETING.value, State.REMOVING.value]),
 )
+# And tombstones that it is time to look at again.
+sa.Index(
+    "ix_files_tombstones",
+    files.c.claimed_until,
+    postgresql_where=files.c.state == State.REMOVED.value,
+)
 
 
 class File(NamedTuple):
@@ -160,7 +167,8 @@ class File(NamedTuple):
 
     `size` is None until confirm where the client did not announce one. `checksum_sha256` is
     base64, as S3 writes it. `expires_at` is the end of the last instructions that were signed for
-    the upload; `claimed_until` that of the lease of whoever is completing or removing it.
+    the upload; `claimed_until` that of the lease of whoever is completing, removing or sweeping
+    it, and in a tombstone the moment from which the sweep looks at it again.
     `store_upload_id` is the store's name of a multipart upload, None until it is known;
     `part_size` is in bytes, None where it is the client's choice, until completion. `attachments`
     counts the records' fields that hold the file. All moments are aware, in UTC.

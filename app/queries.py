@@ -51,7 +51,7 @@ def in_state(*states: State) -> sa.ColumnElement[bool]:
     return _c.state.in_([literal(state) for state in states])
 
 
-async def _all(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[File]:
+async def many(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[File]:
     return list(map(File._make, await db.fetch(statement.sql, *statement.arguments(values))))
 
 
@@ -136,7 +136,7 @@ async def confirmed_by_id(
     db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
 ) -> list[File]:
     """Those of the files that are confirmed and the caller's to see, in no order."""
-    return await _all(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
+    return await many(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
 
 
 _CONFIRMED_BY_CHECKSUM = write(
@@ -181,7 +181,7 @@ async def confirmed_by_key(
 ) -> list[File]:
     """Those of the (bucket, key) pairs that are confirmed and the caller's to see, in no order."""
     pairs = sorted(set(names))
-    return await _all(
+    return await many(
         db,
         _CONFIRMED_BY_KEY,
         buckets=[bucket for bucket, _ in pairs],
@@ -257,7 +257,7 @@ async def list_files(
         shape[shape.index("content_type")] = "content_family"
     values["first"] = narrowed.first or _ALL["first"]
     values["end"] = narrowed.end or _ALL["end"]
-    return await _all(db, _list_statement(tuple(shape)), limit=limit, **values)
+    return await many(db, _list_statement(tuple(shape)), limit=limit, **values)
 
 
 _PING = write(sa.select(_c.id).limit(sa.literal_column("0")))

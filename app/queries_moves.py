@@ -203,11 +203,14 @@ async def move_lease(db: asyncpg.Connection, file: File, until: datetime) -> Fil
 _FINISH_REMOVAL = _move(State.REMOVED, "ended_at", "claimed_until")
 
 
-async def finish_removal(db: asyncpg.Connection, file: File, now: datetime) -> None:
+async def finish_removal(
+    db: asyncpg.Connection, file: File, now: datetime, look_at: datetime
+) -> None:
+    """Leave a tombstone, which the sweep looks at again from `look_at` on."""
     await _move_row(
         db,
         _FINISH_REMOVAL,
         file,
         ended_at=now,
-        claimed_until=None,
+        claimed_until=look_at,
     )

@@ -23,7 +23,10 @@ from app.models import File, State
 from app.resources import Resources
 
 # Longer than the bucket's calls take with all their retries; after it another worker takes over.
-_LEASE: Final = timedelta(seconds=60)
+LEASE: Final = timedelta(seconds=60)
+
+# What was signed for the key may still bring something: the sweep looks again from then on.
+LOOK_AFTER: Final = timedelta(hours=1)
 
 # So many of the records that hold a file are named to whoever would delete it.
 _NAMED: Final = 10
@@ -42,7 +45,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
         raise UploadNotFound("No upload of yours has this id.")
     if claimed:
         count_upload(file.destination, "cancelled")
-        await _remove(res, file)
+        await remove_claimed(res, file)
     elif file.state == State.REMOVING:
         raise _under_way()
     elif file.state == State.COMPLETING:
@@ -85,7 +88,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     """
     file, claimed = await _claim(res, caller, file_id, queries_moves.claim_file_removal)
     if file is not None and claimed:
-        await _remove(res, file)
+        await remove_claimed(res, file)
     elif file is not None and file.state == State.REMOVING:
         raise _under_way()
     elif file is not None and file.state == State.CONFIRMED:
@@ -104,23 +107,41 @@ async def _claim(
         if file is None:
             return None, False
         now = res.clock()
-        claimed = await claim(db, file, now, now + _LEASE)
+        claimed = await claim(db, file, now, now + LEASE)
         return claimed or await queries.get_file(db, file_id, caller), claimed is not None
 
 
-async def _remove(res: Resources, file: File) -> None:
-    destination = res.settings.destination_of(file.destination, file.bucket)
+async def remove_upload(res: Resources, file: File) -> bool:
+    """Remove an upload that never became a file; False if it is no longer pending or rejected."""
+    now = res.clock()
+    async with res.db.connection() as db:
+        claimed = await queries_moves.claim_upload_removal(db, file, now, now + LEASE)
+    if claimed is None:
+        return False
+    await remove_claimed(res, claimed)
+    return True
+
+
+async def remove_claimed(res: Resources, file: File) -> None:
+    """Delete what there is of a file whose removal this process has claimed, and end the claim."""
     try:
-        if file.method == "multipart":
-            await multipart.abort(res, file)
-        await res.buckets.delete(destination, file.bucket, file.key)
+        await delete_object(res, file)
     except BaseException:
         async with res.db.connection() as db:
             # Well in the past, for another replica's clock may be behind ours.
-            await queries_moves.move_lease(db, file, res.clock() - _LEASE)
+            await queries_moves.move_lease(db, file, res.clock() - LEASE)
         raise
     async with res.db.connection() as db:
-        await queries_moves.finish_removal(db, file, res.clock())
+        now = res.clock()
+        await queries_moves.finish_removal(db, file, now, now + LOOK_AFTER)
+
+
+async def delete_object(res: Resources, file: File) -> None:
+    """Delete every version of the file's key, and the uploads to it that are under way."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    if file.method == "multipart":
+        await multipart.abort(res, file)
+    await res.buckets.delete(destination, file.bucket, file.key)
 
 
 async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:

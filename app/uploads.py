@@ -275,7 +275,7 @@ async def confirm(
     """
     async with res.db.connection() as db:
         file = await queries.get_file(db, upload_id, caller)
-    return await _confirm(
+    return await confirm_file(
         res, caller, file, patience=patience, part_count=part_count, attach_to=attach_to
     )
 
@@ -288,7 +288,7 @@ async def confirm_url(
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, name.bucket, name.key, caller)
     check_host(res.settings, name, file)
-    return await _confirm(res, caller, file, attach_to=attach_to)
+    return await confirm_file(res, caller, file, attach_to=attach_to)
 
 
 async def confirm_key(
@@ -298,18 +298,19 @@ async def confirm_key(
     bucket = destination_named(res.settings, destination).bucket
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, bucket, key, caller)
-    return await _confirm(res, caller, file, attach_to=attach_to)
+    return await confirm_file(res, caller, file, attach_to=attach_to)
 
 
-async def _confirm(
+async def confirm_file(
     res: Resources,
     caller: Principal,
     file: File | None,
     *,
     patience: float | None = PATIENCE,
     part_count: int | None = None,
-    attach_to: Slot | None,
+    attach_to: Slot | None = None,
 ) -> File:
+    """The same for a row that was read already; None: it is not there for the caller."""
     attach: Attach | None = None
     if file is not None and attach_to is not None:
         records.check_slot(res, attach_to, file)

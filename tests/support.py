@@ -88,17 +88,22 @@ class Service:
             await self.process.wait()
 
 
+def as_set(environ: dict[str, str]) -> dict[str, str]:
+    """The environment of a process of its own, with no settings but these."""
+    ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | environ
+
+
 @asynccontextmanager
-async def served(environ: Mapping[str, str], log: Path) -> AsyncIterator[Service]:
+async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
     """The service on a free port, killed at the end; what it logs is added to the file."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "serve"),
-            env={**inherited, **environ, "PORT": str(port)},
+            env=as_set(environ | {"PORT": str(port)}),
             stdout=output,
             stderr=output,
         )

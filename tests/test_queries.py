@@ -116,7 +116,7 @@ async def test_what_a_row_cannot_be(db: asyncpg.Connection, column: str, value: 
 
 
 async def _finish(db: asyncpg.Connection, file: File) -> None:
-    await queries_moves.finish_removal(db, file, LATER)
+    await queries_moves.finish_removal(db, file, LATER, LATER)
 
 
 # Each with the state that it moves to (None: it stays) and the states from which it may.

@@ -71,6 +71,8 @@ class Destination(BaseModel):
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
     kms_key_id: str | None = None
     allow_client_keys: bool = False
+    # What the sweep does with an upload that has arrived whole, and that nobody confirmed.
+    unconfirmed: Literal["confirm", "delete"] = "confirm"
 
     @field_validator("key_prefix")
     @classmethod

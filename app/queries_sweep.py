@@ -1,0 +1,135 @@
+"""Every SQL statement of the sweep, as a function of a connection.
+
+Rows are claimed a few at a time, past those that another sweeper is claiming at the same moment.
+Each statement walks a partial index of nothing but what there is to sweep.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import sqlalchemy as sa
+
+from app.models import File, State, files
+from app.queries import in_state, many
+from app.statements import Statement, write
+
+_c = files.c
+_MOMENT: Final = sa.DateTime(timezone=True)
+_lapsed_before = sa.bindparam("lapsed_before", type_=_MOMENT)
+_limit = sa.bindparam("limit", type_=sa.Integer())
+
+
+def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) -> Statement:
+    """Put a lease on some files in a state, in an order, without waiting for anybody's locks."""
+    # A CTE is evaluated once; a subquery might be again, and then lock more than it returns.
+    picked = (
+        sa.select(_c.id)
+        .where(in_state(state), *where)
+        .order_by(first)
+        .limit(_limit)
+        .with_for_update(skip_locked=True)
+        .cte("picked")
+    )
+    return write(
+        sa.update(files)
+        .where(_c.id == picked.c.id)
+        .values(claimed_until=sa.bindparam("until", type_=_MOMENT))
+        .returning(files)
+    )
+
+
+_CLAIM_ABANDONED = _claim(
+    State.PENDING,
+    _c.expires_at < sa.bindparam("expired_before", type_=_MOMENT),
+    sa.or_(_c.claimed_until.is_(None), _c.claimed_until < _lapsed_before),
+    first=_c.expires_at,
+)
+
+
+async def claim_abandoned(
+    db: asyncpg.Connection,
+    expired_before: datetime,
+    lapsed_before: datetime,
+    until: datetime,
+    limit: int,
+) -> list[File]:
+    """Claim pending uploads whose instructions ended before a moment; they stay pending.
+
+    Not those on which another sweeper's lease ended later than `lapsed_before`.
+    """
+    return await many(
+        db,
+        _CLAIM_ABANDONED,
+        expired_before=expired_before,
+        lapsed_before=lapsed_before,
+        until=until,
+        limit=limit,
+    )
+
+
+_CLAIM_REMOVALS = _claim(State.REMOVING, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
+_CLAIM_TOMBSTONES = _claim(State.REMOVED, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
+
+
+async def claim_removals(
+    db: asyncpg.Connection, lapsed_before: datetime, until: datetime, limit: int
+) -> list[File]:
+    """Claim removals that were cut short: their leases ended before a moment."""
+    return await many(db, _CLAIM_REMOVALS, lapsed_before=lapsed_before, until=until, limit=limit)
+
+
+async def claim_tombstones(
+    db: asyncpg.Connection, lapsed_before: datetime, until: datetime, limit: int
+) -> list[File]:
+    """Claim tombstones that should have been looked at before a moment."""
+    return await many(db, _CLAIM_TOMBSTONES, lapsed_before=lapsed_before, until=until, limit=limit)
+
+
+_STALLED = write(
+    sa.select(files)
+    .where(
+        in_state(State.COMPLETING),
+        _c.claimed_until >= sa.bindparam("after", type_=_MOMENT),
+        _c.claimed_until < _lapsed_before,
+    )
+    .order_by(_c.claimed_until)
+    .limit(_limit)
+)
+
+
+async def stalled_completions(
+    db: asyncpg.Connection, after: datetime, lapsed_before: datetime, limit: int
+) -> list[File]:
+    """Completions whose leases ended between two moments, the oldest first.
+
+    Not claimed: completing them is a claim of its own (app.completion).
+    """
+    return await many(db, _STALLED, after=after, lapsed_before=lapsed_before, limit=limit)
+
+
+_of_this_look = sa.and_(
+    _c.id == sa.bindparam("file_id", type_=sa.Uuid()),
+    in_state(State.REMOVED),
+    _c.claimed_until == sa.bindparam("lease", type_=_MOMENT),
+)
+_LOOK_AGAIN = write(
+    sa.update(files)
+    .where(_of_this_look)
+    .values(claimed_until=sa.bindparam("look_at", type_=_MOMENT))
+)
+_PURGE = write(sa.delete(files).where(_of_this_look).returning(_c.id))
+
+
+async def look_again(db: asyncpg.Connection, file: File, look_at: datetime) -> None:
+    """Have the tombstone, whose lease `file` holds, looked at again from then on."""
+    values = {"file_id": file.id, "lease": file.claimed_until, "look_at": look_at}
+    await db.execute(_LOOK_AGAIN.sql, *_LOOK_AGAIN.arguments(values))
+
+
+async def purge(db: asyncpg.Connection, file: File) -> bool:
+    """Forget the tombstone, whose lease `file` holds; False if another has it by now."""
+    values = {"file_id": file.id, "lease": file.claimed_until}
+    found: Sequence[Any] = await db.fetch(_PURGE.sql, *_PURGE.arguments(values))
+    return bool(found)

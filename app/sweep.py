@@ -1,0 +1,215 @@
+"""The sweep: what was begun and never ended is brought to its end.
+
+Uploads that nobody confirmed become files if they have arrived whole, and go otherwise; removals
+and completions whose process died are finished; tombstones are looked at until nothing that was
+signed for their keys can still work. Any number of sweeps may run at once: rows are claimed, and
+the claim committed, before the bucket is asked. What a killed sweep leaves is the next one's.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from app import queries_moves, queries_sweep
+from app.arrivals import JOINING
+from app.core.principal import Principal
+from app.errors import Problem, UploadNotArrived, UploadNotFound, UploadNotPending, UploadRejected
+from app.metrics import count_swept, count_upload
+from app.models import File, State
+from app.multipart import arrived_parts
+from app.removals import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
+from app.resources import Resources
+from app.uploads import confirm_file
+
+_log: Final = logging.getLogger("claimcheck.sweep")
+
+# A URL's end is looked at when a request begins (AWS userguide, using-presigned-url): what began
+# before it is given so long to become a file, and after so much longer nothing can come any more.
+GRACE: Final = timedelta(hours=1)
+LATE: Final = timedelta(hours=24)
+# For uploads and tombstones. It outlasts the slowest handling of a batch, and is how long a row
+# rests whose store did not answer.
+_REST: Final = timedelta(minutes=15)
+# So many batches are under way at once, of so many rows each, which are handled together.
+_LANES: Final = 4
+_BATCH: Final = 8
+
+
+class Outcome(StrEnum):
+    """What the sweep made of a row."""
+
+    CONFIRMED = "confirmed"  # had arrived whole, and is a file now
+    REJECTED = "rejected"  # what has arrived is not what was announced
+    REMOVED = "removed"  # gone from the bucket; a tombstone stays
+    LOOKED = "looked at"  # a tombstone that stays for now
+    PURGED = "purged"  # a tombstone that is gone
+    MOVED = "moved"  # somebody else was first
+    FAILED = "failed"  # bucket or database did not do their part; a later sweep tries again
+
+
+Handler = Callable[[Resources, File], Awaitable[Outcome]]
+Claim = Callable[[], Awaitable[list[File]]]
+
+
+@dataclass
+class Sweep:
+    """One run over everything there is to do at its start.
+
+    `report` is told of each row; the run ends early, between batches, once `stopping` is set.
+    """
+
+    res: Resources
+    report: Callable[[Outcome], None] = lambda _: None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    counts: Counter[Outcome] = field(default_factory=Counter)
+
+    async def run(self) -> Counter[Outcome]:
+        """Sweep; how many rows came to what. Raises DatabaseUnavailable if it cannot claim any."""
+        started = self.res.clock()
+        # A failure ends its lease a minute in the past (app.removals): with a cutoff before that
+        # no row comes twice in one run, so that every run ends.
+        lapsed = started - LEASE
+        await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
+        await self._drain(self._claims(queries_sweep.claim_removals, lapsed, LEASE), _finish)
+        await self._drain(self._abandoned(started - GRACE, lapsed), _end)
+        await self._drain(self._claims(queries_sweep.claim_tombstones, lapsed, _REST), _look)
+        return self.counts
+
+    async def _drain(self, claim: Claim, handle: Handler, lanes: int = _LANES) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(lanes):
+                group.create_task(self._lane(claim, handle))
+
+    async def _lane(self, claim: Claim, handle: Handler) -> None:
+        while not self.stopping.is_set() and (rows := await claim()):
+            outcomes = await asyncio.gather(*(self._handle(handle, file) for file in rows))
+            if len(rows) > 1 and all(outcome is Outcome.FAILED for outcome in outcomes):
+                # The store is in trouble. These rows rest, and the next run begins behind them.
+                return
+
+    async def _handle(self, handle: Handler, file: File) -> Outcome:
+        try:
+            outcome = await handle(self.res, file)
+        except Problem as problem:
+            _log.warning("%s, %s: %s: %s", file.id, file.key, problem.slug(), problem.detail)
+            outcome = Outcome.FAILED
+        self.counts[outcome] += 1
+        count_swept(outcome)
+        self.report(outcome)
+        return outcome
+
+    def _abandoned(self, expired: datetime, lapsed: datetime) -> Claim:
+        async def claim() -> list[File]:
+            until = self.res.clock() + _REST
+            async with self.res.db.connection() as db:
+                return await queries_sweep.claim_abandoned(db, expired, lapsed, until, _BATCH)
+
+        return claim
+
+    def _claims(
+        self,
+        query: Callable[..., Awaitable[list[File]]],
+        lapsed: datetime,
+        lease: timedelta,
+    ) -> Claim:
+        async def claim() -> list[File]:
+            async with self.res.db.connection() as db:
+                return await query(db, lapsed, self.res.clock() + lease, _BATCH)
+
+        return claim
+
+    def _stalled(self, lapsed: datetime) -> Claim:
+        after = datetime.min.replace(tzinfo=UTC)
+
+        async def claim() -> list[File]:
+            nonlocal after
+            async with self.res.db.connection() as db:
+                rows = await queries_sweep.stalled_completions(db, after, lapsed, _BATCH)
+            if rows:
+                # They are not claimed here, so that the next ones are found behind the last.
+                assert rows[-1].claimed_until is not None
+                after = rows[-1].claimed_until + timedelta(microseconds=1)
+            return rows
+
+        return claim
+
+
+async def _complete(res: Resources, file: File) -> Outcome:
+    """Go on where the process that was completing the upload ended."""
+    try:
+        after = await confirm_file(res, _uploader(file), file, patience=None)
+    except UploadRejected:
+        return Outcome.REJECTED
+    except UploadNotArrived:
+        # What it was to be joined from is not there any more: its client may send it again.
+        async with res.db.connection() as db:
+            await queries_moves.abandon_completion(db, file)
+        return Outcome.MOVED
+    except (UploadNotFound, UploadNotPending):
+        return Outcome.MOVED
+    return Outcome.CONFIRMED if after.state == State.CONFIRMED else Outcome.MOVED
+
+
+def _uploader(file: File) -> Principal:
+    """Whom the system confirms for."""
+    return Principal(owner=file.owner, tenant=file.tenant, credential="sweep")
+
+
+async def _finish(res: Resources, file: File) -> Outcome:
+    """Finish a removal."""
+    await remove_claimed(res, file)
+    return Outcome.REMOVED
+
+
+async def _end(res: Resources, file: File) -> Outcome:
+    """Make a file of an abandoned upload if all of it is there, else remove what is."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    if destination.unconfirmed == "confirm" and await _may_be_whole(res, file):
+        try:
+            # To the confirm it is an upload like any other: the lease is among sweeps.
+            await confirm_file(
+                res, _uploader(file), file._replace(claimed_until=None), patience=None
+            )
+        except UploadNotArrived:
+            pass
+        except UploadRejected:
+            return Outcome.REJECTED
+        except (UploadNotFound, UploadNotPending):
+            return Outcome.MOVED
+        else:
+            return Outcome.CONFIRMED
+    if not await remove_upload(res, file):
+        return Outcome.MOVED
+    count_upload(file.destination, "expired")
+    return Outcome.REMOVED
+
+
+async def _may_be_whole(res: Resources, file: File) -> bool:
+    """Whether confirming would show that it is whole.
+
+    Parts of an upload without a size could be joined at any time: only its client, who never said
+    that they are all there, could tell. Once they are joined, he has.
+    """
+    if file.method != "multipart" or file.size is not None:
+        return True
+    return await arrived_parts(res, file) is None
+
+
+async def _look(res: Resources, file: File) -> Outcome:
+    """Delete what has come to a tombstone's key; forget the tombstone once nothing can."""
+    await delete_object(res, file)
+    now = res.clock()
+    ended = file.ended_at or now
+    last = max(ended, file.expires_at) + LATE
+    async with res.db.connection() as db:
+        if now >= last:
+            return Outcome.PURGED if await queries_sweep.purge(db, file) else Outcome.MOVED
+        # Twice as long after its end each time: so few looks for a URL that lives for a week.
+        again = now + max(LOOK_AFTER, now - ended)
+        await queries_sweep.look_again(db, file, min(again, last))
+    return Outcome.LOOKED
