@@ -216,8 +216,8 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     assert await queries_moves.confirm_upload(db, said._replace(key="x")) == confirmed
     claimed = confirmed._replace(state="removing", claimed_until=LATER)
     assert await queries_moves.claim_file_removal(db, one, NOW, LATER) == claimed
-    await queries_moves.finish_removal(db, claimed, LATER)
-    removed = claimed._replace(state="removed", claimed_until=None, ended_at=LATER)
+    await queries_moves.finish_removal(db, claimed, SOON, LATER)
+    removed = claimed._replace(state="removed", claimed_until=LATER, ended_at=SOON)
     assert await read(db, one) == removed
     rejected = two._replace(state="rejected", reason="too big", ended_at=SOON)
     assert await queries_moves.reject_upload(db, two, "too big", SOON) == rejected

@@ -466,6 +466,53 @@ async def test_killed_after_the_bucket_has_deleted_another_commits(
     assert await states(db) == {"removed": 1}
 
 
+async def test_the_command(
+    settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    await announce_many(client, 3)
+    for address, status, said in (
+        ("http://127.0.0.1:1", 2, "swept: 3 failed\n"),
+        (environ["AWS_S3_ENDPOINT_URL"], 0, "swept: 3 removed\n"),
+        (environ["AWS_S3_ENDPOINT_URL"], 0, "swept: nothing to do\n"),
+    ):
+        await db.execute(
+            "UPDATE files SET expires_at = $1, claimed_until = NULL WHERE state = 'pending'",
+            utc_now() - timedelta(hours=5),
+        )
+        process = await asyncio.create_subprocess_exec(
+            *SWEEP,
+            env=as_set(environ | {"AWS_S3_ENDPOINT_URL": address}),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, error = await process.communicate()
+        assert (process.returncode, out) == (status, b""), error
+        assert error.decode().endswith(said)
+
+
+async def test_the_worker_goes_on_until_it_is_told_to_stop(
+    settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        *(*SWEEP[:-1], "worker", "--every", "0.1"), env=as_set(environ)
+    )
+    try:
+        for count in (1, 2):
+            await announce_many(client, 1)
+            await db.execute("UPDATE files SET expires_at = $1", utc_now() - timedelta(hours=5))
+            for _ in range(1500):
+                if (await states(db))["removed"] == count:
+                    break
+                await asyncio.sleep(0.02)
+            assert await states(db) == {"removed": count}
+        worker.terminate()
+        assert await asyncio.wait_for(worker.wait(), 30) == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
+
+
 async def leased(db: asyncpg.Connection, state: str, count: int) -> None:
     """Wait until a sweeper's leases are committed."""
     held = "SELECT count(*) FROM files WHERE state = $1 AND claimed_until > now()"
