@@ -81,6 +81,11 @@ class Service:
     process: asyncio.subprocess.Process
     client: httpx.AsyncClient
 
+    def resident_memory(self) -> int:
+        """Bytes that the process holds in memory (proc(5), VmRSS)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
     async def kill(self) -> None:
         """SIGKILL: no handler runs, nothing is tidied up."""
         if self.process.returncode is None:

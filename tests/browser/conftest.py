@@ -12,11 +12,14 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+from tests.browser.packages import install
 
 FLAGS = [
     "--headless",
@@ -41,6 +44,14 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         await browser.close()
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with `node_modules`; for tests with `needs_npm`."""
+    folder = tmp_path_factory.mktemp("packages")
+    install(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ PART = 5 * MIB
 DESTINATIONS = {
     "files": {"method": "post"},
     "puts": {"method": "put"},
+    "large": {"method": "multipart"},
     "parts": {"method": "multipart", "part_size": PART},
     # Signed for so short a time that a test can wait until it is over.
     "brief-posts": {"method": "post", "upload_expires_in": 4},

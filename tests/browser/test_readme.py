@@ -1,31 +1,33 @@
-"""The README's examples, taken from it and run as they stand but for the address."""
+"""The examples of README and docs/browser.md, run as they stand there but for the address."""
 
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, FilePayload, Page, expect
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "browser.md"
 ADDRESS = "http://127.0.0.1:8000"
+HELLO: FilePayload = {"name": "Hello.txt", "mimeType": "text/plain", "buffer": b"hello there"}
 
 
-def _block(language: str, containing: str, service: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def _block(text: Path, language: str, containing: str, service: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", text.read_text(encoding="utf-8"), re.DOTALL)
     [block] = [block for block in blocks if containing in block]
     assert ADDRESS in block
-    return block.replace(ADDRESS, service)
+    return str(block).replace(ADDRESS, service)
 
 
 def test_the_curl_flow(service: str, tmp_path: Path) -> None:
-    script = _block("bash", "form.curl", service)
+    script = _block(README, "bash", "form.curl", service)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     run = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
@@ -40,39 +42,81 @@ def test_the_curl_flow(service: str, tmp_path: Path) -> None:
     assert run.stdout.endswith("the same bytes\n")
 
 
-@pytest.fixture
-def example(service: str, foreign_origin: str) -> Iterator[str]:
-    """The address of a page of another origin, with the README's script in it."""
-    html = "<!doctype html><title>Example</title>" + _block("html", 'type="file"', service)
+@contextmanager
+def _pages(origin: str, html: str) -> Iterator[None]:
+    """A page of another origin than the service's, at whatever path."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
-            self.wfile.write(html.encode())
+            self.wfile.write(f"<!doctype html><title>Example</title>{html}".encode())
 
         def log_message(self, *args: object) -> None:
             """Quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", urlsplit(foreign_origin).port or 0), Page) as server:
+    with ThreadingHTTPServer(("127.0.0.1", urlsplit(origin).port or 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield foreign_origin
+        yield
         server.shutdown()
         thread.join()
 
 
-async def test_the_browser_example(browser: Browser, example: str, api: httpx.AsyncClient) -> None:
+@pytest.fixture
+async def tab(browser: Browser) -> AsyncIterator[Page]:
     page = await browser.new_page()
-    try:
-        await page.goto(example)
-        text = {"name": "From the README.txt", "mimeType": "text/plain", "buffer": b"hello there"}
-        await page.set_input_files("#file", text)
-        await page.wait_for_url(re.compile("X-Amz-Signature"))
-        assert await page.inner_text("body") == "hello there"
-    finally:
-        await page.close()
-    newest = (await api.get("/v1/files", params={"limit": 1})).json()["items"][0]
-    assert newest["filename"] == "From the README.txt"
-    assert newest["destination"] == "files"
+    yield page
+    await page.close()
+
+
+async def _newest(api: httpx.AsyncClient) -> list[str]:
+    items = (await api.get("/v1/files", params={"limit": 2})).json()["items"]
+    assert {item["destination"] for item in items} == {"files"}
+    return [item["filename"] for item in items]
+
+
+async def test_the_browser_example(
+    tab: Page, service: str, foreign_origin: str, api: httpx.AsyncClient
+) -> None:
+    with _pages(foreign_origin, _block(README, "html", 'type="file"', service)):
+        await tab.goto(foreign_origin)
+        await tab.set_input_files("#files", [HELLO, {**HELLO, "name": "Again.txt"}])
+        await expect(tab.get_by_role("link", name="open")).to_have_count(2)
+        await tab.get_by_role("link", name="open").first.click()
+        await tab.wait_for_url(re.compile("X-Amz-Signature"))
+        assert await tab.inner_text("body") == "hello there"
+    assert sorted(await _newest(api)) == ["Again.txt", "Hello.txt"]
+
+
+async def test_the_bare_calls(
+    tab: Page, service: str, foreign_origin: str, api: httpx.AsyncClient
+) -> None:
+    with _pages(foreign_origin, _block(GUIDE, "html", 'type="file"', service)):
+        await tab.goto(foreign_origin)
+        await tab.set_input_files("#file", {**HELLO, "name": "Bare.txt"})
+        await tab.wait_for_url(re.compile("X-Amz-Signature"))
+        assert await tab.inner_text("body") == "hello there"
+    assert (await _newest(api))[0] == "Bare.txt"
+
+
+@pytest.mark.parametrize(
+    ("containing", "said"), [("uploader.upload(", "Hello.txt is there"), ("uploadAll", "1 of 1")]
+)
+async def test_the_guides_examples(
+    tab: Page, service: str, foreign_origin: str, containing: str, said: str
+) -> None:
+    names = ("pause", "resume", "cancel")
+    html = (
+        '<input type="file" id="input"><output id="output"></output>'
+        + "".join(f'<button id="{name}">{name}</button>' for name in names)
+        + f"""<script type="module">
+          import {{ Uploader }} from "{service}/static/uploader.js";
+          input.onchange = async () => {{ {_block(GUIDE, "js", containing, service)} }};
+        </script>"""
+    )
+    with _pages(foreign_origin, html):
+        await tab.goto(foreign_origin)
+        await tab.set_input_files("#input", HELLO)
+        await expect(tab.locator("output")).to_have_text(said)

@@ -450,6 +450,23 @@ async def test_a_token_that_is_refused_is_asked_for_once_more(
     watch.expect("401")
 
 
+async def test_a_gibibyte_costs_the_service_nothing(page: Page, line: Line, tmp_path: Path) -> None:
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(1 << 30)
+    small = tmp_path / "small.bin"
+    small.write_bytes(bytes(PART))
+    # The first upload loads and caches what every upload needs.
+    await begin(page, line, [small], destination="parts")
+    await outcome(page)
+    before = line.service.resident_memory()
+    await begin(page, line, [large], destination="large")
+    [stored] = await outcome(page)
+    assert stored.get("size") == 1 << 30, stored
+    assert await page.evaluate("mostAtOnce") == 4
+    assert line.service.resident_memory() - before < 5_000_000
+
+
 async def test_the_hash_of_a_file_up_to_a_size_is_announced(
     page: Page, line: Line, files: Files
 ) -> None:

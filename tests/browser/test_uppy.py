@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from app.core.destination import Destination
 from app.errors import BucketUnavailable
 from app.routers.uppy import late_failure
 from tests.browser import uppy
-from tests.browser.uppy import Wire
+from tests.browser.packages import needs_npm
+from tests.browser.wire import Wire, wired
 from tests.stores import free_port, rgw
 from tests.support import Store, served
 
 pytestmark = [
     pytest.mark.skipif(rgw.available() is not None, reason=str(rgw.available())),
-    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed"),
+    needs_npm,
 ]
 
 BUCKET = "uppy"
@@ -57,13 +57,6 @@ async def hash_of(file: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("packages")
-    uppy.installed(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 async def bench(
     postgres_url: str, packages: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bench]:
@@ -77,7 +70,7 @@ async def bench(
         owner.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=rules)
         user = gateway.create_service_user("service", BUCKET)
         store = Store(gateway.endpoint_url, user.access_key, user.secret_key)
-        async with uppy.wired(gateway.endpoint_url) as (wire, public):
+        async with wired(gateway.endpoint_url) as (wire, public):
             environ = {
                 "DATABASE_URL": postgres_url,
                 "CLAIMCHECK_AUTH": "none",
@@ -206,7 +199,7 @@ async def test_pause_and_resume(bench: Bench, page: Page, major: int) -> None:
     before = bench.wire.sent
     bench.wire.stop_after(LARGE // 2)
     file_id = await begun(page, f"paused {major}.bin")
-    await bench.wire.stopped.wait()
+    await bench.wire.stopped()
     await page.evaluate("uppy.pauseAll()")
     await bench.wire.break_all()
     bench.wire.go_on()
@@ -220,7 +213,7 @@ async def test_cancel_drops_what_was_sent(bench: Bench, page: Page, major: int) 
     await opened(page, bench, major)
     bench.wire.stop_after(LARGE // 3)
     file_id = await begun(page, f"cancelled {major}.bin")
-    await bench.wire.stopped.wait()
+    await bench.wire.stopped()
     upload_id = await page.evaluate("id => uppy.getFile(id).s3Multipart.uploadId", file_id)
     assert await state_of(bench, upload_id) == "pending"
     async with page.expect_response(lambda r: r.request.method == "DELETE") as deleted:
@@ -246,7 +239,7 @@ async def test_an_upload_goes_on_after_a_reload(bench: Bench, page: Page, major:
     before = bench.wire.sent
     bench.wire.stop_after(LARGE // 2)
     file_id = await begun(page, f"reloaded {major}.bin")
-    await bench.wire.stopped.wait()
+    await bench.wire.stopped()
     remembered = await page.evaluate("id => uppy.getFile(id).s3Multipart", file_id)
     await opened(page, bench, major)
     await bench.wire.break_all()

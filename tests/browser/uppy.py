@@ -1,17 +1,15 @@
 """Real Uppy in a page: bundled from npm, and a wire to the bucket that can be cut."""
 
-import asyncio
 import re
-import shutil
-import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PACKAGES = Path(__file__).with_name("npm")
+from tests.browser.packages import run
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "uppy.md").read_text(encoding="utf-8")
 MAJORS = (5, 6)
 
@@ -51,29 +49,16 @@ def guides_code(api: str, destination: str) -> str:
     return str(code) + DRIVER
 
 
-def installed(folder: Path) -> None:
-    """The packages of the lock file, which npm checks by their hashes."""
-    shutil.copytree(PACKAGES, folder, dirs_exist_ok=True)
-    _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", at=folder)
-
-
 def bundled(folder: Path, major: int, code: str) -> bytes:
     """One script of that code and the major's packages."""
     out = folder / "bundle.js"
     esbuild = folder / "node_modules" / ".bin" / "esbuild"
-    _run(
+    run(
         *(esbuild, "--bundle", "--format=iife", "--log-level=warning", f"--outfile={out}"),
         at=folder / f"v{major}",
         text=code,
     )
     return out.read_bytes()
-
-
-def _run(*command: str | Path, at: Path, text: str = "") -> None:
-    run = subprocess.run(
-        command, cwd=at, input=text, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert run.returncode == 0, run.stderr
 
 
 @contextmanager
@@ -102,97 +87,3 @@ def pages(origin: str, scripts: Mapping[str, bytes]) -> Iterator[None]:
         yield
         server.shutdown()
         thread.join()
-
-
-class Wire:
-    """Bytes between a browser and the bucket, counted upwards; `cut` breaks connections."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._to = host, port
-        self._cuts: list[int] = []
-        self._gate = asyncio.Event()
-        self._gate.set()
-        self._stop_at: int | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.sent = 0
-        self.stopped = asyncio.Event()
-
-    def cut(self, *after: int) -> None:
-        """Break the next connections on which as many bytes came, in that order."""
-        self._cuts += after
-
-    @property
-    def cuts_left(self) -> int:
-        return len(self._cuts)
-
-    def stop_after(self, size: int) -> None:
-        """Let as many bytes pass from now on, then none until `go_on`; `stopped` says so."""
-        self._stop_at = self.sent + size
-        self.stopped.clear()
-
-    def go_on(self) -> None:
-        self._stop_at = None
-        self._gate.set()
-
-    async def break_all(self) -> None:
-        """Break every connection; what is held up in them gets lost."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, here = await asyncio.open_connection(*self._to)
-        down = asyncio.create_task(self._copy(there, writer))
-        came = 0
-        try:
-            while data := await reader.read(1 << 16):
-                came += len(data)
-                self.sent += len(data)
-                if self._cuts and came >= self._cuts[0]:
-                    self._cuts.pop(0)
-                    writer.transport.abort()
-                    break
-                if self._stop_at is not None and self.sent >= self._stop_at:
-                    self._gate.clear()
-                    self.stopped.set()
-                await self._gate.wait()
-                here.write(data)
-                await here.drain()
-        except OSError:
-            pass
-        finally:
-            down.cancel()
-            for end in (here, writer):
-                end.close()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def wired(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the server at `url`, and the address of its near end."""
-    parts = urlsplit(url)
-    assert parts.hostname
-    assert parts.port
-    wire = Wire(parts.hostname, parts.port)
-    server = await asyncio.start_server(wire.accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield wire, f"http://127.0.0.1:{port}"
-    finally:
-        server.close()
-        await wire.break_all()

@@ -15,13 +15,13 @@ class Wire:
     def __init__(self, host: str, port: int) -> None:
         self._to = host, port
         self._cuts: list[int] = []
-        self._open = asyncio.Event()
-        self._open.set()
+        self._gate = asyncio.Event()
+        self._gate.set()
         self._stop_at: int | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.sent = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self.sent = 0
         self.rate: float | None = None  # bytes a second, all connections together
 
     def cut(self, *after: int) -> None:
@@ -44,15 +44,23 @@ class Wire:
 
     def go_on(self) -> None:
         self._stop_at = None
-        self._open.set()
+        self._gate.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    async def break_all(self) -> None:
+        """Break every connection; what is held up in them gets lost."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(*self._to)
-        back = asyncio.create_task(self._copy(there, writer))
+        down = asyncio.create_task(self._copy(there, writer))
         came = 0
         try:
             while data := await reader.read(_CHUNK):
@@ -63,9 +71,9 @@ class Wire:
                     writer.transport.abort()
                     break
                 if self._stop_at is not None and self.sent >= self._stop_at:
-                    self._open.clear()
+                    self._gate.clear()
                     self._stopped.set()
-                await self._open.wait()
+                await self._gate.wait()
                 if self.rate:
                     async with self._one_at_a_time:
                         await asyncio.sleep(len(data) / self.rate)
@@ -74,7 +82,7 @@ class Wire:
         except OSError:
             pass
         finally:
-            back.cancel()
+            down.cancel()
             for end in (here, writer):
                 end.close()
 
@@ -100,11 +108,10 @@ async def wired(url: str) -> AsyncIterator[tuple[Wire, str]]:
     # What lies in the socket's buffer has left the browser, but not come here.
     near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * _CHUNK)
     near.bind(("127.0.0.1", 0))
-    server = await asyncio.start_server(wire.serve, sock=near, limit=_CHUNK)
+    server = await asyncio.start_server(wire.accept, sock=near, limit=_CHUNK)
+    port = near.getsockname()[1]
     try:
-        yield wire, f"http://127.0.0.1:{near.getsockname()[1]}"
+        yield wire, f"http://127.0.0.1:{port}"
     finally:
         server.close()
-        for task in wire.tasks:
-            task.cancel()
-        await asyncio.gather(*wire.tasks, return_exceptions=True)
+        await wire.break_all()

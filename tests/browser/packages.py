@@ -1,0 +1,24 @@
+"""Packages from npm that tests need: real Uppy, and what checks and shrinks scripts."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+
+
+def install(folder: Path) -> None:
+    """The packages of the lock file, which npm checks by their hashes."""
+    shutil.copytree(Path(__file__).with_name("npm"), folder, dirs_exist_ok=True)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", at=folder)
+
+
+def run(*command: str | Path, at: Path, text: str = "") -> str:
+    """What the command prints; it must succeed."""
+    run = subprocess.run(
+        command, cwd=at, input=text, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout

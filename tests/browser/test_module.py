@@ -1,0 +1,83 @@
+"""uploader.js as a thing to ship: its size, and what it tells a type checker."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from app.routers.pages import STATIC
+from tests.browser.packages import needs_npm, run
+
+GUIDE = Path(__file__).parents[2] / "docs" / "browser.md"
+LIMIT = 6 * 1024  # bytes, minified and compressed
+
+pytestmark = needs_npm
+
+
+def test_it_is_small(packages: Path) -> None:
+    esbuild = packages / "node_modules" / ".bin" / "esbuild"
+    small = run(esbuild, "--minify", STATIC / "uploader.js", at=packages)
+    assert len(gzip.compress(small.encode(), 9)) <= LIMIT
+
+
+def test_it_depends_on_nothing() -> None:
+    assert not re.findall(
+        r"^import |\bimport\(", (STATIC / "uploader.js").read_text(), re.MULTILINE
+    )
+
+
+@pytest.fixture
+def project(packages: Path, tmp_path: Path) -> Path:
+    """A front end that has copied the module."""
+    for name in ("uploader.js", "uploader.d.ts"):
+        (tmp_path / name).write_text((STATIC / name).read_text())
+    (tmp_path / "node_modules").symlink_to(packages / "node_modules")
+    return tmp_path
+
+
+def check(project: Path, code: str) -> str:
+    """What the compiler prints of a script in the project."""
+    (project / "main.ts").write_text(code)
+    tsc = "node_modules/.bin/tsc --strict --noEmit --pretty false --target es2022 --types ''"
+    command = f"{tsc} --module preserve main.ts uploader.d.ts || true"
+    return run("sh", "-c", command, at=project)
+
+
+def test_the_guides_example_has_the_types_it_says(project: Path) -> None:
+    [code] = re.findall(r"```ts\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert check(project, code) == ""
+
+
+def test_mistakes_are_found(project: Path) -> None:
+    said = check(
+        project,
+        """import { Uploader } from "./uploader.js";
+        const uploader = new Uploader({ endpont: "/" });
+        uploader.upload("a string");
+        uploader.upload(new Blob()).stop();
+        """,
+    )
+    assert [line.partition(":")[0] for line in said.splitlines() if line.startswith("main.ts")] == [
+        "main.ts(2,41)",
+        "main.ts(3,25)",
+        "main.ts(4,37)",
+    ]
+
+
+def test_everything_that_is_declared_is_there(project: Path) -> None:
+    """Run, not only compiled: names and members of the module and of its declarations."""
+    (project / "main.mjs").write_text(
+        """import * as module from "./uploader.mjs";
+        const { Uploader, UploadError } = module;
+        console.log(Object.keys(module).sort().join());
+        console.log(Object.getOwnPropertyNames(Uploader.prototype).sort().join());
+        console.log(Object.keys(new UploadError("Title", "Detail")).sort().join());"""
+    )
+    (project / "uploader.mjs").write_text((STATIC / "uploader.js").read_text())
+    names, members, error = run("node", "main.mjs", at=project).splitlines()
+    declared = (STATIC / "uploader.d.ts").read_text()
+    assert names.split(",") == sorted(re.findall(r"export declare class (\w+)", declared))
+    errors, uploaders = declared.split("declare class UploadError ")[1].split("declare class ")
+    assert members.split(",") == sorted(set(re.findall(r"^  (\w+)[<(]", uploaders, re.MULTILINE)))
+    assert set(re.findall(r"readonly (\w+):", errors)) <= set(error.split(","))
