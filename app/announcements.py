@@ -128,6 +128,7 @@ def pending_file(
         url=object_url(destination.stored_endpoint, destination.bucket, key),
         filename=filename,
         content_type=content_type,
+        detected_type=None,
         size=size,
         checksum_sha256=checksum_sha256,
         checksum_verified=False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +14,7 @@ from app.core.content_types import normalize_content_type
 from app.core.destination import Destination
 from app.core.principal import Principal
 from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, UploadRejected
+from app.inspection import inspect
 from app.metrics import count_upload
 from app.models import File, Seal, State
 from app.resources import Resources
@@ -47,10 +48,14 @@ def require_pending(file: File | None) -> File:
 
 def settled(file: File | None) -> File:
     """The file if it is confirmed, else the problem that says what became of it."""
+    if file is not None and file.reason is not None:
+        # Also when its object has been removed since.
+        types: dict[str, Any] = {}
+        if file.detected_type is not None:
+            types = {"content_type": file.content_type, "detected_type": file.detected_type}
+        raise UploadRejected(file.reason, state=State.REJECTED, **types)
     if file is None or file.state in {State.RELEASED, State.REMOVED}:
         raise UploadNotFound("No upload of yours has this id or key.")
-    if file.state == State.REJECTED:
-        raise UploadRejected(file.reason or "The upload was rejected.", state=file.state)
     if file.state != State.CONFIRMED:
         raise UploadNotPending(f"The upload is {file.state}.", state=file.state)
     return file
@@ -67,6 +72,9 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     if found is None:
         return None
     reason = _mismatch(destination, file, found)
+    if reason is None:
+        detected, reason = await inspect(res, destination, file, found)
+        file = file._replace(detected_type=detected)
     if reason is not None:
         return await reject(res, file, reason)
     as_found = _as_found(destination, file, found, res.clock())

@@ -1,4 +1,4 @@
-"""The S3 calls that are sent: HEAD, multipart, delete by version.
+"""The S3 calls that are sent: HEAD, the first bytes, multipart, delete by version.
 
 Signing for browsers is app.signer's and sends nothing. Provider errors are translated here, only
 those that have a meaning of their own; the rest is `BucketRefused` or `BucketUnavailable`.
@@ -114,6 +114,33 @@ class Buckets:
             checksum_sha256=said.get("ChecksumSHA256") if whole else None,
             metadata={name.lower(): value for name, value in said.get("Metadata", {}).items()},
         )
+
+    async def read_start(
+        self, destination: Destination, bucket: str, key: str, found: StoredObject, length: int
+    ) -> bytes | None:
+        """The first `length` bytes, at most, of the object that HEAD found, which is not empty.
+
+        None if that object is not what a GET finds now. Raises BucketRefused, BucketUnavailable.
+        """
+        pinned = {} if found.version_id is None else {"VersionId": found.version_id}
+        if found.etag:
+            pinned["IfMatch"] = found.etag
+        async with translated(bucket):
+            try:
+                said = await self.client(destination).get_object(
+                    Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **pinned
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _ABSENT | {"PreconditionFailed", "412"}:
+                    raise
+                return None
+            body, start = said["Body"], b""
+            # Of a store that knows no ranges no more is taken, and the connection is closed.
+            async with body:
+                while len(start) < length and (more := await body.read(length - len(start))):
+                    start += more
+        # A store may ignore If-Match.
+        return start if said.get("ETag", "") == found.etag else None
 
     async def delete(self, destination: Destination, bucket: str, key: str) -> None:
         """Delete the object with every version and delete marker of its key.

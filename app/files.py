@@ -141,7 +141,9 @@ async def read_links(
 def _read_query(
     file: File, disposition: Disposition | None, filename: str
 ) -> Mapping[str, str] | None:
-    query = response_overrides(file.content_type, disposition=disposition, filename=filename)
+    query = response_overrides(
+        file.content_type, file.detected_type, disposition=disposition, filename=filename
+    )
     if file.version_id is not None:
         query["versionId"] = file.version_id
     return query or None

@@ -80,6 +80,8 @@ files: Final = sa.Table(
     sa.Column("filename", sa.Text(), nullable=False),
     # Byte order, so that `image/*` is a range of the index whatever the database's locale is.
     sa.Column("content_type", sa.Text(collation="C"), nullable=False),
+    # What the contents were found to be at confirm.
+    sa.Column("detected_type", sa.Text()),
     sa.Column("size", sa.BigInteger()),
     sa.Column("checksum_sha256", sa.Text()),
     sa.Column("checksum_verified", sa.Boolean(), nullable=False, server_default=sa.false()),
@@ -184,6 +186,7 @@ class File(NamedTuple):
     url: str
     filename: str
     content_type: str
+    detected_type: str | None
     size: int | None
     checksum_sha256: str | None
     checksum_verified: bool

@@ -114,6 +114,7 @@ async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
 _BUCKET_SAID: Final = (
     "size",
     "content_type",
+    "detected_type",
     "etag",
     "version_id",
     "checksum_sha256",
@@ -130,7 +131,7 @@ async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
     return await _move_row(db, _CONFIRM, file, claimed_until=None, **said)
 
 
-_REJECT = _move(State.REJECTED, "reason", "ended_at", "claimed_until")
+_REJECT = _move(State.REJECTED, "reason", "detected_type", "ended_at", "claimed_until")
 
 
 async def reject_upload(
@@ -141,6 +142,7 @@ async def reject_upload(
         _REJECT,
         file,
         reason=reason,
+        detected_type=file.detected_type,
         ended_at=now,
         claimed_until=None,
     )

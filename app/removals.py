@@ -5,6 +5,7 @@ once; a crash leaves state `removing` with a lease, and the next call after its 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,6 +13,9 @@ from uuid import UUID
 from app import multipart, queries, queries_moves, queries_records
 from app.core.principal import Principal
 from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    DatabaseUnavailable,
     FileInUse,
     FileNotFound,
     RemovalUnderWay,
@@ -96,6 +100,21 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     elif file is None or file.state != State.REMOVED:
         # A released file too: its record is gone, and with it the say over its object.
         raise FileNotFound("No file of yours has this id.")
+
+
+async def clear_rejected(res: Resources, file: File) -> None:
+    """Delete the object of an upload rejected for its contents, where its destination says so."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    if (
+        file.state != State.REJECTED
+        or file.detected_type is None
+        or destination.name != file.destination
+        or destination.rejected_objects != "delete"
+    ):
+        return
+    # A failure is left to the sweep: what the client is told is that the upload was rejected.
+    with suppress(BucketRefused, BucketUnavailable, DatabaseUnavailable):
+        await remove_upload(res, file)
 
 
 async def _claim(

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from app import multipart, queries, queries_moves, records
+from app import multipart, queries, queries_moves, records, removals
 from app.announcements import (
     Announcement,
     announced_file,
@@ -45,6 +45,7 @@ _KEY_TRIES: Final = 5
 _BATCH_PARTS: Final = 1000
 # How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
 PATIENCE: Final = 20.0
+_UNDER_WAY: Final = frozenset({State.PENDING, State.COMPLETING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,21 +316,31 @@ async def confirm_file(
     if file is not None and attach_to is not None:
         records.check_slot(res, attach_to, file)
         attach = partial(records.attach, res, caller, attach_to)
-    if file is None or file.state not in {State.PENDING, State.COMPLETING}:
-        return await _attached(settled(file), attach)
+    if file is None or file.state not in _UNDER_WAY:
+        return await _attached(await _ended(res, file), attach)
     if file.method == "multipart":
         after = await complete(res, file, patience, part_count, attach)
-        if after is not None and after.state in {State.PENDING, State.COMPLETING}:
+        if after is not None and after.state in _UNDER_WAY:
             return after
         # Perhaps it was another's call that completed it.
-        return await _attached(settled(after), attach)
+        return await _attached(await _ended(res, after), attach)
     after = await settle(res, file, attach)
     if after is None:
         raise UploadNotArrived(
             "The bucket does not hold the object yet: finish sending the bytes, then confirm.",
             retry_after=1,
         )
-    return settled(after)
+    return await _ended(res, after)
+
+
+async def _ended(res: Resources, file: File | None) -> File:
+    """The file, or the problem that says what became of it.
+
+    A rejected object goes where its destination says so.
+    """
+    if file is not None:
+        await removals.clear_rejected(res, file)
+    return settled(file)
 
 
 async def _attached(file: File, attach: Attach | None) -> File:

@@ -11,14 +11,15 @@ BUCKET: Final = "bench"
 # One in ten is a PDF with a Greek name: its link carries a long Content-Disposition. Ids are
 # UUIDv7 with the newest row now and the others one second apart, as app.core.ids makes them.
 _FILL: Final = """
-INSERT INTO files (id, owner, destination, bucket, key, url, filename, content_type, size,
-  checksum_sha256, checksum_verified, method, state, etag, version_id,
+INSERT INTO files (id, owner, destination, bucket, key, url, filename, content_type,
+  detected_type, size, checksum_sha256, checksum_verified, method, state, etag, version_id,
   created_at, expires_at, confirmed_at)
 SELECT
   (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '7'
     || substr(md5(i::text), 1, 3) || '8' || substr(md5(i::text), 4, 15))::uuid,
   'dev', 'images', $3, key, $4 || '/' || $3 || '/' || key,
   CASE WHEN pdf THEN 'Αναφορά τριμήνου ' || i || '.pdf' ELSE 'Holiday ' || i || '.png' END,
+  CASE WHEN pdf THEN 'application/pdf' ELSE 'image/png' END,
   CASE WHEN pdf THEN 'application/pdf' ELSE 'image/png' END,
   100000 + i, NULL, false, 'post', 'confirmed',
   '"' || md5(i::text) || '"', substr(md5(i::text), 1, 32),

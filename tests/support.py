@@ -145,7 +145,7 @@ async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> h
 
 
 async def announced(
-    client: httpx.AsyncClient, data: bytes, filename: str = "a.png", **body: Any
+    client: httpx.AsyncClient, data: bytes, filename: str = "a.txt", **body: Any
 ) -> dict[str, Any]:
     """Announce bytes; the answer's JSON."""
     body = {"destination": "files", "filename": filename, "size": len(data)} | body
@@ -158,7 +158,7 @@ async def stored(
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
     data: bytes = b"hello",
-    filename: str = "a.png",
+    filename: str = "a.txt",
     **body: Any,
 ) -> dict[str, Any]:
     """Announce, send and confirm bytes; the file's JSON."""

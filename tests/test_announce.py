@@ -106,7 +106,12 @@ async def test_the_sizes_of_a_destination_are_inclusive(client: httpx.AsyncClien
 async def test_the_policy_pins_every_field(client: httpx.AsyncClient, settings: Settings) -> None:
     data = b"0123456789"
     upload = await announced(
-        client, data, destination="photos", checksum_sha256=sha256(data), content_type="image/png"
+        client,
+        data,
+        "a.png",
+        destination="photos",
+        checksum_sha256=sha256(data),
+        content_type="image/png",
     )
     form = upload["upload"]
     assert form["method"] == "POST"
@@ -264,7 +269,7 @@ async def test_keys_that_stay_taken_are_a_problem(settings: Settings) -> None:
 async def test_renewing_pushes_the_end_on(settings: Settings, web: httpx.AsyncClient) -> None:
     now = utc_now()
     async with running(settings, clock=lambda: now - timedelta(minutes=30)) as client:
-        old = await announced(client, b"0123456789", destination="photos")
+        old = await announced(client, b"0123456789", "a.png", destination="photos")
     assert (await send(web, old["upload"], b"0123456789")).status_code == 403
     async with running(settings, clock=lambda: now) as client:
         response = await client.post(f"/v1/uploads/{old['id']}/renew")

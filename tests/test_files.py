@@ -177,10 +177,10 @@ class TestPresign:
 class TestContent:
     """GET /v1/files/{id}/content, and what every link says of the answer's headers"""
 
-    async def test_an_image_is_shown_or_saved(
+    async def test_a_text_is_shown_or_saved(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
     ) -> None:
-        file = await stored(client, web, filename="Grüße.png")
+        file = await stored(client, web, filename="Grüße.txt")
         path = f"/v1/files/{file['id']}/content"
         for query, disposition in (
             ({}, "inline"),
@@ -192,9 +192,9 @@ class TestContent:
             assert redirect.headers["cache-control"] == "no-store"
             read = await web.get(redirect.headers["location"])
             assert (read.status_code, read.content) == (200, b"hello")
-            assert read.headers["content-type"] == "image/png"
+            assert read.headers["content-type"] == "text/plain"
             assert read.headers["content-disposition"] == (
-                f"{disposition}; filename=\"Gr__e.png\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.png"
+                f"{disposition}; filename=\"Gr__e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt"
             )
         # The plain link has nothing to override.
         assert "response-content-disposition" not in query_of(file["presigned_url"])
@@ -231,8 +231,12 @@ class TestContent:
             "application/pdf",
             "text/javascript",
             "application/x-unknown",
+            # Nobody would run this, but for what it is.
+            "text/plain",
         ):
             data = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+            if content_type == "application/pdf":
+                data = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
             file = await stored(client, web, data, "a.png", content_type=content_type)
             path = f"/v1/files/{file['id']}/content"
             links = [

@@ -19,6 +19,7 @@ from app.records import Slot
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.signer import utc_now
+from tests.samples import PNG
 from tests.support import (
     UNKNOWN_ID,
     announced,
@@ -106,12 +107,12 @@ class TestPut:
     async def test_the_file_is_read_back_with_a_link(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
     ) -> None:
-        file = await stored(client, web, b"picture", destination="images")
+        file = await stored(client, web, PNG, "a.png", destination="images")
         response = await client.put(PICTURE, json={"file_id": file["id"]})
         assert response.status_code == 200, response.text
         record = response.json()
         link = record["fields"]["picture"]
-        assert (await web.get(link["presigned_url"])).content == b"picture"
+        assert (await web.get(link["presigned_url"])).content == PNG
         assert record == {
             "type": "product",
             "id": "42",
@@ -137,7 +138,7 @@ class TestPut:
     async def test_a_file_is_put_by_its_url(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
     ) -> None:
-        file = await stored(client, web, destination="images")
+        file = await stored(client, web, PNG, "a.png", destination="images")
         response = await client.put(PICTURE, json={"url": file["url"]})
         assert response.json()["fields"]["picture"]["file_id"] == file["id"]
         for url in (file["url"] + "x", "https://elsewhere.example.com/a/b", "", "x"):
@@ -191,7 +192,7 @@ class TestPut:
     ) -> None:
         ids = await images(client, database_url, 31)
         document = await stored(client, web)
-        pending = await announced(client, b"x", destination="images")
+        pending = await announced(client, b"x", "x.png", destination="images")
         before = await client.put(GALLERY, json={"file_ids": ids[:2]})
         for path, body, expected in (
             (PICTURE, {"file_id": UNKNOWN_ID}, (404, "file-not-found")),
@@ -229,7 +230,7 @@ class TestPut:
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
     ) -> None:
         for query in ({}, {"object": "delete"}):
-            file = await stored(client, web, destination="images")
+            file = await stored(client, web, PNG, "a.png", destination="images")
             assert (await client.delete(f"/v1/files/{file['id']}", params=query)).is_success
             for body in ({"file_id": file["id"]}, {"url": file["url"]}):
                 assert slug(await client.put(PICTURE, json=body)) == "file-not-found"
@@ -418,13 +419,13 @@ class TestClear:
     async def test_the_object_stays(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
     ) -> None:
-        file = await stored(client, web, b"kept", destination="images")
+        file = await stored(client, web, PNG, "a.png", destination="images")
         for path in (PICTURE, "/v1/records/product/42"):
             await client.put(PICTURE, json={"file_id": file["id"]})
             assert (await client.delete(path)).status_code == 204
             assert await counts(db) == {}
             kept = (await client.get(f"/v1/files/{file['id']}")).json()
-            assert (await web.get(kept["presigned_url"])).content == b"kept"
+            assert (await web.get(kept["presigned_url"])).content == PNG
         assert slug(await client.get("/v1/records/product/42")) == "record-not-found"
 
     async def test_forgetting_lets_go_of_everything(
@@ -456,7 +457,7 @@ class TestFilesInUse:
     async def test_a_file_in_use_stays(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
     ) -> None:
-        file = await stored(client, web, b"used", destination="images")
+        file = await stored(client, web, PNG, "a.png", destination="images")
         await client.put(PICTURE, json={"file_id": file["id"]})
         for query in ({}, {"object": "keep"}, {"object": "delete"}):
             response = await client.delete(f"/v1/files/{file['id']}", params=query)
@@ -464,7 +465,7 @@ class TestFilesInUse:
             assert response.json()["records"] == [
                 {"type": "product", "id": "42", "field": "picture"}
             ]
-        assert (await web.get(file["presigned_url"])).content == b"used"
+        assert (await web.get(file["presigned_url"])).content == PNG
         await client.delete(PICTURE)
         path = f"/v1/files/{file['id']}?object=delete"
         assert (await client.delete(path)).status_code == 204
@@ -509,8 +510,8 @@ class TestAttach:
     async def sent(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, **body: Any
     ) -> dict[str, Any]:
-        upload = await announced(client, b"x", **({"destination": "images"} | body))
-        assert (await send(web, upload["upload"], b"x")).is_success
+        upload = await announced(client, PNG, "a.png", **({"destination": "images"} | body))
+        assert (await send(web, upload["upload"], PNG)).is_success
         return upload
 
     async def test_a_file_is_confirmed_where_it_belongs(
@@ -550,7 +551,7 @@ class TestAttach:
     async def test_a_file_that_was_confirmed_before_is_put_there_too(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
     ) -> None:
-        file = await stored(client, web, destination="images")
+        file = await stored(client, web, PNG, "a.png", destination="images")
         assert (await self.confirm(client, file)).json()["id"] == file["id"]
         assert await counts(db) == {file["id"]: 1}
 
@@ -588,7 +589,7 @@ class TestAttach:
     async def test_what_does_not_become_a_file_is_attached_to_nothing(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: Any, settings: Settings
     ) -> None:
-        missing = await announced(client, b"x", destination="images")
+        missing = await announced(client, PNG, "a.png", destination="images")
         response = await self.confirm(client, missing)
         assert (response.status_code, slug(response)) == (409, "upload-not-arrived")
         false = await self.sent(client, web)
@@ -598,7 +599,7 @@ class TestAttach:
         for _ in range(2):
             response = await self.confirm(client, false)
             assert (response.status_code, slug(response)) == (422, "upload-rejected")
-        gone = await stored(client, web, destination="images")
+        gone = await stored(client, web, PNG, "a.png", destination="images")
         await client.delete(f"/v1/files/{gone['id']}")
         for upload in (gone, {"id": UNKNOWN_ID}):
             response = await self.confirm(client, upload)
@@ -618,18 +619,18 @@ class TestAttach:
             }
         )
         async with running(settings) as client:
-            upload = await announced(client, b"x", destination="images")
+            upload = await announced(client, PNG, "a.png", destination="images")
             refused = await self.confirm(client, upload, field="manual")
             assert slug(refused) == "wrong-destination"
             [part] = upload["upload"]["parts"]
-            assert (await web.put(part["url"], content=b"x")).status_code == 200
+            assert (await web.put(part["url"], content=PNG)).status_code == 200
             assert (await self.confirm(client, upload, field="gallery")).status_code == 200
             assert await counts(db) == {upload["id"]: 1}
 
             # Refused once the parts are joined: the file is confirmed by the next call, without.
-            late = await announced(client, b"x", destination="images")
+            late = await announced(client, PNG, "a.png", destination="images")
             [part] = late["upload"]["parts"]
-            assert (await web.put(part["url"], content=b"x")).status_code == 200
+            assert (await web.put(part["url"], content=PNG)).status_code == 200
             refused = await self.confirm(client, late, field="gallery")
             assert (refused.status_code, slug(refused)) == (422, "too-many-files")
             assert slug(await client.get(f"/v1/files/{late['id']}")) == "file-not-found"

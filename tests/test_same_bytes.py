@@ -19,7 +19,7 @@ DESTINATIONS = {
 SHA256 = base64.b64encode(hashlib.sha256(b"hello").digest()).decode()
 BODY: dict[str, Any] = {
     "destination": "once",
-    "filename": "b.png",
+    "filename": "b.txt",
     "size": 5,
     "checksum_sha256": SHA256,
 }
@@ -43,7 +43,7 @@ async def test_what_is_there_need_not_be_sent(
     assert "location" not in response.headers
     answer = response.json()
     assert answer["upload"] is None
-    assert (answer["id"], answer["state"], answer["filename"]) == (file["id"], "confirmed", "a.png")
+    assert (answer["id"], answer["state"], answer["filename"]) == (file["id"], "confirmed", "a.txt")
     assert set(answer) == {*file, "upload"}
     assert (await web.get(answer["presigned_url"])).content == b"hello"
     # Confirming it, as clients do that do not look, gives the file as well.

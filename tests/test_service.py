@@ -137,12 +137,12 @@ async def test_50_mb_leave_no_trace_in_the_service(
 
     async def upload(client: httpx.AsyncClient, destination: str, data: bytes) -> None:
         """From announcement to reading it back."""
-        made = await announced(client, data, "film.mp4", destination=destination)
+        made = await announced(client, data, "film.bin", destination=destination)
         to, url = made["upload"], made["upload"]["url"]
         if destination == "put":
             response = await web.put(url, headers=to["headers"], content=data)
         else:
-            file = {"file": ("film.mp4", BytesIO(data))}
+            file = {"file": ("film.bin", BytesIO(data))}
             response = await web.post(url, data=to["fields"], files=file)
         assert response.is_success, response.text
         file = (await client.post(f"/v1/uploads/{made['id']}/confirm")).json()

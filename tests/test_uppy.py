@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.settings import Settings, load_settings
+from tests.samples import PNG
 from tests.support import prepared, running, slug
 
 RULES = {
@@ -64,15 +65,15 @@ async def test_a_form_and_its_file(
     assert fields["content-type"] == "image/png"
     # Uppy 6 refuses forms with these.
     assert not {"file", "redirect", "success_action_redirect"} & {name.lower() for name in fields}
-    sent = await send(web, form, b"picture")
+    sent = await send(web, form, PNG)
     assert sent.status_code == 201
     assert sent.headers["etag"]
 
     body = {"destination": "images", "key": fields["key"]}
     file = (await client.post("/v1/files", json=body)).json()
-    assert (file["state"], file["size"]) == ("confirmed", 7)
+    assert (file["state"], file["size"]) == ("confirmed", len(PNG))
     assert file["filename"] == "日本 (1).PNG"
-    assert (await web.get(file["presigned_url"])).content == b"picture"
+    assert (await web.get(file["presigned_url"])).content == PNG
 
 
 async def test_a_form_carries_the_destinations_range(

@@ -16,6 +16,16 @@ def guess_content_type(extension: str) -> str:
     return _TYPES.types_map[True].get(f".{extension}", OCTET_STREAM)
 
 
+def types_in(*lines: str) -> frozenset[str]:
+    """Types written with spaces between them."""
+    return frozenset(" ".join(lines).split())
+
+
+def essence(content_type: str) -> str:
+    """`type/subtype` in lower case, without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def normalize_content_type(content_type: str) -> str:
     """Type and subtype in lower case, parameters as they were, one space before each."""
     kind, *parameters = (part.strip() for part in content_type.split(";"))

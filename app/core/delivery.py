@@ -2,22 +2,34 @@
 
 S3 sends no `X-Content-Type-Options`, and its origin is shared by all files of a bucket: a page or
 an SVG served inline there is stored cross-site scripting. So only types that no browser runs are
-shown inline; all else is downloaded (OWASP File Upload Cheat Sheet).
+shown inline; all else is downloaded, as bytes of no type (OWASP File Upload Cheat Sheet).
 """
 
 import re
 from functools import lru_cache
 from typing import Final, Literal
 
+from app.core.content_types import essence, types_in
+from app.core.contents import is_markup
 from app.core.object_url import UNRESERVED, percent_encode
 
 Disposition = Literal["inline", "attachment"]
 
-_INLINE_IMAGES: Final = frozenset(
-    f"image/{name}" for name in ("png", "jpeg", "gif", "webp", "avif", "bmp", "x-icon", "heic")
+# Each by its name, never a whole family: browsers show any type that ends in +xml as a document,
+# `video/x+xml` too, and run the scripts in it (WHATWG MIME Sniffing, "XML MIME type").
+_INLINE: Final = types_in(
+    "text/plain",
+    "image/png image/apng image/jpeg image/jpg image/pjpeg image/gif image/webp image/avif",
+    "image/bmp image/x-ms-bmp image/x-icon image/vnd.microsoft.icon image/heic image/heif",
+    "image/jxl",
+    "audio/mpeg audio/mp3 audio/mp4 audio/m4a audio/x-m4a audio/aac audio/ogg audio/opus",
+    "audio/webm audio/matroska audio/x-matroska audio/wav audio/x-wav audio/wave",
+    "audio/vnd.wave audio/flac audio/x-flac audio/aiff audio/x-aiff audio/midi audio/x-midi",
+    "audio/3gpp audio/3gpp2 audio/amr",
+    "video/mp4 video/webm video/ogg video/quicktime video/x-m4v video/matroska",
+    "video/x-matroska video/mpeg video/mp2t video/3gpp video/3gpp2 video/x-msvideo",
+    "video/x-ms-wmv video/x-flv",
 )
-_INLINE_TEXT: Final = frozenset({"text/plain"})
-_INLINE_FAMILIES: Final = frozenset({"audio", "video"})
 
 # RFC 8187 attr-char, what may stand unescaped in filename*.
 _ATTR_CHARS: Final = UNRESERVED + b"!#$&+^`|"
@@ -25,17 +37,16 @@ _ATTR_CHARS: Final = UNRESERVED + b"!#$&+^`|"
 _NOT_PLAIN: Final = re.compile(r'[^ -~]|["\\%]')
 
 
-def essence(content_type: str) -> str:
-    """`type/subtype` in lower case, without parameters."""
-    return content_type.partition(";")[0].strip().lower()
+@lru_cache(maxsize=1024)
+def shown_inline(content_type: str, detected: str | None = None) -> bool:
+    """Whether a browser can show this type without running anything that is in it.
 
-
-@lru_cache(maxsize=256)
-def shown_inline(content_type: str) -> bool:
-    """Whether a browser can show this type without running anything that is in it."""
-    kind = essence(content_type)
-    family = kind.partition("/")[0]
-    return kind in _INLINE_IMAGES or kind in _INLINE_TEXT or family in _INLINE_FAMILIES
+    `detected` is what the contents were found to be, None where nobody looked.
+    """
+    return essence(content_type) in _INLINE and not (
+        detected is not None
+        and (is_markup(detected) or detected.endswith("xml") or detected == "application/pdf")
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -52,14 +63,18 @@ def content_disposition(disposition: Disposition, filename: str) -> str:
 
 
 def response_overrides(
-    content_type: str, *, disposition: Disposition | None, filename: str
+    content_type: str,
+    detected: str | None = None,
+    *,
+    disposition: Disposition | None,
+    filename: str,
 ) -> dict[str, str]:
     """The `response-*` query parameters for a read link; sign them, they need a signed request.
 
     With `disposition` None a type that is safe inline gets none at all: the plain link is the
     fastest to sign and the best to cache.
     """
-    if not shown_inline(content_type):
+    if not shown_inline(content_type, detected):
         return {
             "response-content-disposition": content_disposition("attachment", filename),
             "response-content-type": "application/octet-stream",

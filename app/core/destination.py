@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from app.core.delivery import essence
+from app.core.content_types import essence
 from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
 from app.core.object_url import AddressingStyle, BucketAddress, bucket_address
 from app.core.parts import MAX_OBJECT_SIZE, MAX_PART_SIZE, MIB, MIN_PART_SIZE
@@ -65,6 +65,10 @@ class Destination(BaseModel):
     link_expires_in: Expiry = 3600
     # None: a quarter of link_expires_in.
     link_window: Annotated[int, Field(ge=0, le=MAX_EXPIRES_IN)] | None = None
+    # What becomes of contents of which nothing shows whether they are what was announced.
+    unknown_contents: Literal["accept", "reject"] = "accept"
+    # What becomes of an object whose contents are not what was announced.
+    rejected_objects: Literal["keep", "delete"] = "keep"
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
     cache_control: str | None = None
     content_disposition: str | None = None

@@ -24,6 +24,7 @@ FILE_EXAMPLE: dict[str, Any] = {
     "11-22-2026_19-07-09-123456--holiday.png",
     "filename": "Holiday.png",
     "content_type": "image/png",
+    "detected_type": "image/png",
     "size": 48213,
     "checksum_sha256": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=",
     "checksum_verified": True,
@@ -49,7 +50,8 @@ class FileBody(BaseModel):
     key: str
     url: str
     filename: str
-    content_type: str
+    content_type: str = Field(description="As announced; links serve it where that is safe")
+    detected_type: str | None = Field(description="What the contents were found to be")
     size: int = Field(description="Bytes")
     checksum_sha256: str | None = Field(description="Base64")
     checksum_verified: bool = Field(description="Whether the bucket itself computed this checksum")
@@ -81,6 +83,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "url": file.url,
             "filename": file.filename,
             "content_type": file.content_type,
+            "detected_type": file.detected_type,
             "size": file.size,
             "checksum_sha256": file.checksum_sha256,
             "checksum_verified": file.checksum_verified,

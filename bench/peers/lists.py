@@ -34,7 +34,9 @@ async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
     for file in files:
         destination = res.settings.destination_of(file.destination, file.bucket)
         params = {"Bucket": file.bucket, "Key": file.key, "VersionId": file.version_id}
-        overrides = response_overrides(file.content_type, disposition=None, filename=file.filename)
+        overrides = response_overrides(
+            file.content_type, file.detected_type, disposition=None, filename=file.filename
+        )
         if overrides:
             params["ResponseContentDisposition"] = overrides["response-content-disposition"]
             params["ResponseContentType"] = overrides["response-content-type"]

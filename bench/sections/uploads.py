@@ -21,7 +21,7 @@ ANNOUNCEMENT: Final = {
     "size": 482_133,
 }
 _PARAMS: Final = "/s3/params?filename=Holiday%20in%20Provence%202026.png&type=image%2Fpng"
-_DATA: Final = b"bytes"
+_DATA: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
 
 
 def announcing(name: str, server: Server) -> Case:
@@ -61,7 +61,7 @@ def announce(stack: Stack) -> None:
 
 
 def confirm(stack: Stack) -> None:
-    """Confirm pending uploads whose objects are there: HEAD at the store, one conditional UPDATE.
+    """Confirm pending uploads whose objects are there: HEAD, a ranged GET, one UPDATE.
 
     Each upload is confirmed once a run and made pending again before the next one.
     """

@@ -14,6 +14,7 @@ from playwright.async_api import Page
 
 from tests.browser.wire import Wire, wired
 from tests.contract.stores import block_public_access
+from tests.samples import PNG
 from tests.stores import rgw
 from tests.support import Service, Store, prepared, served
 
@@ -148,9 +149,11 @@ class Files:
 
     def make(self, name: str, size: int) -> Path:
         path = self.folder / name
-        data = b"".join(
-            hashlib.sha256(f"{name} {i}".encode()).digest() * 2048 for i in range(size // 65536 + 1)
-        )[:size]
+        text = "".join(
+            hashlib.sha256(f"{name} {i}".encode()).hexdigest() * 1024
+            for i in range(size // 65536 + 1)
+        )
+        data = ((PNG if path.suffix == ".png" else b"") + text.encode())[:size]
         path.write_bytes(data)
         self.digests[name] = hashlib.sha256(data).hexdigest()
         return path

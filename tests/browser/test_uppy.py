@@ -173,7 +173,7 @@ async def uploaded(
 )
 async def test_small_files(bench: Bench, page: Page, major: int, destination: str) -> None:
     await opened(page, bench, major, destination)
-    names = {f"日本語の写真 {major}.png": 70_000, f"صورة {major}.txt": 5, f"пусто {major}.bin": 0}
+    names = {f"日本語の写真 {major}.bin": 70_000, f"صورة {major}.txt": 5, f"пусто {major}.bin": 0}
     await uploaded(page, bench.api, names, destination)
 
 
@@ -183,7 +183,7 @@ async def test_uppy_5_sends_forms_where_they_are_answered_with_an_etag(
     script = uppy.bundled(packages, 5, uppy.guides_code(service, "files"))
     with uppy.pages(foreign_origin, {"forms": script}):
         await page.goto(f"{foreign_origin}/forms")
-        await uploaded(page, api, {"per Formular.png": 70_000}, "files")
+        await uploaded(page, api, {"per Formular.bin": 70_000}, "files")
 
 
 async def test_a_large_file_in_parts(bench: Bench, page: Page, major: int) -> None:

@@ -51,7 +51,7 @@ class Flow:
     clock: Clock
 
     async def announce(
-        self, destination: str, data: bytes = b"hello", filename: str = "a.png", **body: Any
+        self, destination: str, data: bytes = b"hello", filename: str = "a.txt", **body: Any
     ) -> dict[str, Any]:
         return await announced(self.api, data, filename, destination=destination, **body)
 

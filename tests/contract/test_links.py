@@ -9,7 +9,7 @@ from tests.contract.flow import Flow, flipped, refused, replacing
 from tests.contract.stores import OTHER, Feature, having, lacking
 
 MISMATCH = "SignatureDoesNotMatch"
-STARRED = "filename*=UTF-8''%E6%97%85%E8%A1%8C%20%22x%22%20%C3%A9.png"
+STARRED = "filename*=UTF-8''%E6%97%85%E8%A1%8C%20%22x%22%20%C3%A9.txt"
 
 
 async def linked(flow: Flow) -> str:
@@ -21,7 +21,7 @@ async def linked(flow: Flow) -> str:
     "change",
     [
         pytest.param(flipped, id="signature"),
-        pytest.param(replacing("--a.png", "--b.png"), id="key"),
+        pytest.param(replacing("--a.txt", "--b.txt"), id="key"),
         pytest.param(replacing(r"(//[^/]+/[^/?]+)", rf"\1{OTHER}"), id="bucket"),
         pytest.param(replacing("X-Amz-Expires=4500", "X-Amz-Expires=604800"), id="expiry"),
         pytest.param("{}&response-content-type=text%2Fhtml".format, id="type"),
@@ -115,11 +115,11 @@ async def test_a_part_of_the_file(flow: Flow) -> None:
     [
         (
             "attachment",
-            '旅行 "x" é.png',
-            f'attachment; filename="__ _x_ _.png"; {STARRED}',
+            '旅行 "x" é.txt',
+            f'attachment; filename="__ _x_ _.txt"; {STARRED}',
         ),
-        ("attachment", "a;b,c.png", 'attachment; filename="a;b,c.png"'),
-        ("inline", None, 'inline; filename="a.png"'),
+        ("attachment", "a;b,c.txt", 'attachment; filename="a;b,c.txt"'),
+        ("inline", None, 'inline; filename="a.txt"'),
     ],
 )
 async def test_the_name_to_save_under(
@@ -132,7 +132,7 @@ async def test_the_name_to_save_under(
     read = await flow.web.get(redirect.headers["location"])
     assert (read.status_code, read.content) == (200, b"hello")
     assert read.headers["content-disposition"] == expected
-    assert read.headers["content-type"] == "image/png"
+    assert read.headers["content-type"] == "text/plain"
 
 
 @having()

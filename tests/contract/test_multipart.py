@@ -12,7 +12,7 @@ from tests.contract.flow import Flow, flipped, problem, refused, replacing, sha2
 from tests.contract.stores import Feature, having
 
 PART = 5 * MIB
-DATA = bytes(range(256)) * (2 * PART // 256) + b"the end"
+DATA = bytes(range(32, 96)) * (2 * PART // 64) + b"the end"
 
 
 async def send_part(flow: Flow, upload: dict[str, Any], number: int, data: bytes) -> Any:
@@ -37,13 +37,13 @@ def under_way(flow: Flow, upload: dict[str, Any]) -> list[str]:
 @having()
 @pytest.mark.parametrize("data", [b"", b"hello", DATA], ids=["empty", "small", "parts"])
 async def test_what_arrives_in_parts_is_confirmed_and_read(flow: Flow, data: bytes) -> None:
-    upload = await flow.announce("multipart", data, "旅行 é.png")
+    upload = await flow.announce("multipart", data, "旅行 é.txt")
     assert (await flow.send(upload["upload"], data)).status_code == 200
     assert not flow.store.holds(upload["key"])
     response = await flow.confirm(upload)
     assert response.status_code == 200, response.text
     file = response.json()
-    assert (file["size"], file["content_type"]) == (len(data), "image/png")
+    assert (file["size"], file["content_type"]) == (len(data), "text/plain")
     assert file["sealed"] == ("version" if flow.kind.has(Feature.VERSIONS) else "multipart")
     read = await flow.web.get(file["presigned_url"])
     assert (read.status_code, read.content) == (200, data)
@@ -85,7 +85,7 @@ async def test_a_part_goes_nowhere_else(flow: Flow) -> None:
     theirs = other["upload"]["parts"][0]["url"].partition("uploadId=")[2].partition("&")[0]
     for change in (
         flipped,
-        replacing("--a.png", "--b.png"),
+        replacing("--a.txt", "--b.txt"),
         replacing("partNumber=3", "partNumber=4"),
         replacing(r"uploadId=[^&]+", f"uploadId={theirs}"),
         replacing(r"partNumber=3&uploadId=[^&]+&?", ""),

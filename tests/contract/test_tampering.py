@@ -38,7 +38,7 @@ async def only_honest_instructions_work(flow: Flow, upload: dict[str, Any]) -> N
     "url",
     [
         pytest.param(flipped, id="signature"),
-        pytest.param(replacing("--a.png", "--b.png"), id="key"),
+        pytest.param(replacing("--a.txt", "--b.txt"), id="key"),
         pytest.param(other_bucket, id="bucket"),
         pytest.param(replacing("X-Amz-Expires=3600", "X-Amz-Expires=7200"), id="expiry"),
         pytest.param(another_second, id="date"),
@@ -162,8 +162,8 @@ FORGED: dict[str, dict[str, Edit]] = {
     "access key": {"x-amz-credential": lambda credential: "X" + credential[1:]},
 }
 FORBIDDEN: dict[str, dict[str, Edit]] = {
-    "key": {"key": replacing("--a.png", "--b.png")},
-    "key from the file's name": {"key": replacing("--a.png", "--${filename}")},
+    "key": {"key": replacing("--a.txt", "--b.txt")},
+    "key from the file's name": {"key": replacing("--a.txt", "--${filename}")},
     "type": {"content-type": "text/html"},
     "no type": {"content-type": None},
     "id": {"x-amz-meta-claimcheck-id": "01a204d5-0000-7000-8000-000000000000"},

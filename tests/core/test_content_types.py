@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.content_types import guess_content_type, normalize_content_type
+from app.core.content_types import essence, guess_content_type, normalize_content_type
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,11 @@ def test_one_spelling(given_type: str, normalized: str) -> None:
 def test_normalizing_twice_changes_nothing(text: str) -> None:
     once = normalize_content_type(text)
     assert normalize_content_type(once) == once
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [("Image/PNG", "image/png"), ("text/html ; charset=utf-8", "text/html"), ("", "")],
+)
+def test_essence(content_type: str, kind: str) -> None:
+    assert essence(content_type) == kind

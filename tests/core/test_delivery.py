@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.delivery import content_disposition, essence, response_overrides, shown_inline
+from app.core.delivery import content_disposition, response_overrides, shown_inline
 from app.core.key_normalizer import InvalidName, clean_filename
-
-
-@pytest.mark.parametrize(
-    ("content_type", "kind"),
-    [("Image/PNG", "image/png"), ("text/html ; charset=utf-8", "text/html"), ("", "")],
-)
-def test_essence(content_type: str, kind: str) -> None:
-    assert essence(content_type) == kind
 
 
 @pytest.mark.parametrize(
@@ -30,6 +22,9 @@ def test_types_that_browsers_only_show(content_type: str) -> None:
         *("text/html", "Text/HTML;x=image/png", "image/svg+xml", "IMAGE/SVG+XML", "text/xml"),
         *("application/xhtml+xml", "application/pdf", "application/javascript", "text/css"),
         *("application/octet-stream", "", "image", "image/png,text/html", "*/*"),
+        # Documents to a browser, whatever stands in front of +xml.
+        *("video/x+xml", "audio/ogg+xml", "image/png+xml", "text/plain+xml"),
+        *("video/*", "audio/unheard-of", "text/csv", "text/plain2"),
     ],
 )
 def test_types_that_browsers_might_run_are_never_inline(content_type: str) -> None:
@@ -84,3 +79,19 @@ def test_every_name_comes_back_from_its_header(text: str) -> None:
     message = email.message.Message()
     message["Content-Disposition"] = "inline; filename" + (extended or [plain])[-1]
     assert message.get_filename() == filename
+
+
+@pytest.mark.parametrize(
+    "detected",
+    ["text/html", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/pdf"],
+)
+def test_contents_that_browsers_might_run_are_never_inline(detected: str) -> None:
+    for announced in ("text/plain", "image/png", "video/mp4"):
+        overrides = response_overrides(announced, detected, disposition="inline", filename="a.txt")
+        assert overrides["response-content-type"] == "application/octet-stream"
+        assert overrides["response-content-disposition"].startswith("attachment;")
+
+
+@pytest.mark.parametrize("detected", [None, "text/plain", "text/csv", "text/x-c"])
+def test_text_is_shown_as_text(detected: str | None) -> None:
+    assert shown_inline("text/plain; charset=utf-8", detected)

@@ -1,0 +1,171 @@
+"""What files are: heads as the programs of the field write them, and what they are announced as."""
+
+import gzip
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.core.content_types import OCTET_STREAM
+from app.core.contents import EMPTY, HEAD_BYTES, Verdict, compare, detect, is_markup
+from tests.samples import (
+    BMP,
+    CSV,
+    DOCX,
+    EXE,
+    HTML,
+    JPEG,
+    MP3,
+    NOISE,
+    OGG,
+    PDF,
+    PNG,
+    SVG,
+    TARGA,
+    WAV,
+    WEBM,
+    WEBP,
+    XML,
+    ftyp,
+    zipped,
+)
+
+AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (PNG, "image/png"),
+        (JPEG, "image/jpeg"),
+        (b"\xff\xd8\xff\xdb\0\x43\0" + bytes(60), "image/jpeg"),
+        # 300 comments, in which the rules lose their way.
+        (b"\xff\xd8" + b"\xff\xfe\0\4ab" * 300, "image/jpeg"),
+        (b"GIF89a\1\0\1\0\x80\0\0", "image/gif"),
+        (WEBP, "image/webp"),
+        (BMP, "image/bmp"),
+        (ftyp("heic"), "image/heic"),
+        (ftyp("mif1"), "image/heif"),
+        (ftyp("avif"), "image/avif"),
+        (ftyp("isom"), "video/mp4"),
+        (ftyp("qt  "), "video/quicktime"),
+        (ftyp("M4A "), "audio/x-m4a"),
+        (WEBM, "video/webm"),
+        (WEBM.replace(b"\x84webm", b"\x88matroska"), "video/x-matroska"),
+        (MP3, "audio/mpeg"),
+        (WAV, "audio/x-wav"),
+        (OGG, "audio/ogg"),
+        (PDF, "application/pdf"),
+        (zipped("a.txt"), "application/zip"),
+        (
+            DOCX,
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ),
+        (zipped(first="application/epub+zip"), "application/epub+zip"),
+        (gzip.compress(b"x"), "application/gzip"),
+        (HTML, "text/html"),
+        (b"\xef\xbb\xbf\n\n <HTML><head>", "text/html"),
+        (b"<!-- x --><script>alert(1)</script>", "text/html"),
+        (HTML.decode().encode("utf-16"), "text/html"),
+        (SVG, "image/svg+xml"),
+        (b'<?xml version="1.0"?>\n<!-- by hand -->\n' + SVG, "image/svg+xml"),
+        (XML, "text/xml"),
+        (CSV, "text/csv"),
+        (b'{"a": [1, 2]}', "application/json"),
+        (b"hello", "text/plain"),
+        ("Grüße, 世界".encode(), "text/plain"),
+        ("Grüße aus München".encode("latin-1"), "text/plain"),
+        ("Grüße, 世界".encode("utf-16"), "text/plain"),
+        (b"BM is short for benchmark, as everyone knows.", "text/plain"),
+        (b"P1 is the first priority of them all", "text/plain"),
+        (NOISE, OCTET_STREAM),
+        (b"\1\2\3", OCTET_STREAM),
+        (b"", EMPTY),
+    ],
+)
+def test_what_a_file_is(head: bytes, kind: str) -> None:
+    assert detect(head[:HEAD_BYTES]) == kind
+
+
+@pytest.mark.parametrize(
+    ("announced", "head", "verdict"),
+    [
+        ("image/png", PNG, AGREES),
+        ("IMAGE/PNG; x=y", PNG, AGREES),
+        ("image/jpg", JPEG, AGREES),
+        ("image/x-ms-bmp", BMP, AGREES),
+        # What a browser makes of an extension does not tell such brothers apart.
+        ("image/heic", ftyp("mif1"), AGREES),
+        ("video/quicktime", ftyp("isom"), AGREES),
+        ("audio/mp4", ftyp("M4A "), AGREES),
+        ("audio/webm", WEBM, AGREES),
+        ("application/ogg", OGG, AGREES),
+        ("audio/wav", WAV, AGREES),
+        ("application/x-zip-compressed", zipped("a"), AGREES),
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", zipped("a"), AGREES),
+        ("application/zip", DOCX, AGREES),
+        ("application/octet-stream", HTML, AGREES),
+        ("application/octet-stream", NOISE, AGREES),
+        # Text that no signature tells.
+        ("text/csv", CSV, AGREES),
+        ("text/csv", b"hello", AGREES),
+        ("text/plain; charset=utf-8", CSV, AGREES),
+        ("text/markdown", HTML, AGREES),
+        ("application/json", b"[", AGREES),
+        ("text/plain", b"", AGREES),
+        ("video/mp2t", b"export const a: number = 1;\n", AGREES),  # TypeScript
+        ("application/vnd.ms-excel", CSV, UNKNOWN),  # what Windows says of .csv
+        # Lies.
+        ("image/png", HTML, DIFFERS),
+        ("image/png", SVG, DIFFERS),
+        ("image/png", JPEG, DIFFERS),
+        ("image/png", b"hello", DIFFERS),
+        ("image/png", b"", DIFFERS),
+        ("image/png", NOISE, DIFFERS),
+        ("image/png", ftyp("isom"), DIFFERS),
+        ("image/heic", ftyp("isom"), DIFFERS),
+        ("image/unheard-of", HTML, DIFFERS),
+        ("image/svg+xml", PNG, DIFFERS),
+        ("video/mp4", HTML, DIFFERS),
+        ("audio/mpeg", EXE, DIFFERS),
+        ("video/mp2t", PNG, DIFFERS),
+        ("application/pdf", HTML, DIFFERS),
+        ("application/pdf", DOCX, DIFFERS),
+        ("application/zip", EXE, DIFFERS),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", HTML, DIFFERS),
+        ("text/plain", PNG, DIFFERS),
+        ("text/plain", PDF, DIFFERS),
+        ("text/csv", NOISE, DIFFERS),
+        ("application/json", DOCX, DIFFERS),
+        # Neither proved nor disproved.
+        ("audio/mpeg", NOISE, UNKNOWN),
+        ("audio/mpeg", TARGA, UNKNOWN),  # which a rule takes for a picture
+        ("image/unheard-of", NOISE, UNKNOWN),
+        ("application/x-own-format", NOISE, UNKNOWN),
+        ("application/x-own-format", zipped("a"), UNKNOWN),
+        ("application/x-own-format", b"", UNKNOWN),
+    ],
+)
+def test_what_it_was_announced_as(announced: str, head: bytes, verdict: Verdict) -> None:
+    assert compare(announced, detect(head)) is verdict
+
+
+@given(st.binary(max_size=300), st.sampled_from([PNG, JPEG, MP3, PDF, DOCX, HTML, XML, WEBM, b""]))
+@example(b"\xff\xd8\xff" * 100, JPEG)
+def test_any_bytes_have_a_type(rest: bytes, start: bytes) -> None:
+    for head in (start + rest, rest + start, start[: len(rest)]):
+        kind = detect(head)
+        assert kind.count("/") == 1
+        assert kind == kind.strip().lower()
+        assert compare(kind, kind) is AGREES
+
+
+@given(st.text(min_size=1, max_size=100).map(str.encode))
+def test_text_is_never_taken_for_an_image(head: bytes) -> None:
+    assert compare("image/png", detect(head)) is DIFFERS
+
+
+def test_markup() -> None:
+    assert is_markup(detect(HTML))
+    assert is_markup(detect(SVG))
+    assert not is_markup(detect(CSV))

@@ -1,0 +1,278 @@
+"""Contents at confirm: lies are found out, whatever the way; and what is served is never run."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from aiobotocore.client import AioBaseClient
+
+from app.bucket import Buckets, StoredObject
+from app.core.destination import Destination
+from tests.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
+from tests.support import announced, owner_of_bucket, prepared, running, send, slug, stored
+
+XHTML = (
+    b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "x">'
+    b'<html xmlns="http://www.w3.org/1999/xhtml"><script>alert(1)</script></html>'
+)
+DOCX_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+
+def setting(destination: str, name: str, value: str) -> dict[str, str]:
+    return {f"CLAIMCHECK_DESTINATIONS__{destination.upper()}__{name.upper()}": value}
+
+
+async def rejected(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, data: bytes, **body: Any
+) -> dict[str, Any]:
+    """Announce, send, and be refused at confirm; the problem, with the upload's id."""
+    upload = await announced(client, data, **body)
+    assert (await send(web, upload["upload"], data)).is_success
+    response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+    assert (response.status_code, slug(response)) == (422, "upload-rejected")
+    return {**response.json(), "id": upload["id"], "key": upload["key"]}
+
+
+@pytest.mark.parametrize("method", ["post", "put"])
+async def test_a_page_announced_as_an_image_is_refused(
+    environ: dict[str, str], web: httpx.AsyncClient, method: str, database_url: str
+) -> None:
+    async with running(await prepared(environ | setting("images", "method", method))) as client:
+        said = {"destination": "images", "filename": "a.png", "content_type": "image/png"}
+        problem = await rejected(client, web, HTML, **said)
+        assert problem["detail"] == "The contents are text/html; image/png was announced."
+        assert problem["content_type"] == "image/png"
+        assert problem["detected_type"] == "text/html"
+        assert (await client.get(f"/v1/files/{problem['id']}")).status_code == 404
+        assert (await client.get(f"/v1/files/{problem['id']}/content")).status_code == 404
+        again = await client.post(f"/v1/uploads/{problem['id']}/confirm")
+        assert again.json()["detail"] == problem["detail"]
+    connection = await asyncpg.connect(database_url)
+    row = await connection.fetchrow("SELECT state, content_type, detected_type FROM files")
+    await connection.close()
+    assert row is not None
+    assert tuple(row) == ("rejected", "image/png", "text/html")
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "detected"),
+    [
+        ("a.png", PNG, "image/png"),
+        ("a.jpg", JPEG, "image/jpeg"),
+        ("a.docx", DOCX, DOCX_TYPE),
+        ("a.csv", CSV, "text/csv"),
+        ("a.csv", b"not much of a table", "text/plain"),
+        ("a.txt", b"", "application/x-empty"),
+        ("a.bin", NOISE, "application/octet-stream"),
+        ("a.html", HTML, "text/html"),
+    ],
+)
+async def test_what_is_what_it_says_is_a_file(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, filename: str, data: bytes, detected: str
+) -> None:
+    file = await stored(client, web, data, filename)
+    assert file["detected_type"] == detected
+    assert (await client.get(f"/v1/files/{file['id']}")).json()["detected_type"] == detected
+    assert (await web.get(file["presigned_url"])).content == data
+
+
+async def test_only_the_first_bytes_are_read_once(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = []
+    call = AioBaseClient._make_api_call
+
+    async def noted(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        calls.append((operation, arguments))
+        return await call(self, operation, arguments)
+
+    upload = await announced(client, PNG + bytes(100_000), "a.png")
+    await send(web, upload["upload"], PNG + bytes(100_000))
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", noted)
+    file = (await client.post(f"/v1/uploads/{upload['id']}/confirm")).json()
+    assert [operation for operation, _ in calls] == ["HeadObject", "GetObject"]
+    _, read = calls[1]
+    assert read["Range"] == "bytes=0-4095"
+    assert (read["IfMatch"], read["VersionId"]) == (file["etag"], file["version_id"])
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+async def test_what_is_read_is_what_head_described(
+    environ: dict[str, str],
+    web: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    versioned: bool,
+) -> None:
+    settings = await prepared(environ)
+    bucket = settings.destinations["files"].bucket
+    head = Buckets.head
+
+    async with owner_of_bucket(settings) as s3, running(settings) as client:
+        if not versioned:
+            await s3.put_bucket_versioning(
+                Bucket=bucket, VersioningConfiguration={"Status": "Suspended"}
+            )
+        upload = await announced(client, PNG, "a.png")
+        await send(web, upload["upload"], PNG)
+
+        async def then_replaced(
+            self: Buckets, destination: Destination, bucket: str, key: str
+        ) -> StoredObject | None:
+            found = await head(self, destination, bucket, key)
+            await s3.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=HTML,
+                ContentType="image/png",
+                Metadata={"claimcheck-id": upload["id"]},
+            )
+            return found
+
+        monkeypatch.setattr(Buckets, "head", then_replaced)
+        response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+        monkeypatch.undo()
+        if versioned:
+            link = response.json()["presigned_url"]
+            assert (await web.get(link)).content == PNG
+        else:
+            assert (response.status_code, slug(response)) == (409, "upload-not-arrived")
+            response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+            assert (response.status_code, slug(response)) == (422, "upload-rejected")
+
+
+async def test_pages_need_to_be_on_the_list(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    more = setting("notes", "content_types", "text/plain,text/markdown,application/octet-stream")
+    more |= setting("pages", "content_types", "text/*")
+    async with running(await prepared(environ | more)) as client:
+        problem = await rejected(client, web, HTML, destination="notes", filename="a.txt")
+        assert "which destination notes does not take" in problem["detail"]
+        assert problem["detected_type"] == "text/html"
+        for destination, filename, data in (
+            ("pages", "a.txt", HTML),
+            ("notes", "a.bin", HTML),  # whoever takes bytes of no type takes any
+            ("notes", "a.txt", CSV),
+            ("notes", "a.md", b"# Title"),
+        ):
+            await stored(client, web, data, filename, destination=destination)
+
+
+async def test_the_unknown_is_the_destinations_to_judge(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    more = setting("strict", "unknown_contents", "reject") | setting("lax", "max_size", "1000")
+    said = {"filename": "a.own", "content_type": "application/x-own"}
+    async with running(await prepared(environ | more)) as client:
+        file = await stored(client, web, NOISE, destination="lax", **said)
+        assert file["detected_type"] == "application/octet-stream"
+        problem = await rejected(client, web, NOISE, destination="strict", **said)
+        assert "application/x-own" in problem["detail"]
+        assert "destination strict takes no such files" in problem["detail"]
+        await stored(client, web, PNG, "a.png", destination="strict")
+
+
+async def test_a_rejected_object_stays_or_goes_as_the_destination_says(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    more = setting("tidy", "rejected_objects", "delete") | setting("hoard", "max_size", "1000")
+    settings = await prepared(environ | more)
+    bucket = settings.destinations["tidy"].bucket
+    async with running(settings) as client, owner_of_bucket(settings) as s3:
+        for destination, versions in (("tidy", 0), ("hoard", 1)):
+            problem = await rejected(client, web, HTML, filename="a.png", destination=destination)
+            found = await s3.list_object_versions(Bucket=bucket, Prefix=problem["key"])
+            assert len([*found.get("Versions", []), *found.get("DeleteMarkers", [])]) == versions
+            # The answer stands, with or without the object.
+            again = await client.post(f"/v1/uploads/{problem['id']}/confirm")
+            assert (again.status_code, again.json()["detail"]) == (422, problem["detail"])
+            assert again.json()["state"] == "rejected"
+            assert (await client.delete(f"/v1/uploads/{problem['id']}")).status_code == 204
+
+
+async def test_a_rejected_object_that_cannot_be_deleted_is_rejected_all_the_same(
+    environ: dict[str, str], web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = setting("tidy", "rejected_objects", "delete")
+    async with running(await prepared(environ | more)) as client:
+        call = AioBaseClient._make_api_call
+
+        async def no_deletes(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+            if operation == "DeleteObject":
+                raise ConnectionResetError
+            return await call(self, operation, arguments)
+
+        monkeypatch.setattr(AioBaseClient, "_make_api_call", no_deletes)
+        problem = await rejected(client, web, HTML, filename="a.png", destination="tidy")
+        monkeypatch.undo()
+        # Whoever comes next takes the removal up.
+        assert (await client.delete(f"/v1/uploads/{problem['id']}")).status_code == 204
+
+
+async def test_twenty_confirms_of_a_lie_are_one_rejection(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    async with running(await prepared(environ | setting("tidy", "rejected_objects", "delete"))) as (
+        client
+    ):
+        upload = await announced(client, HTML, "a.png", destination="tidy")
+        await send(web, upload["upload"], HTML)
+        answers = await asyncio.gather(
+            *(client.post(f"/v1/uploads/{upload['id']}/confirm") for _ in range(20))
+        )
+        # Late ones may find the object gone before they see that the row has been moved.
+        outcomes = {(answer.status_code, slug(answer)) for answer in answers}
+        assert (422, "upload-rejected") in outcomes
+        assert outcomes <= {(422, "upload-rejected"), (409, "upload-not-arrived")}
+
+
+async def test_no_link_ever_serves_what_a_browser_would_run(
+    client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    """Whatever was announced, whatever was sent: if it was confirmed, no link shows it inline."""
+    contents = {"html": HTML, "svg": SVG, "xml": XML, "xhtml": XHTML, "pdf": PDF, "png": PNG}
+    contents["utf-16"] = HTML.decode().encode("utf-16")
+    types = (
+        *("image/png", "image/svg+xml", "image/x-unheard-of", "video/mp4", "video/x+xml"),
+        *("audio/mpeg", "text/plain", "text/html", "text/css", "text/xml", "text/javascript"),
+        *("application/xhtml+xml", "application/pdf", "application/octet-stream"),
+        *("application/x-own", "application/vnd.ms-excel", "multipart/x-mixed-replace"),
+    )
+
+    async def one(content_type: str, name: str) -> tuple[str, str, str] | None:
+        data = contents[name]
+        upload = await announced(client, data, "a.bin", content_type=content_type)
+        await send(web, upload["upload"], data)
+        response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+        if response.status_code != 200:
+            assert slug(response) == "upload-rejected"
+            return None
+        file = response.json()
+        path = f"/v1/files/{file['id']}/content"
+        [presigned] = (await client.post("/v1/files/presign", json={"ids": [file["id"]]})).json()[
+            "items"
+        ]
+        links = [file["presigned_url"], presigned["presigned_url"]]
+        for disposition in ("inline", "attachment"):
+            redirect = await client.get(path, params={"disposition": disposition})
+            links.append(redirect.headers["location"])
+        shown = ""
+        for link in links:
+            read = await web.get(link)
+            assert read.content == data
+            if not read.headers.get("content-disposition", "").startswith("attachment"):
+                shown = read.headers["content-type"]
+        return content_type, name, shown
+
+    confirmed = [
+        outcome
+        for pair in itertools.product(types, contents)
+        if (outcome := await one(*pair)) is not None
+    ]
+    assert [outcome for outcome in confirmed if outcome[2]] == [("image/png", "png", "image/png")]
+    # The rest was not merely refused: pages that say so are files, to be downloaded.
+    assert {("text/html", "html", ""), ("image/svg+xml", "svg", "")} <= set(confirmed)
+    assert ("text/plain", "html", "") in confirmed
