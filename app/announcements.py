@@ -1,10 +1,12 @@
 """Announcements: from what a client says that it will upload to the row of a pending file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from app import queries_credentials
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
@@ -16,8 +18,9 @@ from app.errors import (
     ExtensionNotAllowed,
     InvalidFilename,
     SizeNotAllowed,
+    UploadSessionExhausted,
 )
-from app.locate import destination_named
+from app.locate import destination_for
 from app.models import File, Seal, State
 from app.resources import Resources
 
@@ -44,7 +47,7 @@ def announced_file(
     res: Resources, caller: Principal, announcement: Announcement, now: datetime
 ) -> tuple[Destination, File]:
     """The row to store, if the destination's rules allow the file. Its `expires_at` is `now`."""
-    destination = destination_named(res.settings, announcement.destination)
+    destination = destination_for(res.settings, caller, announcement.destination)
     name = _clean(announcement.filename)
     content_type = announcement.content_type or guess_content_type(name.extension)
     check_rules(destination, name, content_type)
@@ -156,3 +159,24 @@ def object_headers(destination: Destination, file: File) -> dict[str, str]:
         **destination.object_headers(file.method),
         f"x-amz-meta-{ID_METADATA}": str(file.id),
     }
+
+
+async def store(
+    res: Resources, caller: Principal, files: Sequence[File], *, paid: bool = False
+) -> set[UUID] | UploadSessionExhausted:
+    """The ids of those files that were stored, maybe among others; not there: its key is taken.
+
+    An upload session pays for them all before any is stored, unless they are `paid` for already.
+    """
+    if caller.session is None or paid:
+        return await res.inserts.insert(files)
+    async with res.db.connection() as db:
+        stored = await queries_credentials.insert_files_of_session(
+            db, caller.session.id, files, res.clock()
+        )
+    if stored is None:
+        return UploadSessionExhausted(
+            "The upload session has ended, or has too few files or bytes left: nothing was "
+            "announced."
+        )
+    return stored

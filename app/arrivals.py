@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app import queries, queries_moves
+from app import queries, queries_credentials, queries_moves
 from app.announcements import ID_METADATA
 from app.bucket import StoredObject
 from app.core.content_types import normalize_content_type
@@ -78,23 +78,37 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     if reason is not None:
         return await reject(res, file, reason)
     as_found = _as_found(destination, file, found, res.clock())
+    # Its upload session has not paid yet for bytes that nobody announced.
+    debtor = file.session_id if file.size is None else None
     by_us = False
 
     async def confirm(db: asyncpg.Connection) -> File | None:
         nonlocal by_us
         moved = await queries_moves.confirm_upload(db, as_found)
-        by_us = moved is not None
-        return moved or await queries.get_again(db, file)
+        if moved is None:
+            return await queries.get_again(db, file)
+        if debtor and not await queries_credentials.spend_bytes(db, debtor, found.size):
+            raise _TooManyBytes
+        by_us = True
+        return moved
 
-    after = await (_alone(res, confirm) if attach is None else attach(confirm))
+    try:
+        after = await (attach(confirm) if attach else _alone(res, confirm, pays=bool(debtor)))
+    except _TooManyBytes:
+        few = f"The upload session has too few bytes left for the object's {found.size}."
+        return await reject(res, file, few)
     if by_us:
         count_upload(file.destination, "confirmed", found.size)
     return after
 
 
-async def _alone(res: Resources, confirm: _Confirm) -> File | None:
-    async with res.db.connection() as db:
+async def _alone(res: Resources, confirm: _Confirm, *, pays: bool) -> File | None:
+    async with res.db.transaction() if pays else res.db.connection() as db:
         return await confirm(db)
+
+
+class _TooManyBytes(Exception):
+    """Takes the move to confirmed back."""
 
 
 async def settle_gone(res: Resources, file: File, attach: Attach | None = None) -> File | None:

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from app.commands import bucket, doctor, sweep
+from app.commands import bucket, doctor, keys, sweep
 from app.errors import ConfigurationError, Problem
 from app.migrations import migrate
 from app.serving import serve
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     bucket.add(commands)
     doctor.add(commands)
     sweep.add(commands)
+    keys.add(commands)
     options = parser.parse_args(arguments)
     run_command: Callable[[argparse.Namespace], None] = options.run
     try:

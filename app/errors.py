@@ -17,11 +17,12 @@ class Problem(Exception):
     """Base of all problems: `status` and `title` are the class's, `detail` the instance's.
 
     `extensions` are further members of the JSON (RFC 9457 section 3.2) and must be JSON values;
-    `retry_after` (seconds) becomes the `Retry-After` header.
+    `retry_after` (seconds) becomes the `Retry-After` header, `challenge` the `WWW-Authenticate`.
     """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    challenge: ClassVar[str | None] = None
 
     def __init__(self, detail: str, *, retry_after: int | None = None, **extensions: Any) -> None:
         super().__init__(detail)
@@ -70,6 +71,45 @@ class RequestTooLarge(Problem):
     """The body is larger than this route reads; files go to the bucket, never through here."""
 
     status, title = 413, "The request body is too large"
+
+
+class CredentialRequired(Problem):
+    """Say who you are: `Authorization: Bearer` with a JWT, an API key or an upload session."""
+
+    status, title = 401, "Who is asking?"
+    challenge = 'Bearer realm="claimcheck"'
+
+
+class InvalidToken(Problem):
+    """The token is expired, revoked, for somebody else or not genuine; get a new one."""
+
+    status, title = 401, "The token is not accepted"
+    challenge = 'Bearer realm="claimcheck", error="invalid_token"'
+
+
+class InsufficientScope(Problem):
+    """Your credential lacks the scope that this takes; `scope` names it."""
+
+    status, title = 403, "Scope missing"
+    challenge = 'Bearer realm="claimcheck", error="insufficient_scope"'
+
+
+class DestinationForbidden(Problem):
+    """Your credential may not use this destination; GET /v1/destinations lists those it may."""
+
+    status, title = 403, "Not your destination"
+
+
+class ScopeNotGrantable(Problem):
+    """Nobody can hand on more than he has: make the key with scopes that your credential holds."""
+
+    status, title = 403, "More than you have"
+
+
+class UploadSessionExhausted(Problem):
+    """The upload session has too few files or bytes left for this; ask for a new session."""
+
+    status, title = 403, "The upload session is used up"
 
 
 class LoopbackOnly(Problem):
@@ -234,6 +274,18 @@ class RemovalUnderWay(Problem):
     status, title = 409, "The file is being removed"
 
 
+class ApiKeyNotFound(Problem):
+    """There is no API key with this id among those that you may manage."""
+
+    status, title = 404, "No such API key"
+
+
+class UploadSessionNotFound(Problem):
+    """There is no upload session with this id among those that you made."""
+
+    status, title = 404, "No such upload session"
+
+
 class InvalidCursor(Problem):
     """The cursor was not made by this service for this list; start again without one."""
 
@@ -268,6 +320,12 @@ class SigningUnavailable(Problem):
     """The service has no valid S3 credentials at the moment, so it can sign nothing."""
 
     status, title = 503, "Nothing can be signed now"
+
+
+class IssuerUnavailable(Problem):
+    """The issuer's public keys cannot be had now, so no JWT can be checked; try again soon."""
+
+    status, title = 503, "The token's issuer is unavailable"
 
 
 class DatabaseUnavailable(Problem):

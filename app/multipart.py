@@ -11,13 +11,13 @@ from typing import Final
 from uuid import UUID
 
 from app import queries, queries_moves
-from app.announcements import Announcement, announced_file, object_headers
+from app.announcements import Announcement, announced_file, object_headers, store
 from app.arrivals import get_upload, require_pending, settle_gone, settled
 from app.bucket import StoredPart
 from app.core.destination import Destination
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
-from app.errors import KeyExhausted, UnknownPart, UploadExpired, UploadNotMultipart
+from app.errors import KeyExhausted, Problem, UnknownPart, UploadExpired, UploadNotMultipart
 from app.metrics import count_upload
 from app.models import File, State
 from app.resources import Resources
@@ -77,9 +77,11 @@ async def announce_unsized(
     )
     destination, file = announced_file(res, caller, announcement, res.clock())
     file = lasting(destination, file)
-    async with res.db.connection() as db:
-        if not await queries.insert_files(db, [file]):
-            raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
+    stored = await store(res, caller, [file])
+    if isinstance(stored, Problem):
+        raise stored
+    if file.id not in stored:
+        raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
     count_upload(file.destination, "announced")
     return await begun(res, destination, file)
 

@@ -92,7 +92,7 @@ class BucketPlan:
 def browser_origins(settings: Settings) -> list[str]:
     """The origins whose pages send to the buckets: with `auth = none` this machine's own, too."""
     origins = list(settings.cors_origins)
-    if settings.auth == "none":
+    if settings.open_here:
         origins += [f"http://{name}:{settings.port}" for name in ("127.0.0.1", "localhost")]
     return origins
 

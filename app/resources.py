@@ -16,11 +16,13 @@ from botocore.exceptions import ProfileNotFound
 from app.background import Background
 from app.bucket import Buckets, open_buckets
 from app.core.ids import uuid7
+from app.core.known_tokens import KnownTokens
 from app.db import Database
 from app.errors import ConfigurationError
 from app.inserts import Inserts
 from app.settings import Settings
 from app.signer import Signer, utc_now
+from app.web_tokens import WebTokens
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
@@ -36,6 +38,8 @@ class Resources:
     buckets: Buckets
     signer: Signer
     background: Background
+    web_tokens: WebTokens | None
+    known_tokens: KnownTokens
     cursor_secret: bytes
     clock: Callable[[], datetime]
 
@@ -51,6 +55,7 @@ async def open_resources(
     """Open everything that the settings name. Nothing is asked of database or bucket yet."""
     session = open_session(settings)
     db = Database(settings)
+    web_tokens = None if settings.jwt is None else WebTokens(settings.jwt, clock)
     try:
         async with open_buckets(session, settings.every_destination()) as buckets:
             background = Background()
@@ -62,12 +67,16 @@ async def open_resources(
                     buckets=buckets,
                     signer=Signer(session, clock=clock),
                     background=background,
+                    web_tokens=web_tokens,
+                    known_tokens=KnownTokens(),
                     cursor_secret=_cursor_secret(settings),
                     clock=clock,
                 )
             finally:
                 await background.drain(_DRAIN_SECONDS)
     finally:
+        if web_tokens is not None:
+            await web_tokens.close()
         await db.close()
 
 

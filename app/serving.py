@@ -14,7 +14,7 @@ def serve(settings: Settings) -> None:
     CLAIMCHECK_HOST says.
     """
     configure_logging()
-    host = "127.0.0.1" if settings.auth == "none" else settings.host or "0.0.0.0"  # noqa: S104
+    host = "127.0.0.1" if settings.open_here else settings.host or "0.0.0.0"  # noqa: S104
     app = create_app(settings)
     spare_the_collector()
     uvicorn.run(

@@ -9,11 +9,9 @@ records are tables: `[destinations.images]`, `[records.product.picture]`.
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -23,11 +21,10 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -35,27 +32,20 @@ from pydantic_settings import (
 
 from app.core.database_url import normalize_database_url
 from app.core.destination import Destination, Words, split_words
+from app.core.jwt_settings import JwtSettings
 from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
-
-_PREFIX: Final = "CLAIMCHECK_"
-_CONFIG: Final = "CLAIMCHECK_CONFIG"
+from app.settings_sources import CONFIG, PREFIX, Environment, below_environment
 
 # Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.
 _AWS_OWN: Final = "AWS_ENDPOINT_URL"
-_TABLES: Final = (f"{_PREFIX}DESTINATIONS__", f"{_PREFIX}RECORDS__")
+_TABLES: Final = tuple(f"{PREFIX}{table}__" for table in ("DESTINATIONS", "RECORDS", "JWT"))
 # How like one of our names an unknown AWS_ name is taken for it. AWS_BUCKET_NAME must be, at 0.79;
 # of the names that AWS tools read themselves AWS_SESSION_EXPIRATION comes nearest, at 0.77.
 _NEAR: Final = 0.78
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
-    "images": {"content_types": ["image/*"], "max_size": 100_000_000},
-    "videos": {"content_types": ["video/*"]},
-    "files": {},
-}
 
 
 def _networks(value: object) -> object:
@@ -67,7 +57,7 @@ class Settings(BaseSettings):
     """All settings, checked. Build it with `load_settings`, which turns errors into words."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_ignore_empty=True,
         populate_by_name=True,
@@ -114,7 +104,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
     port: int = Field(8000, ge=1, le=65_535, validation_alias="PORT")
 
-    auth: Literal["none"] | None = None
+    auth: Annotated[tuple[Literal["none", "jwt", "keys"], ...], BeforeValidator(split_words)] = ()
+    jwt: JwtSettings | None = None
     host: str | None = None
     secret_key: SecretStr | None = None
     cors_origins: Words = ()
@@ -126,6 +117,19 @@ class Settings(BaseSettings):
     database_transaction_pooling: bool = False
     destinations: dict[str, Destination] = Field(min_length=1)
     records: dict[str, dict[str, RecordField]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent_auth(self) -> Self:
+        if "none" in self.auth and len(self.auth) > 1:
+            raise ValueError(f"{PREFIX}AUTH: none goes with nothing else")
+        if "jwt" in self.auth and self.jwt is None:
+            raise ValueError(
+                f"{PREFIX}AUTH has jwt, so say whose: {PREFIX}JWT__ISSUER, {PREFIX}JWT__AUDIENCE "
+                f"and {PREFIX}JWT__JWKS_URL or {PREFIX}JWT__SECRET"
+            )
+        if self.jwt is not None and "jwt" not in self.auth:
+            raise ValueError(f"{PREFIX}JWT__... is set, but {PREFIX}AUTH does not have jwt")
+        return self
 
     @field_validator("aws_s3_endpoint_url", "aws_s3_public_endpoint_url")
     @classmethod
@@ -173,8 +177,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        below = InitSettingsSource(settings_cls, init_kwargs=_below_environment(cls.environ))
-        return init_settings, _Environment(settings_cls, cls.environ), below
+        below = InitSettingsSource(settings_cls, init_kwargs=below_environment(cls.environ))
+        return init_settings, Environment(settings_cls, cls.environ), below
+
+    @property
+    def open_here(self) -> bool:
+        """Whether everyone on this machine is let in, and nobody else (`auth = none`)."""
+        return "none" in self.auth
 
     @property
     def expiry(self) -> int:
@@ -198,25 +207,6 @@ class Settings(BaseSettings):
     def every_destination(self) -> list[Destination]:
         """The declared ones, and the global one that files of a retired one are reached through."""
         return [*self.destinations.values(), _resolve("retired", Destination(), self)]
-
-
-class _Environment(EnvSettingsSource):
-    """The environment as a parameter, so that tests pass a dict."""
-
-    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        super().__init__(settings_cls)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self._environ.items() if value}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Leave what is not JSON as it is: the fields take plain words, or refuse in words."""
-        try:
-            decoded = super().decode_complex_value(field_name, field, value)
-        except ValueError:
-            return value
-        return decoded if isinstance(decoded, (list, dict)) else value
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -307,9 +297,10 @@ def _check_records(settings: Settings) -> None:
                 raise ConfigurationError(f"{path}: max_files needs many = true.")
 
 
-def require_deployed(settings: Settings) -> None:
-    """Refuse what only the embedded default may do without: a database, a bucket, a say on auth.
+def require_deployed(settings: Settings, *, on_this_machine: bool = False) -> None:
+    """Refuse what only the embedded default may do without: a database, a bucket, authentication.
 
+    `on_this_machine` (`claimcheck dev`) allows `auth = none`, but it must be said.
     Raises ConfigurationError, which names the setting.
     """
     if settings.database_url is None:
@@ -321,21 +312,22 @@ def require_deployed(settings: Settings) -> None:
         if not destination.bucket:
             raise ConfigurationError(
                 f"destinations.{destination.name} has no bucket: set AWS_STORAGE_BUCKET_NAME, "
-                f"or {_PREFIX}DESTINATIONS__{destination.name.upper()}__BUCKET."
+                f"or {PREFIX}DESTINATIONS__{destination.name.upper()}__BUCKET."
             )
-    if settings.auth is None:
+    if not settings.auth or (settings.open_here and not on_this_machine):
+        state = "none is for `claimcheck dev`" if settings.auth else "not set"
         raise ConfigurationError(
-            f"{_PREFIX}AUTH is not set, and this service stays closed until it can tell who asks. "
-            f"{_PREFIX}AUTH=none lets in everyone on this machine (loopback) and nobody else."
+            f"{PREFIX}AUTH is {state}, and nobody is let in who cannot say who he is: set it to "
+            "keys (API keys, made with `claimcheck keys create`), to jwt, or to jwt,keys."
         )
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
-    known = {_CONFIG}
+    known = {CONFIG}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
         if alias is None:
-            known.add(_PREFIX + name.upper())
+            known.add(PREFIX + name.upper())
         else:
             known |= set(alias.choices) if isinstance(alias, AliasChoices) else {str(alias)}  # type: ignore[arg-type]
     for given in environ:
@@ -343,7 +335,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
         if name in known or name.startswith((_AWS_OWN, *_TABLES)):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
-        if name.startswith((_PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
+        if name.startswith((PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
             guess = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f" Did you mean {guess[0]}?" if guess else ""
             raise ConfigurationError(f"{given} is not a setting.{hint}")
@@ -351,10 +343,12 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 
 def _as_written(path: str, environ: Mapping[str, str]) -> str:
     """The name under which the reader set what pydantic calls `path`."""
+    head, *inner = path.split(".")
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        if name == path and alias is None and name not in {"destinations", "records"}:
-            return f"{_PREFIX}{name.upper()}"
+        if name == head and alias is None and name not in {"destinations", "records"}:
+            parts = [name, *(part for part in inner if not part.isdigit())]
+            return PREFIX + "__".join(parts).upper()
         if isinstance(alias, AliasChoices) and path in alias.choices:
             return next((str(c) for c in alias.choices if environ.get(str(c))), path)
     return path
@@ -389,40 +383,6 @@ def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
                 )
 
 
-def _below_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The TOML file's settings, with the default destinations where nobody declares others.
-
-    `CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE` alone must not open `images` to any type, nor may
-    a misspelt name open a new destination to anything.
-    """
-    toml = _read_toml(environ.get(_CONFIG))
-    start = f"{_PREFIX}DESTINATIONS"
-    given = [name.upper() for name, value in environ.items() if value]
-    named = {name.split("__")[1].lower() for name in given if name.startswith(f"{start}__")}
-    declared = toml.get("destinations", DEFAULT_DESTINATIONS)
-    for name in sorted(named.difference(declared)) if isinstance(declared, dict) else ():
-        near = difflib.get_close_matches(name, declared, n=1, cutoff=0.8)
-        if near:
-            raise ConfigurationError(
-                f"{start}__{name.upper()}: there is no destination {name}. Did you mean "
-                f"{near[0]}? If not, declare it in the TOML file."
-            )
-    if "destinations" not in toml and start not in given and named <= set(DEFAULT_DESTINATIONS):
-        toml["destinations"] = DEFAULT_DESTINATIONS
-    return toml
-
-
-def _read_toml(path: str | None) -> dict[str, Any]:
-    if not path:
-        return {}
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{_CONFIG}: cannot read {path!r}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{_CONFIG}: {path!r} is not TOML: {error}") from None
-
-
 def _in_words(error: ValidationError, environ: Mapping[str, str]) -> str:
     """One line a setting: its name, what is wrong with it. Never its value: it may be a secret."""
     lines = []
@@ -434,11 +394,13 @@ def _in_words(error: ValidationError, environ: Mapping[str, str]) -> str:
             tables: dict[str, type[BaseModel]] = {
                 "destinations": Destination,
                 "records": RecordField,
+                "jwt": JwtSettings,
             }
             names = tables.get(str(item["loc"][0]), Settings).model_fields
             near = difflib.get_close_matches(last, names, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             lines.append(f"{known} is not a setting.{hint}")
         else:
-            lines.append(f"{known}: {item['msg'].removeprefix('Value error, ')}")
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{known}: {message}" if known else message)
     return "\n".join(lines)

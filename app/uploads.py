@@ -16,6 +16,7 @@ from app.announcements import (
     check_rules,
     object_headers,
     pending_file,
+    store,
 )
 from app.arrivals import Attach, get_upload, require_pending, settle, settled
 from app.completion import complete
@@ -101,7 +102,11 @@ async def announce(
                         made[announced.file.id] = index, announced
         if not made:
             break
-        stored = await res.inserts.insert([a.file for _, a in made.values()])
+        stored = await store(res, caller, [a.file for _, a in made.values()], paid=attempt > 0)
+        if isinstance(stored, Problem):
+            for index, _ in made.values():
+                answers[index] = stored
+            break
         for file_id in stored & made.keys():
             index, announced = made[file_id]
             answers[index] = announced
@@ -201,7 +206,9 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
 
     The size is not known: the form carries the destination's range.
     """
-    open_to_clients = [d for d in res.settings.destinations.values() if d.allow_client_keys]
+    open_to_clients = [
+        d for d in res.settings.destinations.values() if d.allow_client_keys and d.admits(caller)
+    ]
     destination = next((d for d in open_to_clients if key.startswith(d.prefix)), None)
     if destination is None:
         prefixes = ", ".join(d.prefix or "(any)" for d in open_to_clients) or "none"
@@ -235,9 +242,11 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         raise taken
     instructions = await _sign(res, destination, file)
     file = file._replace(expires_at=instructions.expires_at)
-    async with res.db.connection() as db:
-        if not await queries.insert_files(db, [file]):
-            raise taken
+    stored = await store(res, caller, [file])
+    if isinstance(stored, Problem):
+        raise stored
+    if file.id not in stored:
+        raise taken
     return Announced(file, instructions)
 
 

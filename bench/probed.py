@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.main import create_app as create_service
+from bench.service import create_app as create_service
 
 _INTERVAL = 0.001  # seconds
 

@@ -59,7 +59,9 @@ class Stack:
     say: Callable[[str], None]
 
     @contextmanager
-    def service(self, factory: str = "app.main:create_app", workers: int = 1) -> Iterator[Server]:
+    def service(
+        self, factory: str = "bench.service:create_app", workers: int = 1
+    ) -> Iterator[Server]:
         """A factory of this project under uvicorn; several workers share both cores."""
         cores = {self.cores.service} if workers == 1 else {self.cores.service, self.cores.rest}
         with serve(

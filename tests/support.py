@@ -8,17 +8,19 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 
+from app import api_keys
 from app.bucket import open_client
+from app.core.principal import Principal, Scope
 from app.main import create_app
 from app.provision import apply
-from app.resources import open_session
+from app.resources import open_resources, open_session
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 
@@ -51,6 +53,16 @@ async def prepared(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+class Clock:
+    """The present, moved on by tests."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
 @asynccontextmanager
 async def running(
     settings: Settings, *, clock: Callable[[], datetime] = utc_now
@@ -76,7 +88,7 @@ async def owner_of_bucket(settings: Settings) -> AsyncIterator[Any]:
 
 @dataclass(frozen=True)
 class Service:
-    """`claimcheck serve` in a process of its own, and a client of it."""
+    """`claimcheck dev` in a process of its own, and a client of it."""
 
     process: asyncio.subprocess.Process
     client: httpx.AsyncClient
@@ -107,7 +119,7 @@ async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
         port = probe.getsockname()[1]
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", "serve"),
+            *(sys.executable, "-m", "app.cli", "dev"),
             env=as_set(environ | {"PORT": str(port)}),
             stdout=output,
             stderr=output,
@@ -126,6 +138,33 @@ async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
             yield service
         finally:
             await service.kill()
+
+
+async def key_for(
+    settings: Settings,
+    *scopes: str,
+    owner: str = "ann",
+    tenant: str = "",
+    lifetime: timedelta | None = None,
+) -> dict[str, str]:
+    """The header of a new API key with these scopes."""
+    maker = Principal("maker", tenant, frozenset({*scopes, Scope.FILES_ALL}))
+    async with open_resources(settings) as res:
+        _, token = await api_keys.create(
+            res, maker, name="test", owner=owner, scopes=scopes, lifetime=lifetime
+        )
+    return bearer(token)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def minted(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    """A new upload session: the answer's JSON, its token in it."""
+    response = await client.post("/v1/upload-sessions", json={"destination": "files"} | body)
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
 async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> httpx.Response:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 DEPLOYED = {
     "DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/d",
     "AWS_STORAGE_BUCKET_NAME": "bkt",
-    "CLAIMCHECK_AUTH": "none",
+    "CLAIMCHECK_AUTH": "keys",
 }
 
 
@@ -64,7 +64,11 @@ def test_serve_without_settings_says_what_is_missing() -> None:
     ("command", "missing", "environ"),
     [
         ("serve", "AWS_STORAGE_BUCKET_NAME", {}),
-        ("serve", "CLAIMCHECK_AUTH", {}),
+        ("serve", "CLAIMCHECK_AUTH is not set", {}),
+        ("serve", "CLAIMCHECK_AUTH is none", {"CLAIMCHECK_AUTH": "none"}),
+        ("check", "CLAIMCHECK_AUTH is none", {"CLAIMCHECK_AUTH": "none"}),
+        ("serve", "CLAIMCHECK_JWT__ISSUER", {"CLAIMCHECK_AUTH": "jwt"}),
+        ("keys list", "DATABASE_URL is not set", {}),
         ("serve", "CLAIMCHECK_AUHT is not a setting", {"CLAIMCHECK_AUHT": "none"}),
         ("serve", "PORT: ", {"PORT": "eighty"}),
         ("migrate", "DATABASE_URL is not set", {}),
@@ -82,7 +86,7 @@ def test_a_wrong_setting_stops_every_command(
         if not missing.startswith(name) or name in environ:
             monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
-        cli.main([command])
+        cli.main(command.split())
     message = str(caught.value.code)
     assert message.startswith("claimcheck cannot start: ")
     assert missing in message

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from tests.support import prepared, served
+from app.core.principal import Scope
+from tests.support import key_for, prepared, served
 
 CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
@@ -47,12 +48,15 @@ async def fuzzed(client: httpx.AsyncClient, folder: Path, *options: str) -> dict
 
 async def test_no_request_breaks_the_service(environ: dict[str, str], tmp_path: Path) -> None:
     environ = environ | {
+        "CLAIMCHECK_AUTH": "keys",
         "CLAIMCHECK_RECORDS__PERSON__PICTURE__DESTINATION": "images",
         "CLAIMCHECK_DESTINATIONS__FILES__ALLOW_CLIENT_KEYS": "true",
     }
-    await prepared(environ)
+    key = await key_for(await prepared(environ), *Scope)
+    credential = f"Authorization: {key['Authorization']}"
     async with served(environ, tmp_path / "log") as service:
-        found = await fuzzed(service.client, tmp_path, "--max-examples", "170")
+        options = ("--max-examples", "170", "--header", credential)
+        found = await fuzzed(service.client, tmp_path, *options)
     assert found["operations"]["tested"] == found["operations"]["total"] > 20
     assert found["test_cases"]["generated"] >= 5000
     assert found["test_cases"]["with_failures"] == found["test_cases"]["errored"] == 0

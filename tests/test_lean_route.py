@@ -163,9 +163,12 @@ GOOD = b'{"destination": "files", "filename": "a.png", "size": 5}'
 )
 async def test_bodies(both: Both, body: bytes, status: int) -> None:
     assert (await both("POST", "/announce", content=body, headers=JSON)).status_code == status
-    # Who asks is decided before what is asked, but for a body that cannot even be read.
-    refused = await both("POST", "/announce", content=body, headers=JSON | {"X-Caller": "refused"})
-    assert refused.status_code == (400 if status == 400 else 403)
+    # Who asks is decided before what is asked; FastAPI reads what can be read first.
+    lean, own = [
+        await client.post("/announce", content=body, headers=JSON | {"X-Caller": "refused"})
+        for client in both.clients
+    ]
+    assert (lean.status_code, own.status_code) == (403, 400 if status == 400 else 403)
     for path in ("/batch", "/two", "/presign", "/optional"):
         await both("POST", path, content=body, headers=JSON)
 

@@ -19,7 +19,7 @@ from app.errors import ConfigurationError
 from app.metrics import measured
 from app.routers.metrics import may_scrape
 from app.settings import load_settings
-from tests.support import announced, owner_of_bucket, prepared, running, stored
+from tests.support import announced, key_for, owner_of_bucket, prepared, running, stored
 
 TOKEN = "scrape-" + secrets.token_hex(16)
 ELSEWHERE = {"DATABASE_URL": "postgres://somewhere/else"}
@@ -169,7 +169,8 @@ async def test_workers_add_up(environ: dict[str, str], tmp_path: Path) -> None:
     """Whichever of two workers is asked tells of both, and of none of an earlier start."""
     announcements = 40
     for _ in range(2):
-        async with workers(environ | {"CLAIMCHECK_METRICS_TOKEN": TOKEN}, tmp_path) as port:
+        environ |= {"CLAIMCHECK_METRICS_TOKEN": TOKEN, "CLAIMCHECK_AUTH": "keys"}
+        async with workers(environ, tmp_path) as port:
 
             async def ask(method: str, path: str, port: int = port, **more: Any) -> httpx.Response:
                 # A connection each, so that both workers get some.
@@ -178,8 +179,9 @@ async def test_workers_add_up(environ: dict[str, str], tmp_path: Path) -> None:
                     return await client.request(method, url, **more)
 
             body = {"destination": "files", "filename": "a.png", "size": 1}
+            key = await key_for(load_settings(environ), "uploads:write")
             answers = await asyncio.gather(
-                *(ask("POST", "/v1/uploads", json=body) for _ in range(announcements))
+                *(ask("POST", "/v1/uploads", json=body, headers=key) for _ in range(announcements))
             )
             assert {answer.status_code for answer in answers} == {201}
             name = 'claimcheck_uploads_total{destination="files",outcome="announced"}'

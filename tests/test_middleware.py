@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings, load_settings
-from tests.support import UNKNOWN_ID, announced, prepared, slug, stored
+from tests.support import UNKNOWN_ID, announced, prepared, running, slug, stored
 
 ORIGIN = "https://www.example.com"
 JSON = {"Content-Type": "application/json"}
@@ -208,13 +208,21 @@ async def test_the_guard_stands_before_the_body_and_for_a_missing_host(app: Fast
     assert sent[0]["status"] == 403
 
 
-async def test_a_service_that_was_not_told_who_may_ask_answers_nobody_else(
+async def test_a_service_that_was_not_told_who_may_ask_lets_nobody_in(
     environ: dict[str, str],
 ) -> None:
     del environ["CLAIMCHECK_AUTH"]
-    app = create_app(load_settings(environ))
+    async with running(load_settings(environ)) as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/v1/files")).status_code == 401
+        bearer = {"Authorization": f"Bearer claimcheck_key_{'a' * 43}"}
+        assert (await client.get("/v1/files", headers=bearer)).status_code == 401
+
+
+async def test_with_authentication_the_address_does_not_matter(environ: dict[str, str]) -> None:
+    app = create_app(load_settings(environ | {"CLAIMCHECK_AUTH": "keys"}))
     async with client_at(app, "203.0.113.5") as client:
-        assert (await client.get("/livez")).status_code == 403
+        assert (await client.get("/livez")).status_code == 200
 
 
 async def test_exact_origins_may_read_the_answers(client: httpx.AsyncClient) -> None:

@@ -38,7 +38,7 @@ def toml(tmp_path: Path):
 
 def test_the_defaults() -> None:
     settings = load()
-    assert settings.auth is None
+    assert settings.auth == ()
     assert (settings.port, settings.expiry) == (8000, 3600)
     assert settings.aws_s3_region_name == "us-east-1"
     assert [*settings.destinations] == ["images", "videos", "files"]
@@ -167,7 +167,7 @@ def test_toml_and_environment_together(toml) -> None:
     )
     assert settings.aws_storage_bucket_name == "from-environment"
     assert settings.aws_s3_region_name == "eu-west-1"
-    assert (settings.auth, settings.database_pool_size) == ("none", 9)
+    assert (settings.auth, settings.database_pool_size) == (("none",), 9)
     assert settings.cors_origins == ("https://a.example",)
     assert {*settings.destinations} == {"images", "docs", "videos"}
     images = settings.destinations["images"]
@@ -367,7 +367,7 @@ def test_a_deployment_needs_database_bucket_and_a_word_on_auth(missing: str) -> 
     environ = {
         "DATABASE_URL": "postgresql://h/d",
         "AWS_STORAGE_BUCKET_NAME": "bkt",
-        "CLAIMCHECK_AUTH": "none",
+        "CLAIMCHECK_AUTH": "keys",
     }
     require_deployed(load_settings(environ))
     del environ[missing]

@@ -10,6 +10,7 @@ from app.core.content_types import essence
 from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
 from app.core.object_url import AddressingStyle, BucketAddress, bucket_address
 from app.core.parts import MAX_OBJECT_SIZE, MAX_PART_SIZE, MIB, MIN_PART_SIZE
+from app.core.principal import Principal, missing_scopes
 from app.core.sigv4 import MAX_EXPIRES_IN
 
 Method = Literal["post", "put", "multipart"]
@@ -77,6 +78,8 @@ class Destination(BaseModel):
     allow_client_keys: bool = False
     # What the sweep does with an upload that has arrived whole, and that nobody confirmed.
     unconfirmed: Literal["confirm", "delete"] = "confirm"
+    scopes: Words = ()
+    claims: dict[str, Words] = Field(default_factory=dict)
 
     @field_validator("key_prefix")
     @classmethod
@@ -105,6 +108,23 @@ class Destination(BaseModel):
             if not re.fullmatch(r"[a-z0-9]{1,16}", extension):
                 raise ValueError(f"{extension!r} is not an extension: write png or .png")
         return plain
+
+    @field_validator("scopes")
+    @classmethod
+    def _usable_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        for scope in scopes:
+            # RFC 6749 section 3.3; commas separate them in the environment.
+            if not re.fullmatch(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,100}", scope):
+                raise ValueError(f"{scope!r} is not a scope: write one word of ASCII")
+        return scopes
+
+    @field_validator("claims")
+    @classmethod
+    def _usable_claims(cls, claims: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, values in claims.items():
+            if not values:
+                raise ValueError(f"{name} has no values, so nobody could use the destination")
+        return claims
 
     @field_validator("cache_control", "content_disposition", "kms_key_id")
     @classmethod
@@ -150,6 +170,17 @@ class Destination(BaseModel):
             return self.link_window
         return min(self.link_expires_in // 4, MAX_EXPIRES_IN - self.link_expires_in)
 
+    def admits(self, caller: Principal) -> bool:
+        """Whether the caller may upload here: he has all of `scopes`, and of each of `claims` one.
+
+        An upload session is for one destination, and its maker was asked when it was made.
+        """
+        if caller.session is not None:
+            return caller.session.destination == self.name
+        return not missing_scopes(self.scopes, caller.scopes) and all(
+            _has(caller.claims.get(name), values) for name, values in self.claims.items()
+        )
+
     def takes_type(self, content_type: str) -> bool:
         """Whether the allow-list (exact types or `image/*`; empty: any) has this type."""
         kind = essence(content_type)
@@ -180,3 +211,9 @@ class Destination(BaseModel):
             "x-amz-server-side-encryption-aws-kms-key-id": self.kms_key_id,
         }
         return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _has(claim: object, wanted: tuple[str, ...]) -> bool:
+    """Whether a claim, text or a list, has one of these values. Numbers and truths are no text."""
+    found = claim if isinstance(claim, list) else [claim]
+    return any(isinstance(value, str) and value in wanted for value in found)

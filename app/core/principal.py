@@ -1,11 +1,14 @@
 """Who asks, and what he may do. Pure."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
+
+from pydantic import AfterValidator, Field
 
 # Owners and tenants end up in rows, in keys (hashed) and in log lines.
 MAX_NAME: Final = 255
@@ -43,7 +46,7 @@ class Principal:
     owner: str
     tenant: str = ""
     scopes: frozenset[str] = frozenset()
-    claims: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    claims: Mapping[str, object] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     session: SessionBounds | None = None
     credential: str = "none"
 
@@ -60,6 +63,16 @@ DEV: Final = Principal(owner="dev", scopes=frozenset(Scope))
 def is_name(value: object) -> bool:
     """Whether this will do as owner or tenant: printable, no longer than MAX_NAME characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
+def _named(value: str) -> str:
+    if not is_name(value):
+        raise ValueError("must be printable, with at least one character")
+    return value
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_named)]
+"""An owner, a tenant, or what else people call things, in a request."""
 
 
 def missing_scopes(wanted: Iterable[str], held: frozenset[str]) -> list[str]:

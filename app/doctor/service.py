@@ -31,7 +31,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     """Whether a deployment would start, and which names in the environment mean nothing."""
     findings = Findings(SUBJECT)
     try:
-        require_deployed(settings)
+        require_deployed(settings, on_this_machine=True)
     except ConfigurationError as error:
         findings.fail("settings", "The service would not start.", str(error))
     else:

@@ -44,7 +44,7 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
             _say("Starting S3 (moto behind a gate) ...")
             environ = _with_s3(stack, environ)
         settings = load_settings(environ)
-        require_deployed(settings)
+        require_deployed(settings, on_this_machine=True)
         if own_bucket:
             asyncio.run(apply(open_session(settings), settings))
         assert settings.database_url is not None

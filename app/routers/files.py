@@ -185,7 +185,7 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     """For clients that end by sending the object's URL to be stored. The URL is parsed, looked up
     and never fetched; the bucket is asked, as in confirm. Repeating it gives the same file.
     """
-    attach_to = slot_of(body.attach_to)
+    attach_to = slot_of(caller, body.attach_to)
     if body.url is not None:
         file = await uploads.confirm_url(res, caller, body.url, attach_to=attach_to)
     else:

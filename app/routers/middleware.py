@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.opaque_tokens import redact_tokens
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
 from app.metrics import count_request
 from app.routers.problems import problem_response, request_id_of
@@ -114,8 +115,8 @@ class Envelope:
             _access.info(
                 "%s %s %d in=%dB out=%dB %.1fms id=%s",
                 method,
-                # repr: a path may hold line breaks, percent-decoded.
-                repr(scope["path"])[1:-1],
+                # repr: a path may hold line breaks, percent-decoded; and tokens that got lost.
+                redact_tokens(repr(scope["path"])[1:-1]),
                 status,
                 received,
                 sent,

@@ -4,12 +4,21 @@ Each is a coroutine function of the request alone, so that routes may call it th
 (`lean_route.py`); what else it needs is in the request or in its application's state.
 """
 
-from typing import Annotated
+import re
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
-from app.core.principal import DEV, Principal
+from app.auth import principal_from_token
+from app.core.opaque_tokens import SESSION_PREFIX
+from app.core.principal import DEV, Principal, Scope
+from app.errors import CredentialRequired, InsufficientScope, InvalidToken
 from app.resources import Resources
+
+# RFC 6750 section 2.1, less the white space that nobody sends.
+_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
 
 async def _resources(request: Request) -> Resources:
@@ -17,17 +26,68 @@ async def _resources(request: Request) -> Resources:
     return res
 
 
-async def _dev(_: Request) -> Principal:
-    return DEV
+async def authenticate(request: Request) -> Principal:
+    """Who sent the request. Raises CredentialRequired, InvalidToken and IssuerUnavailable.
+
+    The token comes as a bearer. That of an upload session may also stand in the path of Uppy's
+    door, out of which the middleware has taken it: paths are shown and kept in too many places for
+    any other.
+    """
+    res: Resources = request.app.state.resources
+    if res.settings.open_here:
+        return DEV
+    in_path: str | None = request.scope["state"].get("path_token")
+    if in_path is not None:
+        if not in_path.startswith(SESSION_PREFIX):
+            raise InvalidToken("Only an upload session's token may stand in a path.")
+        return await principal_from_token(res, in_path)
+    given = request.headers.get("authorization")
+    if given is None:
+        raise CredentialRequired("Send a token: `Authorization: Bearer ...`.")
+    bearer = _BEARER.fullmatch(given)
+    if bearer is None:
+        raise InvalidToken("Authorization must be `Bearer` and one token.")
+    return await principal_from_token(res, bearer[1])
+
+
+class Permission(SecurityBase):
+    """Lets in who holds the scope; InsufficientScope for everybody else."""
+
+    model = HTTPBearer(
+        bearerFormat="JWT, API key or upload session",
+        description="A JSON Web Token of the configured issuer, an API key "
+        "(`claimcheck keys create`), or an upload session (`POST /v1/upload-sessions`).",
+    )
+    scheme_name = "bearer"
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, request: Request) -> Principal:
+        caller = await authenticate(request)
+        require(caller, self.scope)
+        return caller
+
+
+def require(caller: Principal, scope: Scope) -> None:
+    """Raises InsufficientScope."""
+    if scope not in caller.scopes:
+        raise InsufficientScope(
+            f"This takes the scope {scope}, and your credential does not hold it.",
+            scope=scope.value,
+        )
+
+
+def _may(scope: Scope) -> Any:
+    """The dependency, with its scope for the OpenAPI document."""
+    return Security(Permission(scope), scopes=[scope.value])
 
 
 Res = Annotated[Resources, Depends(_resources)]
-# An upload session's token may also stand in the path of Uppy's door, which takes it out to
-# `request.state.path_token` (app.routers.middleware.Envelope). Nothing checks it yet.
-# One principal until authentication lands; each route says already what it will ask for.
-CanUpload = Annotated[Principal, Depends(_dev)]
-CanRead = Annotated[Principal, Depends(_dev)]
-CanDelete = Annotated[Principal, Depends(_dev)]
-CanReadRecords = Annotated[Principal, Depends(_dev)]
-CanWriteRecords = Annotated[Principal, Depends(_dev)]
-CanAdmin = Annotated[Principal, Depends(_dev)]
+CanUpload = Annotated[Principal, _may(Scope.UPLOADS_WRITE)]
+CanRead = Annotated[Principal, _may(Scope.FILES_READ)]
+CanDelete = Annotated[Principal, _may(Scope.FILES_DELETE)]
+CanReadRecords = Annotated[Principal, _may(Scope.RECORDS_READ)]
+CanWriteRecords = Annotated[Principal, _may(Scope.RECORDS_WRITE)]
+CanMint = Annotated[Principal, _may(Scope.SESSIONS_MINT)]
+CanAdmin = Annotated[Principal, _may(Scope.ADMIN)]

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,8 +16,13 @@ from starlette.types import Scope
 from app.core.object_url import UnsignableValue
 from app.errors import (
     AnswerOverdue,
+    CredentialRequired,
+    DatabaseUnavailable,
+    InsufficientScope,
     InternalError,
     InvalidObjectKey,
+    InvalidToken,
+    IssuerUnavailable,
     MalformedRequest,
     MethodNotAllowed,
     Problem,
@@ -33,6 +38,15 @@ _errors = logging.getLogger("claimcheck.errors")
 MEDIA_TYPE = "application/problem+json"
 # One body may hold tens of thousands; nobody reads more than a few.
 MAX_ERRORS = 20
+
+
+_OF_PERMISSIONS: Final = (
+    CredentialRequired,
+    InvalidToken,
+    InsufficientScope,
+    IssuerUnavailable,
+    DatabaseUnavailable,
+)
 
 
 class ProblemBody(BaseModel):
@@ -67,6 +81,11 @@ def problem_response(
         body |= uppy_members(problem)
     # ASCII JSON: what a client sent may be in it, and need not be valid Unicode.
     response = Response(json.dumps(body), problem.status, headers, media_type=MEDIA_TYPE)
+    if problem.challenge is not None:
+        # RFC 6750 section 3; what is quoted is a scope, and so without quotation marks.
+        scope_wanted = problem.extensions.get("scope")
+        attribute = f', scope="{scope_wanted}"' if scope_wanted else ""
+        response.headers["WWW-Authenticate"] = problem.challenge + attribute
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
     return response
@@ -82,8 +101,11 @@ def request_id_of(scope: Scope) -> str:
     return str(scope.get("state", {}).get("request_id", "-"))
 
 
-def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's `responses` for the problems that a route may answer with."""
+def responses(*problems: type[Problem], public: bool = False) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for the problems that a route may answer with.
+
+    `public` says that the route asks nobody who he is.
+    """
     described: dict[int | str, dict[str, Any]] = {}
     always: tuple[type[Problem], ...] = (
         ValidationFailed,
@@ -92,7 +114,9 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
         InternalError,
         AnswerOverdue,
     )
-    for problem in (*problems, *always):
+    if not public:
+        always += _OF_PERMISSIONS
+    for problem in dict.fromkeys((*problems, *always)):
         detail = " ".join((problem.__doc__ or "").split())
         at = described.setdefault(
             problem.status,
@@ -107,6 +131,8 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
             },
         )
         at["description"] = f"{at['description']}\n\n`{problem.slug()}`: {detail}".strip()
+        if problem.status == 401:
+            at |= header("WWW-Authenticate", "RFC 6750: what is wrong with the token")
         example = problem_body(problem(detail), "0c7c2d6f5f0b4b0f")
         at["content"][MEDIA_TYPE]["examples"][problem.slug()] = {"value": example}
     return described

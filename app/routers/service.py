@@ -31,7 +31,7 @@ class DestinationBody(BaseModel):
 
 
 class Destinations(BaseModel):
-    """The destinations that uploads can be announced for."""
+    """The destinations that the caller can announce uploads for."""
 
     items: list[DestinationBody]
 
@@ -49,7 +49,7 @@ class Ready(BaseModel):
     summary="List where files may go",
     responses=responses(),
 )
-async def destinations(_: CanUpload, res: Res) -> Destinations:
+async def destinations(caller: CanUpload, res: Res) -> Destinations:
     """For a front end that checks a file before it announces it."""
     return Destinations(
         items=[
@@ -62,6 +62,7 @@ async def destinations(_: CanUpload, res: Res) -> Destinations:
                 max_size=d.max_size,
             )
             for d in res.settings.destinations.values()
+            if d.admits(caller)
         ]
     )
 
@@ -70,7 +71,7 @@ async def destinations(_: CanUpload, res: Res) -> Destinations:
     "/livez",
     operation_id="livez",
     summary="Whether the process answers",
-    responses=responses(),
+    responses=responses(public=True),
 )
 async def livez() -> dict[str, str]:
     """Asks nobody else."""
@@ -82,7 +83,7 @@ async def livez() -> dict[str, str]:
     operation_id="readyz",
     summary="Whether database and buckets answer",
     responses={
-        **responses(),
+        **responses(public=True),
         503: {"model": Ready, "description": "A dependency does not answer"},
     },
 )

@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.core.principal import Principal, Scope
 from app.core.record_field import RECORD_ID, is_record_id
 from app.errors import RecordNotFound, TooManyFiles, UnknownRecordField, WrongDestination
 from app.records import Slot
+from app.routers.permissions import require
 
 # What a confirm answers besides, where the file is to go into a record.
 ATTACH_PROBLEMS = (UnknownRecordField, RecordNotFound, WrongDestination, TooManyFiles)
@@ -50,5 +52,12 @@ class AttachTo(BaseModel):
     field: Annotated[str, StringConstraints(max_length=63), Field(description=_DECLARED)]
 
 
-def slot_of(attach_to: AttachTo | None) -> Slot | None:
-    return None if attach_to is None else Slot(attach_to.type, attach_to.id, attach_to.field)
+def slot_of(caller: Principal, attach_to: AttachTo | None) -> Slot | None:
+    """The field to put a file into; InsufficientScope for those who may not write records.
+
+    An upload session is among them.
+    """
+    if attach_to is None:
+        return None
+    require(caller, Scope.RECORDS_WRITE)
+    return Slot(attach_to.type, attach_to.id, attach_to.field)

@@ -16,6 +16,7 @@ from app.errors import (
     InvalidObjectKey,
     KeyTaken,
     SigningUnavailable,
+    UploadSessionExhausted,
 )
 from app.routers.permissions import CanUpload, Res
 from app.routers.problems import responses
@@ -54,6 +55,7 @@ class UploadUrlBody(BaseModel):
     summary="Get an upload form for a key of your own choice",
     responses=responses(
         ClientKeysNotAllowed,
+        UploadSessionExhausted,
         InvalidObjectKey,
         ContentTypeNotAllowed,
         ExtensionNotAllowed,

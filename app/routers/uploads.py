@@ -21,6 +21,7 @@ from app.errors import (
     BucketUnavailable,
     ContentTypeNotAllowed,
     DatabaseUnavailable,
+    DestinationForbidden,
     ExtensionNotAllowed,
     InvalidFilename,
     KeyExhausted,
@@ -34,6 +35,7 @@ from app.errors import (
     UploadNotFound,
     UploadNotPending,
     UploadRejected,
+    UploadSessionExhausted,
 )
 from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanUpload, Res
@@ -64,6 +66,8 @@ MAX_BATCH = 100
 _BUCKET_PROBLEMS = (BucketRefused, BucketUnavailable, DatabaseUnavailable)
 _ANNOUNCE_PROBLEMS = (
     UnknownDestination,
+    DestinationForbidden,
+    UploadSessionExhausted,
     InvalidFilename,
     ContentTypeNotAllowed,
     ExtensionNotAllowed,
@@ -274,7 +278,7 @@ async def confirm(
     missing is named, and what takes long answers 202. No body is needed; with `attach_to` the file
     goes into a field of a record as it is confirmed, or neither happens.
     """
-    attach_to = slot_of(None if body is None else body.attach_to)
+    attach_to = slot_of(caller, None if body is None else body.attach_to)
     file = await uploads.confirm(res, caller, upload_id, attach_to=attach_to)
     return await confirmed_response(res, file)
 

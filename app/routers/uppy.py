@@ -22,6 +22,7 @@ from app.announcements import Announcement
 from app.arrivals import get_upload
 from app.core.destination import CONTENT_TYPE
 from app.core.parts import MAX_PARTS
+from app.core.principal import Principal
 from app.errors import (
     CredentialsNotOffered,
     FormNotOffered,
@@ -88,7 +89,7 @@ async def params(
     A form, which carries the destination's range; for Uppy 5 a PUT where the destination has that.
     """
     metadata = {"destination": request.query_params.get("metadata[destination]")}
-    destination = destination_named(res.settings, _destination(res, request, metadata))
+    destination = destination_named(res.settings, _destination(res, caller, request, metadata))
     takes_put = _wants_json(request)
     if destination.method != "post" and not (destination.method == "put" and takes_put):
         raise FormNotOffered(
@@ -131,7 +132,7 @@ async def sts(_: CanUpload) -> Response:
 @_routes.post("/multipart")
 async def create(wish: Wish, request: Request, caller: CanUpload, res: Res) -> Response:
     """Begin an upload in parts."""
-    destination = _destination(res, request, wish.metadata)
+    destination = _destination(res, caller, request, wish.metadata)
     content_type = _content_type(wish.type)
     file = await multipart.announce_unsized(res, caller, destination, wish.filename, content_type)
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
@@ -262,8 +263,11 @@ def _require_key(file: File, key: str | None) -> None:
         raise UploadNotFound("No upload of yours has this id and key.")
 
 
-def _destination(res: Resources, request: Request, metadata: object) -> str:
-    """The destination's name: from the path, the query, Uppy's metadata, or the only one."""
+def _destination(res: Resources, caller: Principal, request: Request, metadata: object) -> str:
+    """The destination's name: from the path, the query, Uppy's metadata, or the only one.
+
+    An upload session has but one.
+    """
     said = metadata.get("destination") if isinstance(metadata, dict) else None
     for name in (
         request.path_params.get("destination"),
@@ -273,7 +277,7 @@ def _destination(res: Resources, request: Request, metadata: object) -> str:
     ):
         if name is not None:
             return str(name)
-    names = sorted(res.settings.destinations)
+    names = sorted(d.name for d in res.settings.destinations.values() if d.admits(caller))
     if len(names) == 1:
         return names[0]
     raise UnknownDestination(

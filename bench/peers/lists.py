@@ -14,10 +14,10 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from app.core.delivery import response_overrides
-from app.main import create_app
 from app.models import File
 from app.resources import Resources
 from app.routers import rendering
+from bench.service import create_app
 
 
 class _Link(NamedTuple):

@@ -36,4 +36,4 @@ def hash_token(token: str) -> bytes:
 
 def redact_tokens(text: str) -> str:
     """The text with what follows the prefix of each token cut out, for logs."""
-    return _SECRET.sub(r"\1...", text)
+    return _SECRET.sub(r"\1...", text) if "claimcheck_" in text else text

@@ -1,0 +1,39 @@
+"""From a token to the principal: a JSON Web Token, an API key or an upload session."""
+
+from datetime import datetime
+
+from app import api_keys, upload_sessions
+from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, hash_token, is_token
+from app.core.principal import Principal
+from app.errors import InvalidToken
+from app.resources import Resources
+
+# Some issuers put much into theirs; a header any longer no proxy lets through.
+MAX_TOKEN = 8192
+
+
+async def principal_from_token(res: Resources, token: str) -> Principal:
+    """Who holds this token. Raises InvalidToken and IssuerUnavailable.
+
+    What was found good a moment ago is believed from memory: a JWT until it expires, or its
+    issuer's keys are due again; one of our own tokens for `api_keys.STALENESS`.
+    """
+    if len(token) > MAX_TOKEN:
+        raise InvalidToken(f"A token of more than {MAX_TOKEN} characters is none of ours.")
+    token_hash = hash_token(token)
+    known = res.known_tokens.get(token_hash, res.clock())
+    if known is not None:
+        return known
+    principal, until = await _verified(res, token, token_hash)
+    res.known_tokens.note(token_hash, principal, until)
+    return principal
+
+
+async def _verified(res: Resources, token: str, token_hash: bytes) -> tuple[Principal, datetime]:
+    if token.startswith(SESSION_PREFIX) and is_token(token) and res.settings.auth:
+        return await upload_sessions.principal_of(res, token_hash)
+    if token.startswith(KEY_PREFIX) and is_token(token) and "keys" in res.settings.auth:
+        return await api_keys.principal_of(res, token_hash)
+    if res.web_tokens is not None:
+        return await res.web_tokens.verify(token)
+    raise InvalidToken("The token is none that this service takes.")

@@ -1,0 +1,130 @@
+"""`claimcheck keys`: make, list and revoke API keys, with the database alone."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app import api_keys
+from app.core.principal import Principal, Scope, is_name
+from app.errors import ConfigurationError
+from app.models import ApiKey
+from app.resources import Resources, open_resources
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_PAGE: Final = 100
+
+_Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
+
+
+def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command and its own commands."""
+    what = "make, list and revoke API keys"
+    parser = commands.add_parser("keys", help=what, description=what)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    what = "make a key, and print it this once"
+    creating = actions.add_parser("create", help=what, description=what)
+    creating.add_argument("name", help="what it is for, to know it by in the list")
+    creating.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        dest="scopes",
+        metavar="SCOPE",
+        help=f"what it may do, once for each: {', '.join(Scope)}, or one of a destination's own",
+    )
+    creating.add_argument("--owner", help="whose files it is for (default: the key's name)")
+    creating.add_argument(
+        "--days", type=int, default=365, help="how long it works; 0: for ever (default: 365)"
+    )
+    creating.set_defaults(run=_run(_create))
+    what = "list the keys, newest first, never the secrets"
+    listing = actions.add_parser("list", help=what, description=what)
+    listing.set_defaults(run=_run(_list))
+    what = "end a key: within 5 seconds no process takes it any more"
+    revoking = actions.add_parser("revoke", help=what, description=what)
+    revoking.add_argument("id", type=UUID, help="its id, as `keys list` shows it")
+    revoking.set_defaults(run=_run(_revoke))
+    for action in (creating, listing, revoking):
+        action.add_argument("--tenant", default="", help="the tenant (default: none)")
+
+
+def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
+    async def with_resources(settings: Settings, options: argparse.Namespace) -> None:
+        async with open_resources(settings) as res:
+            await command(res, options)
+
+    def run(options: argparse.Namespace) -> None:
+        settings = load_settings()
+        if settings.database_url is None:
+            raise ConfigurationError("DATABASE_URL is not set: the keys are in the database.")
+        asyncio.run(with_resources(settings, options))
+
+    return run
+
+
+async def _create(res: Resources, options: argparse.Namespace) -> None:
+    owner = options.owner or options.name
+    for what, name in (("name", options.name), ("owner", owner), ("tenant", options.tenant)):
+        if not is_name(name) and (what != "tenant" or name):
+            sys.exit(f"The {what} must be printable, with 1 to 255 characters.")
+    known = {*Scope, *(s for d in res.settings.destinations.values() for s in d.scopes)}
+    for scope in options.scopes:
+        if scope not in known:
+            sys.exit(f"There is no scope {scope!r}; there are: {', '.join(sorted(known))}.")
+    if not 0 <= options.days <= api_keys.MAX_DAYS:
+        sys.exit(f"--days must be 1 to {api_keys.MAX_DAYS}, or 0 for ever.")
+    _, token = await api_keys.create(
+        res,
+        _operator(options.tenant, frozenset(options.scopes)),
+        name=options.name,
+        owner=owner,
+        scopes=options.scopes,
+        lifetime=timedelta(days=options.days) if options.days else None,
+    )
+    print(token)  # noqa: T201
+
+
+async def _list(res: Resources, options: argparse.Namespace) -> None:
+    table = Table("id", "name", "owner", "scopes", "expires", "last used", "state")
+    cursor: str | None = None
+    while True:
+        page = await api_keys.list_keys(res, _operator(options.tenant), cursor=cursor, limit=_PAGE)
+        for key in page.keys:
+            table.add_row(*_cells(key, res.clock()))
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    Console(soft_wrap=True).print(table)
+
+
+def _cells(key: ApiKey, now: datetime) -> list[str]:
+    state = "good"
+    if key.revoked_at is not None:
+        state = "revoked"
+    elif key.expires_at is not None and key.expires_at <= now:
+        state = "expired"
+    moments = [
+        f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
+        for moment in (key.expires_at, key.last_used_at)
+    ]
+    return [str(key.id), escape(key.name), escape(key.owner), " ".join(key.scopes), *moments, state]
+
+
+async def _revoke(res: Resources, options: argparse.Namespace) -> None:
+    await api_keys.revoke(res, _operator(options.tenant), options.id)
+
+
+def _operator(tenant: str, scopes: frozenset[str] = frozenset()) -> Principal:
+    """Whoever has the database's URL can do anything with keys."""
+    return Principal("command line", tenant, scopes | {Scope.FILES_ALL, Scope.ADMIN})

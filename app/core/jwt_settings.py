@@ -1,0 +1,83 @@
+"""Whose JSON Web Tokens are believed, and what in them says who may do what. Pure."""
+
+import re
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from app.core.destination import Words
+
+# Pinned by key kind: an RSA public key must never be taken for an HMAC secret (RFC 8725, 3.1).
+_BY_PUBLIC_KEY: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"}
+)
+_BY_SECRET: Final = frozenset({"HS256", "HS384", "HS512"})
+_MIN_SECRET: Final = 32  # bytes: as long as the hash (RFC 7518, section 3.2)
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_Text = Annotated[str, Field(min_length=1, max_length=2048)]
+_Claim = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class JwtSettings(BaseModel):
+    """One issuer: its public keys by `jwks_url` (RFC 7517), or a secret shared with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: _Text
+    audience: Words
+    jwks_url: str | None = None
+    secret: SecretStr | None = None
+    algorithms: Words = ()
+    leeway: Annotated[int, Field(ge=0, le=60)] = 30
+    scope_claim: _Claim = "scope"
+    tenant_claim: _Claim | None = None
+
+    @field_validator("audience")
+    @classmethod
+    def _some(cls, audience: tuple[str, ...]) -> tuple[str, ...]:
+        if not audience or not all(audience):
+            raise ValueError("name the audience that tokens for this service carry")
+        return audience
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _fetchable(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            usable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            usable = False
+        if not usable or not re.fullmatch(r"https?://[\x21-\x7e]+", url) or parts.fragment:
+            raise ValueError("must be https://host/path, without user and fragment")
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise ValueError("must be https: whoever can change the keys on their way is let in")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < _MIN_SECRET:
+            raise ValueError(f"must have {_MIN_SECRET} bytes or more: shorter ones can be guessed")
+        return secret
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.jwks_url is None) == (self.secret is None):
+            raise ValueError("give either jwks_url or secret")
+        known = _BY_PUBLIC_KEY if self.secret is None else _BY_SECRET
+        for algorithm in self.algorithms:
+            if algorithm not in known:
+                raise ValueError(
+                    f"algorithms: {algorithm!r} is none of {', '.join(sorted(known))}, "
+                    f"those that go with {'jwks_url' if self.secret is None else 'secret'}"
+                )
+        return self
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The algorithms that are accepted, whatever a token's own header says."""
+        return self.algorithms or (("RS256",) if self.secret is None else ("HS256",))

@@ -1,0 +1,231 @@
+"""The SQL of API keys and upload sessions, as functions of a connection."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.principal import Principal
+from app.models import ApiKey, File, UploadSession, api_keys, files, upload_sessions
+from app.statements import Statement, array, write
+
+_MOMENT: Final = sa.DateTime(timezone=True)
+_k = api_keys.c
+_s = upload_sessions.c
+
+# How old "last used" may be: not every request is worth a write.
+USED_EVERY: Final = timedelta(minutes=1)
+
+
+def _insert(table: sa.Table) -> Statement:
+    values = {c.name: sa.bindparam(c.name, type_=c.type) for c in table.c}
+    return write(insert(table).values(values))
+
+
+async def _row(db: asyncpg.Connection, statement: Statement, **values: Any) -> asyncpg.Record:
+    return await db.fetchrow(statement.sql, *statement.arguments(values))
+
+
+_INSERT_KEY = _insert(api_keys)
+
+
+async def insert_api_key(db: asyncpg.Connection, key: ApiKey) -> None:
+    await db.execute(_INSERT_KEY.sql, *_INSERT_KEY.arguments(key._asdict()))
+
+
+_KEY_BY_HASH = write(sa.select(api_keys).where(_k.token_hash == sa.bindparam("token_hash")))
+_KEY_USED = write(
+    sa.update(api_keys)
+    .where(
+        _k.id == sa.bindparam("key_id"),
+        sa.or_(_k.last_used_at.is_(None), _k.last_used_at < sa.bindparam("before", type_=_MOMENT)),
+    )
+    .values(last_used_at=sa.bindparam("now", type_=_MOMENT))
+)
+
+
+async def use_api_key(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> ApiKey | None:
+    """The key of that hash, in whatever state it is; once a minute its use is noted."""
+    row = await _row(db, _KEY_BY_HASH, token_hash=token_hash)
+    if row is None:
+        return None
+    key = ApiKey._make(row)
+    before = now - USED_EVERY
+    if key.last_used_at is None or key.last_used_at < before:
+        values = {"key_id": key.id, "before": before, "now": now}
+        await db.execute(_KEY_USED.sql, *_KEY_USED.arguments(values))
+    return key
+
+
+_LIST_KEYS = write(
+    sa.select(api_keys)
+    .where(_k.tenant == sa.bindparam("tenant"), _k.id < sa.bindparam("end", type_=sa.Uuid()))
+    .order_by(_k.id.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+
+
+async def list_api_keys(db: asyncpg.Connection, tenant: str, end: UUID, limit: int) -> list[ApiKey]:
+    """The tenant's keys, newest first, `end` excluded."""
+    values = {"tenant": tenant, "end": end, "limit": limit}
+    return list(map(ApiKey._make, await db.fetch(_LIST_KEYS.sql, *_LIST_KEYS.arguments(values))))
+
+
+_REVOKE_KEY = write(
+    sa.update(api_keys)
+    .where(_k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("of_tenant"))
+    .values(revoked_at=sa.func.coalesce(_k.revoked_at, sa.bindparam("now", type_=_MOMENT)))
+    .returning(api_keys)
+)
+
+
+async def revoke_api_key(
+    db: asyncpg.Connection, key_id: UUID, tenant: str, now: datetime
+) -> ApiKey | None:
+    """The key, revoked now or before; None if the tenant has none of that id."""
+    row = await _row(db, _REVOKE_KEY, key_id=key_id, of_tenant=tenant, now=now)
+    return None if row is None else ApiKey._make(row)
+
+
+_INSERT_SESSION = _insert(upload_sessions)
+
+
+async def insert_upload_session(db: asyncpg.Connection, session: UploadSession) -> None:
+    await db.execute(_INSERT_SESSION.sql, *_INSERT_SESSION.arguments(session._asdict()))
+
+
+_SESSION_BY_HASH = write(
+    sa.select(upload_sessions).where(_s.token_hash == sa.bindparam("token_hash"))
+)
+
+
+async def upload_session_by_hash(db: asyncpg.Connection, token_hash: bytes) -> UploadSession | None:
+    """The session of that hash, in whatever state it is."""
+    row = await _row(db, _SESSION_BY_HASH, token_hash=token_hash)
+    return None if row is None else UploadSession._make(row)
+
+
+def _made_by() -> sa.ColumnElement[bool]:
+    """Its maker's, or anybody's in the tenant where `maker` is NULL."""
+    maker = sa.bindparam("maker", type_=sa.Text())
+    return sa.and_(
+        _s.id == sa.bindparam("session_id"),
+        _s.tenant == sa.bindparam("of_tenant"),
+        sa.or_(maker.is_(None), _s.created_by == maker),
+    )
+
+
+def _maker(caller: Principal, session_id: UUID) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "of_tenant": caller.tenant,
+        "maker": None if caller.sees_tenant else caller.owner,
+    }
+
+
+_GET_SESSION = write(sa.select(upload_sessions).where(_made_by()))
+
+
+async def get_upload_session(
+    db: asyncpg.Connection, session_id: UUID, caller: Principal
+) -> UploadSession | None:
+    """The session, if the caller made it, or acts for its whole tenant."""
+    row = await _row(db, _GET_SESSION, **_maker(caller, session_id))
+    return None if row is None else UploadSession._make(row)
+
+
+_REVOKE_SESSION = write(
+    sa.update(upload_sessions)
+    .where(_made_by())
+    .values(revoked_at=sa.func.coalesce(_s.revoked_at, sa.bindparam("now", type_=_MOMENT)))
+    .returning(upload_sessions)
+)
+
+
+async def revoke_upload_session(
+    db: asyncpg.Connection, session_id: UUID, caller: Principal, now: datetime
+) -> UploadSession | None:
+    """The session, revoked now or before; None if it is not the caller's to revoke."""
+    row = await _row(db, _REVOKE_SESSION, **_maker(caller, session_id), now=now)
+    return None if row is None else UploadSession._make(row)
+
+
+def _spend() -> Statement:
+    """Take files and bytes from the session and store the files, or do neither."""
+    wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
+    wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
+    spent = (
+        sa.update(upload_sessions)
+        .where(
+            _s.id == sa.bindparam("spender"),
+            _s.revoked_at.is_(None),
+            _s.expires_at > sa.bindparam("now", type_=_MOMENT),
+            _s.used_files + wanted_files <= _s.max_files,
+            _s.used_bytes + wanted_bytes <= _s.max_bytes,
+        )
+        .values(used_files=_s.used_files + wanted_files, used_bytes=_s.used_bytes + wanted_bytes)
+        .returning(_s.id)
+        .cte("spent")
+    )
+    rows = sa.select(
+        *(array(column, files.c[column].type).label(column) for column in File._fields)
+    ).subquery("rows")
+    stored = (
+        insert(files)
+        .from_select(
+            File._fields,
+            sa.select(*(rows.c[column] for column in File._fields)).where(
+                sa.exists(sa.select(spent.c.id))
+            ),
+        )
+        .on_conflict_do_nothing(index_elements=["bucket", "key"])
+        .returning(files.c.id)
+        .cte("stored")
+    )
+    return write(sa.select(stored.c.id).select_from(spent.join(stored, sa.true(), isouter=True)))
+
+
+_SPEND = _spend()
+
+
+async def insert_files_of_session(
+    db: asyncpg.Connection, session_id: UUID, rows: Sequence[File], now: datetime
+) -> set[UUID] | None:
+    """Store the files at the session's expense: all of them are paid for, or none is stored.
+
+    Gives the ids of those that were stored, the others' keys being taken; None where the session
+    has ended or has too little left. A file of unknown size pays when it is confirmed.
+    """
+    values: dict[str, Any] = {
+        column: [getattr(row, column) for row in rows] for column in File._fields
+    }
+    values |= {
+        "spender": session_id,
+        "now": now,
+        "wanted_files": len(rows),
+        "wanted_bytes": sum(row.size or 0 for row in rows),
+    }
+    found = await db.fetch(_SPEND.sql, *_SPEND.arguments(values))
+    if not found:
+        return None
+    return {record[0] for record in found if record[0] is not None}
+
+
+_SPEND_BYTES = write(
+    sa.update(upload_sessions)
+    .where(
+        _s.id == sa.bindparam("session_id"),
+        _s.used_bytes + sa.bindparam("size", type_=sa.BigInteger()) <= _s.max_bytes,
+    )
+    .values(used_bytes=_s.used_bytes + sa.bindparam("size", type_=sa.BigInteger()))
+    .returning(_s.id)
+)
+
+
+async def spend_bytes(db: asyncpg.Connection, session_id: UUID, size: int) -> bool:
+    """Take the bytes of a file whose size is known only now; False where too few are left."""
+    return await _row(db, _SPEND_BYTES, session_id=session_id, size=size) is not None

@@ -1,0 +1,159 @@
+"""API keys: make, list and revoke those of one's tenant."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app import api_keys
+from app.core.principal import Name
+from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
+from app.models import ApiKey
+from app.routers.permissions import CanAdmin, Res
+from app.routers.problems import header, responses
+from app.routers.rendering import Moment, json_response
+
+router = APIRouter(prefix="/v1/api-keys", tags=["credentials"])
+
+_EXAMPLE: dict[str, Any] = {
+    "name": "billing back end",
+    "scopes": ["files:read"],
+    "expires_in_days": 365,
+}
+_KEY_EXAMPLE: dict[str, Any] = {
+    "id": "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51",
+    "name": "billing back end",
+    "owner": "billing",
+    "tenant": "",
+    "scopes": ["files:read"],
+    "created_by": "operations",
+    "created_at": "2026-11-22T19:07:09.123456Z",
+    "expires_at": "2027-11-22T19:07:09.123456Z",
+    "last_used_at": None,
+    "revoked_at": None,
+}
+
+
+class KeyWanted(BaseModel):
+    """An API key to be made in one's tenant."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _EXAMPLE})
+
+    name: Annotated[Name, Field(description="What it is for, to know it by in the list")]
+    scopes: Annotated[
+        list[Annotated[str, StringConstraints(max_length=100)]],
+        Field(min_length=1, max_length=50, description="None that the caller does not hold"),
+    ]
+    owner: Annotated[
+        Name | None,
+        Field(description="Whose files it is for; by default the caller's. Others: `files:all`"),
+    ] = None
+    expires_in_days: Annotated[
+        int | None, Field(strict=True, ge=1, le=api_keys.MAX_DAYS, description="null: never")
+    ] = 365
+
+
+class KeyBody(BaseModel):
+    """An API key, without the key itself. `last_used_at` is up to a minute old."""
+
+    model_config = ConfigDict(title="ApiKey", json_schema_extra={"example": _KEY_EXAMPLE})
+
+    id: UUID
+    name: str
+    owner: str
+    tenant: str
+    scopes: list[str]
+    created_by: str
+    created_at: Moment
+    expires_at: Moment | None
+    last_used_at: Moment | None
+    revoked_at: Moment | None
+
+
+class NewKey(KeyBody):
+    """A new API key: `token` is shown this once."""
+
+    model_config = ConfigDict(
+        title="NewApiKey",
+        json_schema_extra={"example": _KEY_EXAMPLE | {"token": "claimcheck_key_9n3Xo..."}},
+    )
+
+    token: str
+
+
+class KeyPage(BaseModel):
+    """Keys, newest first; pass `next_cursor` as `cursor` for the next page, null at the end."""
+
+    items: list[KeyBody]
+    next_cursor: str | None
+
+
+class Paging(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+def _json(keys: Sequence[ApiKey]) -> list[dict[str, Any]]:
+    """What `KeyBody` describes."""
+    return [
+        {name: value for name, value in key._asdict().items() if name != "token_hash"}
+        for key in keys
+    ]
+
+
+@router.post(
+    "",
+    operation_id="createApiKey",
+    response_model=NewKey,
+    summary="Make an API key",
+    status_code=201,
+    responses={
+        **responses(ScopeNotGrantable, DatabaseUnavailable),
+        201: header("Location", "Where to revoke the key"),
+    },
+)
+async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
+    """For a back end. Keep `token`: only its hash is stored, and nobody can show it again."""
+    days = body.expires_in_days
+    key, token = await api_keys.create(
+        res,
+        caller,
+        name=body.name,
+        owner=body.owner or caller.owner,
+        scopes=body.scopes,
+        lifetime=None if days is None else timedelta(days=days),
+    )
+    [shown] = _json([key])
+    return json_response(shown | {"token": token}, {"Location": f"/v1/api-keys/{key.id}"}, 201)
+
+
+@router.get(
+    "",
+    operation_id="listApiKeys",
+    response_model=KeyPage,
+    summary="List the tenant's API keys, newest first",
+    responses=responses(InvalidCursor, DatabaseUnavailable),
+)
+async def list_keys(paging: Annotated[Paging, Query()], caller: CanAdmin, res: Res) -> Response:
+    """Expired and revoked ones too; never the keys themselves."""
+    page = await api_keys.list_keys(res, caller, cursor=paging.cursor, limit=paging.limit)
+    return json_response({"items": _json(page.keys), "next_cursor": page.next_cursor})
+
+
+@router.delete(
+    "/{key_id}",
+    operation_id="revokeApiKey",
+    summary="Revoke an API key",
+    status_code=204,
+    responses=responses(ApiKeyNotFound, DatabaseUnavailable),
+)
+async def revoke(key_id: UUID, caller: CanAdmin, res: Res) -> None:
+    """It ends within 5 seconds on every replica. Repeating it is no error."""
+    await api_keys.revoke(res, caller, key_id)

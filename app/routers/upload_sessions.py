@@ -1,0 +1,168 @@
+"""Upload sessions: what a back end makes for a browser, so that it can upload and nothing else."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app import upload_sessions
+from app.core.principal import Name
+from app.errors import (
+    DatabaseUnavailable,
+    DestinationForbidden,
+    UnknownDestination,
+    UploadSessionNotFound,
+)
+from app.models import UploadSession
+from app.routers.lean_route import LeanRoute
+from app.routers.permissions import CanMint, Res
+from app.routers.problems import header, responses
+from app.routers.rendering import Moment, json_response
+
+router = APIRouter(prefix="/v1/upload-sessions", tags=["credentials"], route_class=LeanRoute)
+
+_SESSION_EXAMPLE: dict[str, Any] = {
+    "id": "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51",
+    "owner": "ann",
+    "tenant": "",
+    "destination": "images",
+    "max_files": 5,
+    "max_bytes": 50_000_000,
+    "used_files": 0,
+    "used_bytes": 0,
+    "created_by": "shop",
+    "created_at": "2026-11-22T19:07:09.123456Z",
+    "expires_at": "2026-11-22T20:07:09.123456Z",
+    "revoked_at": None,
+}
+
+
+class SessionWanted(BaseModel):
+    """An upload session to be made for a browser."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "destination": "images",
+                "owner": "ann",
+                "max_files": 5,
+                "max_bytes": 50_000_000,
+                "expires_in": 3600,
+            }
+        },
+    )
+
+    destination: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    owner: Annotated[
+        Name | None,
+        Field(description="Whose the uploads are, in the caller's tenant; default: the caller's"),
+    ] = None
+    max_files: Annotated[
+        int, Field(strict=True, ge=1, le=10_000, description="How many may be announced")
+    ] = 1
+    max_bytes: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=0,
+            lt=1 << 63,
+            description="Over all files; default: what that many files of the destination can have",
+        ),
+    ] = None
+    expires_in: Annotated[
+        int,
+        Field(strict=True, ge=60, le=604_800, description="Seconds, for announcing and confirming"),
+    ] = 3600
+
+
+class SessionBody(BaseModel):
+    """An upload session. `used_files` and `used_bytes` count what was announced."""
+
+    model_config = ConfigDict(
+        title="UploadSession", json_schema_extra={"example": _SESSION_EXAMPLE}
+    )
+
+    id: UUID
+    owner: str
+    tenant: str
+    destination: str
+    max_files: int
+    max_bytes: int
+    used_files: int
+    used_bytes: int
+    created_by: str
+    created_at: Moment
+    expires_at: Moment
+    revoked_at: Moment | None
+
+
+class NewSession(SessionBody):
+    """A new upload session: give `token` to the browser; it is shown this once."""
+
+    model_config = ConfigDict(
+        title="NewUploadSession",
+        json_schema_extra={"example": _SESSION_EXAMPLE | {"token": "claimcheck_upload_9n3Xo..."}},
+    )
+
+    token: str
+
+
+def _json(session: UploadSession) -> dict[str, Any]:
+    """What `SessionBody` describes."""
+    return {name: value for name, value in session._asdict().items() if name != "token_hash"}
+
+
+@router.post(
+    "",
+    operation_id="mintUploadSession",
+    response_model=NewSession,
+    summary="Make an upload session for a browser",
+    status_code=201,
+    responses={
+        **responses(UnknownDestination, DestinationForbidden, DatabaseUnavailable),
+        201: header("Location", "Where to follow and to revoke the session"),
+    },
+)
+async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
+    """With `token` as its bearer the browser announces, sends, confirms and sees these uploads,
+    so many files and bytes to this destination, and nothing else.
+    """
+    session, token = await upload_sessions.mint(
+        res,
+        caller,
+        destination=body.destination,
+        owner=body.owner or caller.owner,
+        max_files=body.max_files,
+        max_bytes=body.max_bytes,
+        expires_in=body.expires_in,
+    )
+    location = {"Location": f"/v1/upload-sessions/{session.id}"}
+    return json_response(_json(session) | {"token": token}, location, 201)
+
+
+@router.get(
+    "/{session_id}",
+    operation_id="getUploadSession",
+    response_model=SessionBody,
+    summary="See how much of an upload session is used",
+    responses=responses(UploadSessionNotFound, DatabaseUnavailable),
+)
+async def get(session_id: UUID, caller: CanMint, res: Res) -> Response:
+    """For who made it; never the token."""
+    return json_response(_json(await upload_sessions.get(res, caller, session_id)))
+
+
+@router.delete(
+    "/{session_id}",
+    operation_id="revokeUploadSession",
+    summary="End an upload session",
+    status_code=204,
+    responses=responses(UploadSessionNotFound, DatabaseUnavailable),
+)
+async def revoke(session_id: UUID, caller: CanMint, res: Res) -> None:
+    """Nothing more is announced with it at once, and nothing else done within 5 seconds. What was
+    signed lives until it expires, but nobody confirms it. Repeating it is no error.
+    """
+    await upload_sessions.revoke(res, caller, session_id)

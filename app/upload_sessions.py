@@ -1,0 +1,109 @@
+"""Upload sessions: short-lived, narrow tokens that a back end makes for a browser.
+
+With one a browser announces, sends, confirms and sees that session's own uploads to one
+destination, so many files and bytes of them and no more, until it ends.
+"""
+
+import os
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from app import queries_credentials as queries
+from app.api_keys import STALENESS
+from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
+from app.core.principal import Principal, Scope, SessionBounds
+from app.errors import InvalidToken, UploadSessionNotFound
+from app.locate import destination_for
+from app.models import UploadSession
+from app.resources import Resources
+
+_SCOPES = frozenset({Scope.UPLOADS_WRITE})
+_MAX_BYTES = (1 << 63) - 1
+
+
+async def mint(
+    res: Resources,
+    caller: Principal,
+    *,
+    destination: str,
+    owner: str,
+    max_files: int,
+    max_bytes: int | None,
+    expires_in: int,
+) -> tuple[UploadSession, str]:
+    """The new session, in the caller's tenant, and its token, which nobody can have again.
+
+    The uploads belong to `owner`. `max_bytes`, over all files, is by default what that many files
+    of the destination can have. `expires_in` is seconds.
+    Raises UnknownDestination and DestinationForbidden.
+    """
+    found = destination_for(res.settings, caller, destination)
+    token = make_token(SESSION_PREFIX, os.urandom(RANDOM_BYTES))
+    now = res.clock()
+    if max_bytes is None:
+        max_bytes = min(found.max_size * max_files, _MAX_BYTES)
+    session = UploadSession(
+        id=res.new_id(now),
+        token_hash=hash_token(token),
+        owner=owner,
+        tenant=caller.tenant,
+        destination=found.name,
+        max_files=max_files,
+        max_bytes=max_bytes,
+        used_files=0,
+        used_bytes=0,
+        created_by=caller.owner,
+        created_at=now,
+        expires_at=now + timedelta(seconds=expires_in),
+        revoked_at=None,
+    )
+    async with res.db.connection() as db:
+        await queries.insert_upload_session(db, session)
+    return session, token
+
+
+async def get(res: Resources, caller: Principal, session_id: UUID) -> UploadSession:
+    """The session, ended or not, for who made it."""
+    async with res.db.connection() as db:
+        session = await queries.get_upload_session(db, session_id, caller)
+    if session is None:
+        raise UploadSessionNotFound("No upload session of yours has this id.")
+    return session
+
+
+async def revoke(res: Resources, caller: Principal, session_id: UUID) -> None:
+    """End the session: nothing is announced from now on, and here nothing else is done either.
+
+    In other processes the rest ends within STALENESS. What was signed lives on until it expires,
+    but without the session nobody confirms it. Repeating it is no error.
+    """
+    async with res.db.connection() as db:
+        session = await queries.revoke_upload_session(db, session_id, caller, res.clock())
+    if session is None:
+        raise UploadSessionNotFound("No upload session of yours has this id.")
+    res.known_tokens.forget(_credential(session))
+
+
+async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, datetime]:
+    """Who holds the session, and until when that need not be asked again. Raises InvalidToken."""
+    now = res.clock()
+    async with res.db.connection() as db:
+        session = await queries.upload_session_by_hash(db, token_hash)
+    if session is None:
+        raise InvalidToken("There is no such upload session.")
+    if session.revoked_at is not None:
+        raise InvalidToken("The upload session was revoked.")
+    if session.expires_at <= now:
+        raise InvalidToken("The upload session has expired.")
+    principal = Principal(
+        owner=session.owner,
+        tenant=session.tenant,
+        scopes=_SCOPES,
+        session=SessionBounds(session.id, session.destination, session.max_bytes),
+        credential=_credential(session),
+    )
+    return principal, min(now + STALENESS, session.expires_at)
+
+
+def _credential(session: UploadSession) -> str:
+    return f"session:{session.id}"

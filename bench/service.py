@@ -1,0 +1,19 @@
+"""The service as a deployment runs it, but also with `auth = none`, which a deployment refuses.
+
+`uvicorn bench.service:create_app --factory`.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from app import main
+from app.process import configure_logging, spare_the_collector
+from app.settings import load_settings
+
+
+def create_app() -> FastAPI:
+    configure_logging()
+    app = main.create_app(load_settings())
+    spare_the_collector()
+    return app
