@@ -16,13 +16,14 @@ from rich.console import Console
 from bench import report, signing
 from bench.load import require_wrk
 from bench.results import Results
-from bench.sections import process, reading, records, uploads
+from bench.sections import authentication, process, reading, records, uploads
 from bench.servers import BenchError, Cores
 from bench.stack import FULL, QUICK, Stack, open_stack
 
 # Uploads come before the rows, so that they meet a small table; `read` needs those of `grow`.
 SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "announce": uploads.announce,
+    "authentication": authentication.announce,
     "confirm": uploads.confirm,
     "pauses": process.pauses,
     "process": process.start_and_memory,

@@ -31,8 +31,14 @@ function init(args)
     file:close()
     wrk.headers["Content-Type"] = "application/json"
   end
-  for path in io.lines(args[3]) do
-    requests[#requests + 1] = wrk.format(args[1], path, nil, body)
+  local paths, tokens = {}, {}
+  for path in io.lines(args[3]) do paths[#paths + 1] = path end
+  for token in io.lines(args[4]) do tokens[#tokens + 1] = token end
+  for n = 0, math.max(#paths, #tokens) - 1 do
+    if #tokens > 0 then
+      wrk.headers["Authorization"] = "Bearer " .. tokens[n % #tokens + 1]
+    end
+    requests[#requests + 1] = wrk.format(args[1], paths[n % #paths + 1], nil, body)
   end
 end
 function request()
@@ -53,6 +59,7 @@ end
 class Case:
     """Requests to send to a server, in turn; `body` is JSON for each of them.
 
+    Each carries one of the `tokens`, where there are any, as its bearer.
     `before` runs ahead of each run and `check` after it, to prepare and to disbelieve it.
     """
 
@@ -62,6 +69,7 @@ class Case:
     method: str = "GET"
     body: Any = None
     connections: int = CONNECTIONS
+    tokens: Sequence[str] = ()
     before: Callable[[], None] | None = None
     check: Callable[[], None] | None = None
 
@@ -153,9 +161,12 @@ def _settle(server: Server) -> None:
 
 def _wrk(case: Case, seconds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="claimcheck-bench-") as scratch:
-        script, paths, body = (Path(scratch, name) for name in ("load.lua", "paths", "body"))
+        script, paths, tokens, body = (
+            Path(scratch, name) for name in ("load.lua", "paths", "tokens", "body")
+        )
         script.write_text(_SCRIPT)
         paths.write_text("".join(f"{path}\n" for path in case.paths))
+        tokens.write_text("".join(f"{token}\n" for token in case.tokens))
         if case.body is not None:
             body.write_text(json.dumps(case.body))
         result = subprocess.run(  # noqa: S603
@@ -163,7 +174,7 @@ def _wrk(case: Case, seconds: int) -> dict[str, float]:
                 *("wrk", "--threads", "1", "--connections", str(case.connections)),
                 *("--duration", f"{seconds}s", "--timeout", f"{MAX_SECONDS}s"),
                 *("--script", script, case.server.url, "--"),
-                *(case.method, body if case.body is not None else "", paths),
+                *(case.method, body if case.body is not None else "", paths, tokens),
             ],
             check=False,
             capture_output=True,
@@ -178,10 +189,13 @@ def _wrk(case: Case, seconds: int) -> dict[str, float]:
 
 
 def _first_error(case: Case) -> str:
+    headers = {"Content-Type": "application/json"}
+    if case.tokens:
+        headers["Authorization"] = f"Bearer {case.tokens[0]}"
     request = urllib.request.Request(  # noqa: S310 (always our own loopback URL)
         case.server.url + case.paths[0],
         None if case.body is None else json.dumps(case.body).encode(),
-        {"Content-Type": "application/json"},
+        headers,
         method=case.method,
     )
     try:

@@ -138,6 +138,12 @@ class Results:
                 10,
                 self.value("event loop", "longest pause"),
             ),
+            least(
+                7,
+                "announce with an RS256 JWT each, times the rate without authentication",
+                0.85,
+                times("authentication", "an RS256 JWT each", "auth = none"),
+            ),
             most(
                 6,
                 "200 records with links, times the cost of 200 files listed with links",
