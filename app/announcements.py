@@ -18,6 +18,7 @@ from app.errors import (
     ExtensionNotAllowed,
     InvalidFilename,
     SizeNotAllowed,
+    TooManyPending,
     UploadSessionExhausted,
 )
 from app.locate import destination_for
@@ -78,6 +79,7 @@ def announced_file(
         content_type=normalize_content_type(content_type),
         size=size,
         checksum_sha256=announcement.checksum_sha256,
+        pending_cap=res.settings.max_pending_uploads,
         now=now,
     )
 
@@ -116,6 +118,7 @@ def pending_file(
     content_type: str,
     size: int | None,
     checksum_sha256: str | None,
+    pending_cap: int | None,
     now: datetime,
 ) -> File:
     """The row, as it is before anything is signed."""
@@ -149,6 +152,7 @@ def pending_file(
         part_size=lay_out(size or 0, destination.part_size).part_size if in_known_parts else None,
         sealed=Seal.NO,
         attachments=0,
+        pending_cap=pending_cap,
     )
 
 
@@ -163,17 +167,21 @@ def object_headers(destination: Destination, file: File) -> dict[str, str]:
 
 async def store(
     res: Resources, caller: Principal, files: Sequence[File], *, paid: bool = False
-) -> set[UUID] | UploadSessionExhausted:
+) -> set[UUID] | UploadSessionExhausted | TooManyPending:
     """The ids of those files that were stored, maybe among others; not there: its key is taken.
 
     An upload session pays for them all before any is stored, unless they are `paid` for already.
+    With a problem none was stored.
     """
-    if caller.session is None or paid:
-        return await res.inserts.insert(files)
-    async with res.db.connection() as db:
-        stored = await queries_credentials.insert_files_of_session(
-            db, caller.session.id, files, res.clock()
-        )
+    try:
+        if caller.session is None or paid:
+            return await res.inserts.insert(files)
+        async with res.db.connection() as db:
+            stored = await queries_credentials.insert_files_of_session(
+                db, caller.session.id, files, res.clock()
+            )
+    except TooManyPending as problem:
+        return problem
     if stored is None:
         return UploadSessionExhausted(
             "The upload session has ended, or has too few files or bytes left: nothing was "

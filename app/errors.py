@@ -172,6 +172,12 @@ class KeyTaken(Problem):
     status, title = 409, "The key is taken"
 
 
+class TooManyPending(Problem):
+    """You have too many unfinished uploads: confirm or cancel some, or let them expire."""
+
+    status, title = 429, "Too many pending uploads"
+
+
 class KeyExhausted(Problem):
     """No free key was found for this file name in several tries; try again."""
 

@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
 from app import queries
 from app.db import Database
-from app.errors import Problem
+from app.errors import DatabaseUnavailable
 from app.models import File
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
@@ -16,6 +17,8 @@ ENOUGH_ROWS: Final = 100
 # Answers that are given before the event loop has a look at others: all of a large group would
 # hold it up, and then send their next requests all at once.
 AT_ONCE: Final = 8
+
+_OWNER: Final = attrgetter("tenant", "owner")
 
 _Waiting = tuple[Sequence[File], asyncio.Future[set[UUID]]]
 
@@ -35,8 +38,8 @@ class Inserts:
     async def insert(self, files: Sequence[File]) -> set[UUID]:
         """Store the files; the ids of all that were, those of other requests among them.
 
-        A file that is not there has a key that is taken. Raises DatabaseUnavailable; the outcome
-        is then unknown.
+        A file that is not there has a key that is taken. Raises TooManyPending, and none of these
+        files is stored; or DatabaseUnavailable, and the outcome is unknown.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[set[UUID]] = loop.create_future()
@@ -48,16 +51,7 @@ class Inserts:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                group = self._next_group()
-                try:
-                    await self._store(group)
-                except Problem as problem:
-                    _fail(group, problem)
-                except Exception:
-                    # Nothing was stored. The one whose row the database does not take, or who met
-                    # another replica's group the wrong way round, must not take the others along.
-                    for one in group:
-                        await self._store_alone(one)
+                await self._store_all(self._next_group())
         finally:
             self._running = None
 
@@ -69,20 +63,30 @@ class Inserts:
             rows += len(group[-1][0])
         return group
 
+    async def _store_all(self, group: list[_Waiting]) -> None:
+        try:
+            await self._store(group)
+        except Exception as error:
+            if len(group) == 1 or isinstance(error, DatabaseUnavailable):
+                _fail(group, error)
+                return
+            # Nothing was stored. The one whose row the database does not take, who has too many
+            # already, or who met another replica's group the wrong way round, must not take the
+            # others along. By halves: they wait for few statements, however large the group is.
+            middle = len(group) // 2
+            await self._store_all(group[:middle])
+            await self._store_all(group[middle:])
+
     async def _store(self, group: list[_Waiting]) -> None:
+        # By owner, so that two replicas never wait for each other's counts of pending uploads.
+        rows = sorted((file for files, _ in group for file in files), key=_OWNER)
         async with self._database.connection() as db:
-            stored = await queries.insert_files(db, [file for files, _ in group for file in files])
+            stored = await queries.insert_files(db, rows)
         for number, (_, answer) in enumerate(group, start=1):
             if not answer.done():  # else its request was cancelled
                 answer.set_result(stored)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
-
-    async def _store_alone(self, one: _Waiting) -> None:
-        try:
-            await self._store([one])
-        except Exception as error:
-            _fail([one], error)
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:

@@ -102,6 +102,9 @@ files: Final = sa.Table(
     # How often the file stands in `record_files`. Kept in the row so that whoever attaches a file
     # and whoever removes it wait for each other, and so that an index can find the loose ones.
     sa.Column("attachments", sa.Integer(), nullable=False, server_default="0"),
+    # How many pending uploads its owner might have, this one included, when it was announced. NULL:
+    # it is not counted. Triggers (migration 0008) keep the counts in `pending_uploads`.
+    sa.Column("pending_cap", sa.Integer()),
     sa.UniqueConstraint("bucket", "key"),
     sa.CheckConstraint(
         f"state IN ({', '.join(repr(state.value) for state in State)})", name="state_known"
@@ -174,7 +177,8 @@ class File(NamedTuple):
     it, and in a tombstone the moment from which the sweep looks at it again.
     `store_upload_id` is the store's name of a multipart upload, None until it is known;
     `part_size` is in bytes, None where it is the client's choice, until completion. `attachments`
-    counts the records' fields that hold the file. All moments are aware, in UTC.
+    counts the records' fields that hold the file. `pending_cap` is the cap on its owner's pending
+    uploads that it was announced under, None for none. All moments are aware, in UTC.
     """
 
     id: UUID
@@ -205,6 +209,7 @@ class File(NamedTuple):
     part_size: int | None
     sealed: str
     attachments: int
+    pending_cap: int | None
 
     @property
     def layout(self) -> Layout | None:
@@ -213,6 +218,16 @@ class File(NamedTuple):
             return None
         return Layout(self.size, self.part_size)
 
+
+# How many uploads an owner has pending or completing, of those that have a `pending_cap`.
+pending_uploads: Final = sa.Table(
+    "pending_uploads",
+    metadata,
+    sa.Column("tenant", sa.Text(), primary_key=True),
+    sa.Column("owner", sa.Text(), primary_key=True),
+    sa.Column("uploads", sa.Integer(), nullable=False),
+    sa.CheckConstraint("uploads >= 0", name="not_negative"),
+)
 
 # Other systems' things, by the names that those give them, and the files in their fields.
 records: Final = sa.Table(

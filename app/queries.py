@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
 from app.models import File, State, files
+from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 
 _MOMENT: Final = sa.DateTime(timezone=True)
@@ -83,12 +84,16 @@ _INSERT_ONE = write(
 
 
 async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
-    """Store the files and return the ids of those that were; the others' keys are taken."""
-    if len(rows) == 1:
-        stored = await db.fetch(_INSERT_ONE.sql, *_INSERT_ONE.arguments(rows[0]._asdict()))
-    else:
-        arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
-        stored = await db.fetch(_INSERT.sql, *_INSERT.arguments(arrays))
+    """Store the files and return the ids of those that were; the others' keys are taken.
+
+    Raises TooManyPending, and stores none, where an owner would have more than their `pending_cap`.
+    """
+    with pending_capped(rows):
+        if len(rows) == 1:
+            stored = await db.fetch(_INSERT_ONE.sql, *_INSERT_ONE.arguments(rows[0]._asdict()))
+        else:
+            arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
+            stored = await db.fetch(_INSERT.sql, *_INSERT.arguments(arrays))
     return {record[0] for record in stored}
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
 from app.models import ApiKey, File, UploadSession, api_keys, files, upload_sessions
+from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 
 _MOMENT: Final = sa.DateTime(timezone=True)
@@ -198,7 +199,8 @@ async def insert_files_of_session(
     """Store the files at the session's expense: all of them are paid for, or none is stored.
 
     Gives the ids of those that were stored, the others' keys being taken; None where the session
-    has ended or has too little left. A file of unknown size pays when it is confirmed.
+    has ended or has too little left; TooManyPending as `insert_files`.
+    A file of unknown size pays when it is confirmed.
     """
     values: dict[str, Any] = {
         column: [getattr(row, column) for row in rows] for column in File._fields
@@ -209,7 +211,8 @@ async def insert_files_of_session(
         "wanted_files": len(rows),
         "wanted_bytes": sum(row.size or 0 for row in rows),
     }
-    found = await db.fetch(_SPEND.sql, *_SPEND.arguments(values))
+    with pending_capped(rows):
+        found = await db.fetch(_SPEND.sql, *_SPEND.arguments(values))
     if not found:
         return None
     return {record[0] for record in found if record[0] is not None}

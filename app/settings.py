@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     metrics_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)
     ] = ()
+    max_pending_uploads: int | None = Field(None, ge=1, le=1_000_000)
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
     destinations: dict[str, Destination] = Field(min_length=1)

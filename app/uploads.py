@@ -235,6 +235,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         content_type=content_type,
         size=None,
         checksum_sha256=None,
+        pending_cap=res.settings.max_pending_uploads,
         now=now,
     )
     taken = KeyTaken(f"There is a file or an object with the key {key} already.")

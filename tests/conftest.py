@@ -44,7 +44,9 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """The database, without a row in it."""
     yield postgres_url
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("TRUNCATE files, records, api_keys, upload_sessions CASCADE")
+    await connection.execute(
+        "TRUNCATE files, pending_uploads, records, api_keys, upload_sessions CASCADE"
+    )
     await connection.close()
 
 

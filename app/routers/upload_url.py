@@ -16,6 +16,7 @@ from app.errors import (
     InvalidObjectKey,
     KeyTaken,
     SigningUnavailable,
+    TooManyPending,
     UploadSessionExhausted,
 )
 from app.routers.permissions import CanUpload, Res
@@ -56,6 +57,7 @@ class UploadUrlBody(BaseModel):
     responses=responses(
         ClientKeysNotAllowed,
         UploadSessionExhausted,
+        TooManyPending,
         InvalidObjectKey,
         ContentTypeNotAllowed,
         ExtensionNotAllowed,

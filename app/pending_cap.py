@@ -1,0 +1,28 @@
+"""What the database says when an owner would have more pending uploads than are allowed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+
+from app.errors import TooManyPending
+from app.models import File
+
+# Seconds after which it is worth asking again whether there is room.
+_RETRY: Final = 60
+
+
+@contextmanager
+def pending_capped(rows: Sequence[File]) -> Iterator[None]:
+    """Turn the database's refusal to store more pending uploads of one owner into words."""
+    try:
+        yield
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name != "pending_cap":
+            raise
+        raise TooManyPending(
+            f"With {'this one' if len(rows) == 1 else f'these {len(rows)}'} you would have more "
+            f"than {rows[0].pending_cap} unfinished uploads: confirm or cancel some first.",
+            retry_after=_RETRY,
+        ) from error
