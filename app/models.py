@@ -331,6 +331,8 @@ upload_sessions: Final = sa.Table(
     sa.Column("created_at", _MOMENT, nullable=False),
     sa.Column("expires_at", _MOMENT, nullable=False),
     sa.Column("revoked_at", _MOMENT),
+    # As app.core.principal.BoundSlot has it.
+    sa.Column("attach_to", sa.ARRAY(sa.Text())),
     sa.UniqueConstraint("token_hash"),
     # Whatever statement spends: not more than there is.
     sa.CheckConstraint("used_files BETWEEN 0 AND max_files", name="files_within"),
@@ -342,7 +344,8 @@ sa.Index("ix_upload_sessions_expires_at", upload_sessions.c.expires_at)
 class UploadSession(NamedTuple):
     """A row of `upload_sessions`, column by column in the table's order.
 
-    `used_files` and `used_bytes` count what was announced, whatever became of it.
+    `used_files` and `used_bytes` count what was announced, whatever became of it. `attach_to` is
+    the fields of a `BoundSlot`.
     """
 
     id: UUID
@@ -358,3 +361,4 @@ class UploadSession(NamedTuple):
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    attach_to: list[str] | None

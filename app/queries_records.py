@@ -191,6 +191,23 @@ async def replace_files(
     return Record._make(row)
 
 
+_OWNER = write(
+    sa.select(_r.owner).where(
+        _r.tenant == sa.bindparam("tenant"),
+        _r.type == sa.bindparam("type"),
+        _r.name == sa.bindparam("name"),
+    )
+)
+
+
+async def owner_of_record(
+    db: asyncpg.Connection, tenant: str, record_type: str, name: str
+) -> str | None:
+    """Whose the record is; None where there is none."""
+    rows = await _run(db, _OWNER, tenant=tenant, type=record_type, name=name)
+    return rows[0][0] if rows else None
+
+
 _USES = write(
     sa.select(_r.type, _r.name, _rf.field)
     .join(record_files, _rf.record_id == _r.id)

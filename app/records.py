@@ -13,10 +13,11 @@ import asyncpg
 
 from app import queries_records as queries
 from app.core.preconditions import Preconditions
-from app.core.principal import Principal
+from app.core.principal import BoundSlot, Principal, missing_scopes
 from app.core.record_field import RecordField
 from app.errors import (
     FileNotFound,
+    InsufficientScope,
     PreconditionFailed,
     RecordNotFound,
     TooManyFiles,
@@ -64,6 +65,22 @@ def declared_field(res: Resources, record_type: str, field: str) -> RecordField:
             f"they have: {', '.join(sorted(fields))}."
         )
     return fields[field]
+
+
+def _writable_field(res: Resources, caller: Principal, record_type: str, name: str) -> RecordField:
+    """A field that the caller may change; UnknownRecordField, InsufficientScope.
+
+    Whoever made an upload session for the field was asked then.
+    """
+    field = declared_field(res, record_type, name)
+    missing = missing_scopes(field.scopes, caller.scopes)
+    if missing and caller.session is None:
+        raise InsufficientScope(
+            f"Changing the field {name} takes the scope {missing[0]}, and your credential does "
+            "not hold it.",
+            scope=missing[0],
+        )
+    return field
 
 
 async def get_record(res: Resources, caller: Principal, record_type: str, name: str) -> Fields:
@@ -122,7 +139,7 @@ async def put_files(
     What was there stays a file. Answers with the record as this change left it. Raises
     PreconditionFailed, FileNotFound, WrongDestination, TooManyFiles, RecordNotFound.
     """
-    field = declared_field(res, slot.type, slot.field)
+    field = _writable_field(res, caller, slot.type, slot.field)
     async with res.db.transaction() as db:
         record, is_new = await _hold(res, db, caller, slot.type, slot.id)
         before = await queries.field_files(db, record, slot.field)
@@ -146,7 +163,7 @@ async def clear(
 
     Raises RecordNotFound, PreconditionFailed.
     """
-    field = declared_field(res, slot.type, slot.field)
+    field = _writable_field(res, caller, slot.type, slot.field)
     async with res.db.transaction() as db:
         record, is_new = await _hold(res, db, caller, slot.type, slot.id)
         if is_new:
@@ -163,7 +180,8 @@ async def forget(
 
     Raises RecordNotFound, PreconditionFailed.
     """
-    declared_fields(res, record_type)
+    for field in declared_fields(res, record_type):
+        _writable_field(res, caller, record_type, field)
     async with res.db.transaction() as db:
         record, is_new = await _hold(res, db, caller, record_type, name)
         if is_new:
@@ -172,9 +190,27 @@ async def forget(
         await queries.forget_record(db, record)
 
 
-def check_slot(res: Resources, slot: Slot, file: File) -> None:
-    """Raise what can be known to forbid this file there before anything is asked of anybody."""
-    _check_destination(declared_field(res, slot.type, slot.field), slot, file)
+def check_slot(res: Resources, caller: Principal, slot: Slot, destination: str) -> None:
+    """Raise what can be known to forbid files of a destination there before anybody is asked.
+
+    Raises UnknownRecordField, InsufficientScope, WrongDestination.
+    """
+    field = _writable_field(res, caller, slot.type, slot.field)
+    _check_destination(field, slot, destination)
+
+
+async def bind(res: Resources, caller: Principal, slot: Slot, destination: str) -> BoundSlot:
+    """The field for what an upload session of the caller's will confirm.
+
+    Its files go there by the right of whoever made the session, whosever they are. Raises
+    UnknownRecordField, InsufficientScope, WrongDestination and RecordNotFound.
+    """
+    check_slot(res, caller, slot, destination)
+    async with res.db.connection() as db:
+        owner = await queries.owner_of_record(db, caller.tenant, slot.type, slot.id)
+    if owner not in {None, caller.owner} and not caller.sees_tenant:
+        raise _not_found()
+    return BoundSlot(*slot, owner or caller.owner)
 
 
 async def attach(
@@ -191,7 +227,7 @@ async def attach(
     """
     field = declared_field(res, slot.type, slot.field)
     async with res.db.transaction() as db:
-        record, _ = await _hold(res, db, caller, slot.type, slot.id)
+        record, _ = await _hold(res, db, _keeper(caller), slot.type, slot.id)
         file = await confirm(db)
         if file is None or file.state != State.CONFIRMED:
             return file
@@ -200,6 +236,12 @@ async def attach(
             after = [*before, file.id] if field.many else [file.id]
             await _fill(res, db, caller, slot, field, record, before, after)
     return file
+
+
+def _keeper(caller: Principal) -> Principal:
+    """By whose right a file is put into a record."""
+    bound = caller.session and caller.session.attach_to
+    return Principal(bound.owner, caller.tenant) if bound else caller
 
 
 async def _hold(
@@ -266,17 +308,17 @@ async def _fill(
         raise FileNotFound(f"No confirmed file of yours has the id {missing[0]}.", file_ids=missing)
     for file_id in after:
         if file_id in coming:
-            _check_destination(field, slot, locked[file_id])
+            _check_destination(field, slot, locked[file_id].destination)
     now = res.clock()
     version = res.new_id(now)
     return await queries.replace_files(db, record, slot.field, before, after, version, now)
 
 
-def _check_destination(field: RecordField, slot: Slot, file: File) -> None:
-    if file.destination != field.destination:
+def _check_destination(field: RecordField, slot: Slot, destination: str) -> None:
+    if destination != field.destination:
         raise WrongDestination(
-            f"Field {slot.field} takes files of destination {field.destination}; "
-            f"{file.id} is one of {file.destination}.",
+            f"Field {slot.field} takes files of destination {field.destination}, "
+            f"not of {destination}.",
             destination=field.destination,
         )
 

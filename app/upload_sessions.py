@@ -11,7 +11,7 @@ from uuid import UUID
 from app import queries_credentials as queries
 from app.api_keys import STALENESS
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
-from app.core.principal import Principal, Scope, SessionBounds
+from app.core.principal import BoundSlot, Principal, Scope, SessionBounds
 from app.errors import InvalidToken, UploadSessionNotFound
 from app.locate import destination_for
 from app.models import UploadSession
@@ -30,11 +30,13 @@ async def mint(
     max_files: int,
     max_bytes: int | None,
     expires_in: int,
+    attach_to: BoundSlot | None = None,
 ) -> tuple[UploadSession, str]:
     """The new session, in the caller's tenant, and its token, which nobody can have again.
 
     The uploads belong to `owner`. `max_bytes`, over all files, is by default what that many files
-    of the destination can have. `expires_in` is seconds.
+    of the destination can have. `expires_in` is seconds. Whatever is confirmed goes into
+    `attach_to`, of which the caller has been asked (`app.records.bind`).
     Raises UnknownDestination and DestinationForbidden.
     """
     found = destination_for(res.settings, caller, destination)
@@ -56,6 +58,7 @@ async def mint(
         created_at=now,
         expires_at=now + timedelta(seconds=expires_in),
         revoked_at=None,
+        attach_to=attach_to and list(attach_to),
     )
     async with res.db.connection() as db:
         await queries.insert_upload_session(db, session)
@@ -99,7 +102,12 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         owner=session.owner,
         tenant=session.tenant,
         scopes=_SCOPES,
-        session=SessionBounds(session.id, session.destination, session.max_bytes),
+        session=SessionBounds(
+            session.id,
+            session.destination,
+            session.max_bytes,
+            BoundSlot._make(session.attach_to) if session.attach_to else None,
+        ),
         credential=_credential(session),
     )
     return principal, min(now + STALENESS, session.expires_at)

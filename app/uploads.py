@@ -322,9 +322,12 @@ async def confirm_file(
     attach_to: Slot | None = None,
 ) -> File:
     """The same for a row that was read already; None: it is not there for the caller."""
+    bound = caller.session and caller.session.attach_to
+    if bound:
+        attach_to = Slot(bound.type, bound.id, bound.field)
     attach: Attach | None = None
     if file is not None and attach_to is not None:
-        records.check_slot(res, attach_to, file)
+        records.check_slot(res, caller, attach_to, file.destination)
         attach = partial(records.attach, res, caller, attach_to)
     if file is None or file.state not in _UNDER_WAY:
         return await _attached(await _ended(res, file), attach)

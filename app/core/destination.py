@@ -4,7 +4,15 @@ import re
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from app.core.content_types import essence
 from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
@@ -32,7 +40,16 @@ def split_words(value: object) -> object:
     return value
 
 
+def _check_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    for scope in scopes:
+        # RFC 6749 section 3.3; commas separate them in the environment.
+        if not re.fullmatch(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,100}", scope):
+            raise ValueError(f"{scope!r} is not a scope: write one word of ASCII")
+    return scopes
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(split_words)]
+Scopes = Annotated[Words, AfterValidator(_check_scopes)]
 Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)]
 
 
@@ -78,7 +95,7 @@ class Destination(BaseModel):
     allow_client_keys: bool = False
     # What the sweep does with an upload that has arrived whole, and that nobody confirmed.
     unconfirmed: Literal["confirm", "delete"] = "confirm"
-    scopes: Words = ()
+    scopes: Scopes = ()
     claims: dict[str, Words] = Field(default_factory=dict)
 
     @field_validator("key_prefix")
@@ -108,15 +125,6 @@ class Destination(BaseModel):
             if not re.fullmatch(r"[a-z0-9]{1,16}", extension):
                 raise ValueError(f"{extension!r} is not an extension: write png or .png")
         return plain
-
-    @field_validator("scopes")
-    @classmethod
-    def _usable_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        for scope in scopes:
-            # RFC 6749 section 3.3; commas separate them in the environment.
-            if not re.fullmatch(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,100}", scope):
-                raise ValueError(f"{scope!r} is not a scope: write one word of ASCII")
-        return scopes
 
     @field_validator("claims")
     @classmethod

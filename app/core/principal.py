@@ -27,12 +27,22 @@ class Scope(StrEnum):
     ADMIN = "admin"  # make, list and revoke API keys
 
 
+class BoundSlot(NamedTuple):
+    """The field of a record that a session's files go into; `owner` is the record's."""
+
+    type: str
+    id: str
+    field: str
+    owner: str
+
+
 class SessionBounds(NamedTuple):
     """What an upload session is narrowed to; `max_bytes` over all its files."""
 
     id: UUID
     destination: str
     max_bytes: int
+    attach_to: BoundSlot | None = None
 
 
 @dataclass(frozen=True, slots=True)

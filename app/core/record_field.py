@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.destination import Scopes
+
 # What every system, URL and log writes alike: visible ASCII without `/`, which separates paths,
 # and `,`, which separates ids in a query. `.` and `..` are steps in a path.
 RECORD_ID: Final = re.compile(r"[!-+\-.0-~]{1,200}")
@@ -24,6 +26,8 @@ class RecordField(BaseModel):
     destination: str
     many: bool = False
     max_files: Annotated[int, Field(ge=1, le=MAX_FILES)] = 20
+    # Of whoever changes the field, all of them, besides `records:write`.
+    scopes: Scopes = ()
 
     @property
     def capacity(self) -> int:

@@ -6,19 +6,23 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app import upload_sessions
+from app import records, upload_sessions
 from app.core.principal import Name
 from app.errors import (
     DatabaseUnavailable,
     DestinationForbidden,
+    RecordNotFound,
     UnknownDestination,
+    UnknownRecordField,
     UploadSessionNotFound,
+    WrongDestination,
 )
 from app.models import UploadSession
 from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanMint, Res
 from app.routers.problems import header, responses
 from app.routers.rendering import Moment, json_response
+from app.routers.slots import AttachTo, slot_of
 
 router = APIRouter(prefix="/v1/upload-sessions", tags=["credentials"], route_class=LeanRoute)
 
@@ -35,6 +39,7 @@ _SESSION_EXAMPLE: dict[str, Any] = {
     "created_at": "2026-11-22T19:07:09.123456Z",
     "expires_at": "2026-11-22T20:07:09.123456Z",
     "revoked_at": None,
+    "attach_to": None,
 }
 
 
@@ -75,6 +80,9 @@ class SessionWanted(BaseModel):
         int,
         Field(strict=True, ge=60, le=604_800, description="Seconds, for announcing and confirming"),
     ] = 3600
+    attach_to: Annotated[
+        AttachTo | None, Field(description="Where everything that is confirmed with it shall go")
+    ] = None
 
 
 class SessionBody(BaseModel):
@@ -96,6 +104,7 @@ class SessionBody(BaseModel):
     created_at: Moment
     expires_at: Moment
     revoked_at: Moment | None
+    attach_to: AttachTo | None
 
 
 class NewSession(SessionBody):
@@ -111,7 +120,11 @@ class NewSession(SessionBody):
 
 def _json(session: UploadSession) -> dict[str, Any]:
     """What `SessionBody` describes."""
-    return {name: value for name, value in session._asdict().items() if name != "token_hash"}
+    bound = session.attach_to
+    shown = session._asdict() | {
+        "attach_to": bound and dict(zip(AttachTo.model_fields, bound, strict=False))
+    }
+    return {name: value for name, value in shown.items() if name != "token_hash"}
 
 
 @router.post(
@@ -121,14 +134,24 @@ def _json(session: UploadSession) -> dict[str, Any]:
     summary="Make an upload session for a browser",
     status_code=201,
     responses={
-        **responses(UnknownDestination, DestinationForbidden, DatabaseUnavailable),
+        **responses(
+            UnknownDestination,
+            DestinationForbidden,
+            UnknownRecordField,
+            RecordNotFound,
+            WrongDestination,
+            DatabaseUnavailable,
+        ),
         201: header("Location", "Where to follow and to revoke the session"),
     },
 )
 async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
     """With `token` as its bearer the browser announces, sends, confirms and sees these uploads,
-    so many files and bytes to this destination, and nothing else.
+    so many files and bytes to this destination, and nothing else. With `attach_to` whatever it
+    confirms goes into that field of a record by your right; that takes `records:write` as well.
     """
+    slot = slot_of(caller, body.attach_to)
+    bound = slot and await records.bind(res, caller, slot, body.destination)
     session, token = await upload_sessions.mint(
         res,
         caller,
@@ -137,6 +160,7 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
         max_files=body.max_files,
         max_bytes=body.max_bytes,
         expires_in=body.expires_in,
+        attach_to=bound,
     )
     location = {"Location": f"/v1/upload-sessions/{session.id}"}
     return json_response(_json(session) | {"token": token}, location, 201)
