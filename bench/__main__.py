@@ -16,7 +16,7 @@ from rich.console import Console
 from bench import report, signing
 from bench.load import require_wrk
 from bench.results import Results
-from bench.sections import authentication, process, reading, records, uploads
+from bench.sections import authentication, large, process, reading, records, uploads
 from bench.servers import BenchError, Cores
 from bench.stack import FULL, QUICK, Stack, open_stack
 
@@ -28,6 +28,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "pauses": process.pauses,
     "process": process.start_and_memory,
     "workers": process.workers,
+    "large": large.upload,
     "records": records.read,
     "rows": reading.grow,
     "read": reading.read,

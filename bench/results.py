@@ -151,4 +151,16 @@ class Results:
                 # Two pages of the list hold as many.
                 (records := times("200 records", "list of 100", "claimcheck")) and records / 2,
             ),
+            least(
+                7,
+                "1 GiB by uploader.js, times the speed of boto3's TransferManager",
+                0.9,
+                times("a large file", "uploader.js", "boto3"),
+            ),
+            most(
+                7,
+                "growth of the service's memory meanwhile, MiB",
+                5,
+                self.value("a large file", "growth of the service's memory"),
+            ),
         ]

@@ -38,10 +38,21 @@ class Plan:
     starts: int
     uploads: int
     rows: tuple[int, ...]
+    large: int  # bytes
 
 
-FULL = Plan(rounds=4, seconds=3, spells=40, starts=3, uploads=4000, rows=(10**4, 10**5, 10**6))
-QUICK = Plan(rounds=1, seconds=1, spells=4, starts=1, uploads=1200, rows=(10**3, 10**4))
+FULL = Plan(
+    rounds=4,
+    seconds=3,
+    spells=40,
+    starts=3,
+    uploads=4000,
+    rows=(10**4, 10**5, 10**6),
+    large=1 << 30,
+)
+QUICK = Plan(
+    rounds=1, seconds=1, spells=4, starts=1, uploads=1200, rows=(10**3, 10**4), large=1 << 28
+)
 
 
 @dataclass(frozen=True)
