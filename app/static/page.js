@@ -129,9 +129,9 @@ function uploadRow(file, destination) {
 
   /** Show these buttons alone; the focus goes to the first of them if its own button goes. */
   const offer = (...offered) => {
-    const hadFocus = item.querySelector(".actions").contains(document.activeElement);
+    const focused = document.activeElement;
     for (const button of Object.values(buttons)) button.hidden = !offered.includes(button);
-    if (hadFocus && document.activeElement.hidden) offered[0].focus();
+    if (item.contains(focused) && focused.hidden) offered[0].focus();
   };
   const leave = () => {
     const hadFocus = item.contains(document.activeElement);
