@@ -109,6 +109,7 @@ async def check(faulty: Faulty, database: bool, store: bool) -> None:
             assert response.status_code == 503, (ask, response.text)
             assert slug(response) in {
                 "database-unavailable",
+                "examination-under-way",
                 "bucket-unavailable",
                 "answer-overdue",
                 "examination-under-way",
