@@ -14,7 +14,13 @@ from app import queries, queries_moves
 from app.arrivals import Attach, reject, settle, settle_gone, wrong_size
 from app.bucket import StoredPart
 from app.core.parts import gaps
-from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, UploadNotArrived
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    DatabaseUnavailable,
+    Problem,
+    UploadNotArrived,
+)
 from app.models import File, State
 from app.multipart import abort, arrived_parts
 from app.resources import Resources
@@ -128,17 +134,23 @@ async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]
         while not (await asyncio.wait({joining}, timeout=_EXTEND_EVERY))[0]:
             file = await _extend(res, file)
         return joining.result()
-    except (UploadNotArrived, BucketRefused):
-        # Nothing was joined: the upload is as it was.
+    except _NothingJoined as nothing:
         async with res.db.connection() as db:
             await queries_moves.abandon_completion(db, file)
-        raise
+        raise nothing.problem from None
     except BaseException:
         joining.cancel()
         # Perhaps it was. Well in the past, for another replica's clock may be behind ours.
         async with res.db.connection() as db:
             await queries_moves.move_lease(db, file, res.clock() - _LEASE)
         raise
+
+
+class _NothingJoined(Exception):
+    """The bucket refused to join the parts, so the upload is as it was before."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
 
 
 async def _extend(res: Resources, file: File) -> File:
@@ -157,13 +169,20 @@ async def _join(
     destination = res.settings.destination_of(file.destination, file.bucket)
     assert file.store_upload_id is not None
     where = destination, file.bucket, file.key, file.store_upload_id
+    unknown = False
     for delay in (*_RETRY_DELAYS, None):
         try:
-            known = await res.buckets.complete_upload(*where, parts)
+            try:
+                known = await res.buckets.complete_upload(*where, parts)
+            except (UploadNotArrived, BucketRefused) as problem:
+                if unknown:
+                    raise
+                raise _NothingJoined(problem) from problem
             after = await settle(res, file, attach) if known else None
             return after or await settle_gone(res, file, attach)
         except BucketUnavailable:
             # Perhaps only the answer was lost: then the store knows no such upload any more.
+            unknown = True
             if delay is None:
                 raise
             await asyncio.sleep(delay)

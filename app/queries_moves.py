@@ -4,7 +4,7 @@ Each is a single conditional statement: whoever gets a row back has made the mov
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -131,7 +131,13 @@ async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
     return await _move_row(db, _CONFIRM, file, claimed_until=None, **said)
 
 
-_REJECT = _move(State.REJECTED, "reason", "detected_type", "ended_at", "claimed_until")
+# Only from the state in which the reason was found: what was missing may be what another call is
+# joining by now.
+_REJECT = _move(
+    State.REJECTED,
+    *("reason", "detected_type", "ended_at", "claimed_until"),
+    only=[_c.state == sa.bindparam("seen", type_=sa.Text())],
+)
 
 
 async def reject_upload(
@@ -141,6 +147,7 @@ async def reject_upload(
         db,
         _REJECT,
         file,
+        seen=file.state,
         reason=reason,
         detected_type=file.detected_type,
         ended_at=now,
@@ -156,20 +163,25 @@ async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> Fil
     return await _move_row(db, _RELEASE, file, ended_at=now)
 
 
-def _claim(*states: State) -> Statement:
+def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement:
     """Take a removal: from one of these states, or from a worker whose lease ran out.
 
     Never of a file that a record holds.
     """
     return _update(
-        sa.or_(sa.and_(in_state(*states), LOOSE), _lapsed(State.REMOVING)),
+        sa.or_(sa.and_(in_state(*states), LOOSE, *only), _lapsed(State.REMOVING)),
         state=literal(State.REMOVING),
         **_parameters("claimed_until"),
     )
 
 
 _CLAIM_FILE = _claim(State.CONFIRMED)
-_CLAIM_UPLOAD = _claim(State.PENDING, State.REJECTED)
+_CLAIM_UPLOAD = _claim(
+    State.PENDING,
+    State.REJECTED,
+    only=[_c.expires_at <= sa.bindparam("expired_by", type_=_MOMENT)],
+)
+_ANY_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 async def claim_file_removal(
@@ -180,10 +192,16 @@ async def claim_file_removal(
 
 
 async def claim_upload_removal(
-    db: asyncpg.Connection, file: File, now: datetime, until: datetime
+    db: asyncpg.Connection,
+    file: File,
+    now: datetime,
+    until: datetime,
+    expired_by: datetime = _ANY_TIME,
 ) -> File | None:
-    """The same for an upload that never became a file."""
-    return await _move_row(db, _CLAIM_UPLOAD, file, now=now, claimed_until=until)
+    """The same for an upload that never became a file; not if it lives longer than `expired_by`."""
+    return await _move_row(
+        db, _CLAIM_UPLOAD, file, now=now, claimed_until=until, expired_by=expired_by
+    )
 
 
 _MOVE_LEASE = _update(

@@ -43,6 +43,10 @@ def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) 
 _CLAIM_ABANDONED = _claim(
     State.PENDING,
     _c.expires_at < sa.bindparam("expired_before", type_=_MOMENT),
+    sa.or_(
+        _c.method != sa.literal_column("'multipart'"),
+        _c.expires_at < sa.bindparam("paused_before", type_=_MOMENT),
+    ),
     sa.or_(_c.claimed_until.is_(None), _c.claimed_until < _lapsed_before),
     first=_c.expires_at,
 )
@@ -51,11 +55,14 @@ _CLAIM_ABANDONED = _claim(
 async def claim_abandoned(
     db: asyncpg.Connection,
     expired_before: datetime,
+    paused_before: datetime,
     lapsed_before: datetime,
     until: datetime,
     limit: int,
 ) -> list[File]:
     """Claim pending uploads whose instructions ended before a moment; they stay pending.
+
+    Uploads in parts have until `paused_before`: they may be paused, and go on with new URLs.
 
     Not those on which another sweeper's lease ended later than `lapsed_before`.
     """
@@ -63,6 +70,7 @@ async def claim_abandoned(
         db,
         _CLAIM_ABANDONED,
         expired_before=expired_before,
+        paused_before=paused_before,
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,

@@ -131,10 +131,15 @@ async def _claim(
 
 
 async def remove_upload(res: Resources, file: File) -> bool:
-    """Remove an upload that never became a file; False if it is no longer pending or rejected."""
+    """Remove an upload that never became a file.
+
+    False if it is no longer pending or rejected, or was given longer to live since it was read.
+    """
     now = res.clock()
     async with res.db.connection() as db:
-        claimed = await queries_moves.claim_upload_removal(db, file, now, now + LEASE)
+        claimed = await queries_moves.claim_upload_removal(
+            db, file, now, now + LEASE, file.expires_at
+        )
     if claimed is None:
         return False
     await remove_claimed(res, claimed)

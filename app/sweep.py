@@ -31,6 +31,9 @@ _log: Final = logging.getLogger("claimcheck.sweep")
 # A URL's end is looked at when a request begins (AWS userguide, using-presigned-url): what began
 # before it is given so long to become a file, and after so much longer nothing can come any more.
 GRACE: Final = timedelta(hours=1)
+# Parts that were sent are kept so long after the last URL for another ended: for a browser that is
+# offline, or a laptop that is closed over a weekend.
+PAUSE: Final = timedelta(days=3)
 LATE: Final = timedelta(hours=24)
 # For uploads and tombstones. It outlasts the slowest handling of a batch, and is how long a row
 # rests whose store did not answer.
@@ -76,7 +79,7 @@ class Sweep:
         lapsed = started - LEASE
         await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
         await self._drain(self._claims(queries_sweep.claim_removals, lapsed, LEASE), _finish)
-        await self._drain(self._abandoned(started - GRACE, lapsed), _end)
+        await self._drain(self._abandoned(started, lapsed), _end)
         await self._drain(self._claims(queries_sweep.claim_tombstones, lapsed, _REST), _look)
         return self.counts
 
@@ -103,11 +106,13 @@ class Sweep:
         self.report(outcome)
         return outcome
 
-    def _abandoned(self, expired: datetime, lapsed: datetime) -> Claim:
+    def _abandoned(self, started: datetime, lapsed: datetime) -> Claim:
         async def claim() -> list[File]:
             until = self.res.clock() + _REST
             async with self.res.db.connection() as db:
-                return await queries_sweep.claim_abandoned(db, expired, lapsed, until, _BATCH)
+                return await queries_sweep.claim_abandoned(
+                    db, started - GRACE, started - PAUSE, lapsed, until, _BATCH
+                )
 
         return claim
 

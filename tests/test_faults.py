@@ -112,7 +112,6 @@ async def check(faulty: Faulty, database: bool, store: bool) -> None:
                 "examination-under-way",
                 "bucket-unavailable",
                 "answer-overdue",
-                "examination-under-way",
             }
             assert int(response.headers["retry-after"]) > 0
             refused += 1

@@ -223,6 +223,30 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     assert await queries_moves.reject_upload(db, two, "too big", SOON) == rejected
 
 
+async def test_nobody_rejects_what_another_is_completing(db: asyncpg.Connection) -> None:
+    file = new_file(method="multipart")
+    await insert(db, file)
+    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
+    assert claimed is not None
+    # What was missing when the row was read as pending may be what is being joined now.
+    assert await queries_moves.reject_upload(db, file, "lost", SOON) is None
+    assert await read(db, file) == claimed
+    rejected = await queries_moves.reject_upload(db, claimed, "lost", SOON)
+    assert rejected is not None
+    assert rejected.state == "rejected"
+
+
+async def test_an_upload_that_was_given_longer_is_not_removed(db: asyncpg.Connection) -> None:
+    file = new_file()
+    await insert(db, file)
+    renewed = await queries_moves.renew_upload(db, file, file.expires_at + (LATER - NOW))
+    assert renewed is not None
+    claim = queries_moves.claim_upload_removal
+    assert await claim(db, file, NOW, SOON, file.expires_at) is None
+    assert await read(db, file) == renewed
+    assert await claim(db, file, NOW, SOON, renewed.expires_at) is not None
+
+
 async def test_a_completion_from_claim_to_end(db: asyncpg.Connection) -> None:
     file = new_file(method="multipart")
     await insert(db, file)
