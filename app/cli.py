@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from app.commands import bucket, doctor, keys, sweep
+from app.commands import bucket, doctor, keys, reconcile, sweep
 from app.errors import ConfigurationError, Problem
 from app.migrations import migrate
 from app.serving import serve
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
     bucket.add(commands)
     doctor.add(commands)
+    reconcile.add(commands)
     sweep.add(commands)
     keys.add(commands)
     options = parser.parse_args(arguments)

@@ -1,0 +1,95 @@
+"""A bucket's objects in the order of their keys, page by page, with all their versions."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from app.bucket import Buckets, translated
+from app.core.destination import Destination
+
+_UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A key: sizes in bytes by version id, latest first (`""`: the store names no versions).
+
+    `hidden`: the latest is a delete marker. `changed_at` is when anything of it changed last.
+    """
+
+    key: str
+    sizes: dict[str, int]
+    hidden: bool
+    changed_at: datetime
+
+
+async def list_bucket(
+    buckets: Buckets, destination: Destination, prefix: str, after: str
+) -> AsyncGenerator[Listed, None]:
+    """Every key that starts with the prefix, behind `after`, in order of UTF-8 bytes.
+
+    Never more than two pages in memory. Raises BucketRefused, BucketUnavailable.
+    """
+    client, bucket = buckets.client(destination), destination.bucket
+    position: dict[str, str] = {"KeyMarker": after} if after else {}
+    held: list[dict[str, Any]] = []
+    first = True
+    while True:
+        async with translated(bucket):
+            try:
+                page = await client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
+            except ClientError as error:
+                if first and error.response["Error"]["Code"] in _UNKNOWN_CALL:
+                    page = None
+                else:
+                    raise
+        if page is None:
+            # Stores without versions do not know the call.
+            async for listed in _objects(client, bucket, prefix, after):
+                yield listed
+            return
+        first = False
+        # Two lists of the same range of keys, each in order.
+        held += [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        held.sort(key=lambda entry: entry["Key"].encode())
+        more = page.get("IsTruncated", False)
+        groups = [list(group) for _, group in groupby(held, key=lambda entry: entry["Key"])]
+        # The last key may go on in the next page.
+        held = groups.pop() if more and groups else []
+        for entries in groups:
+            # Some stores begin with the marker itself.
+            if entries[0]["Key"] != after:
+                yield _listed(entries)
+        if not more:
+            return
+        position = {
+            "KeyMarker": page["NextKeyMarker"],
+            "VersionIdMarker": page.get("NextVersionIdMarker", ""),
+        }
+
+
+def _listed(entries: list[dict[str, Any]]) -> Listed:
+    newest_first = sorted(entries, key=lambda entry: not entry.get("IsLatest", False))
+    return Listed(
+        key=entries[0]["Key"],
+        sizes={e["VersionId"]: e["Size"] for e in newest_first if "Size" in e},
+        hidden="Size" not in newest_first[0],
+        changed_at=max(entry["LastModified"] for entry in entries),
+    )
+
+
+async def _objects(
+    client: Any, bucket: str, prefix: str, after: str
+) -> AsyncGenerator[Listed, None]:
+    while True:
+        async with translated(bucket):
+            page = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+        for entry in page.get("Contents", []):
+            yield Listed(entry["Key"], {"": entry["Size"]}, False, entry["LastModified"])
+            after = entry["Key"]
+        if not page.get("IsTruncated", False):
+            return

@@ -1,0 +1,44 @@
+"""Every SQL statement of the comparison with buckets, as a function of a connection."""
+
+from typing import NamedTuple
+
+import asyncpg
+import sqlalchemy as sa
+
+from app.models import files
+from app.statements import write
+
+_c = files.c
+
+
+class Row(NamedTuple):
+    """What the bucket is compared with."""
+
+    key: str
+    state: str
+    size: int | None
+    version_id: str | None
+
+
+_ROW = sa.select(*(_c[name] for name in Row._fields)).where(_c.bucket == sa.bindparam("bucket"))
+# The index of (bucket, key), whose keys are in byte order as those of buckets' lists are.
+_PAGE = write(
+    _ROW.where(_c.key > sa.bindparam("after"), _c.key < sa.bindparam("end"))
+    .order_by(_c.key)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_BY_KEY = write(_ROW.where(_c.key == sa.bindparam("key")))
+
+
+async def rows_in_order(
+    db: asyncpg.Connection, bucket: str, after: str, end: str, limit: int
+) -> list[Row]:
+    """The bucket's rows whose keys lie between the two, both excluded, in order."""
+    values = {"bucket": bucket, "after": after, "end": end, "limit": limit}
+    return [Row(*row) for row in await db.fetch(_PAGE.sql, *_PAGE.arguments(values))]
+
+
+async def row_of(db: asyncpg.Connection, bucket: str, key: str) -> Row | None:
+    values = {"bucket": bucket, "key": key}
+    row = await db.fetchrow(_BY_KEY.sql, *_BY_KEY.arguments(values))
+    return None if row is None else Row(*row)

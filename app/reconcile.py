@@ -1,0 +1,196 @@
+"""Bucket against database, in both directions: what one has and the other knows nothing of.
+
+Two streams in the same order of keys are merged, so that memory does not grow with the bucket.
+Whatever seems wrong is looked at once more before it is said, for both sides move meanwhile.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from app.core.destination import Destination
+from app.listing import Listed, list_bucket
+from app.models import State
+from app.queries_reconcile import Row, row_of, rows_in_order
+from app.resources import Resources
+
+_PAGE: Final = 1000
+# What began to be sent before its URL ended may arrive so much later; see app.sweep.
+_LATE: Final = timedelta(hours=24)
+# Behind every key: no UTF-8 begins with more than that.
+_LAST: Final = "\U0010ffff"
+
+
+class Kind(StrEnum):
+    """What is wrong with a key."""
+
+    ORPHAN = "orphan"  # an object, and no row
+    MISSING = "missing"  # a confirmed file, and no object
+    VERSION = "version"  # the object is there, the version that was confirmed is not
+    SIZE = "size"  # it has another size than was confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference. Sizes in bytes, of what is in the bucket and of what the row says."""
+
+    kind: Kind
+    bucket: str
+    key: str
+    stored_size: int | None
+    row_size: int | None
+    version_id: str | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The keys of a bucket that begin with a destination's prefix."""
+
+    destination: Destination
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.destination.endpoint_url or 'AWS'} {self.destination.bucket} {self.prefix}"
+
+
+def sections(destinations: Iterable[Destination]) -> list[Section]:
+    """What is compared: each prefix of each bucket once, none that lies within another."""
+    found: list[Section] = []
+    for destination in sorted(
+        destinations, key=lambda d: (d.endpoint_url or "", d.bucket, d.prefix)
+    ):
+        where = destination.endpoint_url, destination.bucket
+        if not any(
+            where == (s.destination.endpoint_url, s.destination.bucket)
+            and destination.prefix.startswith(s.prefix)
+            for s in found
+        ):
+            found.append(Section(destination, destination.prefix))
+    return found
+
+
+async def reconcile(
+    res: Resources,
+    section: Section,
+    *,
+    after: str = "",
+    apply: bool = False,
+    passed: Callable[[str], None] = lambda _: None,
+) -> AsyncGenerator[Finding, None]:
+    """What differs behind the key `after`, in order. With `apply` orphans are deleted.
+
+    Nothing else is ever changed: what is lost is for people to decide about. Keys that changed
+    within the longest life of an upload are left alone. `passed` is told of each key that is done
+    with. Raises BucketRefused, BucketUnavailable, DatabaseUnavailable.
+    """
+    old = res.clock() - longest_upload(res.settings.destinations.values())
+    async for listed, row in _merged(res, section, after):
+        key = row.key if listed is None and row is not None else listed.key if listed else ""
+        finding = _differs(section, listed, row, old)
+        if finding is not None:
+            finding = await _still(res, section, finding, listed, old)
+        if finding is not None:
+            if apply and finding.kind is Kind.ORPHAN:
+                await res.buckets.delete(section.destination, finding.bucket, finding.key)
+                finding = _deleted(finding)
+            yield finding
+        passed(key)
+
+
+def longest_upload(destinations: Iterable[Destination]) -> timedelta:
+    """How long after its announcement something may arrive, at the utmost."""
+    lives = (max(d.upload_expires_in, d.multipart_expires_in) for d in destinations)
+    return timedelta(seconds=max(lives)) + _LATE
+
+
+def _differs(
+    section: Section, listed: Listed | None, row: Row | None, old: datetime
+) -> Finding | None:
+    bucket = section.destination.bucket
+    if row is None:
+        assert listed is not None
+        # What somebody has hidden on a versioned bucket is his to bring back.
+        if listed.hidden or listed.changed_at > old:
+            return None
+        size = next(iter(listed.sizes.values()))
+        return Finding(Kind.ORPHAN, bucket, listed.key, size, None, None)
+    if row.state != State.CONFIRMED:
+        # Released: no orphan, and nothing promised. The others are the sweep's.
+        return None
+
+    def found(kind: Kind, size: int | None) -> Finding:
+        return Finding(kind, bucket, row.key, size, row.size, row.version_id)
+
+    if listed is None or not listed.sizes:
+        return found(Kind.MISSING, None)
+    if row.version_id is not None and "" not in listed.sizes:
+        if row.version_id not in listed.sizes:
+            return found(Kind.VERSION, next(iter(listed.sizes.values())))
+        size = listed.sizes[row.version_id]
+    elif listed.hidden:
+        return found(Kind.MISSING, None)
+    else:
+        size = next(iter(listed.sizes.values()))
+    return found(Kind.SIZE, size) if size != row.size else None
+
+
+async def _still(
+    res: Resources, section: Section, finding: Finding, listed: Listed | None, old: datetime
+) -> Finding | None:
+    """The finding, unless row or object have changed since they were listed."""
+    async with res.db.connection() as db:
+        row = await row_of(db, finding.bucket, finding.key)
+    if (row is None) is not (finding.kind is Kind.ORPHAN):
+        return None
+    if finding.kind is Kind.MISSING:
+        again = list_bucket(res.buckets, section.destination, finding.key, "")
+        # The key itself is the first of those that begin with it.
+        async with aclosing(again):
+            first = await anext(again, None)
+        listed = first if first is not None and first.key == finding.key else None
+    return _differs(section, listed, row, old)
+
+
+def _deleted(finding: Finding) -> Finding:
+    return Finding(
+        finding.kind, finding.bucket, finding.key, finding.stored_size, None, None, deleted=True
+    )
+
+
+async def _merged(
+    res: Resources, section: Section, after: str
+) -> AsyncIterator[tuple[Listed | None, Row | None]]:
+    """Objects and rows side by side, by their keys."""
+    objects = list_bucket(res.buckets, section.destination, section.prefix, after)
+    rows = _rows(res, section, after)
+    listed, row = await anext(objects, None), await anext(rows, None)
+    while listed is not None or row is not None:
+        # As bytes: the order of S3's lists (AWS API, ListObjectsV2) and of our index.
+        if row is None or (listed is not None and listed.key.encode() < row.key.encode()):
+            yield listed, None
+            listed = await anext(objects, None)
+        elif listed is None or row.key.encode() < listed.key.encode():
+            yield None, row
+            row = await anext(rows, None)
+        else:
+            yield listed, row
+            listed, row = await anext(objects, None), await anext(rows, None)
+
+
+async def _rows(res: Resources, section: Section, after: str) -> AsyncIterator[Row]:
+    prefix = section.prefix
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else _LAST
+    after = max(after, prefix, key=str.encode)
+    while True:
+        async with res.db.connection() as db:
+            page = await rows_in_order(db, section.destination.bucket, after, end, _PAGE)
+        for row in page:
+            yield row
+        if len(page) < _PAGE:
+            return
+        after = page[-1].key

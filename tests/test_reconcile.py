@@ -1,0 +1,242 @@
+"""Bucket against database: what one has and the other does not, and nothing else, is found."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from app import queries_reconcile
+from app.core.destination import Destination
+from app.reconcile import reconcile, sections
+from app.resources import open_resources
+from app.settings import Settings, load_settings
+from app.signer import utc_now
+from tests.stores import rgw
+from tests.support import Store, announced, as_set, owner_of_bucket, prepared, running, send, stored
+from tests.test_queries import Explaining
+
+LONG = timedelta(days=9)
+COMMAND = (sys.executable, "-m", "app.cli", "reconcile")
+
+
+@pytest.fixture
+async def s3(settings: Settings) -> AsyncIterator[Any]:
+    async with owner_of_bucket(settings) as s3:
+        yield s3
+
+
+async def found(settings: Settings, ahead: timedelta = LONG, **options: Any) -> dict[str, str]:
+    """The findings by key."""
+    findings = {}
+    async with open_resources(settings, clock=lambda: utc_now() + ahead) as res:
+        for section in sections(settings.destinations.values()):
+            async for finding in reconcile(res, section, **options):
+                assert finding.key not in findings
+                findings[finding.key] = finding.kind + (" deleted" if finding.deleted else "")
+    return findings
+
+
+async def spoil(
+    settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any
+) -> tuple[dict[str, str], list[str]]:
+    """One of everything: what is to be found, and the keys that are in order."""
+    bucket = settings.destinations["files"].bucket
+    names = ("fine", "released", "missing", "larger", "replaced")
+    files = {name: await stored(client, web, b"hello", f"{name}.txt") for name in names}
+    keys = {name: file["key"] for name, file in files.items()}
+    pending = await announced(client, b"hello", "pending.txt")
+    assert (await send(web, pending["upload"], b"hello")).is_success
+    await client.delete(f"/v1/files/{files['released']['id']}")
+
+    async def delete_versions(key: str) -> None:
+        listing = await s3.list_object_versions(Bucket=bucket, Prefix=key)
+        for version in listing["Versions"]:
+            await s3.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
+
+    await delete_versions(keys["missing"])
+    await delete_versions(keys["replaced"])
+    await s3.put_object(Bucket=bucket, Key=keys["replaced"], Body=b"hello")
+    # A newer version does no harm, for links pin the confirmed one.
+    await s3.put_object(Bucket=bucket, Key=keys["fine"], Body=b"a longer one")
+    orphans = ["files/!", "files/é", "files/\U0001f600", "files/zz", "images/orphan", "videos/x"]
+    for key in orphans:
+        for body in (b"1", b"22"):
+            await s3.put_object(Bucket=bucket, Key=key, Body=body)
+    await s3.put_object(Bucket=bucket, Key="files/hidden", Body=b"1")
+    await s3.delete_object(Bucket=bucket, Key="files/hidden")
+    await s3.put_object(Bucket=bucket, Key="others/object", Body=b"1")
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    await connection.execute("UPDATE files SET size = 4 WHERE key = $1", keys["larger"])
+    await connection.close()
+    wrong = dict.fromkeys(orphans, "orphan") | {
+        keys["missing"]: "missing",
+        keys["larger"]: "size",
+        keys["replaced"]: "version",
+    }
+    return wrong, [keys["fine"], keys["released"], pending["key"], "files/hidden", "others/object"]
+
+
+async def test_everything_that_differs_is_found_and_only_orphans_go(
+    settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any
+) -> None:
+    wrong, right = await spoil(settings, client, web, s3)
+    bucket = settings.destinations["files"].bucket
+    assert await found(settings) == wrong
+    assert await found(settings) == wrong
+    deleted = {key: f"{kind} deleted" for key, kind in wrong.items() if kind == "orphan"}
+    assert await found(settings, apply=True) == wrong | deleted
+    left = {key: kind for key, kind in wrong.items() if kind != "orphan"}
+    assert await found(settings, apply=True) == left
+    listing = await s3.list_object_versions(Bucket=bucket)
+    keys = {entry["Key"] for entry in listing["Versions"]}
+    assert keys == {*right, *(key for key, kind in left.items() if kind != "missing")}
+
+
+async def test_what_may_still_be_an_upload_is_left_alone(settings: Settings, s3: Any) -> None:
+    bucket = settings.destinations["files"].bucket
+    await s3.put_object(Bucket=bucket, Key="files/young", Body=b"1")
+    for ahead in (timedelta(), timedelta(days=7, hours=23)):
+        assert await found(settings, ahead, apply=True) == {}
+    assert await found(settings, timedelta(days=8, hours=1)) == {"files/young": "orphan"}
+
+
+async def test_order_and_pages(
+    settings: Settings, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of many pages beside objects of many pages, in byte order and not in a locale's."""
+    monkeypatch.setattr("app.reconcile._PAGE", 3)
+    bucket = settings.destinations["files"].bucket
+    names = ["a", "B", "a-b", "ab", "a b", "é", "z", "Z", "\uffee", "\U0001f600", "_", "~"]
+    for name in names:
+        for _ in range(2):
+            await s3.put_object(Bucket=bucket, Key=f"files/{name}", Body=b"1")
+    real = s3.list_object_versions
+
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    await connection.executemany(
+        """INSERT INTO files (id, owner, tenant, destination, bucket, key, url, filename,
+             content_type, size, method, state, created_at, expires_at)
+           VALUES (gen_random_uuid(), 'o', '', 'files', $1, $2, 'u', 'f', 'image/png', 1, 'post',
+             'confirmed', now(), now())""",
+        [(bucket, f"files/{name}") for name in names],
+    )
+    await connection.close()
+    async with open_resources(settings, clock=lambda: utc_now() + LONG) as res:
+        client = res.buckets.client(settings.destinations["files"])
+        pages = 0
+
+        async def small_pages(**options: Any) -> Any:
+            nonlocal pages
+            pages += 1
+            return await real(**options, MaxKeys=5)
+
+        monkeypatch.setattr(client, "list_object_versions", small_pages)
+        [section] = [s for s in sections(settings.destinations.values()) if s.prefix == "files/"]
+        passed: list[str] = []
+        assert [f async for f in reconcile(res, section, passed=passed.append)] == []
+        assert passed == sorted((f"files/{name}" for name in names), key=str.encode)
+        assert pages >= 4
+        # And from any of them on.
+        rest: list[str] = []
+        after = passed[4]
+        assert [f async for f in reconcile(res, section, after=after, passed=rest.append)] == []
+        assert rest == passed[5:]
+
+
+def test_a_prefix_within_another_is_compared_once() -> None:
+    named = [("b", "x/y/"), ("b", "x/"), ("c", "x/y/"), ("b", "w/")]
+    destinations = [Destination(bucket=b, key_prefix=p) for b, p in named]
+    assert [(s.destination.bucket, s.prefix) for s in sections(destinations)] == [
+        ("b", "w/"),
+        ("b", "x/"),
+        ("c", "x/y/"),
+    ]
+
+
+async def test_rows_come_from_the_index_in_order(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    await db.execute(
+        """INSERT INTO files (id, owner, tenant, destination, bucket, key, url, filename,
+             content_type, size, method, state, created_at, expires_at)
+           SELECT gen_random_uuid(), 'o', '', 'files', 'bkt', 'files/' || n, 'u', 'f',
+             'image/png', 1, 'post', 'confirmed', now(), now()
+           FROM generate_series(1, 20000) AS n"""
+    )
+    await db.execute("ANALYZE files")
+    explaining = Explaining(db)
+    await queries_reconcile.rows_in_order(explaining, "bkt", "files/5", "files0", 1000)
+    assert "Index Scan using uq_files_bucket_key" in explaining.plan
+    assert "Sort" not in explaining.plan
+    await db.close()
+
+
+async def command(environ: dict[str, str], *arguments: str) -> tuple[int, list[Any], str]:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        env=as_set(environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, [json.loads(line) for line in out.splitlines()], error.decode()
+
+
+async def test_the_command_goes_on_where_it_ended(
+    settings: Settings,
+    environ: dict[str, str],
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    s3: Any,
+    tmp_path: Path,
+) -> None:
+    assert (await command(environ))[0] == 0
+    bucket = settings.destinations["files"].bucket
+    lost = [await stored(client, web, b"hello", f"{n}.txt") for n in range(5)]
+    for file in lost:
+        listing = await s3.list_object_versions(Bucket=bucket, Prefix=file["key"])
+        for version in listing["Versions"]:
+            await s3.delete_object(Bucket=bucket, Key=file["key"], VersionId=version["VersionId"])
+    status, everything, error = await command(environ)
+    assert (status, [f["kind"] for f in everything]) == (2, ["missing"] * 5)
+    assert error == "compared: 5; 5 missing\n"
+    checkpoint = tmp_path / "checkpoint"
+    arguments = ("--limit", "2", "--checkpoint", str(checkpoint))
+    seen = []
+    for status in (3, 3, 2):
+        done = await command(environ, *arguments)
+        assert done[0] == status, done[2]
+        seen += done[1]
+        assert checkpoint.exists() is (status == 3)
+    assert seen == everything
+
+
+async def test_on_ceph_with_the_rights_of_the_service(
+    gateway: rgw.Rgw, database_url: str, web: httpx.AsyncClient
+) -> None:
+    bucket = "reconciled"
+    keys = gateway.owner
+    owned = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
+    common = {"DATABASE_URL": database_url, "CLAIMCHECK_AUTH": "none"}
+    owner_settings = await prepared(common | owned.environ(bucket))
+    gateway.client().put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True}
+    )
+    user = gateway.create_service_user("reconciler", bucket)
+    service = Store(gateway.endpoint_url, user.access_key, user.secret_key)
+    settings = load_settings(common | service.environ(bucket))
+    async with running(settings) as client, owner_of_bucket(owner_settings) as s3:
+        wrong, _ = await spoil(settings, client, web, s3)
+        assert await found(settings) == wrong
+        deleted = {key: f"{kind} deleted" for key, kind in wrong.items() if kind == "orphan"}
+        assert await found(settings, apply=True) == wrong | deleted
+        left = {key: kind for key, kind in wrong.items() if kind != "orphan"}
+        assert await found(settings) == left
