@@ -304,6 +304,20 @@ def require_deployed(settings: Settings, *, on_this_machine: bool = False) -> No
     `on_this_machine` (`claimcheck dev`) allows `auth = none`, but it must be said.
     Raises ConfigurationError, which names the setting.
     """
+    require_stores(settings)
+    if not settings.auth or (settings.open_here and not on_this_machine):
+        state = "none is for `claimcheck dev`" if settings.auth else "not set"
+        raise ConfigurationError(
+            f"{PREFIX}AUTH is {state}, and nobody is let in who cannot say who he is: set it to "
+            "keys (API keys, made with `claimcheck keys create`), to jwt, or to jwt,keys."
+        )
+
+
+def require_stores(settings: Settings) -> None:
+    """Refuse to go on without a database or a bucket: all that commands need which let nobody in.
+
+    Raises ConfigurationError, which names the setting.
+    """
     if settings.database_url is None:
         raise ConfigurationError(
             "DATABASE_URL is not set: give a PostgreSQL URL (postgres://user:password@host/name), "
@@ -315,12 +329,6 @@ def require_deployed(settings: Settings, *, on_this_machine: bool = False) -> No
                 f"destinations.{destination.name} has no bucket: set AWS_STORAGE_BUCKET_NAME, "
                 f"or {PREFIX}DESTINATIONS__{destination.name.upper()}__BUCKET."
             )
-    if not settings.auth or (settings.open_here and not on_this_machine):
-        state = "none is for `claimcheck dev`" if settings.auth else "not set"
-        raise ConfigurationError(
-            f"{PREFIX}AUTH is {state}, and nobody is let in who cannot say who he is: set it to "
-            "keys (API keys, made with `claimcheck keys create`), to jwt, or to jwt,keys."
-        )
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:

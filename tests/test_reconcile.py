@@ -198,7 +198,8 @@ async def test_the_command_goes_on_where_it_ended(
     s3: Any,
     tmp_path: Path,
 ) -> None:
-    assert (await command(environ))[0] == 0
+    nothing = await command(environ)
+    assert nothing[0] == 0, nothing[2]
     bucket = settings.destinations["files"].bucket
     lost = [await stored(client, web, b"hello", f"{n}.txt") for n in range(5)]
     for file in lost:

@@ -16,7 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.process import configure_logging
 from app.reconcile import Finding, reconcile, sections
 from app.resources import Resources, open_resources
-from app.settings import load_settings, require_deployed
+from app.settings import load_settings, require_stores
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -70,7 +70,7 @@ class Checkpoint:
 def _reconcile(options: argparse.Namespace) -> None:
     configure_logging()
     settings = load_settings()
-    require_deployed(settings)
+    require_stores(settings)
 
     async def run() -> int:
         async with open_resources(settings) as res:

@@ -16,7 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.errors import Problem
 from app.process import configure_logging
 from app.resources import Resources, open_resources
-from app.settings import load_settings, require_deployed
+from app.settings import load_settings, require_stores
 from app.sweep import Outcome, Sweep
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _seconds(value: str) -> float:
 def _sweep(_: argparse.Namespace) -> None:
     configure_logging()
     settings = load_settings()
-    require_deployed(settings)
+    require_stores(settings)
 
     async def run() -> Counter[Outcome]:
         async with open_resources(settings) as res:
@@ -70,7 +70,7 @@ def _sweep(_: argparse.Namespace) -> None:
 def _worker(options: argparse.Namespace) -> None:
     configure_logging()
     settings = load_settings()
-    require_deployed(settings)
+    require_stores(settings)
 
     async def run() -> None:
         async with open_resources(settings) as res:
