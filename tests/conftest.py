@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 
 from app.embedded.postgres import start_postgres
@@ -17,6 +18,12 @@ from app.migrations import migrate
 from app.settings import Settings
 from tests.stores import rgw
 from tests.support import ACCESS_KEY, SECRET_KEY, Store, in_thread, prepared, running
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 _skipped: list[str] = []
 
