@@ -51,7 +51,7 @@ def upload(stack: Stack) -> None:
             ),
         }
         log = stack.scratch / "large.log"
-        command = uvicorn("app.main:create_app")
+        command = uvicorn("bench.service:create_app")
         with serve(command, cores={stack.cores.service}, environ=environ, log=log) as service:
             clients = {
                 "uploader.js": ["bench.peers.chromium", service.url],
