@@ -87,7 +87,7 @@ async def test_a_model_has_its_picture(
         script = SQLALCHEMY
     await prepared(environ | RECORDS)
     async with served(environ | RECORDS, tmp_path / "log") as service:
-        upload = await announced(service.client, b"x", destination="images")
+        upload = await announced(service.client, b"x", "a.png", destination="images")
         await confirm_all(database_url)
         path = "/v1/records/product/1/picture"
         put = await service.client.put(path, json={"file_id": upload["id"]})
