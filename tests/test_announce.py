@@ -22,6 +22,7 @@ RULES = {
     "CLAIMCHECK_DESTINATIONS__PHOTOS__UPLOAD_EXPIRES_IN": "120",
     "CLAIMCHECK_DESTINATIONS__PHOTOS__CACHE_CONTROL": "max-age=60",
     "CLAIMCHECK_DESTINATIONS__DOCS__METHOD": "put",
+    "CLAIMCHECK_DESTINATIONS__NOTES__UPLOAD_EXPIRES_IN": "900",
     "CLAIMCHECK_DESTINATIONS__DOCS__CONTENT_DISPOSITION": "attachment",
     "CLAIMCHECK_DESTINATIONS__DOCS__SERVER_SIDE_ENCRYPTION": "AES256",
 }
@@ -172,7 +173,7 @@ async def test_the_bucket_takes_what_was_announced_and_nothing_else(
     client: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:
     for destination in ("photos", "docs"):
-        upload = await announced(client, b"0123456789", destination=destination)
+        upload = await announced(client, b"0123456789", "a.png", destination=destination)
         for wrong in (b"01234567890", b"012345678"):
             assert (await send(web, upload["upload"], wrong)).status_code in {400, 403}
         assert (await send(web, upload["upload"], b"0123456789")).is_success
@@ -268,9 +269,10 @@ async def test_keys_that_stay_taken_are_a_problem(settings: Settings) -> None:
 
 async def test_renewing_pushes_the_end_on(settings: Settings, web: httpx.AsyncClient) -> None:
     now = utc_now()
+    data = b"0123456789"
     async with running(settings, clock=lambda: now - timedelta(minutes=30)) as client:
-        old = await announced(client, b"0123456789", "a.png", destination="photos")
-    assert (await send(web, old["upload"], b"0123456789")).status_code == 403
+        old = await announced(client, data, "a.txt", destination="notes")
+    assert (await send(web, old["upload"], data)).status_code == 403
     async with running(settings, clock=lambda: now) as client:
         response = await client.post(f"/v1/uploads/{old['id']}/renew")
         assert response.status_code == 200
@@ -279,7 +281,7 @@ async def test_renewing_pushes_the_end_on(settings: Settings, web: httpx.AsyncCl
         assert moment(new["expires_at"]) == moment(old["expires_at"]) + timedelta(minutes=30)
         upload = (await client.get(f"/v1/uploads/{old['id']}")).json()
         assert upload["expires_at"] == new["expires_at"]
-        assert (await send(web, new["upload"], b"0123456789")).is_success
+        assert (await send(web, new["upload"], data)).is_success
         assert (await client.post(f"/v1/uploads/{old['id']}/confirm")).status_code == 200
 
 

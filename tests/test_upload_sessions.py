@@ -16,6 +16,7 @@ from app.errors import UploadSessionExhausted
 from app.multipart import announce_unsized
 from app.resources import open_resources
 from app.settings import Settings
+from tests.samples import PNG
 from tests.support import (
     UNKNOWN_ID,
     Clock,
@@ -365,7 +366,7 @@ async def test_it_also_stands_in_the_path_of_uppys_door(
     shop: httpx.AsyncClient, web: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    session = await minted(shop, destination="videos", max_files=2, max_bytes=8)
+    session = await minted(shop, destination="videos", max_files=2, max_bytes=len(PNG))
     other = await minted(shop, destination="videos", max_files=9)
     del shop.headers["Authorization"]
     door = f"/uppy/{session['token']}"
@@ -373,7 +374,7 @@ async def test_it_also_stands_in_the_path_of_uppys_door(
     assert answer.status_code == 200
     form = answer.json()
     assert form["fields"]["key"].startswith("videos/")
-    sent = await web.post(form["url"], data=form["fields"], files={"file": ("f", b"12345678")})
+    sent = await web.post(form["url"], data=form["fields"], files={"file": ("f", PNG)})
     assert sent.status_code == 201
     body = {"destination": "videos", "key": form["fields"]["key"]}
     confirmed = await shop.post("/v1/files", json=body, headers=bearer(session["token"]))
