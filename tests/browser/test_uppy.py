@@ -163,7 +163,7 @@ async def uploaded(
         assert file["destination"] == destination
         assert await stored(api, name) == [file["id"]]
         assert await hash_of(file) == await page.evaluate("id => digest(id)", file_id)
-    assert files[0]["content_type"] == "image/png"
+    assert files[0]["content_type"] == "application/octet-stream"
 
 
 @pytest.mark.parametrize(
