@@ -226,6 +226,12 @@ class UnknownPart(Problem):
     status, title = 422, "No such part"
 
 
+class InvalidGrant(Problem):
+    """The `content_url` has ended or is not ours: get the file's JSON again for a fresh one."""
+
+    status, title = 403, "The link has ended"
+
+
 class FileNotFound(Problem):
     """No file of yours has this id or URL."""
 

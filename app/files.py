@@ -9,11 +9,12 @@ from uuid import UUID
 from app import queries
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.delivery import Disposition, response_overrides
+from app.core.grants import is_granted, make_grant, window_end
 from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.object_url import ObjectName
 from app.core.principal import Principal
-from app.errors import FileNotFound, InvalidCursor, InvalidFilename, UrlNotOurs
+from app.errors import FileNotFound, InvalidCursor, InvalidFilename, InvalidGrant, UrlNotOurs
 from app.locate import check_host, parse_url
 from app.models import File, State
 from app.resources import Resources
@@ -147,6 +148,50 @@ def _read_query(
     if file.version_id is not None:
         query["versionId"] = file.version_id
     return query or None
+
+
+def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
+    """For each file, in order, a path that reads it without a bearer for as long as its link.
+
+    Steady within the destination's window, like the link. None where there are none.
+    """
+    if res.grant_secret is None:
+        return [None] * len(files)
+    now = res.clock().timestamp()
+    ends: dict[tuple[str, str], int | None] = {}
+    urls: list[str | None] = []
+    for file in files:
+        where = file.destination, file.bucket
+        if where not in ends:
+            to = res.settings.destination_of(*where)
+            ends[where] = (
+                window_end(now, to.link_expires_in, to.window) if to.content_urls else None
+            )
+        end = ends[where]
+        if end is None:
+            urls.append(None)
+        else:
+            grant = make_grant(res.grant_secret, file.id, end)
+            urls.append(f"/v1/files/{file.id}/content?grant={grant}")
+    return urls
+
+
+async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
+    """The confirmed file that a grant of `content_urls` is for, whoever asks.
+
+    Raises InvalidGrant, FileNotFound.
+    """
+    ended = InvalidGrant("This link has ended, or is not ours; ask for a fresh content_url.")
+    now = res.clock().timestamp()
+    if res.grant_secret is None or not is_granted(res.grant_secret, file_id, grant, now):
+        raise ended
+    async with res.db.connection() as db:
+        file = await queries.get_granted(db, file_id)
+    if file is None or file.state != State.CONFIRMED:
+        raise FileNotFound("There is no such file any more.")
+    if not res.settings.destination_of(file.destination, file.bucket).content_urls:
+        raise ended
+    return file
 
 
 async def find_by_ids(res: Resources, caller: Principal, ids: Sequence[UUID]) -> list[File | None]:

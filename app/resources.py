@@ -41,6 +41,7 @@ class Resources:
     web_tokens: WebTokens | None
     known_tokens: KnownTokens
     cursor_secret: bytes
+    grant_secret: bytes | None
     clock: Callable[[], datetime]
 
     def new_id(self, now: datetime) -> UUID:
@@ -70,6 +71,7 @@ async def open_resources(
                     web_tokens=web_tokens,
                     known_tokens=KnownTokens(),
                     cursor_secret=_cursor_secret(settings),
+                    grant_secret=_grant_secret(settings),
                     clock=clock,
                 )
             finally:
@@ -105,6 +107,16 @@ def _cursor_secret(settings: Settings) -> bytes:
     source = settings.secret_key or settings.database_url
     assert source is not None
     return hmac.digest(source.get_secret_value().encode(), b"claimcheck cursor", hashlib.sha256)
+
+
+def _grant_secret(settings: Settings) -> bytes | None:
+    """From CLAIMCHECK_SECRET_KEY alone: in a page everybody may try keys on a grant, and a
+    database's password may be short.
+    """
+    if settings.secret_key is None:
+        return None
+    key = settings.secret_key.get_secret_value().encode()
+    return hmac.digest(key, b"claimcheck grant", hashlib.sha256)
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -39,6 +39,8 @@ from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
 from app.settings_sources import CONFIG, PREFIX, Environment, below_environment
 
+MIN_SECRET: Final = 32
+
 # Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.
 _AWS_OWN: Final = "AWS_ENDPOINT_URL"
 _TABLES: Final = tuple(f"{PREFIX}{table}__" for table in ("DESTINATIONS", "RECORDS", "JWT"))
@@ -155,6 +157,16 @@ class Settings(BaseSettings):
     @classmethod
     def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         return url and SecretStr(normalize_database_url(url.get_secret_value()))
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        # Whoever sees a grant in a page may try keys on it for as long as he likes.
+        if key is not None and len(key.get_secret_value()) < MIN_SECRET:
+            raise ValueError(
+                f"needs {MIN_SECRET} characters or more; make one with `openssl rand -hex 32`"
+            )
+        return key
 
     @field_validator("cors_origins")
     @classmethod

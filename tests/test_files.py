@@ -109,7 +109,7 @@ class TestList:
         ):
             response = await client.get("/v1/files", params=query)
             assert (response.status_code, slug(response)) == (400, "invalid-cursor"), query
-        other_secret = load_settings(environ | {"CLAIMCHECK_SECRET_KEY": "another"})
+        other_secret = load_settings(environ | {"CLAIMCHECK_SECRET_KEY": "another" * 5})
         async with running(other_secret) as other:
             assert slug(await other.get("/v1/files", params={"cursor": cursor})) == "invalid-cursor"
 

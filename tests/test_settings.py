@@ -8,7 +8,7 @@ from app.core.object_url import object_url
 from app.errors import ConfigurationError
 from app.settings import Settings, load_settings, require_deployed
 
-SECRET = "wJalrXUtnFEMI-hunter2"
+SECRET = "wJalrXUtnFEMI-hunter2-and-longer-than-that"
 DESTINATION = "CLAIMCHECK_DESTINATIONS__"
 HEROKU = "postgres://u:hunter2@ec2-1.compute.amazonaws.com:5432/d3?sslmode=require"
 

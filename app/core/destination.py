@@ -83,6 +83,8 @@ class Destination(BaseModel):
     link_expires_in: Expiry = 3600
     # None: a quarter of link_expires_in.
     link_window: Annotated[int, Field(ge=0, le=MAX_EXPIRES_IN)] | None = None
+    # Whether files have a `content_url`, with which pages show them without a bearer.
+    content_urls: bool = True
     # What becomes of contents of which nothing shows whether they are what was announced.
     unknown_contents: Literal["accept", "reject"] = "accept"
     # What becomes of an object whose contents are not what was announced.

@@ -35,6 +35,7 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
     environ = dict(environ)
     if own_database and own_bucket:
         environ.setdefault("CLAIMCHECK_AUTH", "none")
+        environ.setdefault("CLAIMCHECK_SECRET_KEY", secrets.token_urlsafe(32))
     _refuse_busy_port(given.port)
     with ExitStack() as stack:
         if own_database:

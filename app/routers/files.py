@@ -26,6 +26,7 @@ from app.errors import (
     FileNotFound,
     InvalidCursor,
     InvalidFilename,
+    InvalidGrant,
     RemovalUnderWay,
     SigningUnavailable,
     UnknownDestination,
@@ -37,7 +38,7 @@ from app.errors import (
 )
 from app.resources import in_utc
 from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanDelete, CanRead, CanUpload, Res
+from app.routers.permissions import CanDelete, CanRead, CanReadOrHasGrant, CanUpload, Res
 from app.routers.problems import ProblemBody, header, problem_body, request_id_of, responses
 from app.routers.rendering import (
     FILE_EXAMPLE,
@@ -291,14 +292,17 @@ async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     status_code=302,
     response_class=RedirectResponse,
     responses={
-        **responses(FileNotFound, InvalidFilename, *_READ_PROBLEMS),
+        **responses(InvalidGrant, FileNotFound, InvalidFilename, *_READ_PROBLEMS),
         302: header("Location", "The presigned link"),
     },
 )
 async def content(
     file_id: UUID,
-    caller: CanRead,
+    caller: CanReadOrHasGrant,
     res: Res,
+    grant: Annotated[
+        str | None, Query(max_length=100, description="That of `content_url`, instead of a bearer")
+    ] = None,
     disposition: Annotated[
         Literal["inline", "attachment"],
         Query(description="Types that a browser could run are downloaded in either case"),
@@ -307,8 +311,14 @@ async def content(
         str | None, Query(max_length=4096, description="The name to save under")
     ] = None,
 ) -> RedirectResponse:
-    """Redirects to a presigned link, for `<a href>` and `<img src>`."""
-    file = await files.get_file(res, caller, file_id)
+    """Redirects to a presigned link, for `<a href>` and `<img src>`.
+
+    Pages use the file's `content_url`, which needs no bearer until it ends.
+    """
+    if caller is None:
+        file = await files.get_granted(res, file_id, grant or "")
+    else:
+        file = await files.get_file(res, caller, file_id)
     [link] = await files.read_links(res, [file], disposition=disposition, filename=filename)
     # The presigned URL is quoted already; RedirectResponse would quote it again.
     response = RedirectResponse("", status_code=302)

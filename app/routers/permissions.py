@@ -69,6 +69,13 @@ class Permission(SecurityBase):
         return caller
 
 
+class PermissionOrGrant(Permission):
+    """Nobody where the URL has a grant, which then is all that counts: the route must check it."""
+
+    async def __call__(self, request: Request) -> Principal | None:  # type: ignore[override]
+        return None if "grant" in request.query_params else await super().__call__(request)
+
+
 def require(caller: Principal, scope: Scope) -> None:
     """Raises InsufficientScope."""
     if scope not in caller.scopes:
@@ -86,6 +93,10 @@ def _may(scope: Scope) -> Any:
 Res = Annotated[Resources, Depends(_resources)]
 CanUpload = Annotated[Principal, _may(Scope.UPLOADS_WRITE)]
 CanRead = Annotated[Principal, _may(Scope.FILES_READ)]
+CanReadOrHasGrant = Annotated[
+    Principal | None,
+    Security(PermissionOrGrant(Scope.FILES_READ), scopes=[Scope.FILES_READ.value]),
+]
 CanDelete = Annotated[Principal, _may(Scope.FILES_DELETE)]
 CanReadRecords = Annotated[Principal, _may(Scope.RECORDS_READ)]
 CanWriteRecords = Annotated[Principal, _may(Scope.RECORDS_WRITE)]

@@ -9,7 +9,7 @@ from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from app.files import read_links
+from app.files import content_urls, read_links
 from app.models import File, Seal
 from app.resources import Resources, in_utc
 
@@ -36,6 +36,8 @@ FILE_EXAMPLE: dict[str, Any] = {
     "presigned_url": "https://my-bucket.s3.eu-central-1.amazonaws.com/images/"
     "11-22-2026_19-07-09-123456--holiday.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&...",
     "presigned_url_expires_at": "2026-11-22T20:07:11Z",
+    "content_url": "/v1/files/019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51/content"
+    "?grant=1795379400.Wd1xLqjIPGQ1UlX3ZCoEXA",
 }
 
 
@@ -66,6 +68,10 @@ class FileBody(BaseModel):
     confirmed_at: Moment
     presigned_url: str
     presigned_url_expires_at: Moment
+    content_url: str | None = Field(
+        description="For `<img src>`: redirects to a fresh link, without a bearer, for as long as "
+        "`presigned_url` lives. A path on this service; null where the destination has none"
+    )
 
 
 async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any]]:
@@ -94,8 +100,9 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "confirmed_at": file.confirmed_at,
             "presigned_url": link.url,
             "presigned_url_expires_at": link.expires_at,
+            "content_url": content_url,
         }
-        for file, link in zip(files, links, strict=True)
+        for file, link, content_url in zip(files, links, content_urls(res, files), strict=True)
     ]
 
 

@@ -29,6 +29,10 @@ async def _no_links(res: Resources, files: Sequence[File]) -> list[_Link]:
     return [_Link("", res.clock())] * len(files)
 
 
+def _no_content_urls(_: Resources, files: Sequence[File]) -> list[None]:
+    return [None] * len(files)
+
+
 async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
     found = []
     for file in files:
@@ -51,6 +55,7 @@ async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
 def without_links() -> FastAPI:
     """The service, its files' links empty."""
     rendering.read_links = _no_links  # type: ignore[assignment,attr-defined]
+    rendering.content_urls = _no_content_urls  # type: ignore[attr-defined]
     return create_app()
 
 

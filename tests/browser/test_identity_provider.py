@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -81,3 +82,34 @@ async def test_the_front_end_of_the_guide(
         headers = bearer(issuer.token(sub=sub))
         listed = (await behind.client.get("/v1/files", headers=headers)).json()
         assert len(listed["items"]) == count
+
+
+async def test_our_page_with_a_token_opens_files_by_their_grants(
+    browser: Browser, behind: Service, issuer: Issuer, picture: bytes
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    try:
+        await page.goto(str(behind.client.base_url))
+        await page.get_by_label("Access token").fill(issuer.token(sub="ann"))
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Choose files").set_input_files(
+            {"name": "hers.png", "mimeType": "image/png", "buffer": picture}
+        )
+        link = page.get_by_role("link", name="Open hers.png")
+        granted = await link.get_attribute("href")
+        assert "?grant=" in (granted or "")
+        for hours in (0, 2):  # while the grant lasts, and when the page is older than it
+            await page.clock.set_system_time(datetime.now(UTC) + timedelta(hours=hours))
+            async with (
+                page.expect_popup() as opening,
+                context.expect_event("request", lambda request: "?grant=" in request.url) as asking,
+            ):
+                await link.click()
+            shown = await opening.value
+            await expect(shown.locator("img")).to_be_visible()
+            assert "X-Amz-Signature" in shown.url
+            assert "authorization" not in (await asking.value).headers
+            await shown.close()
+    finally:
+        await context.close()
