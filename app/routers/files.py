@@ -291,6 +291,7 @@ async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     summary="Go to a fresh link",
     status_code=302,
     response_class=RedirectResponse,
+    openapi_extra={"security": [{}]},  # or a grant
     responses={
         **responses(InvalidGrant, FileNotFound, InvalidFilename, *_READ_PROBLEMS),
         302: header("Location", "The presigned link"),

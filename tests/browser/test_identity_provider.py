@@ -8,11 +8,12 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.async_api import Browser, FilePayload, expect
 
 from tests.issuer import Issuer, running_issuer
-from tests.support import Service, bearer, prepared, served
+from tests.support import Service, bearer, prepared, served, stored
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "auth.md").read_text(encoding="utf-8")
 
@@ -85,17 +86,17 @@ async def test_the_front_end_of_the_guide(
 
 
 async def test_our_page_with_a_token_opens_files_by_their_grants(
-    browser: Browser, behind: Service, issuer: Issuer, picture: bytes
+    browser: Browser, behind: Service, issuer: Issuer, picture: bytes, web: httpx.AsyncClient
 ) -> None:
+    token = issuer.token(sub="ann")
+    behind.client.headers.update(bearer(token))
+    await stored(behind.client, web, picture, "hers.png")
     context = await browser.new_context()
     page = await context.new_page()
     try:
         await page.goto(str(behind.client.base_url))
-        await page.get_by_label("Access token").fill(issuer.token(sub="ann"))
+        await page.get_by_label("Access token").fill(token)
         await page.get_by_role("button", name="Sign in").click()
-        await page.get_by_label("Choose files").set_input_files(
-            {"name": "hers.png", "mimeType": "image/png", "buffer": picture}
-        )
         link = page.get_by_role("link", name="Open hers.png")
         granted = await link.get_attribute("href")
         assert "?grant=" in (granted or "")
