@@ -1,14 +1,14 @@
 """Work that outlives the request that began it: owned here, and ended with the process."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from app.errors import Problem
+from app.log import get_logger
 
 _T = TypeVar("_T")
-_log: Final = logging.getLogger("claimcheck.background")
+_log: Final = get_logger("background")
 
 
 class Background:
@@ -28,9 +28,9 @@ class Background:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Problem):
-            _log.info("%s: %s", error.slug(), error)
+            _log.info("work_ended", problem=error.slug(), detail=error.detail)
         elif error is not None:
-            _log.error("unexpected failure", exc_info=error)
+            _log.error("unexpected_failure", exc_info=error)
 
     async def drain(self, seconds: float) -> None:
         """Give what is under way that long to end, then cancel it and let it tidy up."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,6 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
 from app.errors import IssuerUnavailable
+from app.log import get_logger
 
 PublicKey = RSAKey | ECKey | OKPKey
 
@@ -24,7 +24,7 @@ FIRST_PAUSE: Final = timedelta(seconds=2)
 FETCH_SECONDS: Final = 5
 MAX_BYTES: Final = 256 * 1024
 
-_log = logging.getLogger("claimcheck.auth")
+_log: Final = get_logger("auth")
 
 
 class IssuerKeys:
@@ -84,8 +84,10 @@ class IssuerKeys:
             self._keys = parse_keys(await _get(self._url))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             _log.warning(
-                "the issuer's keys at %s were not fetched: %s: %s",
-                *(self._url, type(error).__name__, error),
+                "issuer_keys_not_fetched",
+                url=self._url,
+                cause=type(error).__name__,
+                detail=str(error),
             )
             pause = PAUSE if self._keys else FIRST_PAUSE
             self.trusted_until = self._clock() + pause

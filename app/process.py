@@ -3,30 +3,53 @@
 import gc
 import logging
 import logging.config
+import os
+import sys
 from typing import Any, Final
+
+from structlog.stdlib import ProcessorFormatter
+
+from app.log import STEPS, write_for_people
+
+
+def _others() -> logging.Formatter:
+    """Makes of others' records what app.log makes of our own."""
+    return ProcessorFormatter(processors=STEPS)
+
 
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {"written": {"format": "%(message)s"}, "others": {"()": _others}},
+    "handlers": {
+        "written": {"class": "logging.StreamHandler", "formatter": "written"},
+        "others": {"class": "logging.StreamHandler", "formatter": "others"},
+    },
     "loggers": {
-        "claimcheck": {"level": "INFO"},
+        # They have been lines since before they came here.
+        "claimcheck": {"level": "INFO", "handlers": ["written"], "propagate": False},
+        # What uvicorn set up before it loaded us.
+        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
         "uvicorn.error": {"level": "INFO"},
         # Its access log has query strings in it; ours (app.routers.middleware) has not.
         "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
     },
-    "root": {"level": "WARNING", "handlers": ["console"]},
+    "root": {"level": "WARNING", "handlers": ["others"]},
 }
 
 
 def configure_logging() -> None:
-    """Log to standard error, one line each. The tests' loggers are left to pytest."""
+    """Log to standard error, one JSON object a line, or for people where it is a terminal.
+
+    The tests' loggers are left to pytest.
+    """
     # No line shows them, and finding them out is a fifth of its cost (Python's logging HOWTO,
     # "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     logging.config.dictConfig(_LOGGING)
+    if sys.stderr.isatty():
+        write_for_people(colors="NO_COLOR" not in os.environ)
 
 
 def spare_the_collector() -> None:

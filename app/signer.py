@@ -5,12 +5,11 @@ refresh is in flight however many callers wait for it.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import aioboto3
 
@@ -23,8 +22,9 @@ from app.core.sigv4 import (
     presign_post,
     presign_url,
 )
+from app.log import get_logger
 
-logger = logging.getLogger(__name__)
+_log: Final = get_logger("signer")
 
 # botocore's own advisory window: temporary credentials are renewed this long before they end.
 REFRESH_BEFORE = timedelta(minutes=15)
@@ -252,7 +252,7 @@ class Signer:
             )
         except Exception as error:
             if self._held is not None:
-                logger.warning("refreshing the S3 credentials failed", exc_info=error)
+                _log.warning("credentials_not_refreshed", exc_info=error)
             return error
         return None
 

@@ -7,7 +7,6 @@ the claim committed, before the bucket is asked. What a killed sweep leaves is t
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from app import queries_moves, queries_sweep
 from app.arrivals import JOINING
 from app.core.principal import Principal
 from app.errors import Problem, UploadNotArrived, UploadNotFound, UploadNotPending, UploadRejected
+from app.log import get_logger
 from app.metrics import count_swept, count_upload
 from app.models import File, State
 from app.multipart import arrived_parts
@@ -26,7 +26,7 @@ from app.removals import LEASE, LOOK_AFTER, delete_object, remove_claimed, remov
 from app.resources import Resources
 from app.uploads import confirm_file
 
-_log: Final = logging.getLogger("claimcheck.sweep")
+_log: Final = get_logger("sweep")
 
 # A URL's end is looked at when a request begins (AWS userguide, using-presigned-url): what began
 # before it is given so long to become a file, and after so much longer nothing can come any more.
@@ -99,7 +99,13 @@ class Sweep:
         try:
             outcome = await handle(self.res, file)
         except Problem as problem:
-            _log.warning("%s, %s: %s: %s", file.id, file.key, problem.slug(), problem.detail)
+            _log.warning(
+                "not_swept",
+                file_id=file.id,
+                key=file.key,
+                problem=problem.slug(),
+                detail=problem.detail,
+            )
             outcome = Outcome.FAILED
         self.counts[outcome] += 1
         count_swept(outcome)

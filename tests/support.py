@@ -1,6 +1,7 @@
 """What tests do over and over: run the service, announce, send, confirm."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 
 from app import api_keys
 from app.bucket import open_client
@@ -213,6 +215,17 @@ async def confirm_all(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("UPDATE files SET state = 'confirmed', confirmed_at = created_at")
     await connection.close()
+
+
+def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[dict[str, Any]]:
+    """What `claimcheck.<logger>` has logged: the lines' fields."""
+    name = f"claimcheck.{logger}"
+    return [json.loads(r.getMessage()) for r in caplog.records if r.name == name]
+
+
+def logged(log: Path) -> list[dict[str, Any]]:
+    """The lines' fields of what a process of its own has logged to the file."""
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
 
 
 def slug(response: httpx.Response) -> str:

@@ -22,7 +22,6 @@ from app.core.opaque_tokens import (
     SESSION_PREFIX,
     is_token,
     make_token,
-    redact_tokens,
 )
 from app.core.principal import Principal, Scope
 from app.settings import Settings
@@ -297,10 +296,6 @@ def test_tokens_are_known_by_their_form(randomness: bytes) -> None:
         assert re.fullmatch(r"[A-Za-z0-9_-]+", token)  # also safe in a path
         assert not is_token(token[1:])
         assert not is_token(token + "\n")
-        secret = token.removeprefix(prefix)
-        for text in (token, f"/uppy/{token}/s3/params", f"a {token} b", f"{token}x/{token}"):
-            assert secret not in redact_tokens(text)
-    assert redact_tokens("/uppy/claimcheck_upload_abc/s3") == "/uppy/claimcheck_upload_.../s3"
 
 
 # --- On the command line

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings, load_settings
-from tests.support import UNKNOWN_ID, announced, prepared, running, slug, stored
+from tests.support import UNKNOWN_ID, announced, log_lines, prepared, running, slug, stored
 
 ORIGIN = "https://www.example.com"
 JSON = {"Content-Type": "application/json"}
@@ -126,16 +127,34 @@ async def test_the_access_log_has_one_line_and_no_secret(
         await client.get(f"/v1/files/{file['id']}/content", params={"filename": "hunter2.png"})
         await client.get("/v1/files?cursor=hunter2&X-Amz-Signature=hunter2")
         await client.get("/a%0Ab%1b[31m")
-    lines = [r.getMessage() for r in caplog.records if r.name == "claimcheck.access"]
+    lines = log_lines(caplog, "access")
     assert len(lines) == 7
-    body = len('{"destination":"files","filename":"a.png","size":5}')
-    assert re.fullmatch(
-        rf"POST /v1/uploads 201 in={body}B out=\d{{3,4}}B \d+\.\dms id=[0-9a-f]{{16}}", lines[0]
-    )
-    assert re.fullmatch(r"POST /v1/files 200 in=\d+B out=\d+B \d+\.\dms id=my-id", lines[3])
-    assert lines[4].startswith(f"GET /v1/files/{file['id']}/content 302 in=0B out=0B ")
-    assert lines[5].startswith("GET /v1/files 422 in=0B ")
-    assert lines[6].startswith(r"GET /a\nb\x1b[31m 404 ")
+    first = lines[0]
+    assert datetime.fromisoformat(first.pop("time")).tzinfo is UTC
+    assert re.fullmatch("[0-9a-f]{16}", first.pop("request_id"))
+    assert first.pop("ms") > 0
+    assert first.pop("bytes_out") > 100
+    assert first == {
+        "level": "info",
+        "logger": "claimcheck.access",
+        "event": "request",
+        "method": "POST",
+        "route": "/v1/uploads",
+        "path": "/v1/uploads",
+        "status": 201,
+        "bytes_in": len('{"destination":"files","filename":"a.png","size":5}'),
+        "client": "127.0.0.1",
+        "owner": "dev",
+        "tenant": "",
+        "credential": "none",
+    }
+    assert (lines[3]["status"], lines[3]["request_id"]) == (200, "my-id")
+    assert (lines[4]["status"], lines[4]["bytes_out"]) == (302, 0)
+    assert lines[4]["route"] == "/v1/files/{file_id}/content"
+    assert lines[4]["path"] == f"/v1/files/{file['id']}/content"
+    assert (lines[5]["path"], lines[5]["status"]) == ("/v1/files", 422)
+    assert (lines[6]["path"], lines[6]["route"]) == (r"/a\nb\x1b[31m", "unmatched")
+    assert "owner" not in lines[6]
     ours = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("claimcheck"))
     secrets = [
         "hunter2",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from app import queries
 from app.errors import Problem
 from app.settings import Settings, load_settings
-from tests.support import UNKNOWN_ID, prepared, running, slug
+from tests.support import UNKNOWN_ID, log_lines, prepared, running, slug
 
 README = Path(__file__).parent.parent / "README.md"
 ORIGIN = "https://www.example.com"
@@ -173,11 +173,10 @@ async def test_an_unexpected_failure_leaks_nothing(
     # With these the browser lets its page read the answer.
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["x-content-type-options"] == "nosniff"
-    [record] = [record for record in caplog.records if record.name == "claimcheck.errors"]
-    assert "my-id" in record.getMessage()
-    assert record.exc_info is not None
-    assert "hunter2" in str(record.exc_info[1])
-    assert "Traceback" in caplog.text
+    [line] = log_lines(caplog, "errors")
+    assert (line["event"], line["request_id"]) == ("unexpected_failure", "my-id")
+    assert line["exception"].startswith("Traceback")
+    assert "hunter2" in line["exception"]
 
 
 async def test_without_credentials_nothing_is_signed(

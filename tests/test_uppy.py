@@ -10,7 +10,7 @@ import pytest
 
 from app.settings import Settings, load_settings
 from tests.samples import PNG
-from tests.support import prepared, running, slug
+from tests.support import log_lines, prepared, running, slug
 
 RULES = {
     "CLAIMCHECK_CORS_ORIGINS": "https://www.example.com",
@@ -195,8 +195,8 @@ async def test_a_token_in_the_path_is_in_no_log(
         await client.get("/uppy/hunter2/nothing")
         await client.get("http://127.0.0.1//uppy/hunter2")
         await client.options("/uppy/hunter2/s3/params")
-    lines = [r.getMessage() for r in caplog.records if r.name == "claimcheck.access"]
-    assert [line.split(" in=")[0] for line in lines] == [
+    lines = log_lines(caplog, "access")
+    assert [f"{line['method']} {line['path']} {line['status']}" for line in lines] == [
         "GET /uppy/to/files/s3/params 200",
         "GET /uppy/s3/sts 501",
         "GET /uppy/nothing 404",

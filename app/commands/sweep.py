@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from collections import Counter
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.errors import Problem
+from app.log import get_logger
 from app.process import configure_logging
 from app.resources import Resources, open_resources
 from app.settings import load_settings, require_stores
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FAILED_STATUS: Final = 2
 _LINE_EVERY: Final = 1000
-_log: Final = logging.getLogger("claimcheck.worker")
+_log: Final = get_logger("worker")
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -88,10 +88,10 @@ async def _swept(res: Resources, stopping: asyncio.Event) -> None:
         counts = await Sweep(res, stopping=stopping).run()
     except Problem as problem:
         # Database and bucket come back; the next sweep will see.
-        _log.warning("%s: %s", problem.slug(), problem.detail)
+        _log.warning("sweep_failed", problem=problem.slug(), detail=problem.detail)
     else:
         if counts:
-            _log.info("swept: %s", summary(counts))
+            _log.info("swept", **{str(outcome): n for outcome, n in counts.items()})
 
 
 @contextmanager

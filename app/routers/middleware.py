@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import logging
 import os
 import re
 import time
@@ -11,8 +10,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.opaque_tokens import redact_tokens
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
+from app.log import Actor, acting, get_logger, said_of
 from app.metrics import count_request
 from app.routers.problems import problem_response, request_id_of
 
@@ -25,8 +24,8 @@ _PARTS_BODY: Final = 2048 * KIB
 # Routers in front of services cut a request whose answer has not begun: Heroku's after 30 s.
 ANSWER_SECONDS: Final = 25
 
-_access = logging.getLogger("claimcheck.access")
-_errors = logging.getLogger("claimcheck.errors")
+_access: Final = get_logger("access")
+_errors: Final = get_logger("errors")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROXIED: Final = frozenset(
     {
@@ -86,6 +85,9 @@ class Envelope:
         given = _headers(scope).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
+        peer = scope.get("client")
+        actor = Actor(request_id=request_id, client=None if peer is None else peer[0])
+        before = acting.set(actor)
         method = scope["method"]
         status, received, sent, start = 0, 0, 0, time.perf_counter()
 
@@ -112,17 +114,21 @@ class Envelope:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", "unmatched")
             count_request(method, route, status, seconds)
+            caller = actor.caller
             _access.info(
-                "%s %s %d in=%dB out=%dB %.1fms id=%s",
-                method,
-                # repr: a path may hold line breaks, percent-decoded; and tokens that got lost.
-                redact_tokens(repr(scope["path"])[1:-1]),
-                status,
-                received,
-                sent,
-                seconds * 1000,
-                request_id,
+                "request",
+                method=method,
+                route=route,
+                # repr: a path may hold line breaks and what moves a terminal, percent-decoded.
+                path=repr(scope["path"])[1:-1],
+                status=status,
+                ms=round(seconds * 1000, 1),
+                bytes_in=received,
+                bytes_out=sent,
+                client=actor.client,
+                **({} if caller is None else said_of(caller)),
             )
+            acting.reset(before)
 
 
 class LoopbackGuard:
@@ -238,10 +244,10 @@ class Innermost:
                 problem = AnswerOverdue(
                     f"No answer within {ANSWER_SECONDS} s; try again in a moment.", retry_after=5
                 )
-                _errors.warning("no answer within %d s, request %s", ANSWER_SECONDS, request_id)
+                _errors.warning("answer_overdue", seconds=ANSWER_SECONDS)
             else:
                 problem = InternalError(f"The service failed. Quote request id {request_id}.")
-                _errors.exception("unexpected failure, request %s", request_id)
+                _errors.exception("unexpected_failure")
         await problem_response(problem, scope)(scope, receive, plain_send)
 
 

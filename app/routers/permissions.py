@@ -15,6 +15,7 @@ from app.auth import principal_from_token
 from app.core.opaque_tokens import SESSION_PREFIX
 from app.core.principal import DEV, Principal, Scope
 from app.errors import CredentialRequired, InsufficientScope, InvalidToken
+from app.log import acting
 from app.resources import Resources
 
 # RFC 6750 section 2.1, less the white space that nobody sends.
@@ -27,9 +28,19 @@ async def _resources(request: Request) -> Resources:
 
 
 async def authenticate(request: Request) -> Principal:
-    """Who sent the request. Raises CredentialRequired, InvalidToken and IssuerUnavailable.
+    """Who sent the request; its log lines say so from now on.
 
-    The token comes as a bearer. That of an upload session may also stand in the path of Uppy's
+    Raises CredentialRequired, InvalidToken and IssuerUnavailable.
+    """
+    caller = await _caller_of(request)
+    actor = acting.get()
+    if actor is not None:
+        actor.caller = caller
+    return caller
+
+
+async def _caller_of(request: Request) -> Principal:
+    """The token comes as a bearer. That of an upload session may also stand in the path of Uppy's
     door, out of which the middleware has taken it: paths are shown and kept in too many places for
     any other.
     """

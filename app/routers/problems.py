@@ -1,7 +1,6 @@
 """Failures rendered as RFC 9457 `application/problem+json`, all of them here."""
 
 import json
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,9 +30,10 @@ from app.errors import (
     SigningUnavailable,
     ValidationFailed,
 )
+from app.log import get_logger
 from app.signer import CredentialsUnavailable
 
-_errors = logging.getLogger("claimcheck.errors")
+_errors: Final = get_logger("errors")
 
 MEDIA_TYPE = "application/problem+json"
 # One body may hold tens of thousands; nobody reads more than a few.
@@ -180,11 +180,11 @@ def _allowed(request: Request) -> str:
     return "GET, HEAD" if request.method in methods else ", ".join(methods)
 
 
-def _log_cause(error: Exception, scope: Scope) -> None:
+def _log_cause(error: Exception) -> None:
     """What the client is not told: which of our dependencies failed, and how."""
     cause = error.__cause__ or error
     _errors.error(
-        "request %s: %s: %s: %s", request_id_of(scope), error, type(cause).__name__, cause
+        "request_failed", problem=str(error), cause=type(cause).__name__, detail=str(cause)
     )
 
 
@@ -195,7 +195,7 @@ def install(app: FastAPI) -> None:
     async def _problem(request: Request, problem: Problem) -> Response:
         # 501 is a client's wish, no failure of ours.
         if problem.status >= 500 and problem.status != 501:
-            _log_cause(problem, request.scope)
+            _log_cause(problem)
         return problem_response(problem, request.scope)
 
     @app.exception_handler(RequestValidationError)
@@ -217,7 +217,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(CredentialsUnavailable)
     async def _unsigned(request: Request, error: CredentialsUnavailable) -> Response:
-        _log_cause(error, request.scope)
+        _log_cause(error)
         return problem_response(
             SigningUnavailable(
                 "The service has no valid S3 credentials now, so it can sign nothing; try again "

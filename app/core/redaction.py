@@ -1,0 +1,31 @@
+"""What must not be read in a log: secrets in text, cut out. Pure.
+
+Nothing of ours logs any. This is for what others put into their messages: a URL in a library's
+exception, a token that got lost in a path.
+"""
+
+import re
+from typing import Final
+
+from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX
+
+# What a secret stands behind. It goes to the end of the word: one with a slip in it is as secret.
+_MARKS: Final = (
+    KEY_PREFIX,
+    SESSION_PREFIX,
+    r"X-Amz-(?:Signature|Security-Token|Credential)(?:=|%3D)",
+    r"[?&]grant=",
+    r"Bearer ",
+    r"Signature=",
+)
+_SECRET: Final = re.compile(rf"({'|'.join(_MARKS)})[^\s/&\"'\\]+", re.IGNORECASE)
+# Looking for these first is ten times as fast as looking for the pattern.
+_SIGNS: Final = ("claimcheck_", "mz-", "grant=", "earer ", "ignature=")
+
+
+def redact(text: str) -> str:
+    """The text with `...` for each secret in it."""
+    lowered = text.lower()
+    if any(sign in lowered for sign in _SIGNS):
+        return _SECRET.sub(r"\1...", text)
+    return text

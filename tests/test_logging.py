@@ -1,0 +1,121 @@
+"""Log lines: JSON in a deployment, for people on a terminal, others' with our own."""
+
+import asyncio
+import json
+import logging
+import os
+import pty
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.principal import Principal
+from app.log import Actor, acting, get_logger
+from tests.support import log_lines, logged, served
+
+_SPEAK = """
+import logging
+from app.log import get_logger
+from app.process import configure_logging
+
+configure_logging()
+get_logger("access").info("request", path="/a", owner="ann")
+get_logger("access").debug("nobody_reads_this")
+logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
+logging.getLogger("uvicorn.access").info("GET /?X-Amz-Signature=hunter2")
+logging.getLogger("botocore").info("nobody reads this")
+logging.getLogger("botocore").warning("PUT https://b/k?X-Amz-Signature=hunter2&x=1")
+try:
+    {}["missing"]
+except KeyError:
+    get_logger("errors").exception("unexpected_failure")
+    logging.getLogger("asyncio").exception("Task failed")
+"""
+
+
+def spoken(stderr: int = subprocess.PIPE, **environ: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", _SPEAK],
+        env={**os.environ, **environ},
+        stderr=stderr,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stderr
+
+
+def test_whoever_writes_a_line_it_is_a_json_object() -> None:
+    lines = [json.loads(line) for line in spoken().splitlines()]
+    assert [(line["logger"], line["level"], line["event"]) for line in lines] == [
+        ("claimcheck.access", "info", "request"),
+        ("uvicorn.error", "info", "Started server process [7]"),
+        ("botocore", "warning", "PUT https://b/k?X-Amz-Signature=...&x=1"),
+        ("claimcheck.errors", "error", "unexpected_failure"),
+        ("asyncio", "error", "Task failed"),
+    ]
+    assert {**lines[0]}.keys() == {"time", "level", "logger", "event", "path", "owner"}
+    for failed in lines[3:]:
+        assert failed["exception"].startswith("Traceback")
+        assert "KeyError: 'missing'" in failed["exception"]
+
+
+def test_on_a_terminal_lines_are_for_people() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        spoken(theirs, NO_COLOR="1")
+        shown = os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    first, second, third, *_ = shown.splitlines()
+    assert first.endswith("request [claimcheck.access] owner=ann path=/a")
+    assert second.endswith("Started server process [7] [uvicorn.error]")
+    assert "X-Amz-Signature=...&x=1" in third
+    assert "KeyError: 'missing'" in shown
+    assert "hunter2" not in shown
+
+
+async def test_a_service_writes_nothing_else(environ: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with served(environ, log) as service:
+        await service.client.get("/v1/destinations", headers={"X-Request-ID": "mine"})
+    lines = logged(log)
+    assert "Application startup complete." in {line["event"] for line in lines}
+    [request] = [line for line in lines if line.get("route") == "/v1/destinations"]
+    assert (request["request_id"], request["status"], request["owner"]) == ("mine", 200, "dev")
+
+
+def test_what_json_does_not_know_is_written_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    class Odd:
+        pass
+
+    values: dict[str, Any] = {"id": uuid.UUID(int=1), "odd": Odd(), "half": "a\ud800b"}
+    with caplog.at_level(logging.INFO):
+        for name, value in values.items():
+            get_logger("test").warning("odd", **{name: value})
+    first, second, third = log_lines(caplog, "test")
+    assert first["id"] == "00000000-0000-0000-0000-000000000001"
+    assert "Odd" in second["odd"]
+    assert third["half"] == "a\ud800b"
+
+
+async def test_tasks_that_outlive_a_request_still_say_whose_it_was(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def later() -> None:
+        await asyncio.sleep(0)
+        get_logger("test").warning("late")
+
+    before = acting.set(Actor(request_id="mine", caller=Principal("ann")))
+    task = asyncio.create_task(later())
+    acting.reset(before)
+    await task
+    get_logger("test").warning("nobody's")
+    late, nobodys = log_lines(caplog, "test")
+    assert late["request_id"] == "mine"
+    assert "request_id" not in nobodys
