@@ -32,7 +32,7 @@ lock:  ## needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
 	  --extra build pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
-	  --extra build --extra embedded --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	  --extra build --extra embedded --extra admin --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache *.egg-info

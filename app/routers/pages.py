@@ -12,9 +12,10 @@ from starlette.types import Scope
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
-# The browser client is for other origins too: their pages may import it from here.
+# The browser client and the form field are for other origins too: their pages may import them.
+_FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
 _SHARED = {
-    "uploader.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(["uploader.js", *_FIELD], "text/javascript; charset=utf-8"),
     # By its extension it would be a video.
     "uploader.d.ts": "text/plain; charset=utf-8",
 }

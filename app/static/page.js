@@ -1,6 +1,7 @@
 /** The page at `/`: choose or drop files, watch them go, list, open, copy the link, remove. */
 
 import { UploadError, Uploader } from "./uploader.js";
+import { bytes, quoted } from "./words.js";
 
 const PAGE = 50; // files for each request
 const THUMBNAIL_LIMIT = 25e6; // bytes: the thumbnail is the file itself
@@ -17,26 +18,6 @@ let nextCursor = null;
 
 const wholeDate = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-
-function bytes(count) {
-  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
-  let power = 0;
-  while (count >= 999.5 && power < units.length - 1) {
-    count /= 1000;
-    power += 1;
-  }
-  return new Intl.NumberFormat(undefined, {
-    style: "unit",
-    unit: units[power],
-    unitDisplay: power ? "short" : "long",
-    maximumSignificantDigits: 3,
-  }).format(count);
-}
-
-/** The isolates (U+2068, U+2069) keep a right-to-left name from reordering our sentence. */
-function quoted(name) {
-  return `“\u2068${name}\u2069”`;
-}
 
 function row(template, name) {
   const item = $(template).content.firstElementChild.cloneNode(true);

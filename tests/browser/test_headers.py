@@ -51,10 +51,14 @@ async def test_each_file_has_its_type_and_the_security_headers(
     assert (head.status_code, head.content) == (200, b"")
 
 
-@pytest.mark.parametrize("path", ["/static/uploader.js", "/static/uploader.d.ts"])
-async def test_pages_of_other_origins_may_import_the_uploader(
-    client: httpx.AsyncClient, path: str
+FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
+
+
+@pytest.mark.parametrize("name", ["uploader.js", "uploader.d.ts", *FIELD])
+async def test_pages_of_other_origins_may_import_the_uploader_and_the_field(
+    client: httpx.AsyncClient, name: str
 ) -> None:
+    path = f"/static/{name}"
     first = await client.get(path)
     again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304

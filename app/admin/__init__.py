@@ -1,0 +1,1 @@
+"""What needs starlette-admin (extra `admin`). Nothing outside depends on it."""

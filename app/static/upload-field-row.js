@@ -1,0 +1,197 @@
+/** A file in <claimcheck-upload>: its row, its words, and what can be done with it. */
+
+import { UploadError } from "./uploader.js";
+import { bytes, quoted } from "./words.js";
+
+const BITMAP_LIMIT = 50e6; // bytes: an image is decoded whole to be shown small
+const THUMBNAIL = 112; // pixels
+const BUSY = {
+  waiting: "Waiting",
+  sending: "",
+  hashing: "Reading",
+  retrying: "Connection lost, trying again",
+  offline: "No connection, going on when it is back",
+  paused: "Paused",
+};
+
+/** A file in the field: one that it held already, or one that was chosen. */
+export class Row {
+  value = null; // what the form gives back for it, null while there is nothing
+  state = "waiting"; // or kept, one of the uploader's, stored, failed
+  #buttons = {};
+  #uploader;
+  #upload;
+
+  constructor(field, what) {
+    Object.assign(this, { field }, what);
+    this.item = field.newRow();
+    this.#$("bdi").textContent = this.filename;
+    for (const button of this.item.querySelectorAll(".actions > *")) {
+      this.#buttons[button.className] = button;
+      button.setAttribute("aria-label", `${button.textContent} ${this.filename}`);
+    }
+    this.#$("progress").setAttribute("aria-label", `Upload of ${this.filename}`);
+    const { up, down, pause, resume, retry, cancel, dismiss, replace, remove } = this.#buttons;
+    up.onclick = () => this.#move(-1, up, down);
+    down.onclick = () => this.#move(1, down, up);
+    pause.onclick = () => this.#upload?.pause();
+    resume.onclick = () => this.#upload?.resume();
+    retry.onclick = () => this.#retry();
+    cancel.onclick = () => {
+      this.abandon();
+      field.dismiss(this);
+      field.say(`${quoted(this.filename)} is cancelled.`);
+    };
+    dismiss.onclick = () => field.dismiss(this);
+    replace.onclick = () => field.pick();
+    remove.onclick = () => field.remove(this);
+    this.#picture();
+    this.#show(this.state === "kept" ? this.#size : "Waiting");
+  }
+
+  get isOpen() {
+    return !["kept", "stored", "failed"].includes(this.state);
+  }
+
+  get #size() {
+    return this.size === undefined ? "" : bytes(Number(this.size));
+  }
+
+  #$(selector) {
+    return this.item.querySelector(selector);
+  }
+
+  focus() {
+    [...this.item.querySelectorAll(".actions > *")].find(({ hidden }) => !hidden)?.focus();
+  }
+
+  /** Where it stands in the list. */
+  place(index, count) {
+    const moves = this.field.isList && count > 1 && !this.field.isFixed && !this.isOpen;
+    this.#buttons.up.hidden = this.#buttons.down.hidden = !moves;
+    this.#buttons.up.disabled = index === 0;
+    this.#buttons.down.disabled = index === count - 1;
+  }
+
+  #move(by, button, other) {
+    this.field.move(this, by);
+    (button.disabled ? other : button).focus();
+  }
+
+  async send(uploader) {
+    this.#uploader = uploader;
+    const onProgress = (progress) => this.#tell(progress);
+    const upload = (this.#upload = uploader.upload(this.file, { onProgress }));
+    try {
+      const stored = await upload;
+      this.value = stored.id;
+      this.state = "stored";
+      this.#show(`${this.#size}, uploaded. Save to keep it.`);
+      this.field.settled(this);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.fail(error);
+      if (!(error instanceof UploadError)) throw error;
+    }
+  }
+
+  #tell({ loaded, total, state }) {
+    if (!this.isOpen) return;
+    const turned = state !== this.state;
+    this.state = state;
+    this.#$("progress").value = total ? loaded / total : 1;
+    const part = `${bytes(loaded)} of ${bytes(total)}`;
+    const text = state === "confirming" ? "Checking" : [BUSY[state], part].filter(Boolean).join(", ");
+    this.#show(text);
+    if (turned && BUSY[state] && state !== "waiting") this.field.say(`${this.filename}: ${text}`);
+  }
+
+  fail(error) {
+    if (!this.isOpen) return;
+    this.state = "failed";
+    // The session's end is no fault of the file; which of its ends it was helps nobody.
+    if (error.status === 401 && !error.signedOut) {
+      error = new UploadError(
+        "The permission to upload has ended",
+        "It is given for a while, from when a file is chosen. Press Retry for a new one; the file is then sent from its beginning.",
+        { status: 401 },
+      );
+      this.#uploader = null;
+    }
+    this.error = error;
+    const title = document.createElement("strong");
+    title.textContent = error.title ?? "Something went wrong";
+    this.#$(".problem").replaceChildren(title, ` ${error.detail ?? error.message}`);
+    this.#show(`Not uploaded, ${this.#size}`);
+    this.field.changed();
+  }
+
+  #retry() {
+    this.state = "waiting";
+    this.#$("progress").value = 0;
+    this.#show("Waiting");
+    this.field.changed();
+    // The same session goes on where it was.
+    if (this.#uploader && this.error.type !== "upload-session-exhausted") this.send(this.#uploader);
+    else this.field.start([this]);
+  }
+
+  /** End an upload for good. */
+  abandon() {
+    if (this.isOpen) this.#upload?.cancel();
+    this.state = "failed";
+  }
+
+  /** The words, and what can be done now; the focus stays in the row. */
+  #show(text) {
+    const { state, field, error } = this;
+    const focused = this.item.getRootNode().activeElement;
+    this.#$(".state").textContent = text;
+    const failed = state === "failed";
+    this.#$(".problem").hidden = !failed;
+    this.#$("progress").hidden = !this.isOpen;
+    const paused = state === "paused";
+    const offered = {
+      pause: this.isOpen && !paused && this.#upload && state !== "confirming",
+      resume: paused,
+      cancel: this.isOpen,
+      "sign-in": failed && error?.signedOut,
+      retry: failed && error?.retry,
+      dismiss: failed,
+      replace: !this.isOpen && !failed && !field.isList && !field.isFixed,
+      remove: !this.isOpen && !failed && !field.isFixed,
+    };
+    this.#buttons["sign-in"].href = field.getAttribute("sign-in") ?? location.href;
+    for (const [name, is] of Object.entries(offered)) this.#buttons[name].hidden = !is;
+    if (focused?.hidden && this.item.contains(focused)) this.focus();
+  }
+
+  /** A small picture: of a file that was chosen by decoding it, which no policy can forbid. */
+  async #picture() {
+    const badge = document.createElement("span");
+    badge.textContent = (/\.([a-z0-9]{1,4})$/i.exec(this.filename)?.[1] ?? "file").toLowerCase();
+    const thumb = this.#$(".thumb");
+    thumb.replaceChildren(badge);
+    if (this.src) {
+      const image = new Image();
+      image.alt = "";
+      image.onerror = () => thumb.replaceChildren(badge);
+      image.src = this.src;
+      thumb.replaceChildren(image);
+    } else if (this.file?.type.startsWith("image/") && this.file.size <= BITMAP_LIMIT) {
+      try {
+        const bitmap = await createImageBitmap(this.file);
+        const scale = THUMBNAIL / Math.min(bitmap.width, bitmap.height);
+        const canvas = document.createElement("canvas");
+        canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+        canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+        const { width, height } = canvas;
+        canvas.getContext("2d").drawImage(bitmap, 0, 0, width, height);
+        bitmap.close();
+        thumb.replaceChildren(canvas);
+      } catch {
+        // Not an image that this browser can read: the badge stays.
+      }
+    }
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * <claimcheck-upload>: the file field of a form, whose files go straight into the bucket.
+ *
+ *   <claimcheck-upload name="image" session="/upload-session" accept="image/*" required>
+ *     <input type="hidden" name="image" value="">
+ *   </claimcheck-upload>
+ *
+ * The form gives back what the hidden inputs hold: a file's id for each file that was uploaded, the
+ * value that the page came with for each file that was there before, one empty value for none. A
+ * POST to `session` answers {token, endpoint, destination}: an upload session, the service's address.
+ * docs/upload-field.md has all attributes.
+ */
+
+import { dress } from "./upload-field-look.js";
+import { Row } from "./upload-field-row.js";
+import { Uploader, UploadError } from "./uploader.js";
+import { bytes, kinds, quoted } from "./words.js";
+
+/** What one page remembers of unfinished uploads: another session could not go on with them. */
+class Memory {
+  getItem(key) {
+    return this[key] ?? null;
+  }
+  setItem(key, value) {
+    this[key] = value;
+  }
+  removeItem(key) {
+    delete this[key];
+  }
+}
+
+class UploadField extends HTMLElement {
+  static formAssociated = true;
+  #internals = this.attachInternals();
+  #root;
+  #rows = []; // in order
+  #before = null; // single: what the file that is being uploaded is to replace
+  #takenOut = null; // {row, index}, to be undone
+
+  connectedCallback() {
+    if (this.#root) return;
+    this.#root = dress(this);
+    const held = [...this.querySelectorAll("input[type=hidden]")].filter(({ value }) => value);
+    for (const input of held) {
+      const { filename = "File", type = "", size, src } = input.dataset;
+      this.#add(new Row(this, { value: input.value, filename, type, size, src, state: "kept" }));
+    }
+    this.#listen();
+    this.#dressUp();
+    this.#settle();
+  }
+
+  /* What the attributes say */
+
+  get #many() {
+    return this.hasAttribute("multiple");
+  }
+  get #most() {
+    return this.#many ? Number(this.getAttribute("max-files") ?? Infinity) : 1;
+  }
+  get #accepted() {
+    return (this.getAttribute("accept") ?? "").split(",").map((s) => s.trim()).filter(Boolean);
+  }
+  get #maxSize() {
+    return Number(this.getAttribute("max-size") ?? Infinity);
+  }
+  get isFixed() {
+    return this.hasAttribute("disabled");
+  }
+  get isList() {
+    return this.#many;
+  }
+
+  #$(selector) {
+    return this.#root.querySelector(selector);
+  }
+
+  #dressUp() {
+    const input = this.#$("input");
+    input.multiple = this.#many;
+    input.accept = this.getAttribute("accept") ?? "";
+    input.disabled = this.isFixed;
+    this.#$(".call").textContent = this.#many ? "Choose files" : "Choose a file";
+    this.#$(".pointer").textContent = this.#many ? " or drop them here" : " or drop it here";
+    const limits = [];
+    if (this.#accepted.length) limits.push(kinds(this.#accepted));
+    if (this.#maxSize < Infinity) limits.push(`up to ${bytes(this.#maxSize)}`);
+    const said = limits.join(", ");
+    this.#$(".accepts").textContent = said && said[0].toUpperCase() + said.slice(1);
+    const named = [...this.#internals.labels].map((label) => label.textContent.trim()).join(" ");
+    this.#$(".field").setAttribute("aria-label", named || this.getAttribute("name"));
+    const ids = (this.getAttribute("aria-describedby") ?? "").split(" ").filter(Boolean);
+    const described = ids.map((id) => document.getElementById(id)?.textContent.trim() ?? "");
+    if (ids.length) this.#$(".field").setAttribute("aria-description", described.join(" "));
+  }
+
+  /* Choosing */
+
+  #listen() {
+    const input = this.#$("input");
+    input.onchange = () => {
+      this.choose([...input.files]);
+      input.value = ""; // so that choosing the same file again is a change
+    };
+    this.#$(".undo").onclick = () => this.#undo();
+    const over = (on) => this.#$(".field").classList.toggle("over", on);
+    this.addEventListener("dragover", (event) => {
+      if (this.isFixed || !event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault();
+      over(true);
+    });
+    this.addEventListener("dragleave", ({ relatedTarget }) => {
+      if (!this.contains(relatedTarget)) over(false);
+    });
+    this.addEventListener("drop", (event) => {
+      over(false);
+      if (this.isFixed || !event.dataTransfer.files.length) return;
+      event.preventDefault();
+      this.choose([...event.dataTransfer.files]);
+    });
+  }
+
+  /** Take files as if they had been chosen here. */
+  choose(files) {
+    this.#refuse(null);
+    if (!this.#many) files = files.slice(0, 1);
+    const room = this.#many ? Math.max(0, this.#most - this.#rows.length) : 1;
+    if (files.length > room) {
+      const left = files.length - room;
+      this.#refuse(`At most ${this.#most} files can go here; ${left} left out.`);
+    }
+    const rows = [];
+    for (const file of files.slice(0, room)) {
+      if (!this.#many && this.#rows.length) this.#standBack(this.#rows[0]);
+      const row = new Row(this, { file, filename: file.name, type: file.type, size: file.size });
+      this.#add(row);
+      const refused = this.#refusal(file);
+      if (refused) row.fail(refused);
+      else rows.push(row);
+    }
+    this.#forgetTakenOut();
+    this.start(rows);
+    this.#settle();
+    rows[0]?.focus();
+  }
+
+  /** Single: keep what is there until the new file has arrived. */
+  #standBack(row) {
+    if (row.value !== null) this.#before = row;
+    else row.abandon();
+    this.#drop(row);
+  }
+
+  #refusal({ name, type, size }) {
+    const accepted = this.#accepted;
+    const fits = (one) =>
+      one.startsWith(".")
+        ? name.toLowerCase().endsWith(one.toLowerCase())
+        : !type || (one.endsWith("/*") ? type.startsWith(one.slice(0, -1)) : type === one);
+    const fail = (title, detail) => new UploadError(title, detail, { retry: false });
+    if (accepted.length && !accepted.some(fits)) {
+      const what = type || "of an unknown type";
+      const detail = `${quoted(name)} is ${what}. Choose ${kinds(accepted)}.`;
+      return fail("This type of file cannot go here", detail);
+    }
+    if (size <= this.#maxSize) return null;
+    const detail = `${quoted(name)} has ${bytes(size)}, and at most ${bytes(this.#maxSize)} may go.`;
+    return fail("The file is too large", detail);
+  }
+
+  #refuse(text) {
+    this.#$(".refused").hidden = !text;
+    this.#$(".refused").textContent = text ?? "";
+  }
+
+  /* Uploading */
+
+  /** Upload the files of these rows, in one session. */
+  async start(rows) {
+    if (!rows.length) return;
+    let uploader;
+    try {
+      uploader = await this.#session();
+    } catch (error) {
+      for (const row of rows) row.fail(error);
+      return;
+    }
+    for (const row of rows) if (row.isOpen) row.send(uploader);
+  }
+
+  async #session() {
+    const headers = {};
+    const [name, cookie] = ["csrf-header", "csrf-cookie"].map((which) => this.getAttribute(which));
+    const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${cookie}=`));
+    if (name && found) headers[name] = decodeURIComponent(found.slice(cookie.length + 1));
+    let response, said;
+    try {
+      // A log-in answers with a redirect to its page: whoever gets one is not signed in any more.
+      const how = { method: "POST", headers, redirect: "manual" };
+      response = await fetch(this.getAttribute("session"), how);
+      said = await response.json();
+    } catch {
+      if (!response) {
+        const detail = "Check the connection and press Retry.";
+        throw new UploadError("This site cannot be reached", detail, { status: 0 });
+      }
+    }
+    if (response.ok && said?.token) {
+      const { token, endpoint, destination } = said;
+      return new Uploader({ token, endpoint, destination, storage: new Memory() });
+    }
+    if (said?.title) throw new UploadError(said.title, said.detail, { status: response.status });
+    if (response.status >= 500) {
+      const detail = `It answered with status ${response.status}. Press Retry in a moment.`;
+      throw new UploadError("This site has a problem", detail, { status: response.status });
+    }
+    throw new UploadError(
+      "You are not signed in any more",
+      "Sign in again in another tab, come back here and press Retry. What you have filled in stays.",
+      { status: 401, signedOut: true },
+    );
+  }
+
+  /* What rows ask for */
+
+  settled(row) {
+    this.#before = null;
+    this.say(`${quoted(row.filename)} is uploaded.`);
+    this.#settle();
+  }
+
+  changed() {
+    this.#settle(false);
+  }
+
+  say(text) {
+    this.#$(".said").textContent = text;
+  }
+
+  pick() {
+    this.#$("input").click();
+  }
+
+  move(row, by) {
+    const from = this.#rows.indexOf(row);
+    const to = from + by;
+    this.#rows.splice(from, 1);
+    this.#rows.splice(to, 0, row);
+    this.#$(".files").insertBefore(row.item, this.#rows[to + 1]?.item ?? null);
+    this.say(`${quoted(row.filename)} is number ${to + 1} of ${this.#rows.length}.`);
+    this.#settle();
+  }
+
+  /** Take a file out, to be undone until another is chosen. */
+  remove(row) {
+    const index = this.#rows.indexOf(row);
+    this.#drop(row);
+    this.#takenOut = { row, index };
+    this.#$(".taken-out span").textContent =
+      row.state === "kept"
+        ? `${quoted(row.filename)} is taken out when you save. The file itself stays stored.`
+        : `${quoted(row.filename)} is taken out.`;
+    this.#$(".taken-out").hidden = false;
+    this.say(this.#$(".taken-out span").textContent);
+    this.#settle();
+    this.#$(".undo").focus();
+  }
+
+  /** An upload that came to nothing. */
+  dismiss(row) {
+    const index = this.#rows.indexOf(row);
+    this.#drop(row);
+    if (this.#before) this.#add(this.#before, 0);
+    this.#before = null;
+    this.#settle();
+    (this.#rows[Math.min(index, this.#rows.length - 1)] ?? this.#$("input")).focus();
+  }
+
+  #undo() {
+    const { row, index } = this.#takenOut;
+    this.#forgetTakenOut();
+    this.#add(row, index);
+    this.#settle();
+    row.focus();
+  }
+
+  #forgetTakenOut() {
+    this.#takenOut = null;
+    this.#$(".taken-out").hidden = true;
+  }
+
+  #add(row, index = this.#rows.length) {
+    this.#$(".files").insertBefore(row.item, this.#rows[index]?.item ?? null);
+    this.#rows.splice(index, 0, row);
+  }
+
+  #drop(row) {
+    this.#rows = this.#rows.filter((other) => other !== row);
+    row.item.remove();
+  }
+
+  newRow() {
+    return this.#$("template").content.firstElementChild.cloneNode(true);
+  }
+
+  /* What the form gets */
+
+  #settle(changed = true) {
+    const rows = this.#rows;
+    rows.forEach((row, index) => row.place(index, rows.length));
+    this.#$(".drop").hidden = rows.length >= this.#most || (this.isFixed && rows.length > 0);
+    const values = rows.map(({ value }) => value).filter((value) => value !== null);
+    // What is being replaced is what the field holds until the new file is there.
+    if (this.#before) values.push(this.#before.value);
+    const inputs = (values.length ? values : [""]).map((value) => {
+      const input = document.createElement("input");
+      Object.assign(input, { type: "hidden", name: this.getAttribute("name"), value });
+      input.disabled = this.isFixed;
+      return input;
+    });
+    this.replaceChildren(...inputs);
+    const open = rows.find(({ isOpen }) => isOpen);
+    const failed = rows.find(({ state }) => state === "failed");
+    const anchor = this.#$(".drop").hidden ? undefined : this.#$("input");
+    if (open) {
+      const name = quoted(open.filename);
+      const text = `${name} is still being uploaded. Wait until it is there, or cancel it.`;
+      this.#internals.setValidity({ customError: true }, text, anchor);
+    } else if (failed) {
+      const text = `${quoted(failed.filename)} was not uploaded. Try again, or dismiss it.`;
+      this.#internals.setValidity({ customError: true }, text, anchor);
+    } else if (this.hasAttribute("required") && !values.length) {
+      this.#internals.setValidity({ valueMissing: true }, "Choose a file.", anchor);
+    } else this.#internals.setValidity({});
+    if (changed) this.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  get isBusy() {
+    return this.#rows.some(({ isOpen }) => isOpen);
+  }
+}
+
+/* A file dropped beside the field would replace the page, and what was filled in with it. */
+for (const type of ["dragover", "drop"]) {
+  addEventListener(type, (event) => {
+    if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+    if (event.target.matches?.("input[type=file]")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+  });
+}
+
+addEventListener("beforeunload", (event) => {
+  const busy = [...document.querySelectorAll("claimcheck-upload")].some(({ isBusy }) => isBusy);
+  if (busy) event.preventDefault();
+});
+
+if (!customElements.get("claimcheck-upload")) {
+  customElements.define("claimcheck-upload", UploadField);
+}
