@@ -30,7 +30,7 @@ lint: $(READY)
 
 lock:  ## needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
-	  --extra build pyproject.toml -o requirements.txt
+	  --extra build --extra admin pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
 	  --extra build --extra embedded --extra admin --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 

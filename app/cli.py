@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from app.commands import bucket, doctor, keys, reconcile, sweep
+from app.commands import admin, bucket, doctor, keys, reconcile, sweep
 from app.errors import ConfigurationError, Problem
 from app.migrations import migrate
 from app.serving import serve
@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     reconcile.add(commands)
     sweep.add(commands)
     keys.add(commands)
+    admin.add(commands)
     options = parser.parse_args(arguments)
     run_command: Callable[[argparse.Namespace], None] = options.run
     try:

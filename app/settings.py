@@ -37,6 +37,7 @@ from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
+from app.panel import missing_for_panel
 from app.settings_sources import CONFIG, PREFIX, Environment, below_environment
 
 MIN_SECRET: Final = 32
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
 
     auth: Annotated[tuple[Literal["none", "jwt", "keys"], ...], BeforeValidator(split_words)] = ()
     jwt: JwtSettings | None = None
+    admin: bool = False
     host: str | None = None
     secret_key: SecretStr | None = None
     cors_origins: Words = ()
@@ -241,6 +243,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     _refuse_half_credentials(settings)
     _refuse_overlaps(destinations)
     _check_records(settings)
+    _check_admin(settings)
     return settings.model_copy(update={"destinations": destinations})
 
 
@@ -308,6 +311,22 @@ def _check_records(settings: Settings) -> None:
                 )
             if "max_files" in field.model_fields_set and not field.many:
                 raise ConfigurationError(f"{path}: max_files needs many = true.")
+
+
+def _check_admin(settings: Settings) -> None:
+    if not settings.admin:
+        return
+    missing = missing_for_panel()
+    if missing is not None:
+        raise ConfigurationError(
+            f"{PREFIX}ADMIN is on, but {missing} is not installed here: install the panel with "
+            "`pip install 'claimcheck[admin]'`, or leave the setting out."
+        )
+    if settings.secret_key is None:
+        raise ConfigurationError(
+            f"{PREFIX}ADMIN is on, but {PREFIX}SECRET_KEY is not set, which signs the panel's "
+            "forms: make one with `openssl rand -hex 32`."
+        )
 
 
 def require_deployed(settings: Settings, *, on_this_machine: bool = False) -> None:

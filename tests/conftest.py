@@ -55,7 +55,8 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     yield postgres_url
     connection = await asyncpg.connect(postgres_url)
     await connection.execute(
-        "TRUNCATE files, pending_uploads, records, api_keys, upload_sessions CASCADE"
+        "TRUNCATE files, pending_uploads, records, api_keys, upload_sessions, staff, "
+        "sign_in_attempts CASCADE"
     )
     await connection.close()
 

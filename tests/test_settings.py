@@ -539,3 +539,14 @@ def test_a_wrong_name_of_a_type_of_records(toml) -> None:
         load_settings(toml(text))
     with pytest.raises(ConfigurationError, match="Did you mean CLAIMCHECK_RECORDS"):
         load(CLAIMCHECK_RECORD="x")
+
+
+def test_the_panel_needs_a_secret_and_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.settings.missing_for_panel", lambda: None)
+    assert load(CLAIMCHECK_ADMIN="true", CLAIMCHECK_SECRET_KEY=SECRET).admin
+    assert "CLAIMCHECK_SECRET_KEY is not set" in refusal(CLAIMCHECK_ADMIN="true")
+    monkeypatch.setattr("app.settings.missing_for_panel", lambda: "starlette_admin")
+    message = refusal(CLAIMCHECK_ADMIN="true", CLAIMCHECK_SECRET_KEY=SECRET)
+    assert "starlette_admin is not installed here" in message
+    assert "claimcheck[admin]" in message
+    assert not load(CLAIMCHECK_SECRET_KEY=SECRET).admin

@@ -1,4 +1,4 @@
-"""Opaque tokens: API keys and upload sessions. Pure.
+"""Opaque tokens: API keys, upload sessions and sessions of staff. Pure.
 
 256 random bits behind a prefix by which people and secret scanners know them. Only the SHA-256 is
 stored: at that entropy nothing slower is needed, and whoever reads the table can use none of it.
@@ -11,9 +11,11 @@ from typing import Final
 
 KEY_PREFIX: Final = "claimcheck_key_"
 SESSION_PREFIX: Final = "claimcheck_upload_"
+STAFF_PREFIX: Final = "claimcheck_staff_"
 RANDOM_BYTES: Final = 32
 
-_TOKEN: Final = re.compile(rf"(?:{KEY_PREFIX}|{SESSION_PREFIX})[A-Za-z0-9_-]{{43}}")
+_PREFIXES: Final = f"{KEY_PREFIX}|{SESSION_PREFIX}|{STAFF_PREFIX}"
+_TOKEN: Final = re.compile(rf"(?:{_PREFIXES})[A-Za-z0-9_-]{{43}}")
 
 
 def make_token(prefix: str, randomness: bytes) -> str:

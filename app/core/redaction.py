@@ -7,12 +7,13 @@ exception, a token that got lost in a path.
 import re
 from typing import Final
 
-from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX
+from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX
 
 # What a secret stands behind. It goes to the end of the word: one with a slip in it is as secret.
 _MARKS: Final = (
     KEY_PREFIX,
     SESSION_PREFIX,
+    STAFF_PREFIX,
     r"X-Amz-(?:Signature|Security-Token|Credential)(?:=|%3D)",
     r"[?&]grant=",
     r"Bearer ",

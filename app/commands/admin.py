@@ -1,0 +1,137 @@
+"""`claimcheck admin`: who may sign in to the admin panel, with the database alone."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app import staff
+from app.core.principal import Scope, is_name
+from app.errors import ConfigurationError
+from app.resources import Resources, open_resources
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
+
+
+def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command and its own commands."""
+    what = "say who may sign in to the admin panel"
+    parser = commands.add_parser("admin", help=what, description=what)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, run, what in (
+        ("create-user", _create, "let somebody sign in; asks for a password, or reads it"),
+        ("list-users", _list, "list them, never their passwords"),
+        ("set-password", _set_password, "give him another password, and end his sessions"),
+        ("disable-user", _disable, "let him sign in no more, and end his sessions"),
+        ("enable-user", _enable, "let him sign in again"),
+        ("sign-out", _sign_out, "end all his sessions at once"),
+    ):
+        action = actions.add_parser(name, help=what, description=what)
+        if run is not _list:
+            action.add_argument("name", help="his name or e-mail address, which he signs in with")
+        if run is _create:
+            action.add_argument("--tenant", default="", help="his tenant (default: none)")
+            action.add_argument(
+                "--scope",
+                action="append",
+                dest="scopes",
+                metavar="SCOPE",
+                help="what he may do in his tenant, once for each (default: everything): "
+                f"{', '.join(Scope)}, or one of a destination's own",
+            )
+        action.set_defaults(run=_run(run))
+
+
+def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
+    async def with_resources(settings: Settings, options: argparse.Namespace) -> None:
+        async with open_resources(settings) as res:
+            await command(res, options)
+
+    def run(options: argparse.Namespace) -> None:
+        settings = load_settings()
+        if settings.database_url is None:
+            raise ConfigurationError("DATABASE_URL is not set: the staff are in the database.")
+        if find_spec("argon2") is None:
+            raise ConfigurationError(
+                "argon2 is not installed here: install the panel with "
+                "`pip install 'claimcheck[admin]'`."
+            )
+        asyncio.run(with_resources(settings, options))
+
+    return run
+
+
+def _password() -> str:
+    """Asked for twice and not shown; where nobody can be asked, the first line of the input."""
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Once more: ") != password:
+            sys.exit("These were two different passwords.")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not staff.MIN_PASSWORD <= len(password) <= staff.MAX_PASSWORD:
+        sys.exit(f"A password has {staff.MIN_PASSWORD} to {staff.MAX_PASSWORD} characters.")
+    return password
+
+
+async def _create(res: Resources, options: argparse.Namespace) -> None:
+    name = staff.tidy_name(options.name)
+    for what, text in (("name", name), ("tenant", options.tenant)):
+        if not is_name(text) and (what != "tenant" or text):
+            sys.exit(f"The {what} must be printable, with 1 to 255 characters.")
+    known = staff.every_scope(res.settings)
+    for scope in options.scopes or ():
+        if scope not in known:
+            sys.exit(f"There is no scope {scope!r}; there are: {', '.join(sorted(known))}.")
+    created = await staff.create(
+        res, name, _password(), tenant=options.tenant, scopes=options.scopes
+    )
+    if not created:
+        sys.exit(f"There is somebody called {name} already.")
+
+
+async def _list(res: Resources, _: argparse.Namespace) -> None:
+    table = Table("name", "tenant", "may do", "since", "state")
+    for member in await staff.list_staff(res):
+        table.add_row(
+            escape(member.name),
+            escape(member.tenant),
+            "everything" if member.scopes is None else " ".join(member.scopes),
+            f"{member.created_at:%Y-%m-%d}",
+            "good" if member.disabled_at is None else "disabled",
+        )
+    Console(soft_wrap=True).print(table)
+
+
+async def _set_password(res: Resources, options: argparse.Namespace) -> None:
+    _require(options.name, await staff.set_password(res, options.name, _password()))
+
+
+async def _disable(res: Resources, options: argparse.Namespace) -> None:
+    _require(options.name, await staff.set_disabled(res, options.name, disabled=True))
+
+
+async def _enable(res: Resources, options: argparse.Namespace) -> None:
+    _require(options.name, await staff.set_disabled(res, options.name, disabled=False))
+
+
+async def _sign_out(res: Resources, options: argparse.Namespace) -> None:
+    ended = await staff.sign_out_everywhere(res, options.name)
+    _require(options.name, ended is not None)
+    print(f"Ended {ended} session(s).")  # noqa: T201
+
+
+def _require(name: str, found: bool) -> None:
+    if not found:
+        sys.exit(f"There is nobody called {name}; `claimcheck admin list-users` has the names.")

@@ -1,0 +1,208 @@
+"""The SQL of staff, their sessions and their attempts to sign in, as functions of a connection."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from app.models import Staff, sign_in_attempts, staff, staff_sessions
+from app.statements import Statement, array, write
+
+_MOMENT: Final = sa.DateTime(timezone=True)
+_TEXTS: Final = ARRAY(sa.Text())
+_t, _s, _a = staff.c, staff_sessions.c, sign_in_attempts.c
+_name = sa.bindparam("of_name", type_=sa.Text())
+_now = sa.bindparam("now", type_=_MOMENT)
+
+
+async def _rows(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Any]:
+    found: list[Any] = await db.fetch(statement.sql, *statement.arguments(values))
+    return found
+
+
+_INSERT = write(
+    insert(staff)
+    .values({column: sa.bindparam(column, type_=_t[column].type) for column in Staff._fields})
+    .on_conflict_do_nothing(index_elements=["name"])
+    .returning(_t.id)
+)
+
+
+async def insert_staff(db: asyncpg.Connection, row: Staff) -> bool:
+    """Store who may sign in; False where there is somebody of that name."""
+    return bool(await _rows(db, _INSERT, **row._asdict()))
+
+
+_LIST = write(sa.select(staff).order_by(_t.tenant, _t.name))
+
+
+async def list_staff(db: asyncpg.Connection) -> list[Staff]:
+    """Everybody, of all tenants, by name."""
+    return [Staff._make(row) for row in await _rows(db, _LIST)]
+
+
+_BY_NAME = write(sa.select(staff).where(_t.name == _name))
+
+
+async def staff_by_name(db: asyncpg.Connection, name: str) -> Staff | None:
+    rows = await _rows(db, _BY_NAME, of_name=name)
+    return Staff._make(rows[0]) if rows else None
+
+
+_SET_PASSWORD = write(
+    sa.update(staff)
+    .where(_t.name == _name)
+    .values(password_hash=sa.bindparam("new_hash", type_=sa.Text()))
+    .returning(_t.id)
+)
+_SET_DISABLED = write(
+    sa.update(staff)
+    .where(_t.name == _name)
+    .values(disabled_at=sa.bindparam("moment", type_=_MOMENT))
+    .returning(_t.id)
+)
+
+
+async def set_password(db: asyncpg.Connection, name: str, password_hash: str) -> UUID | None:
+    """The id of whoever has the name; None where nobody has."""
+    rows = await _rows(db, _SET_PASSWORD, of_name=name, new_hash=password_hash)
+    return rows[0][0] if rows else None
+
+
+async def set_disabled(db: asyncpg.Connection, name: str, moment: datetime | None) -> UUID | None:
+    """The same; with no moment he may sign in again."""
+    rows = await _rows(db, _SET_DISABLED, of_name=name, moment=moment)
+    return rows[0][0] if rows else None
+
+
+class NewSession(NamedTuple):
+    """A row of `staff_sessions` that begins now."""
+
+    id: UUID
+    token_hash: bytes
+    staff_id: UUID
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+_INSERT_SESSION = write(
+    insert(staff_sessions).values(
+        {column: sa.bindparam(column, type_=_s[column].type) for column in NewSession._fields}
+    )
+)
+_FORGET_ENDED = write(sa.delete(staff_sessions).where(_s.expires_at < _now))
+
+
+async def insert_session(db: asyncpg.Connection, session: NewSession) -> None:
+    """Begin a session, and forget those that have ended."""
+    await _rows(db, _FORGET_ENDED, now=session.created_at)
+    await _rows(db, _INSERT_SESSION, **session._asdict())
+
+
+_GOOD: Final = sa.and_(
+    _s.revoked_at.is_(None),
+    _s.expires_at > _now,
+    _s.seen_at > sa.bindparam("idle_since", type_=_MOMENT),
+    _t.disabled_at.is_(None),
+)
+_BY_TOKEN = write(
+    sa.select(staff, _s.seen_at)
+    .join(staff_sessions, _s.staff_id == _t.id)
+    .where(_s.token_hash == sa.bindparam("token_hash"), _GOOD)
+)
+_SEEN = write(
+    sa.update(staff_sessions)
+    .where(_s.token_hash == sa.bindparam("of_token"))
+    .values(seen_at=sa.func.greatest(_s.seen_at, _now))
+)
+
+
+async def staff_by_session(
+    db: asyncpg.Connection, token_hash: bytes, now: datetime, idle_since: datetime
+) -> tuple[Staff, datetime] | None:
+    """Whose session it is, if it is good still, and when it was noted as seen last."""
+    rows = await _rows(db, _BY_TOKEN, token_hash=token_hash, now=now, idle_since=idle_since)
+    return (Staff._make(rows[0][:-1]), rows[0][-1]) if rows else None
+
+
+async def note_seen(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> None:
+    await _rows(db, _SEEN, of_token=token_hash, now=now)
+
+
+_REVOKE = write(
+    sa.update(staff_sessions)
+    .where(_s.token_hash == sa.bindparam("of_token"), _s.revoked_at.is_(None))
+    .values(revoked_at=_now)
+)
+_REVOKE_ALL = write(
+    sa.update(staff_sessions)
+    .where(_s.staff_id == sa.bindparam("of_staff"), _s.revoked_at.is_(None), _s.expires_at > _now)
+    .values(revoked_at=_now)
+    .returning(_s.id)
+)
+
+
+async def revoke_session(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> None:
+    await _rows(db, _REVOKE, of_token=token_hash, now=now)
+
+
+async def revoke_sessions(db: asyncpg.Connection, staff_id: UUID, now: datetime) -> int:
+    """End all sessions of one member of staff; how many there were."""
+    return len(await _rows(db, _REVOKE_ALL, of_staff=staff_id, now=now))
+
+
+_ends = sa.bindparam("ends", type_=_MOMENT)
+_subjects = sa.bindparam("subjects", type_=_TEXTS)
+_one: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer())
+_over = _a.ends_at <= _now
+_ATTEMPT = write(
+    insert(sign_in_attempts)
+    .from_select(
+        ["subject", "attempts", "ends_at"],
+        sa.select(array("subjects", sa.Text()), _one, _ends),
+    )
+    .on_conflict_do_update(
+        index_elements=["subject"],
+        set_={
+            "attempts": sa.case((_over, _one), else_=_a.attempts + _one),
+            "ends_at": sa.case((_over, _ends), else_=_a.ends_at),
+        },
+    )
+    .returning(_a.subject, _a.attempts, _a.ends_at)
+)
+_FORGET_ATTEMPTS = write(sa.delete(sign_in_attempts).where(_over))
+
+
+async def count_attempt(
+    db: asyncpg.Connection, subjects: Sequence[str], now: datetime, ends: datetime
+) -> dict[str, tuple[int, datetime]]:
+    """Count one more for each; how many there are now, and when the count begins anew.
+
+    In one order, so that no two attempts wait for each other.
+    """
+    await _rows(db, _FORGET_ATTEMPTS, now=now)
+    rows = await _rows(db, _ATTEMPT, subjects=sorted(subjects), now=now, ends=ends)
+    return {subject: (attempts, until) for subject, attempts, until in rows}
+
+
+_FORGIVE = write(sa.delete(sign_in_attempts).where(_a.subject == sa.bindparam("of_subject")))
+_TAKE_BACK = write(
+    sa.update(sign_in_attempts)
+    .where(_a.subject == sa.bindparam("of_subject"), _a.attempts >= _one)
+    .values(attempts=_a.attempts - _one)
+)
+
+
+async def forgive(db: asyncpg.Connection, subject: str) -> None:
+    """Forget all attempts."""
+    await _rows(db, _FORGIVE, of_subject=subject)
+
+
+async def take_back_attempt(db: asyncpg.Connection, subject: str) -> None:
+    """Count one less."""
+    await _rows(db, _TAKE_BACK, of_subject=subject)

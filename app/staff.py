@@ -1,0 +1,238 @@
+"""Staff: who may sign in to the admin panel, their passwords and their sessions.
+
+A session is a random token whose SHA-256 the database holds, so that it can be ended there. Of
+everybody who tries, each attempt is counted before the password is looked at, so that many at once
+are counted exactly, over all processes.
+"""
+
+import asyncio
+import ipaddress
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from app import queries_staff as queries
+from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
+from app.core.principal import Principal, Scope, is_name
+from app.models import Staff
+from app.queries_staff import NewSession
+from app.resources import Resources
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+MIN_PASSWORD: Final = 12
+MAX_PASSWORD: Final = 1024
+# A session ends after so long, and before that when nothing was done with it for so long.
+SESSION: Final = timedelta(hours=12)
+IDLE: Final = timedelta(hours=1)
+# How old "seen" may be: not every request is worth a write.
+_SEEN_EVERY: Final = timedelta(minutes=1)
+# Failed attempts in a window. All who come through one proxy share its address.
+WINDOW: Final = timedelta(minutes=15)
+MAX_OF_ACCOUNT: Final = 10
+MAX_OF_ADDRESS: Final = 100
+
+_T = TypeVar("_T")
+# Each takes 64 MiB and a core for a moment: no more at once than a small machine can bear.
+_threads: Final = ThreadPoolExecutor(2, "argon2")
+
+
+class SignInRefused(Exception):
+    """No such name, another password, or somebody disabled: which, the message does not say."""
+
+
+class TooManyAttempts(Exception):
+    """The account or the address has failed too often; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        minutes = -(-retry_after // 60)
+        super().__init__(
+            f"Too many failed attempts. Try again in {minutes} "
+            f"{'minute' if minutes == 1 else 'minutes'}."
+        )
+        self.retry_after = retry_after
+
+
+def tidy_name(name: str) -> str:
+    """The name as it is stored: capitals and spaces around it do not matter."""
+    return name.strip().casefold()
+
+
+def principal_of(settings: Settings, member: Staff) -> Principal:
+    """What the member of staff is to the use cases: he acts for his whole tenant."""
+    scopes = every_scope(settings) if member.scopes is None else frozenset(member.scopes)
+    return Principal(
+        owner=member.name,
+        tenant=member.tenant,
+        scopes=scopes | {Scope.FILES_ALL},
+        credential=f"staff:{member.id}",
+    )
+
+
+def every_scope(settings: Settings) -> frozenset[str]:
+    """Our own, and those that destinations and fields of records ask for."""
+    asked = [destination.scopes for destination in settings.destinations.values()]
+    asked += [field.scopes for fields in settings.records.values() for field in fields.values()]
+    return frozenset({*Scope, *chain.from_iterable(asked)})
+
+
+async def create(
+    res: Resources, name: str, password: str, *, tenant: str, scopes: Sequence[str] | None
+) -> bool:
+    """Somebody who may sign in; False where there is somebody of that name."""
+    now = res.clock()
+    row = Staff(
+        id=res.new_id(now),
+        name=tidy_name(name),
+        tenant=tenant,
+        scopes=None if scopes is None else sorted(set(scopes)),
+        password_hash=await _in_thread(_hash, password),
+        created_at=now,
+        disabled_at=None,
+    )
+    async with res.db.connection() as db:
+        return await queries.insert_staff(db, row)
+
+
+async def list_staff(res: Resources) -> list[Staff]:
+    async with res.db.connection() as db:
+        return await queries.list_staff(db)
+
+
+async def set_password(res: Resources, name: str, password: str) -> bool:
+    """Another password: his sessions end, and his failed attempts are forgotten."""
+    name, hashed = tidy_name(name), await _in_thread(_hash, password)
+    async with res.db.transaction() as db:
+        staff_id = await queries.set_password(db, name, hashed)
+        if staff_id is not None:
+            await queries.revoke_sessions(db, staff_id, res.clock())
+            await queries.forgive(db, _account(name))
+    return staff_id is not None
+
+
+async def set_disabled(res: Resources, name: str, *, disabled: bool) -> bool:
+    """Let him sign in no more, his sessions ended, or again. False where nobody has the name."""
+    now = res.clock()
+    async with res.db.transaction() as db:
+        staff_id = await queries.set_disabled(db, tidy_name(name), now if disabled else None)
+        if staff_id is not None and disabled:
+            await queries.revoke_sessions(db, staff_id, now)
+    return staff_id is not None
+
+
+async def sign_out_everywhere(res: Resources, name: str) -> int | None:
+    """End all his sessions; how many there were, None where nobody has the name."""
+    async with res.db.connection() as db:
+        member = await queries.staff_by_name(db, tidy_name(name))
+        if member is None:
+            return None
+        return await queries.revoke_sessions(db, member.id, res.clock())
+
+
+async def sign_in(
+    res: Resources, name: str, password: str, *, address: str, before: str | None
+) -> str:
+    """The token of a new session, never one that the browser had before, which ends.
+
+    `address` is where the attempt comes from. Raises SignInRefused and TooManyAttempts.
+    """
+    name, now = tidy_name(name), res.clock()
+    account, place = _account(name), f"address {_network(address)}"
+    async with res.db.connection() as db:
+        counts = await queries.count_attempt(db, [account, place], now, now + WINDOW)
+        for subject, most in ((account, MAX_OF_ACCOUNT), (place, MAX_OF_ADDRESS)):
+            attempts, until = counts[subject]
+            if attempts > most:
+                raise TooManyAttempts(max(1, round((until - now).total_seconds())))
+        member = await queries.staff_by_name(db, name) if is_name(name) else None
+    right = await _in_thread(_verify, member and member.password_hash, password)
+    if member is None or not right or member.disabled_at is not None:
+        raise SignInRefused("This name and password do not go together, or may not sign in.")
+    token = make_token(STAFF_PREFIX, os.urandom(RANDOM_BYTES))
+    now = res.clock()
+    async with res.db.transaction() as db:
+        await queries.forgive(db, account)
+        await queries.take_back_attempt(db, place)
+        if before is not None:
+            await queries.revoke_session(db, hash_token(before), now)
+        await queries.insert_session(
+            db,
+            NewSession(res.new_id(now), hash_token(token), member.id, now, now, now + SESSION),
+        )
+    return token
+
+
+async def member_of(res: Resources, token: str) -> Staff | None:
+    """Whose session the token is; None where it has ended or never was."""
+    if not is_token(token):
+        return None
+    now, token_hash = res.clock(), hash_token(token)
+    async with res.db.connection() as db:
+        found = await queries.staff_by_session(db, token_hash, now, now - IDLE)
+        if found is None:
+            return None
+        member, seen_at = found
+        if seen_at < now - _SEEN_EVERY:
+            await queries.note_seen(db, token_hash, now)
+    return member
+
+
+async def sign_out(res: Resources, token: str) -> None:
+    """End one session."""
+    async with res.db.connection() as db:
+        await queries.revoke_session(db, hash_token(token), res.clock())
+
+
+def _account(name: str) -> str:
+    # What cannot be a name is counted too.
+    return f"account {name if is_name(name) else ''}"
+
+
+def _network(address: str) -> str:
+    """An IPv4 address, or the /64 that one IPv6 subscriber has to himself."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:255]
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+@cache
+def _hasher() -> "PasswordHasher":
+    # Of the extra `admin`, without which there are no staff.
+    from argon2 import PasswordHasher
+
+    return PasswordHasher()
+
+
+def _hash(password: str) -> str:
+    return _hasher().hash(password)
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hash(os.urandom(16).hex())
+
+
+def _verify(hashed: str | None, password: str) -> bool:
+    """Whether it is his password; of a name that nobody has (None) it takes as long to find out."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    if len(password) > MAX_PASSWORD:
+        return False
+    try:
+        return _hasher().verify(hashed or _nobodys_hash(), password) and hashed is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+async def _in_thread(function: Callable[..., _T], *arguments: object) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)

@@ -1,0 +1,264 @@
+"""Who may sign in to the admin panel: made on the command line, let in, throttled, sent away."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import argon2
+import asyncpg
+import pytest
+
+from app import cli, staff
+from app.core.opaque_tokens import STAFF_PREFIX
+from app.core.principal import Scope
+from app.core.redaction import redact
+from app.resources import Resources, open_resources
+from app.settings import Settings
+from app.staff import SignInRefused, TooManyAttempts
+from tests.support import Clock, in_thread
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(staff, "_hasher", lambda: cheap)
+    staff._nobodys_hash.cache_clear()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def res(settings: Settings, clock: Clock) -> AsyncIterator[Resources]:
+    async with open_resources(settings, clock=clock) as res:
+        yield res
+
+
+async def sign_in(res: Resources, **how: Any) -> str:
+    asked = {"name": "ann@example.com", "password": PASSWORD, "address": "192.0.2.1"} | how
+    return await staff.sign_in(
+        res, asked["name"], asked["password"], address=asked["address"], before=how.get("before")
+    )
+
+
+@pytest.fixture
+async def ann(res: Resources) -> str:
+    assert await staff.create(res, "Ann@Example.com", PASSWORD, tenant="acme", scopes=None)
+    return "ann@example.com"
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Admin:
+    """`claimcheck admin ...` with nobody to ask, and what it says."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys, self.monkeypatch = capsys, monkeypatch
+        self.stdin: type[StringIO] = StringIO
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        self.monkeypatch.setattr("sys.stdin", self.stdin(stdin))
+        in_thread(cli.main, ["admin", *arguments])
+        return self.capsys.readouterr().out
+
+    def refusal(self, *arguments: str, stdin: str = "") -> str:
+        with pytest.raises(SystemExit) as caught:
+            self(*arguments, stdin=stdin)
+        assert isinstance(caught.value.code, str)
+        return caught.value.code
+
+
+@pytest.fixture
+def admin(
+    environ: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Admin:
+    for name in os.environ:
+        if name.startswith(("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")):
+            monkeypatch.delenv(name)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return Admin(capsys, monkeypatch)
+
+
+async def test_the_command_line(admin: Admin, res: Resources) -> None:
+    assert "12 to 1024 characters" in admin.refusal("create-user", "bob", stdin="too short\n")
+    refused = admin.refusal("create-user", "bob", "--scope", "nosuch", stdin=PASSWORD)
+    assert "There is no scope 'nosuch'" in refused
+    assert "name must be printable" in admin.refusal("create-user", "b\n\0b", stdin=PASSWORD)
+
+    admin("create-user", " Bob ", "--scope", "files:read", stdin=f"{PASSWORD}\n")
+    refused = admin.refusal("create-user", "bob", stdin=PASSWORD)
+    assert "There is somebody called bob already" in refused
+    listed = admin("list-users")
+    assert "bob" in listed
+    assert "files:read" in listed
+    assert PASSWORD not in listed
+    assert "argon2" not in listed
+
+    token = await sign_in(res, name="BOB")
+    assert admin("sign-out", "bob") == "Ended 1 session(s).\n"
+    assert await staff.member_of(res, token) is None
+
+    admin("set-password", "bob", stdin="another password\n")
+    with pytest.raises(SignInRefused):
+        await sign_in(res, name="bob")
+    admin("disable-user", "bob")
+    assert "disabled" in admin("list-users")
+    with pytest.raises(SignInRefused):
+        await sign_in(res, name="bob", password="another password")
+    admin("enable-user", "bob")
+    assert await sign_in(res, name="bob", password="another password")
+    assert "There is nobody called eve" in admin.refusal("disable-user", "eve")
+
+
+async def test_the_password_is_asked_for_twice_and_not_shown(
+    admin: Admin, res: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = [PASSWORD, PASSWORD + "?", PASSWORD, PASSWORD]
+    monkeypatch.setattr("getpass.getpass", lambda prompt: typed.pop(0))
+    admin.stdin = Terminal
+    assert "two different passwords" in admin.refusal("create-user", "bob")
+    admin("create-user", "bob")
+    assert await sign_in(res, name="bob")
+
+
+async def test_without_the_extra_the_command_says_what_to_install(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.commands.admin.find_spec", lambda name: None)
+    assert "claimcheck[admin]" in admin.refusal("list-users")
+
+
+async def test_a_session_is_the_tokens_holder(res: Resources, ann: str) -> None:
+    token = await sign_in(res)
+    member = await staff.member_of(res, token)
+    assert member is not None
+    assert member.name == ann
+    principal = staff.principal_of(res.settings, member)
+    assert (principal.owner, principal.tenant) == (ann, "acme")
+    assert principal.scopes >= set(Scope)
+    assert await staff.member_of(res, token[:-1] + ("A" if token[-1] != "A" else "B")) is None
+    assert await staff.member_of(res, "") is None
+    await staff.sign_out(res, token)
+    assert await staff.member_of(res, token) is None
+
+
+async def test_scopes_narrow_what_one_may_do_in_his_tenant(res: Resources) -> None:
+    await staff.create(res, "bob", PASSWORD, tenant="", scopes=["files:read"])
+    member = await staff.member_of(res, await sign_in(res, name="bob"))
+    assert member is not None
+    principal = staff.principal_of(res.settings, member)
+    assert principal.scopes == {"files:read", "files:all"}
+
+
+async def test_nothing_that_signs_in_is_stored(res: Resources, ann: str, database_url: str) -> None:
+    token = await sign_in(res)
+    db = await asyncpg.connect(database_url)
+    rows = await db.fetch("SELECT s.*, t.* FROM staff_sessions s JOIN staff t ON t.id = s.staff_id")
+    await db.close()
+    [row] = rows
+    assert token.removeprefix(STAFF_PREFIX) not in str(tuple(row.values()))
+    assert PASSWORD not in str(tuple(row.values()))
+    assert row["password_hash"].startswith("$argon2id$")
+    assert redact(f"cookie {token}") == f"cookie {STAFF_PREFIX}..."
+
+
+async def test_signing_in_again_is_another_session_and_ends_the_one_before(
+    res: Resources, ann: str
+) -> None:
+    first = await sign_in(res)
+    second = await sign_in(res, before=first)
+    assert first != second
+    assert await staff.member_of(res, first) is None
+    assert await staff.member_of(res, second) is not None
+
+
+async def test_a_session_ends_after_an_idle_hour(res: Resources, ann: str, clock: Clock) -> None:
+    token = await sign_in(res)
+    for _ in range(3):
+        clock.ahead += staff.IDLE - timedelta(minutes=1)
+        assert await staff.member_of(res, token) is not None
+    clock.ahead += staff.IDLE + timedelta(seconds=1)
+    assert await staff.member_of(res, token) is None
+
+
+async def test_a_session_ends_however_busy_it_is(res: Resources, ann: str, clock: Clock) -> None:
+    token = await sign_in(res)
+    clock.ahead = staff.IDLE
+    while clock.ahead < staff.SESSION:
+        clock.ahead += staff.IDLE / 2
+        last = await staff.member_of(res, token)
+    assert last is None
+
+
+async def test_whoever_is_disabled_is_out_at_once(res: Resources, ann: str) -> None:
+    token = await sign_in(res)
+    await staff.set_disabled(res, ann, disabled=True)
+    assert await staff.member_of(res, token) is None
+
+
+async def test_too_many_failures_of_one_account(res: Resources, ann: str, clock: Clock) -> None:
+    """Counted exactly, though they come at once; nobody else is kept out; it ends."""
+    await staff.create(res, "bob", PASSWORD, tenant="", scopes=None)
+    guesses = [sign_in(res, password=f"guess {n}", address=f"192.0.2.{n}") for n in range(14)]
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    kinds = [type(answer) for answer in answers]
+    assert kinds.count(SignInRefused) == staff.MAX_OF_ACCOUNT
+    assert kinds.count(TooManyAttempts) == 14 - staff.MAX_OF_ACCOUNT
+    with pytest.raises(TooManyAttempts, match="Try again in 15 minutes") as caught:
+        await sign_in(res, name=" ANN@example.com")
+    assert 0 < caught.value.retry_after <= staff.WINDOW.total_seconds()
+    await sign_in(res, name="bob")
+    clock.ahead = staff.WINDOW + timedelta(seconds=1)
+    assert await sign_in(res)
+
+
+async def test_success_forgets_the_failures_before_it(res: Resources, ann: str) -> None:
+    for _ in range(3):
+        for _ in range(staff.MAX_OF_ACCOUNT - 1):
+            with pytest.raises(SignInRefused):
+                await sign_in(res, password="wrong")
+        await sign_in(res)
+
+
+async def test_another_password_lets_a_throttled_account_in(res: Resources, ann: str) -> None:
+    for _ in range(staff.MAX_OF_ACCOUNT):
+        with pytest.raises(SignInRefused):
+            await sign_in(res, password="wrong")
+    await staff.set_password(res, ann, "a new and long one")
+    assert await sign_in(res, password="a new and long one")
+
+
+async def test_too_many_failures_from_one_address(
+    res: Resources, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of an IPv6 network, all of which is one subscriber's; names need not exist."""
+    monkeypatch.setattr(staff, "MAX_OF_ADDRESS", 3)
+    for n in range(3):
+        with pytest.raises(SignInRefused):
+            await sign_in(res, name=f"nobody {n}\0", address=f"2001:db8::{n}")
+    with pytest.raises(TooManyAttempts):
+        await sign_in(res, address="2001:db8::ffff")
+    assert await sign_in(res, address="2001:db8:0:1::1")
+    for _ in range(5):
+        assert await sign_in(res)
+
+
+async def test_a_password_without_end_is_not_hashed(
+    res: Resources, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staff, "_hasher", None)
+    with pytest.raises(SignInRefused):
+        await sign_in(res, password="x" * (staff.MAX_PASSWORD + 1))
