@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Test processes side by side; each starts servers of its own.
+JOBS ?= 2
 
 .PHONY: run test bench lint lock clean
 
@@ -16,7 +18,7 @@ run: $(READY)  ## start everything on this machine
 	@exec $(BIN)/claimcheck dev
 
 test: $(READY)  ## run every test that this machine can run
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)

@@ -64,8 +64,8 @@ def main() -> None:
 
 def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:
     require_wrk()
-    cores = Cores.take()
     results = Results(about=_about())
+    cores = Cores.take()
     plan = QUICK if quick else FULL
 
     def say(what: str) -> None:
