@@ -18,6 +18,7 @@ const QUICK = 2_000;
 const SLOW = 8_000;
 const REMEMBERED = 30 * 86_400_000; // milliseconds that an unfinished upload is remembered here
 const PREFIX = "claimcheck:";
+const HANDOVER = 1_000; // milliseconds at most until a page that goes has let go of its uploads
 
 /**
  * A failure in words that a person can act on. `status` is the HTTP status, 0 when no answer came;
@@ -85,7 +86,8 @@ class Service {
       answer = response.status === 204 ? null : JSON.parse(await response.text());
     } catch {
       signal?.throwIfAborted();
-      if (!response) {
+      // A failure is one whatever came with it; but a success without its answer is none.
+      if (!response || response.ok) {
         throw new UploadError(
           "The service cannot be reached",
           "Check the connection and try again.",
@@ -93,7 +95,7 @@ class Service {
       }
     }
     const { status, ok, headers: said } = response;
-    if (ok && answer !== undefined && status !== 202) return answer;
+    if (ok && status !== 202) return answer;
     throw problemError(status, answer, said.get("Retry-After") * 1000);
   }
 
@@ -164,14 +166,23 @@ class Slots {
     this.#allow(2);
   }
 
-  /** Do `work` when there is room for it. */
+  /** Do `work` when there is room for it; it may give its room back before its end. */
   async run(work, signal) {
     if (this.busy >= this.limit) await new Promise((resolve) => this.waiting.push(resolve));
     else this.busy += 1;
     const begun = Date.now();
+    let held = 1;
+    const leave = () => {
+      this.busy -= held;
+      held = 0;
+      while (this.busy < this.limit && this.waiting.length) {
+        this.busy += 1;
+        this.waiting.shift()();
+      }
+    };
     try {
       signal.throwIfAborted();
-      const result = await work();
+      const result = await work(leave);
       const took = Date.now() - begun;
       if (took < QUICK) this.#allow(this.limit + 1);
       else if (took > SLOW && this.limit > 2) this.#allow(this.limit - 1);
@@ -180,11 +191,7 @@ class Slots {
       if (passing(error.status)) this.#allow(this.limit >> 1);
       throw error;
     } finally {
-      this.busy -= 1;
-      while (this.busy < this.limit && this.waiting.length) {
-        this.busy += 1;
-        this.waiting.shift()();
-      }
+      leave();
     }
   }
 
@@ -194,7 +201,7 @@ class Slots {
 }
 
 /** Send a body to the bucket by XMLHttpRequest: fetch does not tell how much of it has left. */
-function send({ method, url, headers = {}, body, signal, stall, onSent }) {
+function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer;
@@ -209,7 +216,10 @@ function send({ method, url, headers = {}, body, signal, stall, onSent }) {
       alive(stall);
       onSent(loaded);
     };
-    request.upload.onload = () => alive(5 * stall); // the store may have to put it together
+    request.upload.onload = () => {
+      alive(5 * stall); // the store may have to put it together
+      onLeft?.();
+    };
     request.onload = () => {
       const { status, responseText } = request;
       // 412: the URL may only create, and an earlier try had arrived after all.
@@ -257,6 +267,8 @@ class Transfer {
   #announcing = null; // promise of the service's answer
   #announced = null; // that answer, with `upload` in it
   #until = 0; // when what it signed expires
+  #held = null; // the id of the upload that no other transfer may touch, here or in another tab
+  #release; // ends that
   #run = null; // AbortController of the stretch under way
   #sent = false;
   #done = new Set(); // part numbers that the bucket has
@@ -269,7 +281,8 @@ class Transfer {
     const { filename, destination, contentType, signal } = options;
     const { lastModified, webkitRelativePath, size } = file;
     const { base } = queue.service;
-    this.fingerprint = JSON.stringify([
+    // Nothing tells a Blob from another one of its size, so it is remembered nowhere.
+    this.fingerprint = lastModified && JSON.stringify([
       ...[base, destination, filename, contentType, size, lastModified, webkitRelativePath],
     ]);
     this.promise = new Promise((resolve, reject) => {
@@ -353,17 +366,21 @@ class Transfer {
   /** Whether it came to nothing; false if it had become a file before. */
   async cancel(reason = new DOMException("The upload was cancelled.", "AbortError")) {
     if (this.state === "ended") return false;
+    const held = this.#held;
     this.#stop();
     this.#end(this.#reject, reason);
     // An announcement under way cannot be called back, but what it announced can be cancelled.
     const announced = this.#announced ?? (await this.#announcing?.catch(() => null));
-    const id = announced?.id ?? this.#remembered;
+    let id = announced?.id ?? held;
+    const before = this.#remembered;
+    if (!id && before && (await this.#hold(before))) id = before;
     this.#forget(id);
     if (!id) return true;
-    return this.queue.service.call("DELETE", `v1/uploads/${id}`).then(
+    const gone = this.queue.service.call("DELETE", `v1/uploads/${id}`).then(
       () => true,
       ({ status }) => status !== 409, // after any other failure it expires by itself
     );
+    return gone.finally(() => this.#leave());
   }
 
   #stop() {
@@ -378,8 +395,30 @@ class Transfer {
     settle(value);
   }
 
+  /** Keep others from it until `#leave`; false if another tab is at it. */
+  async #hold(id) {
+    if (this.#held === id) return true;
+    const { taken } = this.queue;
+    const { locks } = navigator; // none on plain http, where two tabs may send the same parts
+    taken.add(id); // the same file, chosen twice here, becomes two
+    const ours = await new Promise((resolve) => {
+      if (!locks) return resolve(true);
+      const hold = () => {
+        resolve(true);
+        return new Promise((release) => (this.#release = release));
+      };
+      const signal = AbortSignal.timeout(HANDOVER);
+      return locks.request(PREFIX + id, { signal }, hold).catch(() => resolve(false));
+    });
+    if (ours) this.#held = id;
+    else taken.delete(id);
+    return ours;
+  }
+
   #leave() {
-    this.queue.taken.delete(this.#announced?.id);
+    this.queue.taken.delete(this.#held);
+    this.#release?.();
+    this.#held = this.#release = null;
   }
 
   #forget(id) {
@@ -423,14 +462,12 @@ class Transfer {
 
   /** What is to be done: for an upload that was begun before, else for a new one. */
   async #open(signal) {
-    const { taken } = this.queue;
     const id = this.#remembered;
     if (id) {
-      taken.add(id); // the same file, chosen twice here, becomes two
       try {
-        return await this.#reopen(id, signal);
+        if (await this.#hold(id)) return await this.#reopen(id, signal);
       } catch (error) {
-        taken.delete(id);
+        this.#leave();
         signal.throwIfAborted();
         if (!refused(error)) throw error;
         this.#forget(id); // it has expired, or was somebody else's
@@ -442,10 +479,12 @@ class Transfer {
       const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
       this.hashed = btoa(String.fromCharCode(...digest));
     }
-    if (!this.#announcing) this.announceWith(this.queue.announce(this));
-    const announced = await this.#announcing;
+    const announced = await this.#persist(() => {
+      if (!this.#announcing) this.announceWith(this.queue.announce(this));
+      return this.#announcing;
+    }, signal);
+    await this.#hold(announced.id);
     signal.throwIfAborted();
-    taken.add(announced.id);
     return this.#take(announced);
   }
 
@@ -523,30 +562,31 @@ class Transfer {
       }
       return { method: "PUT", url: urls.get(n), body: this.#part(upload, n) };
     };
+    // What is leaving when the page goes is lost, so that is never more than two parts. Of others
+    // the bucket's answer may be out: they have all that they need to arrive.
+    const room = new Slots(2);
     const work = async () => {
       for (let n; (n = todo.shift()); ) {
         const { size } = this.#part(upload, n);
-        await this.#transmit(n, size, (failures) => prepare(n, failures), signal);
+        await this.#transmit(n, size, (failures) => prepare(n, failures), signal, room);
         this.#done.add(n);
       }
     };
-    // What is under way is lost when the page goes: of a file of few parts, never more than two.
-    const most = Math.min(this.queue.parallel, Math.max(2, upload.part_count >> 4));
-    await Promise.all(Array.from({ length: most }, work));
+    await Promise.all(Array.from({ length: this.queue.parallel }, work));
   }
 
   /** Send a part, or all, as soon as there is room on the line; `prepare` signs it then. */
-  #transmit(n, size, prepare, signal) {
+  #transmit(n, size, prepare, signal, room = new Slots(1)) {
     const onSent = (loaded) => {
       if (signal.aborted) return;
       this.#flying.set(n, Math.min(loaded, size)); // a form is longer than its file
       this.tell("sending");
     };
     const { slots, stall } = this.queue;
-    const transmit = async (failures) => {
+    const transmit = async (failures, onLeft) => {
       onSent(0);
       try {
-        await send({ ...(await prepare(failures)), signal, stall, onSent });
+        await send({ ...(await prepare(failures)), signal, stall, onSent, onLeft });
       } catch (error) {
         // It may be the file that cannot be read any more, which no retry mends.
         if (error.status === 0) await readable(this.file.slice(0, 1));
@@ -555,7 +595,9 @@ class Transfer {
         if (!signal.aborted) this.#flying.delete(n);
       }
     };
-    return this.#persist((failures) => slots.run(() => transmit(failures), signal), signal);
+    const inTurn = (failures) =>
+      room.run((onLeft) => slots.run(() => transmit(failures, onLeft), signal), signal);
+    return this.#persist(inTurn, signal);
   }
 
   #confirm(id, signal) {
@@ -599,7 +641,7 @@ class Memory {
 
   set(fingerprint, id) {
     const entry = JSON.stringify({ id, at: Date.now() });
-    this.#try(() => this.storage.setItem(PREFIX + fingerprint, entry));
+    if (fingerprint) this.#try(() => this.storage.setItem(PREFIX + fingerprint, entry));
   }
 
   delete(fingerprint, id) {
@@ -677,6 +719,7 @@ class Queue {
         else asking[index].resolve(announced);
       });
     } catch (error) {
+      error.again = 0; // it was tried often enough already
       for (const { reject } of asking) reject(error);
     }
   }

@@ -35,11 +35,19 @@ DRIVER = """
 import { Uploader, UploadError } from "%s/static/uploader.js";
 Object.assign(globalThis, { Uploader, UploadError });
 globalThis.mostAtOnce = 0;
+globalThis.mostLeaving = 0; // of those, of which not all bytes had left
 let atOnce = 0;
-const { send } = XMLHttpRequest.prototype;
+const leaving = new Set();
+const { open, send } = XMLHttpRequest.prototype;
+XMLHttpRequest.prototype.open = function (...how) {
+  this.upload.addEventListener("load", () => leaving.delete(this)); // before the module's own
+  return open.apply(this, how);
+};
 XMLHttpRequest.prototype.send = function (body) {
   mostAtOnce = Math.max(mostAtOnce, ++atOnce);
+  mostLeaving = Math.max(mostLeaving, leaving.add(this).size);
   this.addEventListener("readystatechange", () => (atOnce -= this.readyState === 4));
+  this.addEventListener("loadend", () => leaving.delete(this));
   return send.call(this, body);
 };
 globalThis.chosen = () => [...document.querySelector("input").files];

@@ -1,6 +1,7 @@
 """uploader.js in a page of another origin, against Ceph RGW over a wire that can fail."""
 
 import asyncio
+import hashlib
 import json
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
@@ -71,6 +72,13 @@ async def file_of(page: Page, line: Line, files: Files) -> dict[str, Any]:
     return file
 
 
+async def remembered(page: Page) -> str:
+    """The id of the one upload that the page would go on with after a reload."""
+    [entry] = await page.evaluate("Object.values(localStorage)")
+    upload_id: str = json.loads(entry)["id"]
+    return upload_id
+
+
 def heads(requests: list[str]) -> int:
     """Bytes at most that these requests, and the questions whether they may be sent, begin with."""
     return 2 * 2048 * len(requests)
@@ -96,7 +104,7 @@ async def test_sixty_megabytes_go_in_parts_several_at_a_time(
     file = await file_of(page, line, files)
     assert file["size"] == 60 * MIB
     assert len(parts) == 60 // 5
-    assert await page.evaluate("mostAtOnce") == 2
+    assert await page.evaluate("mostLeaving") == 2
 
 
 @pytest.mark.parametrize("name", ["日本語の動画.bin", "фото на море.bin", "صورة (1).bin", "😀.bin"])
@@ -137,8 +145,7 @@ async def test_cancel_leaves_nothing(page: Page, line: Line, files: Files) -> No
     line.wire.stop_after(6 * MIB)
     await begin(page, line, [files.make("cancelled.bin", 30 * MIB)], destination="parts")
     await line.wire.stopped()
-    [key] = await page.evaluate("Object.keys(localStorage)")
-    upload_id = json.loads(await page.evaluate("key => localStorage[key]", key))["id"]
+    upload_id = await remembered(page)
     assert await page.evaluate("uploads[0].cancel()") is True
     line.wire.go_on()
     assert [error["name"] for error in await outcome(page)] == ["AbortError"]
@@ -266,7 +273,8 @@ async def test_offline_waits_and_online_goes_on(
 async def test_a_reload_at_half_goes_on_from_the_parts_that_arrived(
     page: Page, line: Line, files: Files, watch: Watch
 ) -> None:
-    size, before = 60 * MIB, line.wire.sent
+    # 64 parts, so that a quick line takes as many at once as it ever does.
+    size, before = 64 * PART, line.wire.sent
     sends = record(page, "PUT", line.bucket)
     path = files.make("reloaded.bin", size)
     line.wire.stop_after(size // 2)
@@ -281,7 +289,86 @@ async def test_a_reload_at_half_goes_on_from_the_parts_that_arrived(
     watch.expect("409")  # it asks whether all had arrived
     assert size // 2 <= cut_at < size // 2 + MIB
     assert line.wire.sent - before <= size + 2 * PART + heads(sends)
+    assert await page.evaluate("mostLeaving") == 2
     assert not any(url.endswith("/v1/uploads") for url in announced)
+
+
+@pytest.mark.parametrize("when", ["on its way", "before its turn"])
+async def test_two_tabs_with_one_file_do_not_share_an_upload(
+    page: Page, context: BrowserContext, line: Line, files: Files, when: str
+) -> None:
+    path = files.make("both.bin", 6 * MIB)
+    line.wire.stop_after(2 * MIB)
+    await begin(page, line, [path], destination="parts")
+    await line.wire.stopped()
+    upload_id = await remembered(page)
+    other = await context.new_page()
+    await load(other, line)
+    await other.set_input_files("input", path)
+    cancelled = await other.evaluate(
+        """async ([endpoint, when]) => {
+          begin({ endpoint, destination: "parts" });
+          while (when === "on its way" && !states.includes("sending")) {
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+          return uploads[0].cancel();
+        }""",
+        [line.address, when],
+    )
+    assert cancelled is True
+    line.wire.go_on()
+    [file] = await outcome(page)
+    assert file.get("id") == upload_id, file
+    assert await line.digest_of(file) == files.digests["both.bin"]
+
+
+async def test_blobs_that_nothing_tells_apart_are_never_mixed(
+    page: Page, line: Line, files: Files
+) -> None:
+    size = 4 * PART
+    blobs = "globalThis.chosen = () => [new Blob([new Uint8Array(%d).fill(%d)])]"
+    line.wire.stop_after(size // 2)
+    await page.evaluate(blobs % (size, 1))
+    await page.evaluate("endpoint => begin({ endpoint, destination: 'parts' })", line.address)
+    await line.wire.stopped()
+    await load(page, line)
+    line.wire.go_on()
+    await page.evaluate(blobs % (size, 2))
+    await page.evaluate("endpoint => begin({ endpoint, destination: 'parts' })", line.address)
+    [file] = await outcome(page)
+    assert await line.digest_of(file) == hashlib.sha256(b"\2" * size).hexdigest()
+
+
+async def test_an_answer_that_is_cut_off_is_asked_for_again(
+    page: Page, line: Line, files: Files
+) -> None:
+    cors = {"Access-Control-Allow-Origin": "*"}
+
+    async def half(route: Route) -> None:
+        await route.fulfill(status=200, headers=cors, body='{"id": "0191')
+
+    await break_first(page, "POST", f"{line.address}/v1/uploads", half)
+    await break_first(page, "POST", f"{line.address}/v1/uploads/", half)
+    await begin(page, line, [files.make("halved.bin", 5)], destination="files")
+    await file_of(page, line, files)
+
+
+async def test_one_of_a_batch_that_may_work_later_is_announced_again(
+    page: Page, line: Line, files: Files
+) -> None:
+    async def one_is_busy(route: Route) -> None:
+        answer = await route.fetch()
+        body = await answer.json()
+        busy = {"type": "urn:problem:bucket-unavailable", "title": "Busy", "status": 503}
+        body["uploads"][1] = {"problem": busy}
+        await route.fulfill(response=answer, json=body)
+
+    await break_first(page, "POST", f"{line.address}/v1/uploads/batch", one_is_busy)
+    paths = [files.make(f"{name}.bin", 5) for name in ("good", "busy", "fine")]
+    await begin(page, line, paths, destination="files")
+    stored = await outcome(page)
+    assert [file.get("state") for file in stored] == ["confirmed"] * 3
+    assert [file["filename"] for file in stored] == [path.name for path in paths]
 
 
 async def test_an_upload_that_the_service_has_forgotten_begins_afresh(
@@ -291,8 +378,7 @@ async def test_an_upload_that_the_service_has_forgotten_begins_afresh(
     line.wire.stop_after(6 * MIB)
     await begin(page, line, [path], destination="parts")
     await line.wire.stopped()
-    [key] = await page.evaluate("Object.keys(localStorage)")
-    upload_id = json.loads(await page.evaluate("key => localStorage[key]", key))["id"]
+    upload_id = await remembered(page)
     await load(page, line)
     line.wire.go_on()
     (await line.api.delete(f"/v1/uploads/{upload_id}")).raise_for_status()
@@ -307,8 +393,7 @@ async def test_an_upload_that_goes_away_on_its_way_begins_afresh(
     line.wire.stop_after(6 * MIB)
     await begin(page, line, [files.make("gone.bin", 30 * MIB)], destination="parts")
     await line.wire.stopped()
-    [key] = await page.evaluate("Object.keys(localStorage)")
-    upload_id = json.loads(await page.evaluate("key => localStorage[key]", key))["id"]
+    upload_id = await remembered(page)
     (await line.api.delete(f"/v1/uploads/{upload_id}")).raise_for_status()
     line.wire.go_on()
     assert (await file_of(page, line, files))["id"] != upload_id
@@ -463,7 +548,7 @@ async def test_a_gibibyte_costs_the_service_nothing(page: Page, line: Line, tmp_
     await begin(page, line, [large], destination="large")
     [stored] = await outcome(page)
     assert stored.get("size") == 1 << 30, stored
-    assert await page.evaluate("mostAtOnce") == 4
+    assert await page.evaluate("mostLeaving") == 2
     assert line.service.resident_memory() - before < 5_000_000
 
 
