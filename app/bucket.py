@@ -34,6 +34,8 @@ _NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
 _ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
 # Ceph RGW 16 lists the parts of an upload that is gone with the second one.
 _NO_UPLOAD: Final = frozenset({"NoSuchUpload", "NoSuchKey"})
+# A bucket that was there is taken to be there for so many seconds.
+_SEEN_SECONDS: Final = 30.0
 _METADATA: Final = "x-amz-meta-"
 _CREATE_PARAMETERS: Final = {
     "content-type": "ContentType",
@@ -81,6 +83,8 @@ class Buckets:
     ) -> None:
         self._clients = clients
         self._patient = patient
+        # When each bucket was last seen to be there, by its client, on the event loop's clock.
+        self._seen: dict[tuple[_ClientKey, str], float] = {}
 
     def client(self, destination: Destination) -> Any:
         return self._clients[_client_key(destination)]
@@ -98,8 +102,7 @@ class Buckets:
             except ClientError as error:
                 if _code(error) not in _ABSENT:
                     raise
-                # A missing bucket is a 404 too, and HEAD has no body that would tell them apart.
-                await self.client(destination).head_bucket(Bucket=bucket)
+                await self._require(destination, bucket)
                 return None
         version = said.get("VersionId")
         # A multipart's SHA-256 is the hash of its parts' hashes, not the file's; and a store that
@@ -114,6 +117,15 @@ class Buckets:
             checksum_sha256=said.get("ChecksumSHA256") if whole else None,
             metadata={name.lower(): value for name, value in said.get("Metadata", {}).items()},
         )
+
+    async def _require(self, destination: Destination, bucket: str) -> None:
+        """Raise ClientError unless the bucket is there: its absence is a 404 to a HEAD of a key as
+        the key's is, and no body tells them apart. Asked now and then, not for each key.
+        """
+        now, key = asyncio.get_running_loop().time(), (_client_key(destination), bucket)
+        if now - self._seen.get(key, -_SEEN_SECONDS) >= _SEEN_SECONDS:
+            await self.client(destination).head_bucket(Bucket=bucket)
+            self._seen[key] = now
 
     async def read_start(
         self, destination: Destination, bucket: str, key: str, found: StoredObject, length: int
@@ -150,17 +162,10 @@ class Buckets:
         """
         client = self.client(destination)
         async with translated(bucket):
-            try:
-                versions = await _versions(client, bucket, key)
-            except ClientError as error:
-                # Stores without versions do not know the call.
-                if _code(error) not in _UNKNOWN_CALL:
-                    raise
-                versions = []
-            named = [{"VersionId": version} for version in versions]
-            # Where nothing is listed nothing may be deleted without need: on a versioned bucket
-            # that leaves a marker behind.
-            if not named and await self.head(destination, bucket, key) is not None:
+            versions = await _versions(client, bucket, key)
+            named = [{"VersionId": version} for version in versions or ()]
+            # Nothing is deleted without need: on a versioned bucket that leaves a marker behind.
+            if versions is None and await self.head(destination, bucket, key) is not None:
                 named = [{}]
             for start in range(0, len(named), _DELETES_AT_ONCE):
                 deletes = [
@@ -347,15 +352,24 @@ def open_client(
     )
 
 
-async def _versions(client: Any, bucket: str, key: str) -> list[str]:
-    found = []
+async def _versions(client: Any, bucket: str, key: str) -> list[str] | None:
+    """The ids of the key's versions and delete markers; None where the store lists no versions."""
+    found: list[str] = []
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
-    async for page in pages:
-        entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        found += [entry["VersionId"] for entry in entries if entry["Key"] == key]
-        # Keys come in order, and the prefix itself is the first of those that start with it.
-        if any(entry["Key"] != key for entry in entries):
-            break
+    try:
+        async for page in pages:
+            # A store that takes the call for another one may answer with a list of objects.
+            if "KeyMarker" not in page:
+                return found or None
+            entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            found += [entry["VersionId"] for entry in entries if entry["Key"] == key]
+            # Keys come in order, and the prefix itself is the first of those that start with it.
+            if any(entry["Key"] != key for entry in entries):
+                break
+    except ClientError as error:
+        if _code(error) not in _UNKNOWN_CALL:
+            raise
+        return None
     return found
 
 

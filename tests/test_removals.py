@@ -11,8 +11,10 @@ import asyncpg
 import httpx
 import pytest
 
+from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
+from tests.meddler import meddler
 from tests.support import UNKNOWN_ID, announced, owner_of_bucket, running, send, slug, stored
 
 
@@ -253,3 +255,44 @@ async def test_one_worker_at_a_time(
             fault.hold.set()
             assert (await removal).status_code == 204
     assert await state(database_url, file["id"]) == "removed"
+
+
+async def test_a_bucket_is_not_asked_for_again_with_every_key(
+    settings: Settings, environ: dict[str, str]
+) -> None:
+    destination = settings.destinations["files"]
+    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
+        behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+        async with open_resources(behind) as res:
+            where = behind.destinations["files"], destination.bucket
+            for _ in range(3):
+                assert await res.buckets.head(*where, "files/none") is None
+            assert between.seen == ["HEAD"] * 4
+            await res.buckets.delete(*where, "files/none")
+            assert between.seen[4:] == ["GET"]
+
+
+async def test_a_store_that_takes_the_call_for_another_one(environ: dict[str, str]) -> None:
+    """It answers with a list of objects where one of versions was asked for."""
+    listed = b"<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+    seen: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        seen.append(head.split(" ")[0])
+        body = listed if seen[-1] == "GET" else b""
+        length = len(body) if seen[-1] == "GET" else 5
+        answer = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        if seen[-1] == "DELETE":
+            answer = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+        writer.write(answer.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        other = load_settings(environ | {"AWS_S3_ENDPOINT_URL": address})
+        async with open_resources(other) as res:
+            destination = other.destinations["files"]
+            await res.buckets.delete(destination, destination.bucket, "files/there")
+    assert seen == ["GET", "HEAD", "DELETE"]

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -223,7 +224,9 @@ def start_rgw(capacity: int = 4 << 30) -> Iterator[Rgw]:
         mon = start("ceph-mon", "-i", "a")
 
         osd_uuid = uuid.uuid4()
-        _run("ceph", "--conf", conf, "osd", "create", osd_uuid)
+        # A monitor that has just begun may refuse its first command, "problem getting command
+        # descriptions"; the same uuid makes the same OSD.
+        _run("ceph", "--conf", conf, "osd", "create", osd_uuid, tries=5)
         _run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_uuid, "--conf", conf)
         place = ("root=default", "host=local")
         _run("ceph", "--conf", conf, "osd", "crush", "add", "osd.0", "1.0", *place)
@@ -245,7 +248,8 @@ def _create_user(conf: Path, name: str, *, max_buckets: int) -> Keys:
     return keys
 
 
-def _run(*command: str | Path | uuid.UUID) -> None:
+def _run(*command: str | Path | uuid.UUID, tries: int = 1) -> None:
+    """Run it; if it fails, up to `tries` times. Raises StartFailed."""
     try:
         subprocess.run(
             [str(word) for word in command],
@@ -256,5 +260,8 @@ def _run(*command: str | Path | uuid.UUID) -> None:
             stderr=subprocess.STDOUT,
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        if tries > 1:
+            time.sleep(0.5)
+            return _run(*command, tries=tries - 1)
         output = (error.output or b"").decode(errors="replace")
         raise StartFailed(f"{error}\n{output}") from error
