@@ -12,14 +12,15 @@ RUN /venv/bin/pip install --no-deps --no-build-isolation -e . \
  && /venv/bin/pip uninstall --yes setuptools
 
 FROM python:3.11-slim
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin claimcheck
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin claimcheck
 WORKDIR /srv
 COPY --from=build /venv /venv
 COPY --from=build /srv /srv
 COPY alembic.ini ./
 COPY alembic alembic
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORT=8000
-USER claimcheck
+# By number, so that Kubernetes can see that it is not root.
+USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
   CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=2)"]

@@ -29,6 +29,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python alembic/check.py
+	@# There are wheels of it for Linux on x86-64 alone.
+	test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 
 lock:  ## needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \

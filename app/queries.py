@@ -285,3 +285,19 @@ async def schema_revision(db: asyncpg.Connection) -> str | None:
     """The migration that the tables were brought to last."""
     found: str | None = await db.fetchval(_REVISION.sql)
     return found
+
+
+_CONNECTION_LIMIT: Final = """
+SELECT least(
+  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0),
+  (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+  (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+)
+"""
+
+
+async def connection_limit(db: asyncpg.Connection) -> int:
+    """How many connections our user may have to this database at once."""
+    limit: int = await db.fetchval(_CONNECTION_LIMIT)
+    return limit

@@ -55,6 +55,12 @@ class Meddler:
         self._rules.setdefault(call, []).append(rule)
         return rule
 
+    def release(self) -> None:
+        """Let go of all that is held."""
+        for rules in self._rules.values():
+            for rule in rules:
+                rule.released.set()
+
     def _rule(self, call: str) -> Rule | None:
         for rule in self._rules.get(call, []):
             if rule.times:

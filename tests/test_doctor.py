@@ -19,7 +19,7 @@ from app.core.iam import service_policy
 from app.doctor import Finding, Level, RememberedReport, Report, examine
 from app.doctor.advice import advise
 from app.doctor.findings import Abilities
-from app.doctor.service import check_credentials
+from app.doctor.service import check_credentials, check_database
 from app.embedded.postgres import create_database
 from app.errors import ExaminationUnderWay
 from app.provision import apply
@@ -391,6 +391,35 @@ async def test_tables_that_are_missing_or_old(ward: Ward, postgres_url: str) -> 
     assert set(old) == {"migrations"}
     assert old["migrations"].meaning.startswith("The tables are those of 0000; ")
     assert old["migrations"].remedy == "Run `claimcheck migrate`."
+
+
+async def test_connections_are_counted(postgres_url: str) -> None:
+    name = f"d_{secrets.token_hex(6)}"
+    url = create_database(postgres_url, name)
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE TABLE alembic_version (version_num text)")
+
+    async def counted(limit: int, processes: str = "", **environ: str) -> Finding | None:
+        await connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}")
+        settings = load_settings({"DATABASE_URL": url} | environ)
+        findings = await check_database(settings, {"WEB_CONCURRENCY": processes})
+        return next((f for f in findings.made if f.check == "connections"), None)
+
+    # A web process, a worker, and two by hand: 5 + 5 + 2.
+    for limit, processes, level, words in (
+        (11, "", Level.WARNING, "no room"),
+        (12, "1", Level.OK, "1 web beside"),
+        (20, "2", Level.OK, "1 web beside"),
+        (-1, "2", Level.OK, "web beside"),
+        (20, "3", Level.WARNING, "holds up to 15"),
+    ):
+        finding = await counted(limit, processes)
+        assert finding is not None
+        assert finding.level is level
+        assert words in finding.meaning
+    assert "PgBouncer" in finding.remedy
+    assert await counted(11, CLAIMCHECK_DATABASE_TRANSACTION_POOLING="true") is None
+    await connection.close()
 
 
 async def test_a_store_without_forms(database_url: str) -> None:

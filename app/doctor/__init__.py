@@ -43,7 +43,8 @@ async def examine(
     """
     session = open_session(settings)
     credentials = await check_credentials(Signer(session, clock=clock), clock())
-    found = [check_settings(settings, environ), await check_database(settings), credentials]
+    database = await check_database(settings, environ)
+    found = [check_settings(settings, environ), database, credentials]
     advice: dict[str, Advice] = {}
     if not credentials.has_failed():
         async with (

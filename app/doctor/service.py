@@ -18,6 +18,7 @@ from app.signer import CredentialsUnavailable, Signer
 
 SUBJECT: Final = "service"
 _SOON: Final = timedelta(minutes=5)
+_BY_HAND: Final = 2
 _MIGRATE: Final = "Run `claimcheck migrate`."
 # Read by AWS libraries, beside what botocore lists.
 _AWS_LIBRARIES: Final = (
@@ -108,8 +109,8 @@ async def check_credentials(signer: Signer, now: datetime) -> Findings:
     return findings
 
 
-async def check_database(settings: Settings) -> Findings:
-    """Whether it answers, and whether its tables are those of this version."""
+async def check_database(settings: Settings, environ: Mapping[str, str] = os.environ) -> Findings:
+    """Whether it answers, has the tables of this version, and room for all processes."""
     findings = Findings(SUBJECT)
     if settings.database_url is None:
         return findings  # said among the settings
@@ -120,6 +121,7 @@ async def check_database(settings: Settings) -> Findings:
     newest = newest_revision()
     try:
         async with db.connection() as connection:
+            limit = await queries.connection_limit(connection)
             found = await queries.schema_revision(connection)
     except DatabaseUnavailable as problem:
         if isinstance(problem.__cause__, asyncpg.UndefinedTableError):
@@ -142,4 +144,30 @@ async def check_database(settings: Settings) -> Findings:
         f"The tables are those of {found or 'no version'}; this version needs {newest}.",
         _MIGRATE,
     )
+    if not settings.database_transaction_pooling:  # behind a pooler the server's limit is its own
+        _count_connections(findings, settings.database_pool_size, limit, environ)
     return findings
+
+
+def _count_connections(
+    findings: Findings, pool: int, limit: int, environ: Mapping[str, str]
+) -> None:
+    """How many of the web's dynos or containers fit beside one worker."""
+    said = environ.get("WEB_CONCURRENCY", "")
+    processes = int(said) if said.isdigit() and int(said) else 1
+    dyno = processes * pool
+    fit = max(0, limit - pool - _BY_HAND) // dyno
+    sums = (
+        f"The database takes {limit} connections from us. A web dyno or container holds up to "
+        f"{dyno} (WEB_CONCURRENCY {processes} x CLAIMCHECK_DATABASE_POOL_SIZE {pool}), a worker "
+        f"{pool}, and {_BY_HAND} are left for migrations and commands: "
+    )
+    if fit:
+        findings.ok("connections", f"{sums}{fit} web beside one worker.")
+    else:
+        findings.warn(
+            "connections",
+            f"{sums}there is no room for one web beside one worker.",
+            "Lower CLAIMCHECK_DATABASE_POOL_SIZE or WEB_CONCURRENCY, or put PgBouncer in between "
+            "(docs/deploy.md).",
+        )

@@ -1,0 +1,169 @@
+"""The processes of a deployment, started by the lines of the Procfile, word for word."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from app.settings import Settings, load_settings
+from tests.meddler import Meddler, meddler
+from tests.support import announced, key_for, prepared, running, send
+
+ROOT = Path(__file__).parent.parent
+# Heroku kills so many seconds after SIGTERM.
+KILLED_AFTER = 30
+_HELD = 6
+_CALLERS = 12
+
+
+def procfile() -> dict[str, str]:
+    """The commands by the names of their processes."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    return {name: command.strip() for name, _, command in (line.partition(":") for line in lines)}
+
+
+class Root:
+    """Where commands run: here, in this virtual environment, or in a root of their own."""
+
+    def __init__(self, enter: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
+        """`enter` is a command that runs the one behind it there, with `environ` of the place."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._enter = enter
+        self._environ = {"PATH": path} if environ is None else environ
+
+    async def start(
+        self, line: str, environ: Mapping[str, str], log: Path
+    ) -> asyncio.subprocess.Process:
+        """Start the line as Heroku and containers do, by a shell, in a group of its own."""
+        with log.open("ab") as output:
+            return await asyncio.create_subprocess_exec(
+                *(*self._enter, "sh", "-c", line),
+                env={**self._environ, **environ},
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    async def run(self, line: str, environ: Mapping[str, str], log: Path) -> int:
+        """Run the line to its end; its exit status."""
+        process = await self.start(line, environ, log)
+        return await process.wait()
+
+
+@asynccontextmanager
+async def web(
+    root: Root, environ: Mapping[str, str], log: Path
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """The web process, answering: its URL, and the process, which is ended if it still runs."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = await root.start(procfile()["web"], {**environ, "PORT": str(port)}, log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for _ in range(1200):
+                with contextlib.suppress(httpx.TransportError):
+                    await client.get(f"{url}/livez")
+                    break
+                assert process.returncode is None, f"it did not start, see {log}"
+                await asyncio.sleep(0.05)
+        yield url, process
+    finally:
+        if process.returncode is None:
+            # Its own group: the server and its workers.
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def sigterm_under_load(root: Root, environ: dict[str, str], log: Path) -> int:
+    """SIGTERM while two workers are busy: whatever they have taken in, they answer.
+
+    Requests that wait for the bucket are answered once it has; of the announcements that come in
+    all the while, each that was stored was answered; and an upload that was under way is confirmed
+    afterwards, by another process. Gives the number of announcements.
+    """
+    settings = await prepared(environ)
+    scopes = "uploads:write", "files:read"
+    key = await key_for(settings, *scopes)
+    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between, httpx.AsyncClient() as browser:
+        deployed = {
+            **environ,
+            "AWS_S3_ENDPOINT_URL": between.address,
+            "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
+            "WEB_CONCURRENCY": "2",
+        }
+        async with (
+            web(root, deployed, log) as (url, process),
+            httpx.AsyncClient(base_url=url, headers=key, timeout=60) as client,
+        ):
+            uploads = [await announced(client, b"hello") for _ in range(_HELD + 1)]
+            for upload in uploads[:-1]:
+                assert (await send(browser, upload["upload"], b"hello")).is_success
+            before = await _stored(settings)
+            held = await _held(client, between, [upload["id"] for upload in uploads[:-1]])
+            callers = [asyncio.create_task(_announce(url, key)) for _ in range(_CALLERS)]
+            await asyncio.sleep(0.5)
+            for _ in range(2):  # as Heroku may: more than once, and to every process
+                os.killpg(process.pid, signal.SIGTERM)
+                await asyncio.sleep(0.5)
+            assert process.returncode is None, "it did not wait for what was under way"
+            between.release()
+            statuses = [(await answer).status_code for answer in held]
+            assert statuses == [200] * _HELD
+            async with asyncio.timeout(KILLED_AFTER):
+                await process.wait()
+            answered = sum(await asyncio.gather(*callers))
+        assert answered
+        assert await _stored(settings) - before == answered
+        assert (await send(browser, uploads[-1]["upload"], b"hello")).is_success
+        async with running(load_settings(environ)) as client:
+            last = f"/v1/uploads/{uploads[-1]['id']}/confirm"
+            assert (await client.post(last, headers=key)).status_code == 200
+    return answered
+
+
+async def _held(
+    client: httpx.AsyncClient, between: Meddler, ids: list[str]
+) -> list[asyncio.Task[httpx.Response]]:
+    """Confirms that wait for the bucket, all of them."""
+    between.meddle("HEAD", "before", times=len(ids))
+    confirms = [asyncio.create_task(client.post(f"/v1/uploads/{one}/confirm")) for one in ids]
+    for _ in range(3000):
+        if between.seen.count("HEAD") == len(ids):
+            break
+        await asyncio.sleep(0.02)
+    return confirms
+
+
+async def _announce(url: str, key: dict[str, str]) -> int:
+    """Announce until nobody answers; how many were answered."""
+    answered = 0
+    body = {"destination": "files", "filename": "a.txt", "size": 5}
+    async with httpx.AsyncClient(base_url=url, headers=key, timeout=60) as client:
+        while True:
+            try:
+                response = await client.post("/v1/uploads", json=body)
+            except httpx.ConnectError:
+                return answered
+            except httpx.TransportError:
+                # Not taken in: the connection was closed before the request came.
+                continue
+            assert response.status_code == 201, response.text
+            answered += 1
+
+
+async def _stored(settings: Settings) -> int:
+    assert settings.database_url is not None
+    db = await asyncpg.connect(settings.database_url.get_secret_value())
+    count = await db.fetchval("SELECT count(*) FROM files")
+    await db.close()
+    return int(count)
