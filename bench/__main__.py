@@ -16,7 +16,7 @@ from rich.console import Console
 from bench import report, signing
 from bench.load import require_wrk
 from bench.results import Results
-from bench.sections import authentication, large, process, reading, records, uploads
+from bench.sections import authentication, large, leftovers, process, reading, records, uploads
 from bench.servers import BenchError, Cores
 from bench.stack import FULL, QUICK, Stack, open_stack
 
@@ -32,6 +32,8 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "records": records.read,
     "rows": reading.grow,
     "read": reading.read,
+    "sweep": leftovers.sweep,
+    "reconcile": leftovers.reconcile,
 }
 
 
@@ -55,11 +57,15 @@ def main() -> None:
     except BenchError as error:
         sys.exit(f"bench: {error}")
     report.show(console, results)
-    if options.quick or options.sections:
-        console.print("A part, or a quick run: results.json and README.md are left as they are.")
-    else:
-        report.write(results)
-        console.print("Written: bench/results.json, and the tables in bench/README.md.")
+    if options.quick:
+        console.print("A quick run: results.json and README.md are left as they are.")
+        return
+    if options.sections:
+        load = " to ".join(results.about[f"load average at the {end}"] for end in ("start", "end"))
+        when = f"{results.about['date']} at a load average of {load}"
+        results = report.last().followed_by(results, when)
+    report.write(results)
+    console.print("Written: bench/results.json, and the tables in bench/README.md.")
 
 
 def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from bench.load import Load
 from bench.results import Claim, Figure, Ratio, Results
 
 _HERE: Final = Path(__file__).parent
@@ -55,6 +56,22 @@ def write(results: Results) -> None:
     text = README.read_text()
     text = _between(text, "results", _markdown(results))
     README.write_text(_between(text, "capacity", capacity(results)))
+
+
+def last() -> Results:
+    """What results.json holds."""
+    found = json.loads(JSON_FILE.read_text())
+    results = Results(about=found["about"], skipped=found["skipped"])
+    for figure in found["figures"]:
+        load = figure.pop("load")
+        results.figures[figure["section"], figure["name"]] = Figure(
+            **figure, load=load and Load(**load)
+        )
+    for ratio in found["ratios"]:
+        section, figures = ratio["section"], results.figures
+        ours, peer = figures[section, ratio["ours"]], figures[section, ratio["peer"]]
+        results.ratios.append(Ratio(section, ours, peer, ratio["ratio"]))
+    return results
 
 
 def _between(text: str, name: str, new: str) -> str:

@@ -57,6 +57,17 @@ class Results:
     ratios: list[Ratio] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
+    def followed_by(self, later: Results, when: str) -> Results:
+        """These, with the sections that were measured again as they were found then."""
+        again = dict.fromkeys(section for section, _ in later.figures)
+        note = {f"{', '.join(again)}, measured": when}
+        return Results(
+            about=self.about | note,
+            figures={k: f for k, f in self.figures.items() if k[0] not in again} | later.figures,
+            ratios=[r for r in self.ratios if r.section not in again] + later.ratios,
+            skipped={n: why for n, why in self.skipped.items() if n not in again} | later.skipped,
+        )
+
     def add(self, section: str, name: str, value: float, unit: str) -> None:
         self.figures[section, name] = Figure(section, name, value, unit)
 
@@ -162,5 +173,17 @@ class Results:
                 "growth of the service's memory meanwhile, MiB",
                 5,
                 self.value("a large file", "growth of the service's memory"),
+            ),
+            most(
+                9,
+                "abandoned uploads that two sweepers at once moved twice or not at all",
+                0,
+                self.value("abandoned uploads", "moved twice or not at all"),
+            ),
+            most(
+                9,
+                "peak memory of reconcile, MiB",
+                200,
+                self.value("bucket against database", "peak memory"),
             ),
         ]

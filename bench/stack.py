@@ -39,6 +39,8 @@ class Plan:
     uploads: int
     rows: tuple[int, ...]
     large: int  # bytes
+    abandoned: int  # uploads
+    compared: int  # objects, with as many rows
 
 
 FULL = Plan(
@@ -49,9 +51,19 @@ FULL = Plan(
     uploads=4000,
     rows=(10**4, 10**5, 10**6),
     large=1 << 30,
+    abandoned=100_000,
+    compared=200_000,
 )
 QUICK = Plan(
-    rounds=1, seconds=1, spells=4, starts=1, uploads=1200, rows=(10**3, 10**4), large=1 << 28
+    rounds=1,
+    seconds=1,
+    spells=4,
+    starts=1,
+    uploads=1200,
+    rows=(10**3, 10**4),
+    large=1 << 28,
+    abandoned=2000,
+    compared=4000,
 )
 
 
