@@ -29,8 +29,9 @@ _LEASE: Final = timedelta(seconds=60)
 _EXTEND_EVERY: Final = 20.0  # seconds
 # Before a complete is repeated whose outcome is not known, in seconds.
 _RETRY_DELAYS: Final = (1.0, 4.0)
-# How often the row is read while another process is at work, in seconds.
-_POLL: Final = 0.25
+# Between two looks at the row while another is at work, in seconds: at first, and at most.
+_FIRST_LOOK: Final = 0.25
+_LAST_LOOK: Final = 2.0
 _MISSING_NAMED: Final = 100
 
 
@@ -48,7 +49,8 @@ async def complete(
     UploadNotArrived (parts are missing), BucketRefused, BucketUnavailable.
     """
     loop = asyncio.get_running_loop()
-    deadline = None if patience is None else loop.time() + patience
+    begun = loop.time()
+    deadline = None if patience is None else begun + patience
     now: File | None = file
     while now is not None and now.state in {State.PENDING, State.COMPLETING}:
         left = None if deadline is None else deadline - loop.time()
@@ -62,10 +64,19 @@ async def complete(
                 now = work.result()
                 continue
         else:
-            await asyncio.sleep(_POLL if left is None else min(_POLL, left))
+            pause = next_look(loop.time() - begun)
+            await asyncio.sleep(pause if left is None else min(pause, left))
         async with res.db.connection() as db:
             now = await queries.get_again(db, file)
     return now
+
+
+def next_look(waited: float) -> float:
+    """Seconds until the row is read again, by one who has waited so long: a quarter more.
+
+    So whoever waits learns of the end soon, and a hundred that wait long ask for little.
+    """
+    return min(max(_FIRST_LOOK, waited / 4), _LAST_LOOK)
 
 
 def _is_free(res: Resources, file: File) -> bool:

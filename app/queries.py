@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
 from app.core.principal import Principal
 from app.models import File, State, files
@@ -149,30 +149,32 @@ async def confirmed_by_id(
     return await many(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
 
 
+# What makes two files the same, beside their owner.
+SAME: Final = ("destination", "checksum_sha256", "size", "content_type")
+_LIKE = sa.select(*(array(f"{name}s", _c[name].type).label(name) for name in SAME)).subquery("like")
 _CONFIRMED_BY_CHECKSUM = write(
     sa.select(files)
+    .join(_LIKE, sa.and_(*(_c[name] == _LIKE.c[name] for name in SAME)))
     .where(
         _c.tenant == sa.bindparam("tenant"),
         _c.owner == sa.bindparam("owner"),
         _or_any(_c.session_id),
-        _c.destination == sa.bindparam("destination"),
-        _c.checksum_sha256 == sa.bindparam("checksum_sha256"),
-        _c.size == sa.bindparam("size"),
-        _c.content_type == sa.bindparam("content_type"),
         in_state(State.CONFIRMED),
         _c.checksum_verified,
     )
-    .order_by(_c.id.desc())
-    .limit(sa.literal_column("1"))
+    .ext(distinct_on(*(_c[name] for name in SAME)))
+    .order_by(*(_c[name] for name in SAME), _c.id.desc())
 )
 
 
-async def confirmed_by_checksum(db: asyncpg.Connection, like: File) -> File | None:
-    """The owner's newest file there with the same size, type and verified SHA-256.
+async def confirmed_by_checksum(db: asyncpg.Connection, like: Sequence[File]) -> list[File]:
+    """The owner's newest file for each with the same size, type and verified SHA-256 there.
 
-    In an upload session, of that session: knowing a hash does not let one read the file.
+    All of them are of one owner. In an upload session, of that session: knowing a hash does not
+    let one read the file.
     """
-    return await one(db, _CONFIRMED_BY_CHECKSUM, **like._asdict())
+    arrays = {f"{name}s": [getattr(file, name) for file in like] for name in SAME}
+    return await many(db, _CONFIRMED_BY_CHECKSUM, **like[0]._asdict(), **arrays)
 
 
 _WANTED = sa.select(

@@ -2,10 +2,11 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -86,20 +87,24 @@ async def announce(
     begin: list[tuple[int, File]] = []
     for attempt in range(_KEY_TRIES):
         now = res.clock()
-        made: dict[UUID, tuple[int, Announced]] = {}
+        new: dict[int, tuple[Destination, File]] = {}
         for index, announcement in enumerate(announcements):
             if answers[index] is None:
                 # Distinct moments, so that one batch may hold the same name a hundred times.
                 moment = now + timedelta(microseconds=index + attempt * len(announcements))
                 try:
-                    announced = await _prepare(res, caller, announcement, moment)
+                    new[index] = announced_file(res, caller, announcement, moment)
                 except Problem as problem:
                     answers[index] = problem
-                else:
-                    if announced.file.state == State.CONFIRMED:
-                        answers[index] = announced
-                    else:
-                        made[announced.file.id] = index, announced
+        for index, answer in (await _same_bytes(res, new)).items():
+            answers[index] = answer
+        made: dict[UUID, tuple[int, Announced]] = {}
+        for index, (destination, file) in new.items():
+            if answers[index] is None:
+                try:
+                    made[file.id] = index, await _prepare(res, destination, file)
+                except Problem as problem:
+                    answers[index] = problem
         if not made:
             break
         stored = await store(res, caller, [a.file for _, a in made.values()], paid=attempt > 0)
@@ -125,32 +130,45 @@ def _exhausted() -> KeyExhausted:
     return KeyExhausted("No free key was found for this name; try again.", retry_after=1)
 
 
-async def _prepare(
-    res: Resources, caller: Principal, announcement: Announcement, now: datetime
-) -> Announced:
-    """The row to store and the signed instructions, if the destination's rules allow the file.
-
-    Parts cannot be signed yet; and a file that is there already needs neither.
-    """
-    destination, file = announced_file(res, caller, announcement, now)
-    if destination.allow_existence_optimization and file.checksum_sha256 is not None:
-        existing = await _same_bytes(res, destination, file)
-        if existing is not None:
-            return Announced(existing, None)
+async def _prepare(res: Resources, destination: Destination, file: File) -> Announced:
+    """The row to store, and the signed instructions. Parts cannot be signed yet."""
     if file.method == "multipart":
         return Announced(multipart.lasting(destination, file), None)
     instructions = await _sign(res, destination, file)
     return Announced(file._replace(expires_at=instructions.expires_at), instructions)
 
 
-async def _same_bytes(res: Resources, destination: Destination, like: File) -> File | None:
-    """A confirmed file with the same bytes that the bucket verified, and still has."""
+async def _same_bytes(
+    res: Resources, new: Mapping[int, tuple[Destination, File]]
+) -> dict[int, Announced | Problem]:
+    """Those that need not be sent: a confirmed file has bytes that the bucket verified as theirs.
+
+    It is asked whether it still has that file; where it does not answer, that is the problem.
+    """
+    like = {
+        index: file
+        for index, (destination, file) in new.items()
+        if destination.allow_existence_optimization and file.checksum_sha256 is not None
+    }
+    if not like:
+        return {}
+    sameness = attrgetter(*queries.SAME)
     async with res.db.connection() as db:
-        file = await queries.confirmed_by_checksum(db, like)
-    if file is None or file.bucket != destination.bucket:
-        return None
-    found = await res.buckets.head(destination, file.bucket, file.key)
-    return file if found is not None and found.etag == file.etag else None
+        found = await queries.confirmed_by_checksum(db, list(like.values()))
+    files = {sameness(file): file for file in found}
+
+    async def kept(destination: Destination, file: File) -> Announced | Problem | None:
+        if file.bucket != destination.bucket:
+            return None
+        try:
+            there = await res.buckets.head(destination, file.bucket, file.key)
+        except Problem as problem:
+            return problem
+        return Announced(file, None) if there is not None and there.etag == file.etag else None
+
+    same = {index: files[sameness(file)] for index, file in like.items() if sameness(file) in files}
+    answers = await asyncio.gather(*(kept(new[index][0], file) for index, file in same.items()))
+    return {index: answer for index, answer in zip(same, answers, strict=True) if answer}
 
 
 async def _begin(res: Resources, file: File, parts: int) -> Announced | Problem:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app import completion, resources, uploads
+from app.completion import next_look
 from app.core.parts import MIB
 from app.settings import Settings, load_settings
 from app.signer import utc_now
@@ -459,3 +460,14 @@ async def test_two_that_begin_the_same_upload_agree_on_one(
     async with owner_of_bucket(settings) as s3:
         assert len(await uploads_of(s3, settings)) == 1
     await is_the_file(await confirm(client, upload), web)
+
+
+def test_whoever_waits_long_looks_seldom() -> None:
+    """Sixteen times or so in 20 seconds, and never more than a quarter later than need be."""
+    looks, waited = 0, 0.0
+    while waited < uploads.PATIENCE:
+        pause = next_look(waited)
+        assert pause <= max(0.25, waited / 4)
+        waited, looks = waited + pause, looks + 1
+    assert looks < 25
+    assert next_look(3_600) == 2

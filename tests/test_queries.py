@@ -361,12 +361,12 @@ async def test_the_same_bytes_are_the_owners_verified_ones(db: asyncpg.Connectio
     elsewhere = [new_file(state, **verified) for state in State if state != State.CONFIRMED]
     await insert(db, *others, *elsewhere)
     like = new_file(checksum_sha256="c" * 44)
-    assert await queries.confirmed_by_checksum(db, like) is None
+    assert await queries.confirmed_by_checksum(db, [like]) == []
     await insert(db, newer, older)
-    assert await queries.confirmed_by_checksum(db, like) == newer
+    assert await queries.confirmed_by_checksum(db, [like, like]) == [newer]
     # A session's are its own alone, for it sees no others; its owner sees them all.
     session = new_file(checksum_sha256="c" * 44, session_id=UUID(int=7))
-    assert await queries.confirmed_by_checksum(db, session) is None
+    assert await queries.confirmed_by_checksum(db, [session]) == []
     newest = new_file(
         State.CONFIRMED,
         created_at=LATER + timedelta(days=1),
@@ -374,8 +374,8 @@ async def test_the_same_bytes_are_the_owners_verified_ones(db: asyncpg.Connectio
         **verified,
     )
     await insert(db, newest)
-    assert await queries.confirmed_by_checksum(db, session) == newest
-    assert await queries.confirmed_by_checksum(db, like) == newest
+    assert await queries.confirmed_by_checksum(db, [session]) == [newest]
+    assert await queries.confirmed_by_checksum(db, [like]) == [newest]
 
 
 async def test_links_are_for_confirmed_files_of_the_owner(db: asyncpg.Connection) -> None:

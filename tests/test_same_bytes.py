@@ -3,11 +3,17 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from app import queries
+from app.bucket import Buckets
+from app.errors import BucketUnavailable
+from app.models import File
 from app.settings import Settings
 from tests.support import announced, owner_of_bucket, prepared, stored
 
@@ -60,6 +66,38 @@ async def test_in_a_batch_each_has_its_own_answer(
     assert (same["id"], same["upload"]) == (file["id"], None)
     assert new["upload"]["method"] == "POST"
     assert "problem" in refused
+
+
+async def test_a_batch_is_looked_up_with_one_query(
+    client: httpx.AsyncClient, file: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    ask = queries.confirmed_by_checksum
+
+    async def counted(db: asyncpg.Connection, like: Sequence[File]) -> list[File]:
+        asked.append(len(like))
+        return await ask(db, like)
+
+    monkeypatch.setattr(queries, "confirmed_by_checksum", counted)
+    others = [BODY | {"size": size} for size in range(6, 20)]
+    batch = {"uploads": [BODY, *others, BODY | {"destination": "always"}, BODY]}
+    answers = (await client.post("/v1/uploads/batch", json=batch)).json()["uploads"]
+    assert asked == [16]
+    assert [answer["upload"] is None for answer in answers] == [True, *[False] * 15, True]
+    assert {answers[0]["id"], answers[-1]["id"]} == {file["id"]}
+
+
+async def test_a_bucket_that_does_not_say_whether_it_is_there_holds_up_no_other(
+    client: httpx.AsyncClient, file: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*where: object) -> None:
+        raise BucketUnavailable("The bucket did not answer.")
+
+    monkeypatch.setattr(Buckets, "head", silent)
+    batch = {"uploads": [BODY, BODY | {"size": 6}]}
+    same, new = (await client.post("/v1/uploads/batch", json=batch)).json()["uploads"]
+    assert same["problem"]["type"].endswith(":bucket-unavailable")
+    assert new["upload"]["method"] == "POST"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,10 @@ class FileBody(BaseModel):
     detected_type: str | None = Field(description="What the contents were found to be")
     size: int = Field(description="Bytes")
     checksum_sha256: str | None = Field(description="Base64")
-    checksum_verified: bool = Field(description="Whether the bucket itself computed this checksum")
+    checksum_verified: bool = Field(
+        description="Whether the bucket itself computed this checksum; it does not for files in "
+        "parts, and without it the checksum is what the client said"
+    )
     etag: str | None
     version_id: str | None = Field(description="The version that every link pins")
     sealed: Seal = Field(

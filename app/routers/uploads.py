@@ -110,7 +110,8 @@ class AnnouncementBody(BaseModel):
         str | None,
         Field(
             pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
-            description="Base64 of the SHA-256 of the bytes",
+            description="Base64 of the SHA-256 of the bytes. The bucket may compare it, but never "
+            "for files in parts: see the file's `checksum_verified`",
         ),
     ] = None
 

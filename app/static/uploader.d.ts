@@ -21,7 +21,10 @@ export interface UploaderOptions {
   retries?: number;
   /** Milliseconds without a byte leaving after which a request is begun anew. Default: 60,000. */
   stall?: number;
-  /** Announce the SHA-256 of files up to this many bytes; they are read into memory. Default: 0. */
+  /**
+   * Announce the SHA-256 of files up to this many bytes; they are read into memory. Default: 0.
+   * Whether it was verified is said by the file's `checksum_verified`.
+   */
   sha256?: number;
   /** Default: `localStorage`. `null`: nothing goes on after a reload. */
   storage?: Remembering | null;
@@ -78,7 +81,9 @@ export interface StoredFile {
   filename: string;
   content_type: string;
   size: number;
+  /** Base64; what the client announced, unless `checksum_verified`. */
   checksum_sha256: string | null;
+  /** Whether the bucket itself computed it. Of a file that went in parts it never does. */
   checksum_verified: boolean;
   etag: string | null;
   version_id: string | null;

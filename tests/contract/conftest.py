@@ -23,6 +23,8 @@ DESTINATIONS = {
     "dressed-post": {"method": "post", **DRESS},
     "dressed-put": {"method": "put", **DRESS},
     "dressed-multipart": {"method": "multipart", **DRESS},
+    "once-put": {"method": "put", "allow_existence_optimization": True},
+    "once-multipart": {"method": "multipart", "allow_existence_optimization": True},
     "chosen": {"allow_client_keys": True, "min_size": 3, "max_size": 6},
 }
 

@@ -154,6 +154,25 @@ async def test_another_checksum_than_announced(flow: Flow, method: str) -> None:
     assert (await flow.send(upload["upload"])).is_success
 
 
+@having()
+@pytest.mark.parametrize("method", ["put", "multipart"])
+async def test_only_a_checksum_that_the_store_verified_saves_an_upload(
+    flow: Flow, method: str
+) -> None:
+    claimed, destination = {"checksum_sha256": sha256(b"hello")}, f"once-{method}"
+    compared = method == "put" and flow.kind.has(Feature.CHECKSUMS)
+    liar = await flow.announce(destination, b"wrong", **claimed)
+    assert (await flow.send(liar["upload"], b"wrong")).is_success is not compared
+    assert (await flow.confirm(liar)).is_success is not compared
+    honest = await flow.announce(destination, b"hello", **claimed)
+    assert (await flow.send(honest["upload"], b"hello")).is_success
+    assert (await flow.confirm(honest)).is_success
+    body = {"destination": destination, "filename": "a.txt", "size": 5, **claimed}
+    again = (await flow.api.post("/v1/uploads", json=body)).json()
+    assert (again["upload"] is None) is compared
+    assert (again["id"] == honest["id"]) is compared
+
+
 # --- What the bucket holds is not what was announced
 
 
