@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import asyncpg
+
 from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
 from tests.deployed import KILLED_AFTER, Root, procfile, sigterm_under_load
@@ -56,12 +58,18 @@ async def _prove(root: Root, environ: dict[str, str], log: Path) -> None:
         say("release: two at once, both ended with 0")
         answered = await sigterm_under_load(root, environ, log)
         say(f"web: SIGTERM under load, {answered} announcements, all that were stored answered")
+        db = await asyncpg.connect(environ["DATABASE_URL"])
+        abandoned = "UPDATE files SET expires_at = now() - interval '5 hours' WHERE state = $1"
+        await db.execute(abandoned, "pending")
         worker = await root.start(lines["worker"], environ, log)
-        await asyncio.sleep(5)
-        assert worker.returncode is None
+        async with asyncio.timeout(120):
+            while await db.fetchval("SELECT count(*) FROM files WHERE state = 'pending'"):
+                assert worker.returncode is None
+                await asyncio.sleep(0.2)
+        await db.close()
         worker.terminate()
         assert await asyncio.wait_for(worker.wait(), KILLED_AFTER) == 0
-        say("worker: ran, and ended with 0 after SIGTERM")
+        say("worker: swept what was abandoned, and ended with 0 after SIGTERM")
     except BaseException:
         say((await asyncio.to_thread(log.read_text))[-4000:])
         raise

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 KILLED_AFTER = 30
 _HELD = 6
 _CALLERS = 12
+_BUSY = 60
 
 
 def procfile() -> dict[str, str]:
@@ -109,9 +110,13 @@ async def sigterm_under_load(root: Root, environ: dict[str, str], log: Path) -> 
             for upload in uploads[:-1]:
                 assert (await send(browser, upload["upload"], b"hello")).is_success
             before = await _stored(settings)
+            answered: list[str] = []
+            callers = [asyncio.create_task(_announce(url, key, answered)) for _ in range(_CALLERS)]
+            for _ in range(3000):
+                if len(answered) >= _BUSY:
+                    break
+                await asyncio.sleep(0.02)
             held = await _held(client, between, [upload["id"] for upload in uploads[:-1]])
-            callers = [asyncio.create_task(_announce(url, key)) for _ in range(_CALLERS)]
-            await asyncio.sleep(0.5)
             for _ in range(2):  # as Heroku may: more than once, and to every process
                 os.killpg(process.pid, signal.SIGTERM)
                 await asyncio.sleep(0.5)
@@ -121,14 +126,13 @@ async def sigterm_under_load(root: Root, environ: dict[str, str], log: Path) -> 
             assert statuses == [200] * _HELD
             async with asyncio.timeout(KILLED_AFTER):
                 await process.wait()
-            answered = sum(await asyncio.gather(*callers))
-        assert answered
-        assert await _stored(settings) - before == answered
+            await asyncio.gather(*callers)
+        assert await _stored(settings) - before == len(answered)
         assert (await send(browser, uploads[-1]["upload"], b"hello")).is_success
         async with running(load_settings(environ)) as client:
             last = f"/v1/uploads/{uploads[-1]['id']}/confirm"
             assert (await client.post(last, headers=key)).status_code == 200
-    return answered
+    return len(answered)
 
 
 async def _held(
@@ -144,21 +148,20 @@ async def _held(
     return confirms
 
 
-async def _announce(url: str, key: dict[str, str]) -> int:
-    """Announce until nobody answers; how many were answered."""
-    answered = 0
+async def _announce(url: str, key: dict[str, str], answered: list[str]) -> None:
+    """Announce until nobody takes connections; note the ids in the answers."""
     body = {"destination": "files", "filename": "a.txt", "size": 5}
     async with httpx.AsyncClient(base_url=url, headers=key, timeout=60) as client:
         while True:
             try:
                 response = await client.post("/v1/uploads", json=body)
             except httpx.ConnectError:
-                return answered
+                return
             except httpx.TransportError:
                 # Not taken in: the connection was closed before the request came.
                 continue
             assert response.status_code == 201, response.text
-            answered += 1
+            answered.append(response.json()["id"])
 
 
 async def _stored(settings: Settings) -> int:

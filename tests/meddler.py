@@ -30,12 +30,14 @@ def call_of(method: str, target: str) -> str:
 @dataclass
 class Rule:
     """What happens to a call: held before or after the store has it, its answer lost, or this
-    answer (status and XML code) instead. `asked` is set as soon as it comes.
+    answer (status and XML code) instead. `asked` is set as soon as it comes, `done` once the store
+    has answered what is held after it.
     """
 
     how: How | tuple[int, str]
     times: int
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -60,6 +62,10 @@ class Meddler:
         for rules in self._rules.values():
             for rule in rules:
                 rule.released.set()
+
+    def mend(self) -> None:
+        """Hand on whatever comes from now on."""
+        self._rules.clear()
 
     def _rule(self, call: str) -> Rule | None:
         for rule in self._rules.get(call, []):
@@ -107,6 +113,7 @@ class Meddler:
                 return
             answer = await self._ask(head, body)
             if rule and how == "after":
+                rule.done.set()
                 await rule.released.wait()
             if how != "lose":
                 writer.write(answer)

@@ -11,6 +11,7 @@ import pytest
 
 from app.settings import Settings
 from app.signer import utc_now
+from tests.meddler import Meddler
 from tests.support import announced, running, send, served, slug, stored
 
 
@@ -36,8 +37,8 @@ async def silence() -> AsyncIterator[Silence]:
         yield store
 
 
-def cut_off(environ: dict[str, str], store: Silence) -> dict[str, str]:
-    """The service's own requests go into the silence; browsers reach the bucket."""
+def cut_off(environ: dict[str, str], store: Silence | Meddler) -> dict[str, str]:
+    """The service's own requests go there; browsers reach the bucket."""
     return environ | {
         "AWS_S3_ENDPOINT_URL": store.address,
         "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
