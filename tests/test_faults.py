@@ -14,6 +14,7 @@ import pytest
 from app.routers.middleware import ANSWER_SECONDS
 from app.settings import load_settings
 from tests.faults import Line, line_to
+from tests.meddler import meddler
 from tests.support import announced, prepared, running, send, slug, stored
 
 # Heroku's router, and others alike, cut a request whose answer has not begun by then.
@@ -21,15 +22,29 @@ ROUTER_SECONDS = 30
 
 
 @dataclass
-class Faulty:
-    """A service whose lines to database and store can fail, and files that it knew before."""
+class Known:
+    """A service, and what it knew before anything failed."""
 
     client: httpx.AsyncClient
-    database: Line
-    store: Line
     file: dict[str, Any]
     upload: dict[str, Any]
     unwanted: dict[str, Any]
+
+
+@dataclass
+class Faulty(Known):
+    """A service whose lines to database and store can fail."""
+
+    database: Line
+    store: Line
+
+
+async def known(client: httpx.AsyncClient, web: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
+    """A file, an upload that has arrived, and one to cancel."""
+    file = await stored(client, web)
+    upload = await announced(client, b"hello")
+    assert (await send(web, upload["upload"], b"hello")).status_code in {200, 201, 204}
+    return {"file": file, "upload": upload, "unwanted": await announced(client, b"hello")}
 
 
 @asynccontextmanager
@@ -48,17 +63,13 @@ async def faulty(environ: dict[str, str], web: httpx.AsyncClient) -> AsyncIterat
             "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
         }
         async with running(load_settings(environ | through)) as client:
-            file = await stored(client, web)
-            upload = await announced(client, b"hello")
-            assert (await send(web, upload["upload"], b"hello")).status_code in {200, 201, 204}
-            unwanted = await announced(client, b"hello")
-            yield Faulty(client, database, store, file, upload, unwanted)
+            yield Faulty(client, **await known(client, web), database=database, store=store)
 
 
 Ask = tuple[str, str, Any]
 
 
-async def every_route(faulty: Faulty) -> list[Ask]:
+async def every_route(faulty: Known) -> list[Ask]:
     """A request for each operation of the API, about the known file and uploads."""
     document = (await faulty.client.get("/openapi.json")).json()
     schemas = document["components"]["schemas"]
@@ -80,7 +91,7 @@ async def every_route(faulty: Faulty) -> list[Ask]:
     return asks
 
 
-async def ask_all(faulty: Faulty) -> dict[Ask, tuple[httpx.Response, float]]:
+async def ask_all(faulty: Known) -> dict[Ask, tuple[httpx.Response, float]]:
     """All at once, as they would come in. Answers, and the seconds that each took."""
 
     async def ask(method: str, path: str, body: Any) -> tuple[httpx.Response, float]:
@@ -93,7 +104,7 @@ async def ask_all(faulty: Faulty) -> dict[Ask, tuple[httpx.Response, float]]:
     return {(m, p, str(b)): a for (m, p, b), a in zip(asks, answers, strict=True)}
 
 
-async def check(faulty: Faulty, database: bool, store: bool) -> None:
+async def check(faulty: Known, database: bool, store: bool) -> None:
     """Every route answers in time, with a problem where it needs what is down."""
     refused = 0
     for ask, (response, seconds) in (await ask_all(faulty)).items():
@@ -119,7 +130,7 @@ async def check(faulty: Faulty, database: bool, store: bool) -> None:
     assert refused >= (10 if database else 3)
 
 
-async def check_recovered(faulty: Faulty) -> None:
+async def check_recovered(faulty: Known) -> None:
     """What the failure left behind is finished, by the same process."""
     for _ in range(300):
         ready = await faulty.client.get("/readyz")
@@ -171,3 +182,29 @@ async def test_what_is_down_is_said_and_recovered_from(
         service.database.mend()
         service.store.mend()
         await check_recovered(service)
+
+
+async def test_a_store_that_is_overrun_is_not_asked_more_than_twice(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    """503 SlowDown, which AWS answers to more requests than a prefix takes."""
+    await prepared(environ)
+    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
+        through = {
+            "AWS_S3_ENDPOINT_URL": between.address,
+            "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
+        }
+        async with running(load_settings(environ | through)) as client:
+            service = Known(client, **await known(client, web))
+            for call in ("HEAD", "GET", "PUT", "POST", "DELETE", "Create", "ListUploads"):
+                between.meddle(call, (503, "SlowDown"), times=10_000)
+            await check(service, database=False, store=True)
+            del between.seen[:]
+            confirm = f"/v1/uploads/{service.upload['id']}/confirm"
+            response = await client.post(confirm)
+            assert (response.status_code, slug(response)) == (503, "bucket-unavailable")
+            assert int(response.headers["retry-after"]) > 0
+            assert between.seen == ["HEAD", "HEAD"]
+            between.mend()
+            await check_recovered(service)
+            assert (await client.post(confirm)).status_code == 200

@@ -1,6 +1,7 @@
 """The sweep: nothing is left over, and nothing that is somebody's is taken."""
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,13 +16,16 @@ import pytest
 from app import queries_sweep
 from app.core.parts import MIB
 from app.models import State
+from app.reconcile import reconcile, sections
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from app.sweep import GRACE, LATE, PAUSE, Sweep
 from tests.meddler import meddler
+from tests.stores.rgw import Rgw
 from tests.support import announced, as_set, owner_of_bucket, running, send, slug, stored
 from tests.test_crash import cut_off, silence
+from tests.test_doctor import ceph_ward
 from tests.test_queries import NOW, Explaining, insert, new_file
 from tests.test_removals import Fault, faulty
 
@@ -343,6 +347,50 @@ async def test_confirm_races_sweep(
     assert counts.get("confirmed", 0) <= 12
     assert not [upload for upload in there if await bucket.versions(upload["key"]) != 1]
     assert not [upload for upload in absent if await bucket.versions(upload["key"])]
+
+
+async def test_on_ceph_with_the_printed_policy(
+    gateway: Rgw, database_url: str, web: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    """Each thing that the sweep does, and then reconcile, by a user with those rights and no
+    others.
+    """
+    ward = await ceph_ward(gateway, database_url)
+    settings = load_settings(
+        ward.environ
+        | {
+            "CLAIMCHECK_DESTINATIONS": json.dumps(
+                {"files": {"multipart_threshold": 5 * MIB, "part_size": 5 * MIB}}
+            )
+        }
+    )
+    # RGW refuses every PUT under BlockPublicAcls.
+    ward.owner.put_public_access_block(
+        Bucket=ward.bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True}
+    )
+    async with running(settings) as client:
+        arrived = await announced(client, b"hello", "a.txt")
+        assert (await send(web, arrived["upload"], b"hello")).is_success
+        await announced(client, b"hello", "a.txt")
+        await parts_sent(client, web, DATA, 2)
+        await parts_sent(client, web, DATA, 1)
+        file = await stored(client, web, b"hello", "a.txt")
+        await db.execute(
+            "UPDATE files SET state = 'removing', claimed_until = $1 WHERE id = $2",
+            utc_now(),
+            file["id"],
+        )
+        assert await swept(settings, PAUSED) == {"confirmed": 2, "removed": 3}
+        assert await swept(settings, PAUSED + timedelta(days=9)) == {"purged": 3}
+        kept = {item["key"] for item in (await client.get("/v1/files")).json()["items"]}
+    assert len(kept) == 2
+    ward.owner.put_object(Bucket=ward.bucket, Key="files/stray", Body=b"1")
+    assert sorted(set(ward.left_behind())) == sorted([*kept, "files/stray"])
+    async with open_resources(settings, clock=lambda: utc_now() + timedelta(days=30)) as res:
+        [section] = sections(settings.destinations.values())
+        found = [finding async for finding in reconcile(res, section, apply=True)]
+    assert [(f.kind, f.key, f.deleted) for f in found] == [("orphan", "files/stray", True)]
+    assert set(ward.left_behind()) == kept
 
 
 async def test_a_cancel_is_not_done_twice(

@@ -115,6 +115,18 @@ class Rgw:
         """A further user, with no right on any bucket and none to make its own."""
         return _create_user(self.conf, name, max_buckets=-1)
 
+    def add_keys(self, keys: Keys) -> Keys:
+        """A further key pair of the same user."""
+        more = _new_keys(keys.user)
+        pair = ("--access-key", more.access_key, "--secret-key", more.secret_key)
+        _run("radosgw-admin", "key", "create", "--conf", self.conf, "--uid", keys.user, *pair)
+        return more
+
+    def remove_keys(self, keys: Keys) -> None:
+        """Revoke a key pair; the user keeps his others."""
+        named = ("--uid", keys.user, "--access-key", keys.access_key)
+        _run("radosgw-admin", "key", "rm", "--conf", self.conf, "--key-type", "s3", *named)
+
     def grant(self, user: Keys, policy: Mapping[str, Any]) -> None:
         """Give a user the rights of an IAM policy, in place of what it was given before.
 
@@ -224,12 +236,12 @@ def start_rgw(capacity: int = 4 << 30) -> Iterator[Rgw]:
         mon = start("ceph-mon", "-i", "a")
 
         osd_uuid = uuid.uuid4()
-        # A monitor that has just begun may refuse its first command, "problem getting command
-        # descriptions"; the same uuid makes the same OSD.
+        # A monitor that has just begun may refuse a command, "problem getting command
+        # descriptions"; these may be repeated.
         _run("ceph", "--conf", conf, "osd", "create", osd_uuid, tries=5)
         _run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_uuid, "--conf", conf)
         place = ("root=default", "host=local")
-        _run("ceph", "--conf", conf, "osd", "crush", "add", "osd.0", "1.0", *place)
+        _run("ceph", "--conf", conf, "osd", "crush", "add", "osd.0", "1.0", *place, tries=5)
         osd = start("ceph-osd", "-i", "0")
 
         gateway = start("radosgw", "-n", "client.rgw.a")
@@ -238,8 +250,12 @@ def start_rgw(capacity: int = 4 << 30) -> Iterator[Rgw]:
         yield Rgw(endpoint_url, _create_user(conf, "owner", max_buckets=1000), conf)
 
 
+def _new_keys(user: str) -> Keys:
+    return Keys(user, secrets.token_hex(10).upper(), secrets.token_hex(20))
+
+
 def _create_user(conf: Path, name: str, *, max_buckets: int) -> Keys:
-    keys = Keys(name, secrets.token_hex(10).upper(), secrets.token_hex(20))
+    keys = _new_keys(name)
     _run(
         *("radosgw-admin", "user", "create", "--conf", conf),
         *("--uid", keys.user, "--display-name", keys.user, f"--max-buckets={max_buckets}"),
