@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from app import queries_credentials as queries
+from app.audit import audit
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, hash_token, make_token
 from app.core.principal import Principal, missing_scopes
@@ -69,6 +70,7 @@ async def create(
     )
     async with res.db.connection() as db:
         await queries.insert_api_key(db, key)
+    audit("key.created", key_id=key.id, name=name, key_owner=owner, key_scopes=key.scopes)
     return key, token
 
 
@@ -100,6 +102,7 @@ async def revoke(res: Resources, caller: Principal, key_id: UUID) -> None:
     if key is None:
         raise ApiKeyNotFound("Your tenant has no API key with this id.")
     res.known_tokens.forget(_credential(key))
+    audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner)
 
 
 async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, datetime]:

@@ -9,6 +9,7 @@ import asyncpg
 
 from app import queries, queries_credentials, queries_moves
 from app.announcements import ID_METADATA
+from app.audit import audit_file
 from app.bucket import StoredObject
 from app.core.content_types import normalize_content_type
 from app.core.destination import Destination
@@ -99,6 +100,7 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
         return await reject(res, file, few)
     if by_us:
         count_upload(file.destination, "confirmed", found.size)
+        audit_file("upload.confirmed", file, size=found.size)
     return after
 
 
@@ -133,9 +135,11 @@ async def reject(res: Resources, file: File, reason: str) -> File | None:
     """Reject the upload for good; the row as it is then."""
     async with res.db.connection() as db:
         moved = await queries_moves.reject_upload(db, file, reason, res.clock())
-        if moved is not None:
-            count_upload(file.destination, "rejected")
-        return moved or await queries.get_again(db, file)
+        if moved is None:
+            return await queries.get_again(db, file)
+    count_upload(file.destination, "rejected")
+    audit_file("upload.rejected", file, reason=reason)
+    return moved
 
 
 def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from app.commands import admin, bucket, doctor, keys, reconcile, sweep
 from app.errors import ConfigurationError, Problem
+from app.log import Actor, acting
 from app.migrations import migrate
 from app.serving import serve
 from app.settings import load_settings, require_deployed
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     keys.add(commands)
     admin.add(commands)
     options = parser.parse_args(arguments)
+    acting.set(Actor(name="cli"))
     run_command: Callable[[argparse.Namespace], None] = options.run
     try:
         run_command(options)

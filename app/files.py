@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from app import queries
+from app.audit import audit_files
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.delivery import Disposition, response_overrides
 from app.core.grants import is_granted, make_grant, window_end
@@ -16,6 +17,7 @@ from app.core.object_url import ObjectName
 from app.core.principal import Principal
 from app.errors import FileNotFound, InvalidCursor, InvalidFilename, InvalidGrant, UrlNotOurs
 from app.locate import check_host, parse_url
+from app.log import acting
 from app.models import File, State
 from app.resources import Resources
 
@@ -136,6 +138,7 @@ async def read_links(
         )
         for index, url in zip(indexes, urls, strict=True):
             links[index] = Link(url, expires_at)
+    audit_files("file.linked", files, **({} if disposition is None else {"redirect": disposition}))
     return [link for link in links if link is not None]
 
 
@@ -191,6 +194,9 @@ async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
         raise FileNotFound("There is no such file any more.")
     if not res.settings.destination_of(file.destination, file.bucket).content_urls:
         raise ended
+    actor = acting.get()
+    if actor is not None:
+        actor.name = "grant"
     return file
 
 

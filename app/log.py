@@ -23,8 +23,8 @@ from app.core.redaction import redact
 class Actor:
     """On whose behalf this process does what it is doing.
 
-    `name` is that of the command which does it by itself; a request has an id and an address, and
-    a caller once he has said who he is.
+    A request has an id and an address, and a caller once he has said who he is. Without a caller
+    `name` says by what right it is done: `sweep`, `cli`, or a `grant`.
     """
 
     name: str | None = None
@@ -32,10 +32,12 @@ class Actor:
     client: str | None = None
     caller: Principal | None = None
 
-
-def said_of(caller: Principal) -> dict[str, str]:
-    """The fields that say who the caller is: never a secret."""
-    return {"owner": caller.owner, "tenant": caller.tenant, "credential": caller.credential}
+    def said(self) -> dict[str, str]:
+        """The fields that say who it is: never a secret."""
+        who = self.caller
+        if who is not None:
+            return {"owner": who.owner, "tenant": who.tenant, "credential": who.credential}
+        return {} if self.name is None else {"credential": self.name}
 
 
 # Tasks inherit it, also those that outlive the request that began them.

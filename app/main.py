@@ -114,5 +114,5 @@ def create_app(
             expose_headers=["ETag", "Location", "Link", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, trusted_proxies=settings.trusted_proxies)
     return app

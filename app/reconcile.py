@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from app.audit import audit
 from app.core.destination import Destination
 from app.listing import Listed, list_bucket
 from app.models import State
@@ -97,6 +98,7 @@ async def reconcile(
         if finding is not None:
             if apply and finding.kind is Kind.ORPHAN:
                 await res.buckets.delete(section.destination, finding.bucket, finding.key)
+                audit("orphan.deleted", bucket=finding.bucket, key=finding.key)
                 finding = _deleted(finding)
             yield finding
         passed(key)

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from app import queries_records as queries
+from app.audit import audit
 from app.core.preconditions import Preconditions
 from app.core.principal import BoundSlot, Principal, missing_scopes
 from app.core.record_field import RecordField
@@ -144,8 +145,10 @@ async def put_files(
         record, is_new = await _hold(res, db, caller, slot.type, slot.id)
         before = await queries.field_files(db, record, slot.field)
         _check(conditions, None if is_new else record, filled=bool(before))
-        await _fill(res, db, caller, slot, field, record, before, list(file_ids))
-        return (await _read(db, caller, slot.type, [slot.id]))[slot.id]
+        after = await _fill(res, db, caller, slot, field, record, before, list(file_ids))
+        answer = (await _read(db, caller, slot.type, [slot.id]))[slot.id]
+    _audit_change(slot, record, after, file_ids)
+    return answer
 
 
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
@@ -170,7 +173,9 @@ async def clear(
             raise _not_found()
         before = await queries.field_files(db, record, slot.field)
         _check(conditions, record, filled=bool(before))
-        return await _fill(res, db, caller, slot, field, record, before, [])
+        after = await _fill(res, db, caller, slot, field, record, before, [])
+    _audit_change(slot, record, after, [])
+    return after
 
 
 async def forget(
@@ -188,6 +193,7 @@ async def forget(
             raise _not_found()
         _check(conditions, record, filled=True)
         await queries.forget_record(db, record)
+    audit("record.forgotten", record_type=record_type, record_id=name)
 
 
 def check_slot(res: Resources, caller: Principal, slot: Slot, destination: str) -> None:
@@ -232,10 +238,19 @@ async def attach(
         if file is None or file.state != State.CONFIRMED:
             return file
         before = await queries.field_files(db, record, slot.field)
-        if file.id not in before:
-            after = [*before, file.id] if field.many else [file.id]
-            await _fill(res, db, caller, slot, field, record, before, after)
+        if file.id in before:
+            return file
+        files = [*before, file.id] if field.many else [file.id]
+        after = await _fill(res, db, caller, slot, field, record, before, files)
+    _audit_change(slot, record, after, files)
     return file
+
+
+def _audit_change(slot: Slot, before: Record, after: Record, file_ids: Sequence[UUID]) -> None:
+    """Say what the field holds now, if it is not what it held before."""
+    if after.version != before.version:
+        where = dict(zip(("record_type", "record_id", "field"), slot, strict=True))
+        audit("record.changed", **where, count=len(file_ids), file_ids=file_ids)
 
 
 def _keeper(caller: Principal) -> Principal:

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from app import multipart, queries, queries_moves, queries_records
+from app.audit import audit_file
 from app.core.principal import Principal
 from app.errors import (
     BucketRefused,
@@ -49,6 +50,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
         raise UploadNotFound("No upload of yours has this id.")
     if claimed:
         count_upload(file.destination, "cancelled")
+        audit_file("upload.cancelled", file)
         await remove_claimed(res, file)
     elif file.state == State.REMOVING:
         raise _under_way()
@@ -72,12 +74,14 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
         file = await queries.get_file(db, file_id, caller)
         if file is None or file.state in {State.PENDING, State.COMPLETING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
-        file = await queries_moves.release_file(db, file, res.clock())
-        if file is None:
+        released = await queries_moves.release_file(db, file, res.clock())
+        if released is None:
             file = await queries.get_file(db, file_id, caller)
-    if file is not None and file.state == State.CONFIRMED:
+    if released is not None:
+        audit_file("file.released", released)
+    elif file is not None and file.state == State.CONFIRMED:
         raise await _in_use(res, caller, file)
-    if file is not None and file.state == State.REMOVING:
+    elif file is not None and file.state == State.REMOVING:
         raise RemovalUnderWay(
             "The file's object is being removed. If that was cut short, "
             f"DELETE /v1/files/{file_id}?object=delete finishes it.",
@@ -92,6 +96,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     """
     file, claimed = await _claim(res, caller, file_id, queries_moves.claim_file_removal)
     if file is not None and claimed:
+        audit_file("file.deleted", file)
         await remove_claimed(res, file)
     elif file is not None and file.state == State.REMOVING:
         raise _under_way()
@@ -158,6 +163,7 @@ async def remove_claimed(res: Resources, file: File) -> None:
     async with res.db.connection() as db:
         now = res.clock()
         await queries_moves.finish_removal(db, file, now, now + LOOK_AFTER)
+    audit_file("object.removed", file)
 
 
 async def delete_object(res: Resources, file: File) -> None:

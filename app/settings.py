@@ -41,6 +41,7 @@ from app.panel import missing_for_panel
 from app.settings_sources import CONFIG, PREFIX, Environment, below_environment
 
 MIN_SECRET: Final = 32
+MAX_PROXIES: Final = 10
 
 # Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.
 _AWS_OWN: Final = "AWS_ENDPOINT_URL"
@@ -53,7 +54,15 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 def _networks(value: object) -> object:
     words = split_words(value)
-    return [ip_network(word) for word in words] if isinstance(words, list) else words
+    return [ip_network(str(word)) for word in words] if isinstance(words, list) else words
+
+
+def _proxies(value: object) -> object:
+    if not str(value).isdecimal():
+        return _networks(value)
+    if int(str(value)) > MAX_PROXIES:
+        raise ValueError(f"more than {MAX_PROXIES} proxies; for networks write 10.0.0.0/8")
+    return int(str(value))
 
 
 class Settings(BaseSettings):
@@ -113,6 +122,9 @@ class Settings(BaseSettings):
     host: str | None = None
     secret_key: SecretStr | None = None
     cors_origins: Words = ()
+    trusted_proxies: Annotated[
+        int | tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_proxies)
+    ] = 0
     metrics_token: SecretStr | None = Field(None, min_length=16)
     metrics_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)

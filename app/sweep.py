@@ -16,9 +16,10 @@ from typing import Final
 
 from app import queries_moves, queries_sweep
 from app.arrivals import JOINING
+from app.audit import audit_file
 from app.core.principal import Principal
 from app.errors import Problem, UploadNotArrived, UploadNotFound, UploadNotPending, UploadRejected
-from app.log import get_logger
+from app.log import Actor, acting, get_logger
 from app.metrics import count_swept, count_upload
 from app.models import File, State
 from app.multipart import arrived_parts
@@ -73,6 +74,13 @@ class Sweep:
 
     async def run(self) -> Counter[Outcome]:
         """Sweep; how many rows came to what. Raises DatabaseUnavailable if it cannot claim any."""
+        before = acting.set(Actor(name="sweep"))
+        try:
+            return await self._run()
+        finally:
+            acting.reset(before)
+
+    async def _run(self) -> Counter[Outcome]:
         started = self.res.clock()
         # A failure ends its lease a minute in the past (app.removals): with a cutoff before that
         # no row comes twice in one run, so that every run ends.
@@ -197,6 +205,7 @@ async def _end(res: Resources, file: File) -> Outcome:
     if not await remove_upload(res, file):
         return Outcome.MOVED
     count_upload(file.destination, "expired")
+    audit_file("upload.expired", file)
     return Outcome.REMOVED
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app import queries_credentials as queries
 from app.api_keys import STALENESS
+from app.audit import audit
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
 from app.core.principal import BoundSlot, Principal, Scope, SessionBounds
 from app.errors import InvalidToken, UploadSessionNotFound
@@ -62,6 +63,15 @@ async def mint(
     )
     async with res.db.connection() as db:
         await queries.insert_upload_session(db, session)
+    audit(
+        "session.minted",
+        session_id=session.id,
+        session_owner=owner,
+        destination=found.name,
+        max_files=max_files,
+        max_bytes=max_bytes,
+        expires_at=session.expires_at,
+    )
     return session, token
 
 
@@ -85,6 +95,7 @@ async def revoke(res: Resources, caller: Principal, session_id: UUID) -> None:
     if session is None:
         raise UploadSessionNotFound("No upload session of yours has this id.")
     res.known_tokens.forget(_credential(session))
+    audit("session.revoked", session_id=session.id, session_owner=session.owner)
 
 
 async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, datetime]:

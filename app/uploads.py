@@ -20,6 +20,7 @@ from app.announcements import (
     store,
 )
 from app.arrivals import Attach, get_upload, require_pending, settle, settled
+from app.audit import audit_file, audit_files
 from app.completion import complete
 from app.core.content_types import guess_content_type
 from app.core.destination import MAX_SINGLE_UPLOAD, Destination
@@ -85,6 +86,7 @@ async def announce(
     """
     answers: list[Announced | Problem | None] = [None] * len(announcements)
     begin: list[tuple[int, File]] = []
+    new: list[File] = []
     for attempt in range(_KEY_TRIES):
         now = res.clock()
         new: dict[int, tuple[Destination, File]] = {}
@@ -112,12 +114,15 @@ async def announce(
             for index, _ in made.values():
                 answers[index] = stored
             break
-        for file_id in stored & made.keys():
-            index, announced = made[file_id]
+        for file_id, (index, announced) in made.items():
+            if file_id not in stored:
+                continue
             answers[index] = announced
+            new.append(announced.file)
             count_upload(announced.file.destination, "announced")
             if announced.file.method == "multipart":
                 begin.append((index, announced.file))
+    audit_files("upload.announced", new)
     if begin:
         first = min(FIRST_PARTS, max(1, _BATCH_PARTS // len(begin)))
         begun = await asyncio.gather(*(_begin(res, file, first) for _, file in begin))
@@ -266,6 +271,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         raise stored
     if file.id not in stored:
         raise taken
+    audit_files("upload.announced", [file])
     return Announced(file, instructions)
 
 
@@ -280,6 +286,7 @@ async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced
         renewed = await queries_moves.renew_upload(db, file, instructions.expires_at)
         # Lost a race against confirm or cancel: say where it is now.
         file = renewed or require_pending(await queries.get_again(db, file))
+    audit_file("upload.renewed", file)
     return Announced(file, instructions)
 
 

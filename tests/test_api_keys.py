@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -318,7 +319,9 @@ async def test_the_first_key_is_made_on_the_command_line(
     status, out, err = await command(
         environ, "create", "shop [x]", "--scope", "files:read", "--scope", "admin", "--days", "7"
     )
-    assert (status, err) == (0, "")
+    assert status == 0
+    [made] = [json.loads(line) for line in err.splitlines()]
+    assert (made["event"], made["credential"]) == ("key.created", "cli")
     token = out.strip()
     assert is_token(token)
     headers = bearer(token)
@@ -341,7 +344,8 @@ async def test_the_first_key_is_made_on_the_command_line(
     assert status == 1
     assert "no API key with this id" in err
     status, out, err = await command(environ, "revoke", key["id"])
-    assert (status, out, err) == (0, "", "")
+    assert (status, out) == (0, "")
+    assert json.loads(err)["event"] == "key.revoked"
     assert "revoked" in (await command(environ, "list"))[1]
 
 

@@ -16,6 +16,7 @@ from app import api_keys
 from app.core.principal import Principal, Scope, is_name
 from app.errors import ConfigurationError
 from app.models import ApiKey
+from app.process import configure_logging
 from app.resources import Resources, open_resources
 from app.settings import Settings, load_settings
 
@@ -65,6 +66,7 @@ def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
             await command(res, options)
 
     def run(options: argparse.Namespace) -> None:
+        configure_logging()
         settings = load_settings()
         if settings.database_url is None:
             raise ConfigurationError("DATABASE_URL is not set: the keys are in the database.")

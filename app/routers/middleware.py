@@ -10,8 +10,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.client_address import TrustedProxies, client_address
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
-from app.log import Actor, acting, get_logger, said_of
+from app.log import Actor, acting, get_logger
 from app.metrics import count_request
 from app.routers.problems import problem_response, request_id_of
 
@@ -73,8 +74,16 @@ class Envelope:
     The line has no query string, no header and no body in it, so that no secret gets there.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies = 0) -> None:
         self.app = app
+        self._trusted = trusted_proxies
+
+    def _client(self, scope: Scope) -> str | None:
+        peer = scope.get("client")
+        if peer is None or not self._trusted:
+            return None if peer is None else str(peer[0])
+        forwarded = tuple(v for name, v in scope["headers"] if name == b"x-forwarded-for")
+        return client_address(peer[0], forwarded, self._trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,8 +94,7 @@ class Envelope:
         given = _headers(scope).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
-        peer = scope.get("client")
-        actor = Actor(request_id=request_id, client=None if peer is None else peer[0])
+        actor = Actor(request_id=request_id, client=self._client(scope))
         before = acting.set(actor)
         method = scope["method"]
         status, received, sent, start = 0, 0, 0, time.perf_counter()
@@ -114,7 +122,6 @@ class Envelope:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", "unmatched")
             count_request(method, route, status, seconds)
-            caller = actor.caller
             _access.info(
                 "request",
                 method=method,
@@ -126,7 +133,7 @@ class Envelope:
                 bytes_in=received,
                 bytes_out=sent,
                 client=actor.client,
-                **({} if caller is None else said_of(caller)),
+                **actor.said(),
             )
             acting.reset(before)
 

@@ -1,0 +1,45 @@
+"""The audit trail: who did what to which file, record, key or session, and when.
+
+Lines of the logger `claimcheck.audit`, each written once what it says has been committed; the
+events are in docs/logging.md. Who it was is known from `app.log.acting`, so that what goes on after
+a request, or in the sweep, says so too.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app.log import acting, get_logger
+from app.models import File
+
+_log: Final = get_logger("audit")
+# A line stays below the 10,000 bytes at which Heroku's log router cuts it.
+IDS_A_LINE: Final = 200
+
+
+def audit(event: str, **fields: Any) -> None:
+    """Write that the actor has done this. A field is never a secret, nor anything signed."""
+    actor = acting.get()
+    if actor is None:
+        _log.info(event, **fields)
+    else:
+        _log.info(event, client=actor.client, **actor.said(), **fields)
+
+
+def audit_file(event: str, file: File, **fields: Any) -> None:
+    """The same of one file, which need not be the actor's own."""
+    audit(
+        event,
+        file_id=file.id,
+        file_owner=file.owner,
+        destination=file.destination,
+        bucket=file.bucket,
+        key=file.key,
+        **fields,
+    )
+
+
+def audit_files(event: str, files: Sequence[File], **fields: Any) -> None:
+    """The same of many: one line with their ids, or several, none if there are none."""
+    for start in range(0, len(files), IDS_A_LINE):
+        ids = [file.id for file in files[start : start + IDS_A_LINE]]
+        audit(event, count=len(ids), file_ids=ids, **fields)

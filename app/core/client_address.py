@@ -1,0 +1,68 @@
+"""Whose address a request comes from, behind proxies that are known. Pure.
+
+Each proxy adds the address it was asked from at the right end of `X-Forwarded-For`; what stands
+further left came with the request, and may be anything. So the list is read from the right, and
+only for as long as what stands there was added by a proxy that is trusted.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+Address = IPv4Address | IPv6Address
+# So many proxies, wherever they are, or those of these networks.
+TrustedProxies = int | Networks
+
+# Some proxies add a port: 192.0.2.1:5000, [2001:db8::1]:5000.
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
+_IPV6_NETWORK = 64
+
+
+@lru_cache(maxsize=4096)
+def client_address(
+    peer: str, forwarded_for: tuple[bytes, ...], trusted: TrustedProxies
+) -> str | None:
+    """The client's address; `peer` is who connected, `forwarded_for` all headers of that name.
+
+    None where it cannot be known: a trusted proxy sent what is no address. With a number, the
+    service must be reachable through the proxies alone: whoever could pass them by would choose
+    his address.
+    """
+    hops = [*_listed(forwarded_for), peer]
+    if isinstance(trusted, int):
+        found = _parsed(hops[max(0, len(hops) - 1 - trusted)])
+    else:
+        while True:
+            found = _parsed(hops.pop())
+            if found is None or not hops or not _is_in(found, trusted):
+                break
+    return None if found is None else str(found)
+
+
+def limited_network(address: str) -> str:
+    """What is counted as one client: an IPv6 subscriber has a whole /64 to ask from."""
+    if ":" not in address:
+        return address
+    return str(ip_network((address, _IPV6_NETWORK), strict=False))
+
+
+def _listed(headers: Iterable[bytes]) -> list[str]:
+    return [part.strip() for header in headers for part in header.decode("latin-1").split(",")]
+
+
+def _parsed(text: str) -> Address | None:
+    ported = _WITH_PORT.fullmatch(text)
+    try:
+        address = ip_address((ported[1] or ported[2]) if ported else text)
+    except ValueError:
+        return None
+    # An IPv4 client of a socket that takes both. A zone (fe80::1%eth0) is no part of the address.
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
+
+
+def _is_in(address: Address, networks: Networks) -> bool:
+    return any(address in network for network in networks)
