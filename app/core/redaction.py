@@ -14,6 +14,7 @@ _MARKS: Final = (
     KEY_PREFIX,
     SESSION_PREFIX,
     STAFF_PREFIX,
+    STAFF_PREFIX,
     r"X-Amz-(?:Signature|Security-Token|Credential)(?:=|%3D)",
     r"[?&]grant=",
     r"Bearer ",

@@ -4,13 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, SESSION_PREFIX, make_token
+from app.core.opaque_tokens import (
+    KEY_PREFIX,
+    RANDOM_BYTES,
+    SESSION_PREFIX,
+    STAFF_PREFIX,
+    make_token,
+)
 from app.core.redaction import redact
 
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES))
 def test_no_token_is_left(randomness: bytes) -> None:
-    for prefix in (KEY_PREFIX, SESSION_PREFIX):
+    for prefix in (KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX):
         token = make_token(prefix, randomness)
         secret = token.removeprefix(prefix)
         for text in (token, f"/uppy/{token}/s3/params", f"a {token} b", f"{token}x/{token}"):
