@@ -86,7 +86,7 @@ async def announce(
     """
     answers: list[Announced | Problem | None] = [None] * len(announcements)
     begin: list[tuple[int, File]] = []
-    new: list[File] = []
+    pending: list[File] = []
     for attempt in range(_KEY_TRIES):
         now = res.clock()
         new: dict[int, tuple[Destination, File]] = {}
@@ -118,11 +118,11 @@ async def announce(
             if file_id not in stored:
                 continue
             answers[index] = announced
-            new.append(announced.file)
+            pending.append(announced.file)
             count_upload(announced.file.destination, "announced")
             if announced.file.method == "multipart":
                 begin.append((index, announced.file))
-    audit_files("upload.announced", new)
+    audit_files("upload.announced", pending)
     if begin:
         first = min(FIRST_PARTS, max(1, _BATCH_PARTS // len(begin)))
         begun = await asyncio.gather(*(_begin(res, file, first) for _, file in begin))
