@@ -36,12 +36,13 @@ class ProductView(ModelView):
 
 engine = create_engine(os.environ.get("SHOP_DATABASE", "sqlite:///shop.db"))
 Base.metadata.create_all(engine)
-service = ClaimcheckService(os.environ["CLAIMCHECK_URL"], os.environ["CLAIMCHECK_KEY"])
 
+service = ClaimcheckService(os.environ["CLAIMCHECK_URL"], os.environ["CLAIMCHECK_KEY"])
+plugins = [S3UploadPlugin(service)]
 # starlette-admin's pages would ask another site for a font.
 pages = DictLoader({"base.html": '{% extends "@core/base.html" %}{% block fonts %}{% endblock %}'})
-plugins = [S3UploadPlugin(service)]
-admin = Admin(engine, title="Shop", additional_loaders=[pages], plugins=plugins)
-admin.add_view(ProductView(Product))
+
 app = Starlette()
+admin = Admin(engine, title="Shop", plugins=plugins, additional_loaders=[pages])
+admin.add_view(ProductView(Product))
 admin.mount_to(app)

@@ -22,8 +22,8 @@ template.innerHTML = `
       <progress max="1" value="0" hidden></progress>
       <p class="problem" role="alert" hidden></p>
       <p class="actions">
-        <button type="button" class="up" hidden>Move up</button>
-        <button type="button" class="down" hidden>Move down</button>
+        <button type="button" class="up" title="Move up" hidden>↑</button>
+        <button type="button" class="down" title="Move down" hidden>↓</button>
         <button type="button" class="pause" hidden>Pause</button>
         <button type="button" class="resume" hidden>Resume</button>
         <a class="sign-in" target="_blank" rel="noopener" hidden>Sign in</a>
@@ -111,10 +111,10 @@ sheet.replaceSync(`
   progress::-webkit-progress-bar { background: transparent; }
   progress::-webkit-progress-value { background: var(--accent); transition: inline-size 0.2s; }
   progress::-moz-progress-bar { background: var(--accent); }
-  .problem { grid-area: problem; margin-top: 8px; padding: 8px 12px; border-radius: var(--radius);
+  .file .problem { grid-area: problem; margin-top: 8px; }
+  .problem { padding: 8px 12px; border-radius: var(--radius);
     border-inline-start: 4px solid #d63939; background: rgb(214 57 57 / 10%); overflow-wrap: anywhere; }
   .problem strong { display: block; }
-  .refused { margin: 0; }
 
   button, .sign-in {
     display: inline-flex;

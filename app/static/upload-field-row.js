@@ -18,6 +18,7 @@ const BUSY = {
 export class Row {
   value = null; // what the form gives back for it, null while there is nothing
   state = "waiting"; // or kept, one of the uploader's, stored, failed
+  #text = "";
   #buttons = {};
   #uploader;
   #upload;
@@ -28,7 +29,8 @@ export class Row {
     this.#$("bdi").textContent = this.filename;
     for (const button of this.item.querySelectorAll(".actions > *")) {
       this.#buttons[button.className] = button;
-      button.setAttribute("aria-label", `${button.textContent} ${this.filename}`);
+      const does = button.title || button.textContent;
+      button.setAttribute("aria-label", `${does} ${this.filename}`);
     }
     this.#$("progress").setAttribute("aria-label", `Upload of ${this.filename}`);
     const { up, down, pause, resume, retry, cancel, dismiss, replace, remove } = this.#buttons;
@@ -46,7 +48,7 @@ export class Row {
     replace.onclick = () => field.pick();
     remove.onclick = () => field.remove(this);
     this.#picture();
-    this.#show(this.state === "kept" ? this.#size : "Waiting");
+    this.show(this.state === "kept" ? this.#size : "Waiting");
   }
 
   get isOpen() {
@@ -67,7 +69,7 @@ export class Row {
 
   /** Where it stands in the list. */
   place(index, count) {
-    const moves = this.field.isList && count > 1 && !this.field.isFixed && !this.isOpen;
+    const moves = this.field.isList && count > 1 && !this.field.isFixed && this.value !== null;
     this.#buttons.up.hidden = this.#buttons.down.hidden = !moves;
     this.#buttons.up.disabled = index === 0;
     this.#buttons.down.disabled = index === count - 1;
@@ -86,7 +88,7 @@ export class Row {
       const stored = await upload;
       this.value = stored.id;
       this.state = "stored";
-      this.#show(`${this.#size}, uploaded. Save to keep it.`);
+      this.show(`${this.#size}, uploaded. Save to keep it.`);
       this.field.settled(this);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -102,8 +104,10 @@ export class Row {
     this.#$("progress").value = total ? loaded / total : 1;
     const part = `${bytes(loaded)} of ${bytes(total)}`;
     const text = state === "confirming" ? "Checking" : [BUSY[state], part].filter(Boolean).join(", ");
-    this.#show(text);
-    if (turned && BUSY[state] && state !== "waiting") this.field.say(`${this.filename}: ${text}`);
+    this.show(text);
+    if (!turned) return;
+    this.field.changed();
+    if (BUSY[state] && state !== "waiting") this.field.say(`${this.filename}: ${text}`);
   }
 
   fail(error) {
@@ -122,14 +126,15 @@ export class Row {
     const title = document.createElement("strong");
     title.textContent = error.title ?? "Something went wrong";
     this.#$(".problem").replaceChildren(title, ` ${error.detail ?? error.message}`);
-    this.#show(`Not uploaded, ${this.#size}`);
+    this.show(`Not uploaded, ${this.#size}`);
     this.field.changed();
   }
 
   #retry() {
     this.state = "waiting";
+    this.#upload = null;
     this.#$("progress").value = 0;
-    this.#show("Waiting");
+    this.show("Waiting");
     this.field.changed();
     // The same session goes on where it was.
     if (this.#uploader && this.error.type !== "upload-session-exhausted") this.send(this.#uploader);
@@ -143,7 +148,8 @@ export class Row {
   }
 
   /** The words, and what can be done now; the focus stays in the row. */
-  #show(text) {
+  show(text = this.#text) {
+    this.#text = text;
     const { state, field, error } = this;
     const focused = this.item.getRootNode().activeElement;
     this.#$(".state").textContent = text;
@@ -181,12 +187,11 @@ export class Row {
     } else if (this.file?.type.startsWith("image/") && this.file.size <= BITMAP_LIMIT) {
       try {
         const bitmap = await createImageBitmap(this.file);
-        const scale = THUMBNAIL / Math.min(bitmap.width, bitmap.height);
+        const side = Math.min(bitmap.width, bitmap.height); // the middle, as object-fit has it
+        const at = [(bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side];
         const canvas = document.createElement("canvas");
-        canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-        canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-        const { width, height } = canvas;
-        canvas.getContext("2d").drawImage(bitmap, 0, 0, width, height);
+        canvas.width = canvas.height = THUMBNAIL;
+        canvas.getContext("2d").drawImage(bitmap, ...at, 0, 0, THUMBNAIL, THUMBNAIL);
         bitmap.close();
         thumb.replaceChildren(canvas);
       } catch {

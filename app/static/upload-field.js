@@ -34,8 +34,10 @@ class UploadField extends HTMLElement {
   #internals = this.attachInternals();
   #root;
   #rows = []; // in order
+  #held = []; // those that the page came with
   #before = null; // single: what the file that is being uploaded is to replace
   #takenOut = null; // {row, index}, to be undone
+  #passing = false; // what is refused is so until the field is valid
 
   connectedCallback() {
     if (this.#root) return;
@@ -45,9 +47,29 @@ class UploadField extends HTMLElement {
       const { filename = "File", type = "", size, src } = input.dataset;
       this.#add(new Row(this, { value: input.value, filename, type, size, src, state: "kept" }));
     }
+    this.#held = [...this.#rows];
     this.#listen();
     this.#dressUp();
-    this.#settle();
+    this.#settle(false);
+  }
+
+  formResetCallback() {
+    for (const row of [...this.#rows]) {
+      if (row.isOpen) row.abandon();
+      this.#drop(row);
+    }
+    this.#before = null;
+    this.#forgetTakenOut();
+    this.#refuse(null);
+    for (const row of this.#held) this.#add(row);
+    this.#settle(false);
+  }
+
+  formDisabledCallback() {
+    if (!this.#root) return;
+    this.#dressUp();
+    for (const row of this.#rows) row.show();
+    this.#settle(false);
   }
 
   /* What the attributes say */
@@ -65,7 +87,7 @@ class UploadField extends HTMLElement {
     return Number(this.getAttribute("max-size") ?? Infinity);
   }
   get isFixed() {
-    return this.hasAttribute("disabled");
+    return this.matches(":disabled");
   }
   get isList() {
     return this.#many;
@@ -103,6 +125,18 @@ class UploadField extends HTMLElement {
       input.value = ""; // so that choosing the same file again is a change
     };
     this.#$(".undo").onclick = () => this.#undo();
+    // The form is being sent: say here why it may not be, where the browser's bubble is gone in a
+    // moment, and has nowhere to point while the chooser is hidden.
+    this.addEventListener("invalid", (event) => {
+      event.preventDefault();
+      this.#refuse(this.#internals.validationMessage, true);
+      this.scrollIntoView({ block: "nearest" });
+      (this.#rows.find((row) => row.value === null) ?? this.#$("input")).focus();
+    });
+    this.addEventListener("click", (event) => {
+      // A click on our label, somewhere in the page.
+      if (event.composedPath()[0] === this && !this.#$(".drop").hidden) this.pick();
+    });
     const over = (on) => this.#$(".field").classList.toggle("over", on);
     this.addEventListener("dragover", (event) => {
       if (this.isFixed || !event.dataTransfer.types.includes("Files")) return;
@@ -122,13 +156,9 @@ class UploadField extends HTMLElement {
 
   /** Take files as if they had been chosen here. */
   choose(files) {
-    this.#refuse(null);
     if (!this.#many) files = files.slice(0, 1);
     const room = this.#many ? Math.max(0, this.#most - this.#rows.length) : 1;
-    if (files.length > room) {
-      const left = files.length - room;
-      this.#refuse(`At most ${this.#most} files can go here; ${left} left out.`);
-    }
+    const left = files.length - room;
     const rows = [];
     for (const file of files.slice(0, room)) {
       if (!this.#many && this.#rows.length) this.#standBack(this.#rows[0]);
@@ -141,6 +171,7 @@ class UploadField extends HTMLElement {
     this.#forgetTakenOut();
     this.start(rows);
     this.#settle();
+    this.#refuse(left > 0 ? `At most ${this.#most} files can go here; ${left} left out.` : null);
     rows[0]?.focus();
   }
 
@@ -168,9 +199,10 @@ class UploadField extends HTMLElement {
     return fail("The file is too large", detail);
   }
 
-  #refuse(text) {
+  #refuse(text, passing = false) {
     this.#$(".refused").hidden = !text;
     this.#$(".refused").textContent = text ?? "";
+    this.#passing = passing;
   }
 
   /* Uploading */
@@ -195,7 +227,7 @@ class UploadField extends HTMLElement {
     if (name && found) headers[name] = decodeURIComponent(found.slice(cookie.length + 1));
     let response, said;
     try {
-      // A log-in answers with a redirect to its page: whoever gets one is not signed in any more.
+      // To those who are not signed in a log-in answers with its page, or with the way there.
       const how = { method: "POST", headers, redirect: "manual" };
       response = await fetch(this.getAttribute("session"), how);
       said = await response.json();
@@ -210,7 +242,8 @@ class UploadField extends HTMLElement {
       return new Uploader({ token, endpoint, destination, storage: new Memory() });
     }
     if (said?.title) throw new UploadError(said.title, said.detail, { status: response.status });
-    if (response.status >= 500) {
+    const out = response.ok || response.type === "opaqueredirect";
+    if (!out && ![401, 403].includes(response.status)) {
       const detail = `It answered with status ${response.status}. Press Retry in a moment.`;
       throw new UploadError("This site has a problem", detail, { status: response.status });
     }
@@ -323,15 +356,18 @@ class UploadField extends HTMLElement {
     const failed = rows.find(({ state }) => state === "failed");
     const anchor = this.#$(".drop").hidden ? undefined : this.#$("input");
     if (open) {
-      const name = quoted(open.filename);
-      const text = `${name} is still being uploaded. Wait until it is there, or cancel it.`;
+      const does = open.state === "paused" ? "is paused. Resume" : "is still being uploaded. Wait for";
+      const text = `${quoted(open.filename)} ${does} it, or cancel it.`;
       this.#internals.setValidity({ customError: true }, text, anchor);
     } else if (failed) {
       const text = `${quoted(failed.filename)} was not uploaded. Try again, or dismiss it.`;
       this.#internals.setValidity({ customError: true }, text, anchor);
     } else if (this.hasAttribute("required") && !values.length) {
       this.#internals.setValidity({ valueMissing: true }, "Choose a file.", anchor);
-    } else this.#internals.setValidity({});
+    } else {
+      this.#internals.setValidity({});
+      if (this.#passing) this.#refuse(null);
+    }
     if (changed) this.dispatchEvent(new Event("change", { bubbles: true }));
   }
 

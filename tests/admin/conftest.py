@@ -52,6 +52,7 @@ class Shop:
     wire: Wire
     bucket: str
     database: Path
+    service_database: str
 
     @property
     def service(self) -> str:
@@ -60,6 +61,19 @@ class Shop:
     def rows(self, what: str = "name, image", table: str = "products") -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.database)) as db:
             return db.execute(f"SELECT {what} FROM {table} ORDER BY id").fetchall()
+
+    async def end_sessions(self) -> None:
+        """End every upload session, as its maker can."""
+        connection = await asyncpg.connect(self.service_database)
+        ids = await connection.fetch("SELECT id FROM upload_sessions WHERE revoked_at IS NULL")
+        await connection.close()
+        for (session_id,) in ids:
+            (await self.api.delete(f"/v1/upload-sessions/{session_id}")).raise_for_status()
+
+    def insert(self, name: str, image: str) -> int:
+        with closing(sqlite3.connect(self.database)) as db, db:
+            cursor = db.execute("INSERT INTO products (name, image) VALUES (?, ?)", (name, image))
+            return int(cursor.lastrowid or 0)
 
     def image_of(self, name: str) -> str | None:
         [image] = [image for found, image in self.rows() if found == name]
@@ -100,7 +114,7 @@ async def shop(
                 "SHOP_DATABASE": f"sqlite:///{database}",
             }
             async with _served(url, ours, folder):
-                yield Shop(url, service.client, key, others, wire, bucket, database)
+                yield Shop(url, service.client, key, others, wire, bucket, database, database_url)
 
 
 async def _database(url: str) -> str:

@@ -1,10 +1,17 @@
-"""The example, and beside it an admin with a log-in, a list of files and required ones."""
+"""The example, and beside it an admin with a log-in and lists of files, and the guide's form."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 from starlette_admin.auth import AdminUser, AuthProvider
 from starlette_admin.contrib.sqla import Admin, ModelView
 
@@ -47,7 +54,7 @@ class Staff(AuthProvider):
 
 
 Base.metadata.create_all(engine)
-sessions = Middleware(SessionMiddleware, secret_key="secret of a test", session_cookie="staff")
+sessions = Middleware(SessionMiddleware, secret_key="of a test", session_cookie="staff")
 staff = Admin(
     engine,
     base_url="/staff",
@@ -59,3 +66,23 @@ staff = Admin(
 )
 staff.add_view(AlbumView(Album))
 staff.mount_to(app)
+
+# The form of docs/upload-field.md, and its page under a policy that lets it do what it must.
+GUIDE = (Path(__file__).parents[2] / "docs" / "upload-field.md").read_text(encoding="utf-8")
+POLICY = (
+    "default-src 'none'; script-src {0}; connect-src 'self' http://127.0.0.1:*; form-action 'self'"
+)
+[code] = re.findall(r"```python\n(# form\.py.*?)```", GUIDE, re.DOTALL)
+[html] = re.findall(r"```html\n(<!doctype.*?)```", GUIDE, re.DOTALL)
+html = html.replace("http://127.0.0.1:8000", os.environ["CLAIMCHECK_URL"])
+html = html.replace('<form method="post">', '<form method="post"><fieldset>')
+
+
+async def form(request: Request) -> HTMLResponse:
+    policy = POLICY.format(os.environ["CLAIMCHECK_URL"])
+    return HTMLResponse(html, headers={"Content-Security-Policy": policy})
+
+
+names: dict[str, Any] = {}
+exec(code, names)
+app.routes.extend([*names["routes"], Route("/form", form)])

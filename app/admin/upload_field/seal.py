@@ -4,22 +4,17 @@ import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
-_MARK = "kept"
-
 
 def seal(secret: bytes, purpose: str, value: str) -> str:
     """The value with a signature that is good for this purpose alone."""
-    return f"{_MARK}:{_signature(secret, purpose, value)}:{value}"
+    return f"kept:{_signature(secret, purpose, value)}:{value}"
 
 
 def unseal(secret: bytes, purpose: str, sealed: str) -> str | None:
     """The value, None if nobody with the secret sealed it for this purpose."""
-    mark, _, rest = sealed.partition(":")
-    signature, _, value = rest.partition(":")
-    genuine = _signature(secret, purpose, value)
-    if mark != _MARK or not hmac.compare_digest(signature.encode(), genuine.encode()):
-        return None
-    return value
+    value = sealed.partition(":")[2].partition(":")[2]
+    genuine = seal(secret, purpose, value)
+    return value if hmac.compare_digest(sealed.encode(), genuine.encode()) else None
 
 
 def _signature(secret: bytes, purpose: str, value: str) -> str:

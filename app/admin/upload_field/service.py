@@ -71,7 +71,7 @@ class ClaimcheckService:
         self.secret = hashlib.sha256(b"claimcheck upload field\0" + key.encode()).digest()
         self._expires_in = expires_in
         headers = {"Authorization": f"Bearer {key}"}
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=10)
 
     async def start(self, request: Request, *, destination: str, max_files: int) -> str:
         wanted = {
