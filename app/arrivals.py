@@ -27,6 +27,8 @@ Attach = Callable[[_Confirm], Awaitable[File | None]]
 
 # Some stores (rclone) forget the upload before they have written its object.
 JOINING: Final = timedelta(minutes=15)
+# Whoever rejects an upload has deleted its object by then, where it is to go; else the sweep does.
+_CLEARED: Final = timedelta(minutes=1)
 
 
 async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
@@ -133,13 +135,26 @@ async def settle_gone(res: Resources, file: File, attach: Attach | None = None) 
 
 async def reject(res: Resources, file: File, reason: str) -> File | None:
     """Reject the upload for good; the row as it is then."""
+    now = res.clock()
+    clear_by = now + _CLEARED if goes_if_rejected(res, file) else None
     async with res.db.connection() as db:
-        moved = await queries_moves.reject_upload(db, file, reason, res.clock())
+        moved = await queries_moves.reject_upload(db, file, reason, now, clear_by)
         if moved is None:
             return await queries.get_again(db, file)
     count_upload(file.destination, "rejected")
     audit_file("upload.rejected", file, reason=reason)
     return moved
+
+
+def goes_if_rejected(res: Resources, file: File) -> bool:
+    """Whether its destination has the object of an upload deleted whose contents were refused."""
+    destination = res.settings.destination_of(file.destination, file.bucket)
+    return (
+        file.detected_type is not None
+        # Never by the rules of some other destination.
+        and destination.name == file.destination
+        and destination.rejected_objects == "delete"
+    )
 
 
 def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:

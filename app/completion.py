@@ -95,16 +95,16 @@ async def _attempt(
     if arrived is None:
         return await settle_gone(res, file, attach)
     parts = _complete_list(file, arrived, part_count)
+    reason = None
     if file.size is None:
         reason = wrong_size(destination, file, sum(part.size for part in parts))
-        if reason is not None:
-            return await _refuse(res, file, reason)
     now = res.clock()
     async with res.db.connection() as db:
         claimed = await queries_moves.claim_completion(db, file, parts[0].size, now, now + _LEASE)
         if claimed is None:
             return await queries.get_again(db, file)
-    return await _hold(res, claimed, asyncio.ensure_future(_join(res, claimed, parts, attach)))
+    work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, attach)
+    return await _hold(res, claimed, asyncio.ensure_future(work))
 
 
 def _complete_list(
@@ -132,11 +132,12 @@ def _complete_list(
 
 
 async def _refuse(res: Resources, file: File, reason: str) -> File | None:
-    """Reject the upload, and drop what was sent."""
-    rejected = await reject(res, file, reason)
-    if rejected is not None and rejected.state == State.REJECTED:
-        await abort(res, rejected)
-    return rejected
+    """Drop what was sent, and reject the upload.
+
+    In this order: nobody would look for the parts of a rejected one.
+    """
+    await abort(res, file)
+    return await reject(res, file, reason)
 
 
 async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]) -> File | None:

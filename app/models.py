@@ -160,6 +160,14 @@ sa.Index(
     files.c.claimed_until,
     postgresql_where=files.c.state.in_([State.COMPLETING.value, State.REMOVING.value]),
 )
+# Objects of rejected uploads that are to go, and have not yet.
+sa.Index(
+    "ix_files_rejected",
+    files.c.claimed_until,
+    postgresql_where=sa.and_(
+        files.c.state == State.REJECTED.value, files.c.claimed_until.is_not(None)
+    ),
+)
 # And tombstones that it is time to look at again.
 sa.Index(
     "ix_files_tombstones",
@@ -174,7 +182,8 @@ class File(NamedTuple):
     `size` is None until confirm where the client did not announce one. `checksum_sha256` is
     base64, as S3 writes it. `expires_at` is the end of the last instructions that were signed for
     the upload; `claimed_until` that of the lease of whoever is completing, removing or sweeping
-    it, and in a tombstone the moment from which the sweep looks at it again.
+    it, and in a tombstone the moment from which the sweep looks at it again. A rejected upload has
+    one if its object is to go.
     `store_upload_id` is the store's name of a multipart upload, None until it is known;
     `part_size` is in bytes, None where it is the client's choice, until completion. `attachments`
     counts the records' fields that hold the file. `pending_cap` is the cap on its owner's pending

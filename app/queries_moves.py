@@ -141,8 +141,13 @@ _REJECT = _move(
 
 
 async def reject_upload(
-    db: asyncpg.Connection, file: File, reason: str, now: datetime
+    db: asyncpg.Connection,
+    file: File,
+    reason: str,
+    now: datetime,
+    clear_by: datetime | None = None,
 ) -> File | None:
+    """Move to rejected; if its object has not gone by `clear_by`, the sweep takes it away."""
     return await _move_row(
         db,
         _REJECT,
@@ -151,7 +156,7 @@ async def reject_upload(
         reason=reason,
         detected_type=file.detected_type,
         ended_at=now,
-        claimed_until=None,
+        claimed_until=clear_by,
     )
 
 

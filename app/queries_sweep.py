@@ -78,6 +78,7 @@ async def claim_abandoned(
 
 
 _CLAIM_REMOVALS = _claim(State.REMOVING, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
+_CLAIM_REJECTED = _claim(State.REJECTED, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
 _CLAIM_TOMBSTONES = _claim(State.REMOVED, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
 
 
@@ -86,6 +87,13 @@ async def claim_removals(
 ) -> list[File]:
     """Claim removals that were cut short: their leases ended before a moment."""
     return await many(db, _CLAIM_REMOVALS, lapsed_before=lapsed_before, until=until, limit=limit)
+
+
+async def claim_rejected(
+    db: asyncpg.Connection, lapsed_before: datetime, until: datetime, limit: int
+) -> list[File]:
+    """Claim rejected uploads whose objects should have gone before a moment."""
+    return await many(db, _CLAIM_REJECTED, lapsed_before=lapsed_before, until=until, limit=limit)
 
 
 async def claim_tombstones(

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from app import multipart, queries, queries_moves, queries_records
+from app.arrivals import goes_if_rejected
 from app.audit import audit_file
 from app.core.principal import Principal
 from app.errors import (
@@ -109,13 +110,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
 
 async def clear_rejected(res: Resources, file: File) -> None:
     """Delete the object of an upload rejected for its contents, where its destination says so."""
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    if (
-        file.state != State.REJECTED
-        or file.detected_type is None
-        or destination.name != file.destination
-        or destination.rejected_objects != "delete"
-    ):
+    if file.state != State.REJECTED or not goes_if_rejected(res, file):
         return
     # A failure is left to the sweep: what the client is told is that the upload was rejected.
     with suppress(BucketRefused, BucketUnavailable, DatabaseUnavailable):

@@ -87,6 +87,7 @@ class Sweep:
         lapsed = started - LEASE
         await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
         await self._drain(self._claims(queries_sweep.claim_removals, lapsed, LEASE), _finish)
+        await self._drain(self._claims(queries_sweep.claim_rejected, lapsed, LEASE), _clear)
         await self._drain(self._abandoned(started, lapsed), _end)
         await self._drain(self._claims(queries_sweep.claim_tombstones, lapsed, _REST), _look)
         return self.counts
@@ -183,6 +184,11 @@ async def _finish(res: Resources, file: File) -> Outcome:
     """Finish a removal."""
     await remove_claimed(res, file)
     return Outcome.REMOVED
+
+
+async def _clear(res: Resources, file: File) -> Outcome:
+    """Take away the object of a rejected upload, whose process died before it did."""
+    return Outcome.REMOVED if await remove_upload(res, file) else Outcome.MOVED
 
 
 async def _end(res: Resources, file: File) -> Outcome:

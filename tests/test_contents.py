@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -9,10 +10,13 @@ import httpx
 import pytest
 from aiobotocore.client import AioBaseClient
 
+from app import removals
 from app.bucket import Buckets, StoredObject
 from app.core.destination import Destination
+from app.errors import DatabaseUnavailable
 from tests.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
 from tests.support import announced, owner_of_bucket, prepared, running, send, slug, stored
+from tests.test_sweep import swept
 
 XHTML = (
     b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "x">'
@@ -210,6 +214,27 @@ async def test_a_rejected_object_that_cannot_be_deleted_is_rejected_all_the_same
         monkeypatch.undo()
         # Whoever comes next takes the removal up.
         assert (await client.delete(f"/v1/uploads/{problem['id']}")).status_code == 204
+
+
+async def test_killed_before_a_rejected_object_goes_the_sweep_deletes_it(
+    environ: dict[str, str], web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await prepared(environ | setting("tidy", "rejected_objects", "delete"))
+
+    async def killed(*_: Any) -> bool:
+        raise DatabaseUnavailable("It was.", retry_after=1)
+
+    async with running(settings) as client, owner_of_bucket(settings) as s3:
+        with monkeypatch.context() as patch:
+            patch.setattr(removals, "remove_upload", killed)
+            problem = await rejected(client, web, HTML, filename="a.png", destination="tidy")
+        where = {"Bucket": settings.destinations["tidy"].bucket, "Prefix": problem["key"]}
+        assert await swept(settings, timedelta()) == {}
+        assert len((await s3.list_object_versions(**where))["Versions"]) == 1
+        assert await swept(settings, timedelta(minutes=3)) == {"removed": 1}
+        assert "Versions" not in await s3.list_object_versions(**where)
+        again = await client.post(f"/v1/uploads/{problem['id']}/confirm")
+        assert (again.status_code, again.json()["detail"]) == (422, problem["detail"])
 
 
 async def test_twenty_confirms_of_a_lie_are_one_rejection(

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app import multipart, removals, uploads
+from app import completion, multipart, removals, uploads
 from app.core.parts import MIB
 from app.core.principal import DEV
 from app.errors import (
+    BucketUnavailable,
     ContentTypeNotAllowed,
     UnknownDestination,
     UnknownPart,
@@ -420,6 +421,29 @@ async def test_a_sum_out_of_range_is_refused_and_dropped(
     assert await under_way(s3, settings) == []
     found = await s3.list_objects_v2(Bucket=file.bucket, Prefix=file.key)
     assert found["KeyCount"] == 0
+
+
+async def test_parts_that_could_not_be_dropped_are_dropped_by_whoever_comes_next(
+    res: Resources,
+    web: httpx.AsyncClient,
+    s3: Any,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also after a kill: an upload is not rejected before its parts are gone."""
+    file = await unsized(res, web, b"x" * 9)
+
+    async def down(*_: Any) -> None:
+        raise BucketUnavailable("It is down.", retry_after=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(completion, "abort", down)
+        with pytest.raises(BucketUnavailable):
+            await uploads.confirm(res, DEV, file.id)
+    assert len(await under_way(s3, settings)) == 1
+    with pytest.raises(UploadRejected, match="has 9 bytes"):
+        await uploads.confirm(res, DEV, file.id)
+    assert await under_way(s3, settings) == []
 
 
 async def test_gaps_and_nothing_at_all_have_not_arrived(

@@ -582,6 +582,7 @@ async def leased(db: asyncpg.Connection, state: str, count: int) -> None:
             "ix_files_expired",
         ),
         (lambda db: queries_sweep.claim_removals(db, NOW, NOW + HOUR, 8), "ix_files_claimed"),
+        (lambda db: queries_sweep.claim_rejected(db, NOW, NOW + HOUR, 8), "ix_files_rejected"),
         (
             lambda db: queries_sweep.claim_tombstones(db, NOW, NOW + HOUR, 8),
             "ix_files_tombstones",
