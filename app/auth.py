@@ -6,6 +6,7 @@ from app import api_keys, upload_sessions
 from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, hash_token, is_token
 from app.core.principal import Principal
 from app.errors import InvalidToken
+from app.log import acting
 from app.resources import Resources
 
 # Some issuers put much into theirs; a header any longer no proxy lets through.
@@ -13,7 +14,7 @@ MAX_TOKEN = 8192
 
 
 async def principal_from_token(res: Resources, token: str) -> Principal:
-    """Who holds this token. Raises InvalidToken and IssuerUnavailable.
+    """Who holds this token. Raises InvalidToken, IssuerUnavailable and TooManyRequests.
 
     What was found good a moment ago is believed from memory: a JWT until it expires, or its
     issuer's keys are due again; one of our own tokens for `api_keys.STALENESS`.
@@ -24,6 +25,9 @@ async def principal_from_token(res: Resources, token: str) -> Principal:
     known = res.known_tokens.get(token_hash, res.clock())
     if known is not None:
         return known
+    actor = acting.get()
+    if actor is not None:
+        await res.rate_limits.admit_stranger(actor.client)
     principal, until = await _verified(res, token, token_hash)
     res.known_tokens.note(token_hash, principal, until)
     return principal

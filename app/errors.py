@@ -6,6 +6,7 @@ docstring is the sentence of the catalogue (README and OpenAPI); `detail` speaks
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -17,17 +18,26 @@ class Problem(Exception):
     """Base of all problems: `status` and `title` are the class's, `detail` the instance's.
 
     `extensions` are further members of the JSON (RFC 9457 section 3.2) and must be JSON values;
-    `retry_after` (seconds) becomes the `Retry-After` header, `challenge` the `WWW-Authenticate`.
+    `retry_after` (seconds) becomes the `Retry-After` header, `challenge` the `WWW-Authenticate`;
+    `headers` are further ones.
     """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     challenge: ClassVar[str | None] = None
 
-    def __init__(self, detail: str, *, retry_after: int | None = None, **extensions: Any) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.headers = headers or {}
         self.extensions = extensions
 
     @classmethod
@@ -176,6 +186,12 @@ class TooManyPending(Problem):
     """You have too many unfinished uploads: confirm or cancel some, or let them expire."""
 
     status, title = 429, "Too many pending uploads"
+
+
+class TooManyRequests(Problem):
+    """You ask too often, or were not let in too often: wait `Retry-After` seconds."""
+
+    status, title = 429, "Too many requests"
 
 
 class KeyExhausted(Problem):

@@ -111,7 +111,15 @@ def create_app(
             allow_headers=[
                 *("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID")
             ],
-            expose_headers=["ETag", "Location", "Link", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                "ETag",
+                "Location",
+                "Link",
+                "Retry-After",
+                "X-Request-ID",
+                "RateLimit",
+                "RateLimit-Policy",
+            ],
             max_age=600,
         )
     app.add_middleware(Envelope, trusted_proxies=settings.trusted_proxies)

@@ -20,6 +20,7 @@ from app.core.known_tokens import KnownTokens
 from app.db import Database
 from app.errors import ConfigurationError
 from app.inserts import Inserts
+from app.rate_limits import RateLimits
 from app.settings import Settings
 from app.signer import Signer, utc_now
 from app.web_tokens import WebTokens
@@ -40,6 +41,7 @@ class Resources:
     background: Background
     web_tokens: WebTokens | None
     known_tokens: KnownTokens
+    rate_limits: RateLimits
     cursor_secret: bytes
     grant_secret: bytes | None
     clock: Callable[[], datetime]
@@ -56,6 +58,7 @@ async def open_resources(
     """Open everything that the settings name. Nothing is asked of database or bucket yet."""
     session = open_session(settings)
     db = Database(settings)
+    rate_limits = RateLimits(settings)
     web_tokens = None if settings.jwt is None else WebTokens(settings.jwt, clock)
     try:
         async with open_buckets(session, settings.every_destination()) as buckets:
@@ -70,6 +73,7 @@ async def open_resources(
                     background=background,
                     web_tokens=web_tokens,
                     known_tokens=KnownTokens(),
+                    rate_limits=rate_limits,
                     cursor_secret=_cursor_secret(settings),
                     grant_secret=_grant_secret(settings),
                     clock=clock,
@@ -79,6 +83,7 @@ async def open_resources(
     finally:
         if web_tokens is not None:
             await web_tokens.close()
+        await rate_limits.close()
         await db.close()
 
 

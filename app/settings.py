@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, ClassVar, Final, Literal, Self
 
+from limits import RateLimitItem, parse_many
 from pydantic import (
     AliasChoices,
     BaseModel,
     BeforeValidator,
     Field,
+    InstanceOf,
     SecretStr,
     ValidationError,
     field_validator,
@@ -55,6 +57,18 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 def _networks(value: object) -> object:
     words = split_words(value)
     return [ip_network(str(word)) for word in words] if isinstance(words, list) else words
+
+
+def _limit(value: object) -> object:
+    if value is None:
+        return None
+    try:
+        [limit] = parse_many(str(value))
+    except ValueError:
+        raise ValueError("write so many per second, minute, hour or day: 600/minute") from None
+    if limit.amount < 1:
+        raise ValueError("at least one request must be possible; leave it out for no limit")
+    return limit
 
 
 def _proxies(value: object) -> object:
@@ -129,6 +143,9 @@ class Settings(BaseSettings):
     metrics_networks: Annotated[
         tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)
     ] = ()
+    rate_limit: Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)] = None
+    rate_limit_failures: Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)] = None
+    rate_limit_storage_url: SecretStr | None = None
     max_pending_uploads: int | None = Field(None, ge=1, le=1_000_000)
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
@@ -181,6 +198,13 @@ class Settings(BaseSettings):
                 f"needs {MIN_SECRET} characters or more; make one with `openssl rand -hex 32`"
             )
         return key
+
+    @field_validator("rate_limit_storage_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("must begin with redis:// or rediss://")
+        return url
 
     @field_validator("cors_origins")
     @classmethod

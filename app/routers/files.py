@@ -38,7 +38,15 @@ from app.errors import (
 )
 from app.resources import in_utc
 from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanDelete, CanRead, CanReadOrHasGrant, CanUpload, Res
+from app.routers.permissions import (
+    CanDelete,
+    CanRead,
+    CanReadOrHasGrant,
+    CanUpload,
+    Res,
+    charge,
+    count_failure,
+)
 from app.routers.problems import ProblemBody, header, problem_body, request_id_of, responses
 from app.routers.rendering import (
     FILE_EXAMPLE,
@@ -245,6 +253,8 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     """For back ends that keep ids or URLs in tables of their own. Answers in order; what is not a
     file of the caller's has a `problem` instead of a link.
     """
+    # One for each 100, as in a list.
+    await charge(request, caller, (len(body.ids or body.urls or []) - 1) // files.MAX_PAGE)
     if body.ids is not None:
         found = await files.find_by_ids(res, caller, body.ids)
     else:
@@ -301,6 +311,7 @@ async def content(
     file_id: UUID,
     caller: CanReadOrHasGrant,
     res: Res,
+    request: Request,
     grant: Annotated[
         str | None, Query(max_length=100, description="That of `content_url`, instead of a bearer")
     ] = None,
@@ -317,7 +328,11 @@ async def content(
     Pages use the file's `content_url`, which needs no bearer until it ends.
     """
     if caller is None:
-        file = await files.get_granted(res, file_id, grant or "")
+        try:
+            file = await files.get_granted(res, file_id, grant or "")
+        except InvalidGrant:
+            await count_failure(request)
+            raise
     else:
         file = await files.get_file(res, caller, file_id)
     [link] = await files.read_links(res, [file], disposition=disposition, filename=filename)

@@ -40,6 +40,7 @@ _DEFAULT_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
+_NO_LIMIT: Final[dict[str, str]] = {}
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -113,6 +114,8 @@ class Envelope:
                 there = {name for name, _ in headers}
                 headers += [header for header in _DEFAULT_HEADERS if header[0] not in there]
                 headers.append((b"x-request-id", request_id.encode()))
+                for name, value in scope["state"].get("rate_limit", _NO_LIMIT).items():
+                    headers.append((name.encode(), value.encode()))
             sent += len(message.get("body", b""))
             await send(message)
 

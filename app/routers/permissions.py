@@ -28,15 +28,36 @@ async def _resources(request: Request) -> Resources:
 
 
 async def authenticate(request: Request) -> Principal:
-    """Who sent the request; its log lines say so from now on.
+    """Who sent the request; its log lines say so from now on, and it counts as one of his.
 
-    Raises CredentialRequired, InvalidToken and IssuerUnavailable.
+    Raises CredentialRequired, InvalidToken, IssuerUnavailable and TooManyRequests.
     """
-    caller = await _caller_of(request)
+    try:
+        caller = await _caller_of(request)
+    except (CredentialRequired, InvalidToken):
+        await count_failure(request)
+        raise
     actor = acting.get()
     if actor is not None:
         actor.caller = caller
+    await charge(request, caller)
     return caller
+
+
+async def charge(request: Request, caller: Principal, cost: int = 1) -> None:
+    """Count the request as so many of the caller's; TooManyRequests."""
+    res: Resources = request.app.state.resources
+    standing = await res.rate_limits.admit(caller, cost)
+    if standing is not None:
+        # The outermost middleware says so in the answer.
+        request.scope["state"]["rate_limit"] = standing.headers()
+
+
+async def count_failure(request: Request) -> None:
+    """Count that the client was not let in; TooManyRequests."""
+    res: Resources = request.app.state.resources
+    actor = acting.get()
+    await res.rate_limits.failed(None if actor is None else actor.client)
 
 
 async def _caller_of(request: Request) -> Principal:

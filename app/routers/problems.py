@@ -28,6 +28,7 @@ from app.errors import (
     RequestTooLarge,
     RouteNotFound,
     SigningUnavailable,
+    TooManyRequests,
     ValidationFailed,
 )
 from app.log import get_logger
@@ -46,6 +47,7 @@ _OF_PERMISSIONS: Final = (
     InsufficientScope,
     IssuerUnavailable,
     DatabaseUnavailable,
+    TooManyRequests,
 )
 
 
@@ -81,6 +83,7 @@ def problem_response(
         body |= uppy_members(problem)
     # ASCII JSON: what a client sent may be in it, and need not be valid Unicode.
     response = Response(json.dumps(body), problem.status, headers, media_type=MEDIA_TYPE)
+    response.headers.update(problem.headers)
     if problem.challenge is not None:
         # RFC 6750 section 3; what is quoted is a scope, and so without quotation marks.
         scope_wanted = problem.extensions.get("scope")
@@ -133,6 +136,14 @@ def responses(*problems: type[Problem], public: bool = False) -> dict[int | str,
         at["description"] = f"{at['description']}\n\n`{problem.slug()}`: {detail}".strip()
         if problem.status == 401:
             at |= header("WWW-Authenticate", "RFC 6750: what is wrong with the token")
+        if problem is TooManyRequests:
+            at |= {
+                "headers": {
+                    **header("Retry-After", "Seconds to wait")["headers"],
+                    **header("RateLimit-Policy", "The limit")["headers"],
+                    **header("RateLimit", "What is left of it, and for how long")["headers"],
+                }
+            }
         example = problem_body(problem(detail), "0c7c2d6f5f0b4b0f")
         at["content"][MEDIA_TYPE]["examples"][problem.slug()] = {"value": example}
     return described

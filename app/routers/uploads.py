@@ -39,7 +39,7 @@ from app.errors import (
     UploadSessionExhausted,
 )
 from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanUpload, Res
+from app.routers.permissions import CanUpload, Res, charge
 from app.routers.problems import (
     ProblemBody,
     header,
@@ -196,6 +196,7 @@ async def announce_batch(
     body: BatchBody, caller: CanUpload, res: Res, request: Request
 ) -> Response:
     """Answers in order, each with its own upload or its own problem."""
+    await charge(request, caller, len(body.uploads) - 1)
     parsed = [_parsed_or_refused(one) for one in body.uploads]
     announced = iter(
         await uploads.announce(

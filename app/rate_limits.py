@@ -1,0 +1,173 @@
+"""How often callers may ask, and strangers may fail.
+
+Fixed windows: a window begins with a caller's first request and takes so many; what comes after
+that is refused until it ends. Counted in this process, or in Redis for all replicas together.
+"""
+
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from limits import RateLimitItem
+from limits.aio.storage import RedisStorage
+from limits.errors import StorageError
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from app.core.client_address import limited_network
+from app.core.principal import Principal
+from app.errors import TooManyRequests
+from app.log import get_logger
+from app.settings import Settings
+
+# Redis is asked before every request: one that is slow must not make the service slow.
+REDIS_SECONDS: Final = 1.0
+# It answers in a fraction of a millisecond, so that few are enough for many requests at once.
+_CONNECTIONS: Final = 8
+# After a failure it is left alone for so long, and this process counts by itself.
+REST: Final = 5.0
+MAX_WINDOWS: Final = 100_000  # of one length
+_log: Final = get_logger("rate_limits")
+# The library has a line of its own for every failure, with a traceback.
+logging.getLogger("limits").setLevel(logging.CRITICAL)
+
+
+class Standing(NamedTuple):
+    """What is left of a limit after a request: `seconds` to the window's end, if that is known."""
+
+    policy: str
+    limit: RateLimitItem
+    used: int
+    seconds: float | None
+
+    def headers(self) -> dict[str, str]:
+        """The two that draft-ietf-httpapi-ratelimit-headers-11 describes."""
+        amount, window = self.limit.amount, self.limit.get_expiry()
+        left = f'"{self.policy}";r={max(0, amount - self.used)}'
+        if self.seconds is not None:
+            left += f";t={math.ceil(self.seconds)}"
+        return {
+            "ratelimit-policy": f'"{self.policy}";q={amount};w={window}',
+            "ratelimit": left,
+        }
+
+
+class Windows:
+    """Counters in this process, bounded in number.
+
+    Windows of one length end in the order in which they begin, so that those which have ended are
+    found without looking at the others. The library's own storage looks at all, for each request.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: dict[int, OrderedDict[str, tuple[float, int]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._windows.values()))
+
+    def add(self, key: str, seconds: int, amount: int) -> tuple[int, float]:
+        """What was counted in the key's window with this, and the seconds to its end."""
+        windows = self._windows.setdefault(seconds, OrderedDict())
+        now = self._clock()
+        while windows:
+            first = next(iter(windows))
+            if windows[first][0] > now and len(windows) < MAX_WINDOWS:
+                break
+            del windows[first]
+        end, count = windows.get(key, (now + seconds, 0))
+        windows[key] = end, count + amount
+        return count + amount, end - now
+
+
+class RateLimits:
+    """The limits of one process, all off unless the settings say otherwise."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._of_callers = settings.rate_limit
+        self._of_strangers = settings.rate_limit_failures
+        self._windows = Windows()
+        self._redis: RedisStorage | None = None
+        self._pool: BlockingConnectionPool | None = None
+        self._failed_at = -math.inf
+        url = settings.rate_limit_storage_url
+        if url is not None:
+            self._pool = BlockingConnectionPool.from_url(
+                url.get_secret_value(),
+                max_connections=_CONNECTIONS,
+                timeout=REDIS_SECONDS,
+                socket_timeout=REDIS_SECONDS,
+                socket_connect_timeout=REDIS_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+            )
+            self._redis = RedisStorage(
+                url.get_secret_value(),
+                wrap_exceptions=True,
+                implementation="redispy",
+                key_prefix="claimcheck",
+                connection_pool=self._pool,  # type: ignore[arg-type]
+            )
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    async def admit(self, caller: Principal, cost: int = 1) -> Standing | None:
+        """Count a request of the caller's, as `cost` of them; TooManyRequests past the limit."""
+        if self._of_callers is None or cost == 0:
+            return None
+        # Names are printable, so that no two callers come to the same key.
+        key = "\n".join((caller.tenant, caller.owner, caller.credential))
+        return await self._count("requests", self._of_callers, key, cost)
+
+    async def admit_stranger(self, address: str | None) -> None:
+        """Raise TooManyRequests if this address has failed too often; before its token is checked.
+
+        Counts nothing.
+        """
+        if self._of_strangers is not None:
+            await self._count("failures", self._of_strangers, _network(address), 0)
+
+    async def failed(self, address: str | None) -> None:
+        """Count a request of a stranger's who was not let in; TooManyRequests past the limit."""
+        if self._of_strangers is not None:
+            await self._count("failures", self._of_strangers, _network(address), 1)
+
+    async def _count(self, policy: str, limit: RateLimitItem, who: str, cost: int) -> Standing:
+        key = limit.key_for(policy, who)
+        standing = Standing(policy, limit, *await self._add(key, limit, cost))
+        if standing.used > limit.amount - (0 if cost else 1):
+            seconds = max(1, math.ceil(standing.seconds or 1))
+            raise TooManyRequests(
+                f"More than {limit.amount} {policy} in {limit.get_expiry()} s: wait {seconds} s.",
+                retry_after=seconds,
+                headers=standing.headers(),
+            )
+        return standing
+
+    async def _add(self, key: str, limit: RateLimitItem, cost: int) -> tuple[int, float | None]:
+        seconds = limit.get_expiry()
+        redis = self._redis
+        if redis is not None and time.monotonic() >= self._failed_at + REST:
+            try:
+                used = await (redis.incr(key, seconds, cost) if cost else redis.get(key))
+                left = None
+                if used >= limit.amount:
+                    left = max(0.0, await redis.get_expiry(key) - time.time())
+            except (StorageError, OSError) as error:
+                now = time.monotonic()
+                if now >= self._failed_at + REST:
+                    cause = type(error.__cause__ or error).__name__
+                    _log.warning("counting_alone", cause=cause, seconds=REST)
+                self._failed_at = now
+            else:
+                return used, left
+        return self._windows.add(key, seconds, cost)
+
+
+def _network(address: str | None) -> str:
+    return "unknown" if address is None else limited_network(address)
