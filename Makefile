@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
-.PHONY: run test bench lint lock clean
+.PHONY: run test bench picture lint lock clean
 
 $(READY): requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,9 @@ test: $(READY)  ## run every test that this machine can run
 
 bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
+
+picture: $(READY)  ## take the README's picture of the page anew; needs Chromium
+	$(BIN)/python -m tests.browser.picture docs/page.png
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,13 +1,7 @@
 """Headless Chromium, and a real service on this machine for its pages to talk to."""
 
-import os
 import shutil
-import signal
-import socket
 import struct
-import subprocess
-import sys
-import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,9 +11,18 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    async_playwright,
+)
 
+from tests.browser.dev import started
 from tests.browser.packages import install
+from tests.stores import free_port
 
 FLAGS = [
     "--headless",
@@ -31,19 +34,23 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_SECONDS = 90
-STOP_SECONDS = 30
+
+
+@asynccontextmanager
+async def launched(playwright: Playwright) -> AsyncIterator[Browser]:
+    """Chromium as the machine has it, which must have one."""
+    chromium = shutil.which("chromium")
+    browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    yield browser
+    await browser.close()
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    if shutil.which("chromium") is None:
         pytest.skip("browser tests: Chromium is not installed (Debian: apt-get install chromium)")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    async with async_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -57,62 +64,25 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def foreign_origin() -> str:
     """Another origin than the service's, which its settings allow."""
-    return f"http://127.0.0.1:{_free_port()}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, foreign_origin: str) -> Iterator[str]:
     """The address of `claimcheck dev` with its embedded stores, as `make run` starts it.
 
-    Its destinations are two of the usual ones and `puts`, which takes uploads by PUT.
+    Its destinations are two of the usual ones, and `puts` and `parts`, which take uploads so.
     """
-    port = _free_port()
-    ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | {
-        "PORT": str(port),
+    environ = {
         "CLAIMCHECK_CORS_ORIGINS": foreign_origin,
         "CLAIMCHECK_DESTINATIONS__IMAGES__CONTENT_TYPES": "image/*",
         "CLAIMCHECK_DESTINATIONS__FILES__METHOD": "post",
         "CLAIMCHECK_DESTINATIONS__PUTS__METHOD": "put",
+        "CLAIMCHECK_DESTINATIONS__PARTS__METHOD": "multipart",
+        "CLAIMCHECK_DESTINATIONS__PARTS__PART_SIZE": str(5 << 20),
     }
-    folder = tmp_path_factory.mktemp("service")
-    with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "dev"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            if not _is_ready(process, f"{address}/readyz"):
-                log.seek(0)
-                pytest.fail(f"`claimcheck dev` did not get ready:\n{log.read()}")
-            yield address
-            process.send_signal(signal.SIGINT)
-            process.wait(STOP_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(url, trust_env=False).is_success:
-                return True
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    return False
+    with started(tmp_path_factory.mktemp("service"), environ) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -72,11 +72,11 @@ async def cut(route: Route) -> None:
     await route.abort()
 
 
-async def slow_down(context: BrowserContext, page: Page) -> None:
-    """100 kB/s upwards, so that there is time to look at an upload on its way."""
+async def slow_down(context: BrowserContext, page: Page, rate: int = 100_000) -> None:
+    """Bytes a second upwards, so that there is time to look at an upload on its way."""
     session = await context.new_cdp_session(page)
     await session.send("Network.enable")
     await session.send(
         "Network.emulateNetworkConditions",
-        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000},
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate},
     )

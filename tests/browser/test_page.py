@@ -1,6 +1,8 @@
 """The page at `/`, used as a person would, against the real service and bucket."""
 
 import re
+import struct
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import Watch
+from tests.browser.picture import take
 from tests.browser.steps import (
     listed,
     payload,
@@ -238,3 +241,11 @@ async def test_the_page_follows_the_colour_scheme(page: Page) -> None:
     assert min(await page.evaluate(ground)) > 200
     await page.emulate_media(color_scheme="dark")
     assert max(await page.evaluate(ground)) < 60
+
+
+async def test_the_readmes_picture_can_be_taken_anew(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "page.png"
+    await take(page, path, "parts")
+    width, height = struct.unpack(">II", path.read_bytes()[16:24])
+    assert width == 1000
+    assert height > 600
