@@ -1,0 +1,77 @@
+"""Look through all files of a tenant, by name and by whatever else is known of them.
+
+For people who look at pages, and not for clients that read lists: those have `app.files`.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app import queries
+from app import queries_search as searching
+from app.core.principal import Principal
+from app.models import File
+from app.queries_search import COUNTED, Position, Search
+from app.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what was looked for.
+
+    `newer` and `older` are the ids of the files that the pages before and behind it end and begin
+    at, None where there is none. `count` is of all pages; with `more` there are at least so many.
+    `looked_on` says that this page is short because so many files were looked at for it, and that
+    the next one goes on.
+    """
+
+    files: list[File]
+    newer: UUID | None
+    older: UUID | None
+    count: int
+    more: bool
+    looked_on: bool
+
+
+async def search_files(
+    res: Resources,
+    caller: Principal,
+    search: Search,
+    *,
+    after: UUID | None = None,
+    before: UUID | None = None,
+    limit: int,
+) -> Found:
+    """The page behind the file with the id `after`, or before the one with `before`.
+
+    Where that file is gone, or neither is given, the first page. Whoever asks must see his whole
+    tenant; what it costs does not grow with the number of files.
+    """
+    assert caller.sees_tenant
+    tenant, position = caller.tenant, None
+    async with res.db.connection() as db:
+        if (at := before or after) is not None:
+            file = await queries.get_file(db, at, caller)
+            position = file and Position(file.id, file.filename, before is not None)
+        found = await searching.page(db, tenant, search, position, limit + 1)
+        end = None
+        if len(found) <= limit:
+            end = await searching.end_of_walk(db, tenant, search, position)
+        count = await searching.count(db, tenant, search)
+    backwards = position is not None and position.before
+    is_more = len(found) > limit
+    files = (found[1:] if backwards else found[:-1]) if is_more else found
+    first, last = (files[0].id, files[-1].id) if files else (None, None)
+    ahead: UUID | None = end.id if end is not None else None
+    if is_more:
+        ahead = first if backwards else last
+    behind = None if position is None else (last if backwards else first) or position.id
+    newer, older = (ahead, behind) if backwards else (behind, ahead)
+    counted = min(count, COUNTED)
+    return Found(
+        files,
+        newer,
+        older,
+        counted,
+        more=count > COUNTED or end is not None,
+        looked_on=end is not None,
+    )

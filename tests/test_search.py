@@ -1,0 +1,182 @@
+"""Looking through all files of a tenant: the same files as a plain filter finds, page by page."""
+
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app import queries, queries_search
+from app.core.ids import first_uuid7, uuid7
+from app.core.principal import Principal, Scope
+from app.models import File, State
+from app.queries_search import Search
+from app.resources import Resources, open_resources
+from app.search import Found, search_files
+from app.settings import Settings
+from tests.support import UNKNOWN_ID
+
+NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
+STAFF = Principal("ann", "acme", frozenset({Scope.FILES_ALL}))
+NAMES = ("Holiday 1.png", "holiday 2.png", "HOL.pdf", "été.txt", "Été 2.txt", "100%_a.txt", "z")
+
+
+@pytest.fixture
+async def res(settings: Settings) -> AsyncIterator[Resources]:
+    async with open_resources(settings) as res:
+        yield res
+
+
+def made(number: int, dice: random.Random, **values: Any) -> File:
+    at = NOW + timedelta(seconds=number)
+    state = dice.choice(["confirmed"] * 6 + ["pending", "rejected", "released"])
+    row = dict.fromkeys(File._fields) | {
+        "id": uuid7(at, os.urandom(8)),
+        "owner": dice.choice(["bob", "eve"]),
+        "tenant": dice.choice(["acme"] * 5 + ["other"]),
+        "destination": dice.choice(["images", "files"]),
+        "bucket": "bkt",
+        "key": f"images/{secrets.token_hex(8)}",
+        "url": "https://s3.example.com/bkt/a",
+        "filename": dice.choice(NAMES),
+        "content_type": dice.choice(["image/png", "image/gif", "text/plain"]),
+        "size": 5,
+        "checksum_verified": False,
+        "method": "post",
+        "state": state,
+        "created_at": at,
+        "expires_at": at,
+        "sealed": "no",
+        "attachments": dice.choice([0, 1]),
+    }
+    return File(**(row | values))
+
+
+@pytest.fixture
+async def files(res: Resources) -> list[File]:
+    dice = random.Random(7)
+    rows = [made(number, dice) for number in range(300)]
+    async with res.db.connection() as db:
+        await queries.insert_files(db, rows)
+    return rows
+
+
+def lowered(name: str) -> str:
+    # What PostgreSQL makes of it in the database's locale, which need know no more than ASCII.
+    return "".join(c.lower() if c.isascii() else c for c in name)
+
+
+def expected(files: list[File], search: Search) -> list[UUID]:
+    kind = search.content_type or ""
+    chosen = [
+        file
+        for file in files
+        if file.tenant == STAFF.tenant
+        and file.state == search.state
+        and lowered(file.filename).startswith(lowered(search.name))
+        and search.destination in {None, file.destination}
+        and search.owner in {None, file.owner}
+        and (
+            file.content_type.startswith(kind.removesuffix("*"))
+            if kind.endswith("/*")
+            else kind in {"", file.content_type}
+        )
+        and (search.first or UUID(int=0)) <= file.id
+        and (search.end is None or file.id < search.end)
+        and not (search.loose and file.attachments)
+    ]
+    if search.by_name:
+        chosen.sort(key=lambda file: (lowered(file.filename).encode(), file.id))
+    else:
+        chosen.sort(key=lambda file: file.id, reverse=True)
+    return [file.id for file in chosen]
+
+
+def ids(found: Found) -> list[UUID]:
+    return [file.id for file in found.files]
+
+
+MOMENT = first_uuid7(NOW + timedelta(seconds=100))
+SEARCHES = [
+    Search(),
+    Search(owner="bob"),
+    Search(owner="bob", destination="files"),
+    Search(owner="eve", destination="files", content_type="image/png"),
+    Search(content_type="image/*"),
+    Search(content_type="text/plain", loose=True),
+    Search(destination="images", first=MOMENT),
+    Search(end=MOMENT, content_type="image/*"),
+    Search(name="hOl"),
+    Search(name="holiday", destination="images", owner="bob", first=MOMENT),
+    Search(name="100%_", loose=True, end=MOMENT),
+    Search(name="nosuch"),
+    Search(state=State.PENDING),
+    Search(state=State.RELEASED, name="hol", owner="eve"),
+    Search(state=State.REJECTED, destination="files", first=MOMENT),
+]
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=repr)
+async def test_every_page_forth_and_back(res: Resources, files: list[File], search: Search) -> None:
+    wanted = expected(files, search)
+    seen: list[list[UUID]] = []
+    page = await search_files(res, STAFF, search, limit=7)
+    assert page.newer is None
+    while True:
+        seen.append(ids(page))
+        assert (page.count, page.more, page.looked_on) == (len(wanted), False, False)
+        if page.older is None:
+            break
+        page = await search_files(res, STAFF, search, after=page.older, limit=7)
+    assert [one for found in seen for one in found] == wanted
+    for found in reversed(seen[:-1]):
+        assert page.newer is not None
+        page = await search_files(res, STAFF, search, before=page.newer, limit=7)
+        assert ids(page) == found
+    assert page.newer is None
+
+
+async def test_a_sparse_search_goes_on_where_it_left_off(
+    res: Resources, files: list[File], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of so many files that are looked at few may be what is wanted: then pages are short."""
+    monkeypatch.setattr(queries_search, "WALK", 20)
+    for statement in ("_page_statement", "_count_statement", "_end_statement"):
+        getattr(queries_search, statement).cache_clear()
+    for search in (Search(content_type="image/*", loose=True), Search(name="h", owner="eve")):
+        wanted = expected(files, search)
+        page = await search_files(res, STAFF, search, limit=50)
+        assert page.looked_on
+        assert page.more
+        assert page.count < len(wanted)
+        seen, pages = ids(page), [page]
+        while page.older is not None:
+            page = await search_files(res, STAFF, search, after=page.older, limit=50)
+            seen += ids(page)
+            pages.append(page)
+        assert seen == wanted
+        assert len(pages) > 3
+    for statement in ("_page_statement", "_count_statement", "_end_statement"):
+        getattr(queries_search, statement).cache_clear()
+
+
+async def test_counting_ends(
+    res: Resources, files: list[File], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries_search, "COUNTED", 10)
+    monkeypatch.setattr("app.search.COUNTED", 10)
+    queries_search._count_statement.cache_clear()
+    found = await search_files(res, STAFF, Search(), limit=5)
+    queries_search._count_statement.cache_clear()
+    assert (found.count, found.more) == (10, True)
+
+
+async def test_a_place_that_is_gone_is_the_beginning(res: Resources, files: list[File]) -> None:
+    first = await search_files(res, STAFF, Search(), limit=7)
+    elsewhere = next(file for file in files if file.tenant == "other")
+    for gone in (UUID(UNKNOWN_ID), elsewhere.id):
+        assert await search_files(res, STAFF, Search(), after=gone, limit=7) == first
