@@ -102,6 +102,44 @@ async def read_records(
     )
 
 
+def _names(*, backwards: bool) -> Statement:
+    column = _r.name.desc() if backwards else _r.name
+    return write(
+        sa.select(_r.name)
+        .where(
+            _r.tenant == sa.bindparam("tenant"),
+            _r.type == sa.bindparam("type"),
+            _r.name >= sa.bindparam("low", type_=sa.Text()),
+            _r.name < sa.bindparam("high", type_=sa.Text()),
+        )
+        .order_by(column)
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+    )
+
+
+_NAMES = {backwards: _names(backwards=backwards) for backwards in (False, True)}
+
+
+async def record_names(
+    db: asyncpg.Connection,
+    tenant: str,
+    record_type: str,
+    low: str,
+    high: str,
+    limit: int,
+    *,
+    backwards: bool,
+) -> list[str]:
+    """What records of a whole tenant are known by, from `low` on and before `high`, in order.
+
+    With `backwards` the last ones of them, the last one first.
+    """
+    rows = await _run(
+        db, _NAMES[backwards], tenant=tenant, type=record_type, low=low, high=high, limit=limit
+    )
+    return [row[0] for row in rows]
+
+
 _FIELD_FILES = write(
     sa.select(_rf.file_id)
     .where(_rf.record_id == sa.bindparam("record_id"), _rf.field == sa.bindparam("field"))

@@ -151,6 +151,13 @@ async def put_files(
     return answer
 
 
+async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[Slot]:
+    """Where the caller's records hold the file, so many of them."""
+    async with res.db.connection() as db:
+        uses = await queries.uses_of_file(db, file.id, caller, limit)
+    return [Slot(*use) for use in uses]
+
+
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
     """The id of the caller's confirmed file with this object URL; FileNotFound."""
     [file] = await find_by_urls(res, caller, [url])

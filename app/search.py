@@ -1,4 +1,4 @@
-"""Look through all files of a tenant, by name and by whatever else is known of them.
+"""Look through all files and records of a tenant.
 
 For people who look at pages, and not for clients that read lists: those have `app.files`.
 """
@@ -6,11 +6,12 @@ For people who look at pages, and not for clients that read lists: those have `a
 from dataclasses import dataclass
 from uuid import UUID
 
-from app import queries
+from app import queries, queries_records, records
 from app import queries_search as searching
 from app.core.principal import Principal
 from app.models import File
 from app.queries_search import COUNTED, Position, Search
+from app.records import Fields
 from app.resources import Resources
 
 
@@ -74,4 +75,55 @@ async def search_files(
         counted,
         more=count > COUNTED or end is not None,
         looked_on=end is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecords:
+    """A page of records in the order of what they are known by.
+
+    `earlier` and `later` are what the pages before and behind it end and begin at, None where there
+    is none.
+    """
+
+    records: list[Fields]
+    earlier: str | None
+    later: str | None
+
+
+async def search_records(
+    res: Resources,
+    caller: Principal,
+    record_type: str,
+    *,
+    prefix: str = "",
+    after: str | None = None,
+    before: str | None = None,
+    limit: int,
+) -> FoundRecords:
+    """Records of one type whose ids begin with `prefix`, behind one id or before another.
+
+    Whoever asks must see his whole tenant. Raises UnknownRecordField.
+    """
+    assert caller.sees_tenant
+    records.declared_fields(res, record_type)
+    # Ids are visible ASCII: nothing lies between one and itself with U+0001, or behind U+007F.
+    low = prefix if after is None else max(prefix, f"{after}\x01")
+    high = f"{prefix}\x7f" if before is None else before
+    backwards = before is not None
+    async with res.db.connection() as db:
+        names = await queries_records.record_names(
+            db, caller.tenant, record_type, low, high, limit + 1, backwards=backwards
+        )
+    is_more = len(names) > limit
+    names = names[:limit]
+    if backwards:
+        names.reverse()
+    found = await records.get_records(res, caller, record_type, names)
+    first, last = (names[0], names[-1]) if names else (None, None)
+    is_earlier, is_later = (is_more, True) if backwards else (after is not None, is_more)
+    return FoundRecords(
+        [found[name] for name in names if name in found],
+        first if is_earlier else None,
+        last if is_later else None,
     )

@@ -10,15 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from app import queries, queries_search
+from app import queries, queries_search, records
 from app.core.ids import first_uuid7, uuid7
 from app.core.principal import Principal, Scope
 from app.models import File, State
 from app.queries_search import Search
+from app.records import Slot
 from app.resources import Resources, open_resources
-from app.search import Found, search_files
+from app.search import Found, search_files, search_records
 from app.settings import Settings
-from tests.support import UNKNOWN_ID
+from tests.support import UNKNOWN_ID, prepared
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
 STAFF = Principal("ann", "acme", frozenset({Scope.FILES_ALL}))
@@ -180,3 +181,34 @@ async def test_a_place_that_is_gone_is_the_beginning(res: Resources, files: list
     elsewhere = next(file for file in files if file.tenant == "other")
     for gone in (UUID(UNKNOWN_ID), elsewhere.id):
         assert await search_files(res, STAFF, Search(), after=gone, limit=7) == first
+
+
+async def test_records_by_what_their_ids_begin_with(environ: dict[str, str]) -> None:
+    """Page by page, forth and back; another tenant's are none of ours."""
+    settings = await prepared(
+        environ | {"CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images"}
+    )
+    names = sorted(["a", "a1", "a!", "a~", "b", *(f"n-{number}" for number in range(5))])
+    async with open_resources(settings) as res:
+        row = made(0, random.Random(7), tenant="acme", destination="images", state="confirmed")
+        stranger = Principal("eve", "other", STAFF.scopes)
+        async with res.db.connection() as db:
+            await queries.insert_files(db, [row])
+        for name in names:
+            await records.put_files(res, STAFF, Slot("product", name, "picture"), [row.id])
+        uses = await records.uses_of(res, STAFF, row, 3)
+        assert {(use.type, use.field) for use in uses} == {("product", "picture")}
+
+        async def page(**where: Any) -> tuple[list[str], str | None, str | None]:
+            found = await search_records(res, STAFF, "product", limit=4, **where)
+            assert all(one.files["picture"][0].id == row.id for one in found.records)
+            return [one.record.name for one in found.records], found.earlier, found.later
+
+        assert await page() == (names[:4], None, names[3])
+        assert await page(after=names[3]) == (names[4:8], names[4], names[7])
+        assert await page(after=names[7]) == (names[8:], names[8], None)
+        assert await page(before=names[8]) == (names[4:8], names[4], names[7])
+        assert await page(before=names[4]) == (names[:4], None, names[3])
+        assert await page(prefix="a") == (["a", "a!", "a1", "a~"], None, None)
+        assert await page(prefix="n-", after="a") == (names[-5:-1], "n-0", "n-3")
+        assert (await search_records(res, stranger, "product", limit=4)).records == []
