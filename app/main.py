@@ -98,6 +98,11 @@ def create_app(
     app.include_router(capabilities.router)
     origins = {d.address.origin for d in settings.destinations.values()}
     app.include_router(pages(sorted(origins)))
+    if settings.admin:
+        # An extra, which may be left out.
+        from app.admin.panel import install
+
+        install(app, settings)
 
     # The last one added is the outermost.
     app.add_middleware(Innermost)

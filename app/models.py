@@ -175,7 +175,7 @@ sa.Index(
     postgresql_where=files.c.state == State.REMOVED.value,
 )
 # For whoever looks through all files of a tenant (app.queries_search): what their names begin with,
-# and what is in no list of the API. The names are in byte order (migration 0011); alembic does not
+# and what is in no list of the API. The names are in byte order (migration 0012); alembic does not
 # see that, and would see a difference if it were said here.
 sa.Index(
     "ix_files_tenant_name",

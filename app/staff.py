@@ -14,8 +14,10 @@ from datetime import timedelta
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import UUID
 
 from app import queries_staff as queries
+from app.audit import audit
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
 from app.core.principal import Principal, Scope, is_name
 from app.models import Staff
@@ -97,7 +99,10 @@ async def create(
         disabled_at=None,
     )
     async with res.db.connection() as db:
-        return await queries.insert_staff(db, row)
+        is_new = await queries.insert_staff(db, row)
+    if is_new:
+        audit("staff.created", staff_id=row.id, name=row.name, staff_scopes=row.scopes)
+    return is_new
 
 
 async def list_staff(res: Resources) -> list[Staff]:
@@ -113,16 +118,22 @@ async def set_password(res: Resources, name: str, password: str) -> bool:
         if staff_id is not None:
             await queries.revoke_sessions(db, staff_id, res.clock())
             await queries.forgive(db, _account(name))
-    return staff_id is not None
+    return _changed(staff_id, name, "password")
 
 
 async def set_disabled(res: Resources, name: str, *, disabled: bool) -> bool:
     """Let him sign in no more, his sessions ended, or again. False where nobody has the name."""
-    now = res.clock()
+    name, now = tidy_name(name), res.clock()
     async with res.db.transaction() as db:
-        staff_id = await queries.set_disabled(db, tidy_name(name), now if disabled else None)
+        staff_id = await queries.set_disabled(db, name, now if disabled else None)
         if staff_id is not None and disabled:
             await queries.revoke_sessions(db, staff_id, now)
+    return _changed(staff_id, name, "disabled" if disabled else "enabled")
+
+
+def _changed(staff_id: UUID | None, name: str, what: str) -> bool:
+    if staff_id is not None:
+        audit("staff.changed", staff_id=staff_id, name=name, what=what)
     return staff_id is not None
 
 
@@ -132,7 +143,9 @@ async def sign_out_everywhere(res: Resources, name: str) -> int | None:
         member = await queries.staff_by_name(db, tidy_name(name))
         if member is None:
             return None
-        return await queries.revoke_sessions(db, member.id, res.clock())
+        ended = await queries.revoke_sessions(db, member.id, res.clock())
+    _changed(member.id, member.name, "signed out")
+    return ended
 
 
 async def sign_in(
@@ -149,10 +162,13 @@ async def sign_in(
         for subject, most in ((account, MAX_OF_ACCOUNT), (place, MAX_OF_ADDRESS)):
             attempts, until = counts[subject]
             if attempts > most:
+                audit("staff.refused", reason="too many attempts")
                 raise TooManyAttempts(max(1, round((until - now).total_seconds())))
         member = await queries.staff_by_name(db, name) if is_name(name) else None
     right = await _in_thread(_verify, member and member.password_hash, password)
     if member is None or not right or member.disabled_at is not None:
+        # Never what was typed: people type passwords where names go.
+        audit("staff.refused", reason="password", staff_id=member and member.id)
         raise SignInRefused("This name and password do not go together, or may not sign in.")
     token = make_token(STAFF_PREFIX, os.urandom(RANDOM_BYTES))
     now = res.clock()
@@ -165,6 +181,7 @@ async def sign_in(
             db,
             NewSession(res.new_id(now), hash_token(token), member.id, now, now, now + SESSION),
         )
+    audit("staff.entered", staff_id=member.id, name=member.name)
     return token
 
 
@@ -187,6 +204,7 @@ async def sign_out(res: Resources, token: str) -> None:
     """End one session."""
     async with res.db.connection() as db:
         await queries.revoke_session(db, hash_token(token), res.clock())
+    audit("staff.left")
 
 
 def _account(name: str) -> str:

@@ -9,16 +9,26 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from app import staff
+from app.core.principal import DEV
 from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
 from app.errors import ConfigurationError
 from app.migrations import migrate
+from app.panel import missing_for_panel
 from app.provision import apply
-from app.resources import open_session
+from app.resources import open_resources, open_session
 from app.serving import serve
 from app.settings import Settings, load_settings, require_deployed
 
 BUCKET = "claimcheck"
+STAFF = "dev"
+# Records for the panel to show, where none are declared.
+_EXAMPLE = {
+    "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images",
+    "CLAIMCHECK_RECORDS__PRODUCT__GALLERY__DESTINATION": "images",
+    "CLAIMCHECK_RECORDS__PRODUCT__GALLERY__MANY": "true",
+}
 
 
 def run_dev(environ: Mapping[str, str] = os.environ) -> None:
@@ -36,6 +46,10 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
     if own_database and own_bucket:
         environ.setdefault("CLAIMCHECK_AUTH", "none")
         environ.setdefault("CLAIMCHECK_SECRET_KEY", secrets.token_urlsafe(32))
+        if missing_for_panel() is None:
+            environ.setdefault("CLAIMCHECK_ADMIN", "true")
+        if not given.records and "images" in given.destinations:
+            environ |= _EXAMPLE
     _refuse_busy_port(given.port)
     with ExitStack() as stack:
         if own_database:
@@ -50,7 +64,11 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
             asyncio.run(apply(open_session(settings), settings))
         assert settings.database_url is not None
         migrate(settings.database_url.get_secret_value())
-        _greet(settings, own_database=own_database, own_bucket=own_bucket)
+        password = None
+        if settings.admin and own_database:
+            password = secrets.token_urlsafe(12)
+            asyncio.run(_let_in(settings, password))
+        _greet(settings, password, own_database=own_database, own_bucket=own_bucket)
         serve(settings)
 
 
@@ -83,9 +101,21 @@ def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _greet(settings: Settings, *, own_database: bool, own_bucket: bool) -> None:
+async def _let_in(settings: Settings, password: str) -> None:
+    async with open_resources(settings) as res:
+        await staff.create(res, STAFF, password, tenant=DEV.tenant, scopes=None)
+
+
+def _greet(
+    settings: Settings, password: str | None, *, own_database: bool, own_bucket: bool
+) -> None:
     here = f"http://127.0.0.1:{settings.port}"
-    _say(f"\n  The page   {here}/\n  The API    {here}/docs\n")
+    _say(f"\n  The page   {here}/\n  The API    {here}/docs")
+    if settings.admin:
+        _say(f"  The panel  {here}/admin/")
+    if password is not None:
+        _say(f"             name {STAFF}, password {password}")
+    _say("")
     what = [name for name, own in (("database", own_database), ("bucket", own_bucket)) if own]
     if what:
         run, them = ("run", "them") if len(what) > 1 else ("runs", "it")

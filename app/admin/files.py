@@ -1,0 +1,167 @@
+"""Files: found, looked at, opened, removed."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette_admin.routing import route
+
+from app import records, removals
+from app.admin.sign_in import resources_of
+from app.admin.view import PAGE, View, beside, caller_of, id_of, position
+from app.core.content_types import essence, normalize_content_type
+from app.core.ids import first_uuid7
+from app.core.principal import Scope
+from app.files import get_file, read_links
+from app.models import File, State
+from app.queries_search import Search
+from app.routers.permissions import require
+from app.search import search_files
+
+# What browsers show as an image without running any of it, and decode fast enough for a list.
+_RASTER: Final = frozenset(
+    {"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/avif", "image/bmp"}
+)
+_LARGEST_THUMBNAIL: Final = 30_000_000
+_USES: Final = 20
+# A calendar's ends survive no arithmetic, and ids begin in 1970.
+_YEARS: Final = range(1971, 9999)
+
+
+def is_picture(file: File) -> bool:
+    """Whether a list shows it as an image."""
+    kinds = {essence(file.content_type), essence(file.detected_type or file.content_type)}
+    return kinds <= _RASTER and (file.size or 0) <= _LARGEST_THUMBNAIL
+
+
+def _day(text: str | None) -> datetime | None:
+    try:
+        day = datetime.strptime(text or "", "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return day if day.year in _YEARS else None
+
+
+def _search(request: Request) -> Search:
+    """What the form above the list asks for; what makes no sense is left out."""
+    asked = request.query_params
+    given = {
+        name: (asked.get(name) or "").strip() for name in ("q", "destination", "owner", "type")
+    }
+    since, until = _day(asked.get("since")), _day(asked.get("until"))
+    state = asked.get("state") or State.CONFIRMED
+    kind = normalize_content_type(given["type"]) if given["type"] else ""
+    if kind and "/" not in kind:
+        kind = f"{kind}/*"
+    return Search(
+        state=State(state) if state in set(State) else State.CONFIRMED,
+        name=given["q"].replace("\0", ""),
+        destination=given["destination"].replace("\0", "") or None,
+        owner=given["owner"].replace("\0", "") or None,
+        content_type=kind.replace("\0", "") or None,
+        first=first_uuid7(since) if since else None,
+        end=first_uuid7(until + timedelta(days=1)) if until else None,
+        loose=asked.get("loose") == "1",
+    )
+
+
+class Files(View):
+    """All files of the tenant."""
+
+    menu_label = "Files"
+    icon = "fa-solid fa-photo-film"
+    path = "/files"
+    scopes = (Scope.FILES_READ,)
+
+    @route("", name="files")
+    async def index(self, request: Request) -> Response:
+        res = resources_of(request)
+        search = _search(request)
+        found = await search_files(res, caller_of(request), search, **position(request), limit=PAGE)
+        asked_for = (search.owner, search.content_type, search.first, search.end, search.loose)
+        confirmed = [file for file in found.files if file.state == State.CONFIRMED]
+        links = dict(zip((f.id for f in confirmed), await read_links(res, confirmed), strict=True))
+        return self.page(
+            request,
+            "files.html",
+            search=search,
+            found=found,
+            links=links,
+            is_picture=is_picture,
+            asked=request.query_params,
+            states=list(State),
+            destinations=sorted(res.settings.destinations),
+            newer=found.newer and beside(request, before=found.newer),
+            older=found.older and beside(request, after=found.older),
+            clear=self.to(request),
+            is_narrowed=search != Search(),
+            is_more=any(asked_for),
+        )
+
+    async def _file(self, request: Request) -> File:
+        return await get_file(resources_of(request), caller_of(request), id_of(request))
+
+    @route("/{id}", name="file-page")
+    async def show(self, request: Request) -> Response:
+        res, caller = resources_of(request), caller_of(request)
+        file = await self._file(request)
+        [link] = await read_links(res, [file])
+        return self.page(
+            request,
+            "file.html",
+            title=file.filename,
+            file=file,
+            link=link,
+            is_picture=is_picture(file),
+            uses=await records.uses_of(res, caller, file, _USES),
+        )
+
+    @route("/{id}/open", name="file-open")
+    async def open(self, request: Request) -> Response:
+        """A fresh link, for pages that have been open for longer than theirs live."""
+        [link] = await read_links(resources_of(request), [await self._file(request)])
+        response = RedirectResponse("", 302)
+        # It is quoted already.
+        response.headers["Location"] = link.url
+        return response
+
+    @route("/{id}/release", methods=["GET", "POST"], name="file-release")
+    async def release(self, request: Request) -> Response:
+        return await self._out(
+            request,
+            partial(removals.release_file, resources_of(request), caller_of(request)),
+            title="Remove the record?",
+            words="Nobody finds the file through Claimcheck any more, and links to it are not "
+            "made again. Its object stays in the bucket, and the URL that others keep stays right.",
+            label="Remove the record",
+            done="The record of {name} is removed. Its object is still in the bucket.",
+        )
+
+    @route("/{id}/delete", methods=["GET", "POST"], name="file-delete")
+    async def delete(self, request: Request) -> Response:
+        return await self._out(
+            request,
+            partial(removals.remove_file, resources_of(request), caller_of(request)),
+            title="Delete the file for good?",
+            words="The object goes from the bucket, with every version of it. Nobody can bring "
+            "it back.",
+            label="Delete record and object",
+            done="{name} is deleted, and its object with it.",
+        )
+
+    async def _out(self, request: Request, remove: Any, *, done: str, **question: Any) -> Response:
+        require(caller_of(request), Scope.FILES_DELETE)
+        file = await self._file(request)
+        page = self.to(request, f"/{file.id}")
+        if request.method == "GET":
+            return self.confirm(request, subject=file.filename, back=page, **question)
+        return await self.act(
+            request,
+            Scope.FILES_DELETE,
+            partial(remove, file.id),
+            done=done.format(name=file.filename),
+            then=self.to(request),
+            otherwise=page,
+        )

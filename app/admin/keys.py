@@ -1,0 +1,108 @@
+"""API keys: made, shown once, revoked."""
+
+from datetime import timedelta
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette_admin.routing import route
+
+from app import api_keys
+from app.admin.sign_in import resources_of
+from app.admin.view import PAGE, View, beside, caller_of, id_of
+from app.core.principal import Scope, is_name
+from app.errors import InvalidCursor, Problem
+from app.routers.permissions import require
+
+
+class Keys(View):
+    """The keys of the tenant's back ends."""
+
+    menu_label = "API keys"
+    icon = "fa-solid fa-key"
+    path = "/keys"
+    scopes = (Scope.ADMIN,)
+
+    @route("", name="keys")
+    async def index(self, request: Request) -> Response:
+        return await self._list(request)
+
+    async def _list(self, request: Request, status: int = 200, **context: object) -> Response:
+        res, caller = resources_of(request), caller_of(request)
+        cursor = request.query_params.get("cursor")
+        try:
+            page = await api_keys.list_keys(res, caller, cursor=cursor, limit=PAGE)
+        except InvalidCursor:
+            page = await api_keys.list_keys(res, caller, cursor=None, limit=PAGE)
+        older = page.next_cursor and beside(request, cursor=page.next_cursor)
+        return self.page(
+            request,
+            "keys.html",
+            status,
+            keys=page.keys,
+            older=older,
+            first=self.to(request) if cursor else None,
+            now=res.clock(),
+            known=sorted(caller.scopes),
+            **context,
+        )
+
+    @route("/new", methods=["POST"], name="key-new")
+    async def create(self, request: Request) -> Response:
+        """Answers with the page itself: the token is shown this once, and stored nowhere."""
+        res, caller = resources_of(request), caller_of(request)
+        require(caller, Scope.ADMIN)
+        form = await request.form()
+        name = str(form.get("name") or "").strip()
+        owner = str(form.get("owner") or "").strip() or name
+        scopes = [str(scope) for scope in form.getlist("scopes")]
+        days = str(form.get("days") or "")
+        asked = {
+            "name": name,
+            "owner": owner if owner != name else "",
+            "scopes": scopes,
+            "days": days,
+        }
+        wrong = None
+        if not (is_name(name) and is_name(owner)):
+            wrong = "Give the key a name of 1 to 255 printable characters."
+        elif not scopes:
+            wrong = "Choose at least one thing that the key may do."
+        elif not (days.isdigit() and len(days) < 6 and int(days) <= api_keys.MAX_DAYS):
+            wrong = f"A key works for 1 to {api_keys.MAX_DAYS} days, or with 0 for ever."
+        if wrong:
+            return await self._list(request, 422, wrong=wrong, asked=asked)
+        try:
+            key, token = await api_keys.create(
+                res,
+                caller,
+                name=name,
+                owner=owner,
+                scopes=scopes,
+                lifetime=timedelta(days=int(days)) if int(days) else None,
+            )
+        except Problem as problem:
+            return await self._list(request, problem.status, wrong=problem.detail, asked=asked)
+        return await self._list(request, made=key, token=token)
+
+    @route("/{id}/revoke", methods=["GET", "POST"], name="key-revoke")
+    async def revoke(self, request: Request) -> Response:
+        res, caller, key_id = resources_of(request), caller_of(request), id_of(request)
+        require(caller, Scope.ADMIN)
+        if request.method == "GET":
+            return self.confirm(
+                request,
+                subject=request.query_params.get("name", "This key"),
+                title="Revoke the key?",
+                words="Whoever uses it is refused from now on, in other processes within five "
+                "seconds. It cannot be made good again.",
+                label="Revoke the key",
+                back=self.to(request),
+            )
+        return await self.act(
+            request,
+            Scope.ADMIN,
+            partial(api_keys.revoke, res, caller, key_id),
+            done="The key is revoked.",
+            then=self.to(request),
+        )

@@ -1,0 +1,62 @@
+"""The panel at /admin: its views, put together."""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette_admin.base import BaseAdmin
+
+from app.admin.destinations import Destinations
+from app.admin.files import Files
+from app.admin.guard import Guard
+from app.admin.keys import Keys
+from app.admin.records import Records
+from app.admin.sign_in import StaffSignIn
+from app.admin.uploads import Uploads
+from app.admin.view import Index
+from app.errors import Problem
+from app.settings import Settings
+
+_HERE = Path(__file__).parent
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Put the panel under /admin of the service."""
+    assert settings.secret_key is not None
+    secret = hmac.digest(
+        settings.secret_key.get_secret_value().encode(), b"claimcheck admin", hashlib.sha256
+    ).hex()
+    origins = sorted({d.address.origin for d in settings.destinations.values()})
+    admin = BaseAdmin(
+        title="Claimcheck",
+        templates_dir=str(_HERE / "templates"),
+        static_dir=str(_HERE / "static"),
+        auth_provider=StaffSignIn(secret),
+        secret_key=secret,
+        middlewares=[Middleware(Guard, bucket_origins=origins)],
+        index_view=Index(),
+        # Moments are shown in UTC, and say so.
+        timezone_config=None,
+    )
+
+    @app.get("/admin", include_in_schema=False)
+    async def slash() -> Response:
+        return RedirectResponse("/admin/", 308)
+
+    for view in (Files(), Records(), Uploads(), Keys(), Destinations()):
+        admin.add_view(view)
+    admin.mount_to(app)
+    # The app within has a state of its own; the resources are in that of the service.
+    admin.app.state.service = app
+
+    async def in_words(request: Request, problem: Exception) -> Response:
+        assert isinstance(problem, Problem)
+        return admin._template_response(
+            request, "error.html", {"exc": problem}, status_code=problem.status
+        )
+
+    admin.app.add_exception_handler(Problem, in_words)

@@ -1,0 +1,326 @@
+"""Records: what other systems' things hold, changed with the upload field."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette_admin.flash import flash
+from starlette_admin.routing import route
+
+from app import records, upload_sessions
+from app.admin.files import is_picture
+from app.admin.sign_in import resources_of
+from app.admin.view import PAGE, View, beside, caller_of, in_words, may
+from app.core.preconditions import Preconditions
+from app.core.principal import Principal, Scope, is_name, missing_scopes
+from app.core.record_field import RecordField, is_record_id
+from app.errors import Problem, RecordNotFound
+from app.files import Link, find_by_ids, read_links
+from app.models import File
+from app.records import Slot
+from app.routers.permissions import require
+from app.search import search_records
+
+# One field's session is for one visit: what is tried anew counts too.
+_SPARE: Final = 5
+_SESSION_SECONDS: Final = 6 * 3600
+
+
+class Shown(NamedTuple):
+    """A field as the form has it."""
+
+    name: str
+    field: RecordField
+    files: Sequence[File]
+    is_fixed: bool
+    accept: str
+    max_size: int
+
+
+class Records(View):
+    """Of one type at a time; the types are settings."""
+
+    menu_label = "Records"
+    icon = "fa-solid fa-table-list"
+    path = "/records"
+    scopes = (Scope.RECORDS_READ,)
+
+    @route("", name="records")
+    async def index(self, request: Request) -> Response:
+        types = sorted(resources_of(request).settings.records)
+        if types:
+            return RedirectResponse(self.to(request, f"/{types[0]}"), 303)
+        return self.page(request, "records-none.html")
+
+    @route("/{type}", name="records-of")
+    async def of_type(self, request: Request) -> Response:
+        res, kind = resources_of(request), request.path_params["type"]
+        asked = request.query_params
+        place = {
+            name: asked[name]
+            for name in ("after", "before")
+            if name in asked and is_record_id(asked[name])
+        }
+        prefix = asked.get("q", "").strip()
+        if prefix and not is_record_id(prefix):
+            prefix = ""
+        found = await search_records(
+            res, caller_of(request), kind, prefix=prefix, **place, limit=PAGE
+        )
+        return self.page(
+            request,
+            "records.html",
+            title=kind.capitalize(),
+            kind=kind,
+            types=sorted(res.settings.records),
+            fields=records.declared_fields(res, kind),
+            found=found,
+            prefix=prefix,
+            links=await self._links(request, [f for one in found.records for f in _all(one)]),
+            is_picture=is_picture,
+            newer=found.earlier and beside(request, before=found.earlier),
+            older=found.later and beside(request, after=found.later),
+            may_write=_may_write(request),
+        )
+
+    def _record(self, request: Request, kind: str, name: str) -> str:
+        """The address of a record; its id may hold whatever an address gives a meaning to."""
+        return self.to(request, f"/{kind}/of/{quote(name, safe='')}")
+
+    async def _links(self, request: Request, files: Sequence[File]) -> dict[UUID, Link]:
+        found = await read_links(resources_of(request), files)
+        return {file.id: link for file, link in zip(files, found, strict=True)}
+
+    @route("/{type}/new", methods=["GET", "POST"], name="record-new")
+    async def create(self, request: Request) -> Response:
+        res, kind = resources_of(request), request.path_params["type"]
+        fields = records.declared_fields(res, kind)
+        require(caller_of(request), Scope.RECORDS_WRITE)
+        if request.method == "GET":
+            return await self._form(request, kind, {})
+        form = await request.form()
+        name = str(form.get("record-id") or "").strip()
+        owner = str(form.get("owner") or "").strip() or caller_of(request).owner
+        given = _given(form, fields)
+        wrong = None
+        if not is_record_id(name):
+            wrong = "The id must be 1 to 200 visible ASCII characters without “/” and “,”."
+        elif not is_name(owner):
+            wrong = "The owner must be printable, with 1 to 255 characters."
+        elif not any(given.values()):
+            wrong = "Choose at least one file: a record is made by what it holds."
+        if wrong is None:
+            # Whoever acts for his whole tenant may make things for others of it, as with API keys.
+            maker = dataclasses.replace(caller_of(request), owner=owner)
+            wrong = await self._save(request, maker, kind, name, given, None)
+        if wrong is None:
+            flash(request, f"{kind.capitalize()} {name} is saved.", "success")
+            return RedirectResponse(self._record(request, kind, name), 303)
+        return await self._form(
+            request, kind, given, wrong=wrong, name=name, owner=str(form.get("owner") or "")
+        )
+
+    @route("/{type}/of/{name}", methods=["GET", "POST"], name="record")
+    async def edit(self, request: Request) -> Response:
+        res, caller = resources_of(request), caller_of(request)
+        kind, name = request.path_params["type"], request.path_params["name"]
+        found = await records.get_record(res, caller, kind, name)
+        if request.method == "GET":
+            return await self._form(request, kind, found.files, record=found.record, name=name)
+        form = await request.form()
+        fields = records.declared_fields(res, kind)
+        given = _given(form, fields)
+        etag = str(form.get("etag") or "")
+        wrong = await self._save(request, caller, kind, name, given, etag)
+        if wrong is None:
+            flash(request, f"{kind.capitalize()} {name} is saved.", "success")
+            return RedirectResponse(self._record(request, kind, name), 303)
+        found = await records.get_record(res, caller, kind, name)
+        return await self._form(
+            request, kind, {**found.files, **given}, record=found.record, name=name, wrong=wrong
+        )
+
+    async def _save(
+        self,
+        request: Request,
+        caller: Principal,
+        kind: str,
+        name: str,
+        given: Mapping[str, Sequence[UUID]],
+        etag: str | None,
+    ) -> str | None:
+        """Change the fields that hold something else now; what was wrong, in words.
+
+        Each change asks for the record as the one before it left it, and the first for the one
+        that the form showed, so that nobody's change is undone unseen. `etag` None: a new record.
+        """
+        res = resources_of(request)
+        held: Mapping[str, Sequence[File]] = {}
+        try:
+            require(caller, Scope.RECORDS_WRITE)
+            if etag is not None:
+                held = (await records.get_record(res, caller, kind, name)).files
+            for field, ids in given.items():
+                if [file.id for file in held.get(field, ())] == list(ids):
+                    continue
+                asked = Preconditions(match=frozenset({etag})) if etag else _NEW
+                slot = Slot(kind, name, field)
+                if ids:
+                    record = (await records.put_files(res, caller, slot, ids, asked)).record
+                else:
+                    record = await records.clear(res, caller, slot, asked)
+                etag = records.etag_of(record)
+        except Problem as problem:
+            return _told(problem)
+        return None
+
+    async def _form(
+        self,
+        request: Request,
+        kind: str,
+        held: Mapping[str, Sequence[File] | Sequence[UUID]],
+        *,
+        wrong: str | None = None,
+        **context: Any,
+    ) -> Response:
+        res, caller = resources_of(request), caller_of(request)
+        fields = []
+        for name, field in records.declared_fields(res, kind).items():
+            destination = res.settings.destinations[field.destination]
+            files = await self._files(request, held.get(name, ()))
+            fields.append(
+                Shown(
+                    name,
+                    field,
+                    files,
+                    bool(missing_scopes(field.scopes, caller.scopes))
+                    or not _may_write(request)
+                    or not destination.admits(caller),
+                    ",".join(
+                        [*destination.content_types, *(f".{e}" for e in destination.extensions)]
+                    ),
+                    destination.max_size,
+                )
+            )
+        record = context.pop("record", None)
+        shown = [file for one in fields for file in one.files]
+        return self.page(
+            request,
+            "record.html",
+            422 if wrong else 200,
+            title=f"{kind.capitalize()} {context['name']}" if record else f"New {kind}",
+            kind=kind,
+            record=record,
+            etag=record and records.etag_of(record),
+            fields=fields,
+            links=await self._links(request, shown),
+            is_picture=is_picture,
+            wrong=wrong,
+            may_write=_may_write(request),
+            **context,
+        )
+
+    async def _files(
+        self, request: Request, given: Sequence[File] | Sequence[UUID]
+    ) -> Sequence[File]:
+        """Of what a form gave back those that there are."""
+        ids = [one for one in given if isinstance(one, UUID)]
+        found = await find_by_ids(resources_of(request), caller_of(request), ids) if ids else []
+        return [*(one for one in given if isinstance(one, File)), *(f for f in found if f)]
+
+    @route("/{type}/fields/{field}/session", methods=["POST"], name="record-upload")
+    async def session(self, request: Request) -> Response:
+        """A token with which the browser may upload what the field takes, and nothing else."""
+        res, caller = resources_of(request), caller_of(request)
+        kind, name = request.path_params["type"], request.path_params["field"]
+        try:
+            require(caller, Scope.RECORDS_WRITE)
+            require(caller, Scope.UPLOADS_WRITE)
+            field = records.declared_field(res, kind, name)
+            session, token = await upload_sessions.mint(
+                res,
+                caller,
+                destination=field.destination,
+                owner=caller.owner,
+                max_files=2 * field.capacity + _SPARE,
+                max_bytes=None,
+                expires_in=_SESSION_SECONDS,
+            )
+        except Problem as problem:
+            said = {"title": problem.title, "detail": problem.detail}
+            return JSONResponse(said, problem.status)
+        service = str(request.base_url.replace(path="/"))
+        return JSONResponse(
+            {"token": token, "endpoint": service, "destination": session.destination}
+        )
+
+    @route("/{type}/of/{name}/forget", methods=["GET", "POST"], name="record-forget")
+    async def forget(self, request: Request) -> Response:
+        res, caller = resources_of(request), caller_of(request)
+        kind, name = request.path_params["type"], request.path_params["name"]
+        require(caller, Scope.RECORDS_WRITE)
+        await records.get_record(res, caller, kind, name)
+        page = self._record(request, kind, name)
+        if request.method == "GET":
+            return self.confirm(
+                request,
+                subject=f"{kind} {name}",
+                title="Forget the record?",
+                words="Its fields are emptied and it is gone from here. Its files stay, and so do "
+                "their objects in the bucket.",
+                label="Forget the record",
+                back=page,
+            )
+
+        async def forget() -> None:
+            await records.forget(res, caller, kind, name)
+
+        return await self.act(
+            request,
+            Scope.RECORDS_WRITE,
+            forget,
+            done=f"{kind.capitalize()} {name} is forgotten. Its files are still there.",
+            then=self.to(request, f"/{kind}"),
+            otherwise=page,
+        )
+
+
+_NEW: Final = Preconditions(none_match=frozenset({"*"}))
+
+
+def _may_write(request: Request) -> bool:
+    return may(request, Scope.RECORDS_WRITE, Scope.UPLOADS_WRITE)
+
+
+def _all(found: records.Fields) -> list[File]:
+    return [file for files in found.files.values() for file in files]
+
+
+def _given(form: Any, fields: Mapping[str, RecordField]) -> dict[str, list[UUID]]:
+    """The files' ids by field; a field that the form was sent without is left as it is."""
+    given: dict[str, list[UUID]] = {}
+    for name in fields:
+        values = [str(value) for value in form.getlist(f"field-{name}")]
+        if not values:
+            continue
+        try:
+            given[name] = list(dict.fromkeys(UUID(value) for value in values if value))
+        except ValueError:
+            raise HTTPException(400, "The form names a file that is none.") from None
+    return given
+
+
+def _told(problem: Problem) -> str:
+    if problem.status == 412:
+        return (
+            "Somebody else has changed this record since you opened it, or there is one with this "
+            "id already. What is shown now is what it holds, with your files; look, and save again."
+        )
+    if isinstance(problem, RecordNotFound):
+        return "The record was forgotten since you opened it."
+    return in_words(problem)

@@ -1,0 +1,78 @@
+"""Uploads in flight: announced, and not yet a file."""
+
+from functools import partial
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette_admin.routing import route
+
+from app import removals
+from app.admin.sign_in import resources_of
+from app.admin.view import PAGE, View, beside, caller_of, id_of, position
+from app.arrivals import get_upload
+from app.core.principal import Scope
+from app.models import State
+from app.queries_search import Search
+from app.routers.permissions import require
+from app.search import search_files
+
+_SHOWN = (State.PENDING, State.COMPLETING, State.REJECTED)
+
+
+class Uploads(View):
+    """What browsers are sending now, what the bucket is joining, and what was turned away."""
+
+    menu_label = "Uploads"
+    icon = "fa-solid fa-cloud-arrow-up"
+    path = "/uploads"
+    scopes = (Scope.UPLOADS_WRITE,)
+
+    @route("", name="uploads")
+    async def index(self, request: Request) -> Response:
+        asked = request.query_params.get("state")
+        state = next((one for one in _SHOWN if one == asked), State.PENDING)
+        found = await search_files(
+            resources_of(request),
+            caller_of(request),
+            Search(state=state),
+            **position(request),
+            limit=PAGE,
+        )
+        return self.page(
+            request,
+            "uploads.html",
+            title="Uploads in flight",
+            found=found,
+            state=state,
+            states=[(one, beside(request, state=one.value)) for one in _SHOWN],
+            newer=found.newer and beside(request, before=found.newer),
+            older=found.older and beside(request, after=found.older),
+            now=resources_of(request).clock(),
+        )
+
+    @route("/{id}/abort", methods=["GET", "POST"], name="upload-abort")
+    async def abort(self, request: Request) -> Response:
+        res, caller = resources_of(request), caller_of(request)
+        require(caller, Scope.UPLOADS_WRITE)
+        upload = await get_upload(res, caller, id_of(request))
+        if upload.state not in _SHOWN:
+            raise HTTPException(404, f"This upload is over: it is {upload.state}.")
+        back = self.to(request, f"?state={upload.state}")
+        if request.method == "GET":
+            return self.confirm(
+                request,
+                subject=upload.filename,
+                title="Abort the upload?",
+                words="What has arrived of it is deleted. Whoever is sending it is told that there "
+                "is no such upload any more.",
+                label="Abort the upload",
+                back=back,
+            )
+        return await self.act(
+            request,
+            Scope.UPLOADS_WRITE,
+            partial(removals.cancel_upload, res, caller, upload.id),
+            done=f"The upload of {upload.filename} is aborted.",
+            then=back,
+        )
