@@ -43,6 +43,7 @@ plugins = [S3UploadPlugin(service)]
 pages = DictLoader({"base.html": '{% extends "@core/base.html" %}{% block fonts %}{% endblock %}'})
 
 app = Starlette()
-admin = Admin(engine, title="Shop", plugins=plugins, additional_loaders=[pages])
+secret = os.environ.get("SHOP_SECRET")  # where several processes serve it, they need one
+admin = Admin(engine, title="Shop", secret_key=secret, plugins=plugins, additional_loaders=[pages])
 admin.add_view(ProductView(Product))
 admin.mount_to(app)

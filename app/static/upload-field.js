@@ -81,7 +81,8 @@ class UploadField extends HTMLElement {
     return this.#many ? Number(this.getAttribute("max-files") ?? Infinity) : 1;
   }
   get #accepted() {
-    return (this.getAttribute("accept") ?? "").split(",").map((s) => s.trim()).filter(Boolean);
+    const accepted = (this.getAttribute("accept") ?? "").split(",").map((one) => one.trim());
+    return accepted.includes("*/*") ? [] : accepted.filter(Boolean);
   }
   get #maxSize() {
     return Number(this.getAttribute("max-size") ?? Infinity);
@@ -102,6 +103,7 @@ class UploadField extends HTMLElement {
     input.multiple = this.#many;
     input.accept = this.getAttribute("accept") ?? "";
     input.disabled = this.isFixed;
+    input.ariaRequired = String(this.hasAttribute("required"));
     this.#$(".call").textContent = this.#many ? "Choose files" : "Choose a file";
     this.#$(".pointer").textContent = this.#many ? " or drop them here" : " or drop it here";
     const limits = [];

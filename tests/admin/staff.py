@@ -59,6 +59,7 @@ staff = Admin(
     engine,
     base_url="/staff",
     route_name="staff",
+    secret_key="of a test",
     additional_loaders=[pages],
     plugins=[S3UploadPlugin(service)],
     auth_provider=Staff(),

@@ -1,10 +1,11 @@
 """The upload field in the example's admin, in Chromium, on Ceph RGW."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import httpx
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.admin.conftest import MIB, Shop
 from tests.admin.steps import choose, create, edit, fill_in, png, save, uploaded
@@ -81,6 +82,33 @@ async def test_a_dropped_connection_mends_itself(
     await create(page, shop, "Cut", png("cut.png", picture, 6 * MIB))
     assert len(sent) == 3  # two parts, one of them twice
     watch.expect("net::ERR")
+
+
+async def test_what_failed_goes_on_where_it_was(
+    page: Page, shop: Shop, picture: bytes, watch: Watch
+) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(
+            status=403,
+            headers={"Access-Control-Allow-Origin": "*"},
+            content_type="application/xml",
+            body="<Error><Code>AccessDenied</Code><Message>Not today</Message></Error>",
+        )
+
+    field = await fill_in(page, shop, "Again")
+    sessions, asked = record(page, "POST", shop.url), record(page, "POST", shop.service)
+    # The first refusal could be of a URL that has expired.
+    await page.route(re.compile(f"{shop.bucket}.*partNumber=1&"), refuse, times=2)
+    await choose(field, png("again.png", picture, 6 * MIB))
+    await expect(field.get_by_role("alert")).to_contain_text(
+        "The bucket refused the file AccessDenied: Not today.", timeout=30_000
+    )
+    await field.get_by_role("button", name="Retry again.png").click()
+    await uploaded(field)
+    assert len(sessions) == 1
+    assert [url.rpartition("/v1")[2] for url in asked].count("/uploads") == 1
+    for complaint in [one for one in watch.complaints if " 40" in one]:
+        watch.complaints.remove(complaint)  # of the service, too: it asks what has arrived
 
 
 async def test_a_wrong_type_and_too_much_are_refused_in_words_before_anyone_is_asked(
