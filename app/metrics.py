@@ -9,7 +9,7 @@ import asyncio
 import multiprocessing
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +46,12 @@ from prometheus_client import (  # noqa: E402
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import (  # noqa: E402
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector  # noqa: E402
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _LAG_EVERY: Final = 0.25  # seconds
@@ -63,12 +69,6 @@ _uploads: Final = Counter(
     "claimcheck_uploads",
     "Uploads by what became of them",
     ("destination", "outcome"),
-    registry=_registry,
-)
-_swept: Final = Counter(
-    "claimcheck_swept",
-    "Uploads, removals and tombstones that the sweep took up, by what it made of them",
-    ("outcome",),
     registry=_registry,
 )
 _bytes: Final = Counter(
@@ -113,19 +113,45 @@ def count_upload(destination: str, outcome: str, size: int = 0) -> None:
         _bytes.labels(destination).inc(size)
 
 
-def count_swept(outcome: str) -> None:
-    """Outcomes are those of app.sweep."""
-    _swept.labels(outcome).inc()
+def report(
+    credential_life: float | None, swept: Mapping[str, int], last_sweep: float | None
+) -> bytes:
+    """The text exposition format, version 0.0.4.
 
-
-def report(credential_life: float | None) -> bytes:
-    """The text exposition format, version 0.0.4. `credential_life` is seconds, None: no end."""
+    `credential_life` is in seconds, None: no end. `swept` has the totals of all sweeps by outcome,
+    `last_sweep` the Unix time when one ended last, None: that is not known.
+    """
     _credential_life.set(float("inf") if credential_life is None else credential_life)
     registry = _registry
     if _FOLDER in os.environ:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    sweeps = CollectorRegistry()
+    sweeps.register(_Sweeps(swept, last_sweep))
+    return generate_latest(registry) + generate_latest(sweeps)
+
+
+class _Sweeps(Collector):
+    """What was read from the database, for whichever process is asked."""
+
+    def __init__(self, swept: Mapping[str, int], last_sweep: float | None) -> None:
+        self._swept, self._last = swept, last_sweep
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "claimcheck_swept",
+            "Uploads, removals and tombstones that sweeps took up, by what they made of them",
+            labels=["outcome"],
+        )
+        for outcome, total in self._swept.items():
+            family.add_metric([outcome], total)
+        yield family
+        if self._last is not None:
+            yield GaugeMetricFamily(
+                "claimcheck_last_sweep_timestamp_seconds",
+                "When a sweep ended last, in Unix time",
+                self._last,
+            )
 
 
 @asynccontextmanager

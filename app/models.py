@@ -255,6 +255,16 @@ pending_uploads: Final = sa.Table(
     sa.CheckConstraint("uploads >= 0", name="not_negative"),
 )
 
+# What all sweeps have done since the beginning, `run` among it: they are processes of their own,
+# which end before anybody could ask them.
+sweep_totals: Final = sa.Table(
+    "sweep_totals",
+    metadata,
+    sa.Column("outcome", sa.Text(), primary_key=True),
+    sa.Column("total", sa.BigInteger(), nullable=False),
+    sa.Column("changed_at", _MOMENT, nullable=False),
+)
+
 # Other systems' things, by the names that those give them, and the files in their fields.
 records: Final = sa.Table(
     "records",

@@ -4,16 +4,17 @@ Rows are claimed a few at a time, past those that another sweeper is claiming at
 Each statement walks a partial index of nothing but what there is to sweep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
-from app.models import File, State, files
+from app.models import File, State, files, sweep_totals
 from app.queries import in_state, many
-from app.statements import Statement, write
+from app.statements import Statement, array, write
 
 _c = files.c
 _MOMENT: Final = sa.DateTime(timezone=True)
@@ -149,3 +150,43 @@ async def purge(db: asyncpg.Connection, file: File) -> bool:
     values = {"file_id": file.id, "lease": file.claimed_until}
     found: Sequence[Any] = await db.fetch(_PURGE.sql, *_PURGE.arguments(values))
     return bool(found)
+
+
+_added = insert(sweep_totals).from_select(
+    ["outcome", "total", "changed_at"],
+    sa.select(
+        array("outcomes", sa.Text()),
+        array("counts", sa.BigInteger()),
+        sa.bindparam("now", type_=_MOMENT),
+    ),
+)
+_ADD_TOTALS = write(
+    _added.on_conflict_do_update(
+        index_elements=["outcome"],
+        set_={
+            "total": sweep_totals.c.total + _added.excluded.total,
+            "changed_at": _added.excluded.changed_at,
+        },
+    )
+)
+_TOTALS = write(sa.select(sweep_totals))
+
+
+class Total(NamedTuple):
+    """A row of `sweep_totals`."""
+
+    outcome: str
+    total: int
+    changed_at: datetime
+
+
+async def add_totals(db: asyncpg.Connection, counts: Mapping[str, int], now: datetime) -> None:
+    """Add what a sweep has done. In one order, so that no two wait for each other."""
+    outcomes = sorted(counts)
+    values = {"outcomes": outcomes, "counts": [counts[o] for o in outcomes], "now": now}
+    await db.execute(_ADD_TOTALS.sql, *_ADD_TOTALS.arguments(values))
+
+
+async def totals(db: asyncpg.Connection) -> list[Total]:
+    """What all sweeps have done."""
+    return [Total(*row) for row in await db.fetch(_TOTALS.sql)]

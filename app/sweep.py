@@ -9,6 +9,7 @@ the claim committed, before the bucket is asked. What a killed sweep leaves is t
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,9 +19,16 @@ from app import queries_moves, queries_sweep
 from app.arrivals import JOINING
 from app.audit import audit_file
 from app.core.principal import Principal
-from app.errors import Problem, UploadNotArrived, UploadNotFound, UploadNotPending, UploadRejected
+from app.errors import (
+    DatabaseUnavailable,
+    Problem,
+    UploadNotArrived,
+    UploadNotFound,
+    UploadNotPending,
+    UploadRejected,
+)
 from app.log import Actor, acting, get_logger
-from app.metrics import count_swept, count_upload
+from app.metrics import count_upload
 from app.models import File, State
 from app.multipart import arrived_parts
 from app.removals import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
@@ -42,6 +50,8 @@ _REST: Final = timedelta(minutes=15)
 # So many batches are under way at once, of so many rows each, which are handled together.
 _LANES: Final = 4
 _BATCH: Final = 8
+# In the totals, beside the outcomes: how many sweeps there were, and when the last one ended.
+RUN: Final = "run"
 
 
 class Outcome(StrEnum):
@@ -76,11 +86,21 @@ class Sweep:
         """Sweep; how many rows came to what. Raises DatabaseUnavailable if it cannot claim any."""
         before = acting.set(Actor(name="sweep"))
         try:
-            return await self._run()
+            await self._run()
         finally:
             acting.reset(before)
+            await self._note()
+        return self.counts
 
-    async def _run(self) -> Counter[Outcome]:
+    async def _note(self) -> None:
+        """Have the web processes' /metrics tell of this run."""
+        counts = {outcome.value: count for outcome, count in self.counts.items()}
+        # What cannot be noted is not worth a failure.
+        with suppress(DatabaseUnavailable):
+            async with self.res.db.connection() as db:
+                await queries_sweep.add_totals(db, {**counts, RUN: 1}, self.res.clock())
+
+    async def _run(self) -> None:
         started = self.res.clock()
         # A failure ends its lease a minute in the past (app.removals): with a cutoff before that
         # no row comes twice in one run, so that every run ends.
@@ -90,12 +110,15 @@ class Sweep:
         await self._drain(self._claims(queries_sweep.claim_rejected, lapsed, LEASE), _clear)
         await self._drain(self._abandoned(started, lapsed), _end)
         await self._drain(self._claims(queries_sweep.claim_tombstones, lapsed, _REST), _look)
-        return self.counts
 
     async def _drain(self, claim: Claim, handle: Handler, lanes: int = _LANES) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(lanes):
-                group.create_task(self._lane(claim, handle))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(lanes):
+                    group.create_task(self._lane(claim, handle))
+        except ExceptionGroup as failures:
+            # One is enough to tell: all lanes ask the same database.
+            raise failures.exceptions[0] from None
 
     async def _lane(self, claim: Claim, handle: Handler) -> None:
         while not self.stopping.is_set() and (rows := await claim()):
@@ -116,8 +139,11 @@ class Sweep:
                 detail=problem.detail,
             )
             outcome = Outcome.FAILED
+        except Exception:
+            # Whatever is the matter with one row, the others do not wait for it.
+            _log.exception("not_swept", file_id=file.id, key=file.key)
+            outcome = Outcome.FAILED
         self.counts[outcome] += 1
-        count_swept(outcome)
         self.report(outcome)
         return outcome
 

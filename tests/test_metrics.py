@@ -19,7 +19,9 @@ from app.errors import ConfigurationError
 from app.metrics import measured
 from app.routers.metrics import may_scrape
 from app.settings import load_settings
+from app.signer import utc_now
 from tests.support import announced, key_for, owner_of_bucket, prepared, running, stored
+from tests.test_sweep import EXPIRED, swept
 
 TOKEN = "scrape-" + secrets.token_hex(16)
 ELSEWHERE = {"DATABASE_URL": "postgres://somewhere/else"}
@@ -130,6 +132,30 @@ async def test_networks_open_it(environ: dict[str, str], networks: str, status: 
     settings = load_settings(environ | {"CLAIMCHECK_METRICS_NETWORKS": networks})
     async with running(settings) as client:
         assert (await client.get("/metrics")).status_code == status
+
+
+async def test_sweeps_are_told_of_by_whoever_is_asked(
+    open_to_token: httpx.AsyncClient, environ: dict[str, str]
+) -> None:
+    client, last = open_to_token, "claimcheck_last_sweep_timestamp_seconds"
+    assert last not in await scraped(client)
+    for count in (1, 2):
+        begun = (utc_now() + EXPIRED).timestamp()
+        for _ in range(2):
+            await announced(client, b"x")
+        assert await swept(load_settings(environ)) == {"removed": 2}
+        found = await scraped(client)
+        assert found['claimcheck_swept_total{outcome="removed"}'] == 2 * count
+        assert found[last] >= begun
+    assert not [name for name in found if "run" in name]
+
+
+async def test_without_a_database_the_rest_is_told(environ: dict[str, str]) -> None:
+    down = {"DATABASE_URL": "postgres://u:p@127.0.0.1:1/d", "CLAIMCHECK_METRICS_TOKEN": TOKEN}
+    async with running(load_settings(environ | down)) as client:
+        found = await scraped(client)
+    assert "claimcheck_credential_life_seconds" in found
+    assert not [name for name in found if "sweep" in name or "swept" in name]
 
 
 def test_a_proxy_is_in_no_network() -> None:

@@ -8,19 +8,21 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
 
-from app import queries_sweep
+from app import queries_sweep, sweep
 from app.core.parts import MIB
-from app.models import State
+from app.models import File, State
 from app.reconcile import reconcile, sections
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from app.sweep import GRACE, LATE, PAUSE, Sweep
+from tests.faults import Line, line_to
 from tests.meddler import meddler
 from tests.stores.rgw import Rgw
 from tests.support import announced, as_set, owner_of_bucket, running, send, slug, stored
@@ -541,13 +543,63 @@ async def test_the_command(
         assert error.decode().endswith(said)
 
 
-async def test_the_worker_goes_on_until_it_is_told_to_stop(
-    settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, db: asyncpg.Connection
+async def test_one_row_that_nobody_understands_holds_up_no_other(
+    settings: Settings, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = await asyncio.create_subprocess_exec(
-        *(*SWEEP[:-1], "worker", "--every", "0.1"), env=as_set(environ)
-    )
+    await announce_many(client, 20)
+    real, failed = sweep.remove_upload, []
+
+    async def removed(res: Any, file: File) -> bool:
+        if not failed:
+            failed.append(file)
+            raise KeyError("a mistake of ours")
+        return await real(res, file)
+
+    monkeypatch.setattr(sweep, "remove_upload", removed)
+    assert await swept(settings) == {"removed": 19, "failed": 1}
+
+
+async def test_the_worker_goes_on_until_it_is_told_to_stop(
+    settings: Settings,
+    environ: dict[str, str],
+    client: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    tmp_path: Path,
+) -> None:
+    """Also without a database, until it is back."""
+    url = urlsplit(environ["DATABASE_URL"])
+    assert url.hostname
+    assert url.port
+    log = tmp_path / "log"
+    async with line_to(url.hostname, url.port) as line:
+        line.cut()
+        through = urlunsplit(
+            url._replace(netloc=url.netloc.replace(f":{url.port}", f":{line.port}"))
+        )
+        with log.open("wb") as output:
+            worker = await asyncio.create_subprocess_exec(
+                *(*SWEEP[:-1], "worker", "--every", "0.1"),
+                env=as_set(environ | {"DATABASE_URL": through}),
+                stdout=output,
+                stderr=output,
+            )
+        await _works(worker, client, db, line, log)
+
+
+async def _works(
+    worker: asyncio.subprocess.Process,
+    client: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    line: Line,
+    log: Path,
+) -> None:
     try:
+        for _ in range(1500):
+            if "database-unavailable" in await asyncio.to_thread(log.read_text):
+                break
+            await asyncio.sleep(0.02)
+        assert worker.returncode is None
+        line.mend()
         for count in (1, 2):
             await announce_many(client, 1)
             await db.execute("UPDATE files SET expires_at = $1", utc_now() - timedelta(hours=5))

@@ -5,13 +5,14 @@ import secrets
 
 from fastapi import APIRouter, Request, Response
 
-from app import metrics
-from app.errors import RouteNotFound
+from app import metrics, queries_sweep
+from app.errors import DatabaseUnavailable, RouteNotFound
 from app.resources import Resources
 from app.routers.middleware import is_proxied
 from app.routers.permissions import Res
 from app.settings import Settings
 from app.signer import CredentialsUnavailable
+from app.sweep import RUN
 
 # Not part of the API that clients read about.
 router = APIRouter(include_in_schema=False)
@@ -22,7 +23,8 @@ async def scrape(request: Request, res: Res) -> Response:
     """The text exposition format. To others than scrapers it is as if there were no such route."""
     if not may_scrape(res.settings, request):
         raise RouteNotFound((RouteNotFound.__doc__ or "").strip())
-    report = metrics.report(await _credential_life(res))
+    swept, last = await _sweeps(res)
+    report = metrics.report(await _credential_life(res), swept, last)
     return Response(report, media_type=metrics.CONTENT_TYPE)
 
 
@@ -41,6 +43,18 @@ def may_scrape(settings: Settings, request: Request) -> bool:
     except ValueError:
         return False
     return any(address in network for network in settings.metrics_networks)
+
+
+async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:
+    """The totals by outcome, and when the last sweep ended; nothing while the database is away."""
+    try:
+        async with res.db.connection() as db:
+            totals = {total.outcome: total for total in await queries_sweep.totals(db)}
+    except DatabaseUnavailable:
+        return {}, None
+    run = totals.pop(RUN, None)
+    swept = {outcome: total.total for outcome, total in totals.items()}
+    return swept, None if run is None else run.changed_at.timestamp()
 
 
 async def _credential_life(res: Resources) -> float | None:
