@@ -165,6 +165,26 @@ def object_headers(destination: Destination, file: File) -> dict[str, str]:
     }
 
 
+async def bytes_left(res: Resources, file: File) -> int | None:
+    """What the upload's session has left for a file that nobody has paid for; None: no session."""
+    if file.session_id is None:
+        return None
+    async with res.db.connection() as db:
+        return await queries_credentials.bytes_left(db, file.session_id)
+
+
+async def largest(res: Resources, destination: Destination, file: File) -> int:
+    """How many bytes an upload may have whose size is left open: the destination's limit, or what
+    its session has left if that is less. Raises UploadSessionExhausted if no file fits in that.
+    """
+    left = await bytes_left(res, file)
+    if left is None:
+        return destination.max_size
+    if left < max(1, destination.min_size):
+        raise UploadSessionExhausted(f"The upload session has {left} bytes left, too few.")
+    return min(left, destination.max_size)
+
+
 async def store(
     res: Resources, caller: Principal, files: Sequence[File], *, paid: bool = False
 ) -> set[UUID] | UploadSessionExhausted | TooManyPending:

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from app import queries, queries_credentials, queries_moves
-from app.announcements import ID_METADATA
+from app.announcements import ID_METADATA, bytes_left
 from app.audit import audit_file
 from app.bucket import StoredObject
 from app.core.content_types import normalize_content_type
@@ -32,9 +32,12 @@ _CLEARED: Final = timedelta(minutes=1)
 
 
 async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
-    """The upload in whatever state it is; removed ones are gone."""
+    """The upload in whatever state it is; removed ones are gone, but for the rejected."""
     async with res.db.connection() as db:
         file = await queries.get_file(db, upload_id, caller)
+    if file is not None and file.reason is not None:
+        # What is said of it stays when its object has been removed since.
+        return file._replace(state=State.REJECTED)
     if file is None or file.state in {State.RELEASED, State.REMOVED}:
         raise UploadNotFound("No upload of yours has this id.")
     return file
@@ -74,12 +77,16 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     found = await res.buckets.head(destination, file.bucket, file.key)
     if found is None:
         return None
-    reason = _mismatch(destination, file, found)
+    reason = _mismatch(file, found)
+    if reason is None and file.size is None:
+        reason = await wrong_size(res, destination, file, found.size)
     if reason is None:
         detected, reason = await inspect(res, destination, file, found)
         file = file._replace(detected_type=detected)
     if reason is not None:
-        return await reject(res, file, reason)
+        # Only forms without a size have keys that a client may have chosen, and others use.
+        foreign = file.method == "post" and file.size is None and not _is_ours(file, found)
+        return await reject(res, file, reason, foreign=foreign)
     as_found = _as_found(destination, file, found, res.clock())
     # Its upload session has not paid yet for bytes that nobody announced.
     debtor = file.session_id if file.size is None else None
@@ -98,8 +105,7 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     try:
         after = await (attach(confirm) if attach else _alone(res, confirm, pays=bool(debtor)))
     except _TooManyBytes:
-        few = f"The upload session has too few bytes left for the object's {found.size}."
-        return await reject(res, file, few)
+        return await reject(res, file._replace(detected_type=None), _too_few(found.size))
     if by_us:
         count_upload(file.destination, "confirmed", found.size)
         audit_file("upload.confirmed", file, size=found.size)
@@ -133,10 +139,14 @@ async def settle_gone(res: Resources, file: File, attach: Attach | None = None) 
     return await reject(res, file, lost)
 
 
-async def reject(res: Resources, file: File, reason: str) -> File | None:
-    """Reject the upload for good; the row as it is then."""
+async def reject(res: Resources, file: File, reason: str, *, foreign: bool = False) -> File | None:
+    """Reject the upload for good; the row as it is then.
+
+    Whoever does deletes the object then, if `claimed_until` is set (`app.removals`); not what is
+    `foreign`, and so not ours to delete.
+    """
     now = res.clock()
-    clear_by = now + _CLEARED if goes_if_rejected(res, file) else None
+    clear_by = now + _CLEARED if _goes(res, file) and not foreign else None
     async with res.db.connection() as db:
         moved = await queries_moves.reject_upload(db, file, reason, now, clear_by)
         if moved is None:
@@ -146,25 +156,30 @@ async def reject(res: Resources, file: File, reason: str) -> File | None:
     return moved
 
 
-def goes_if_rejected(res: Resources, file: File) -> bool:
-    """Whether its destination has the object of an upload deleted whose contents were refused."""
+def _goes(res: Resources, file: File) -> bool:
+    """Whether the object of an upload that is rejected now is to be deleted.
+
+    What was rejected before its contents were looked at goes always: it is more, or other, than
+    its client was allowed to send.
+    """
     destination = res.settings.destination_of(file.destination, file.bucket)
-    return (
-        file.detected_type is not None
+    return file.detected_type is None or (
         # Never by the rules of some other destination.
-        and destination.name == file.destination
-        and destination.rejected_objects == "delete"
+        destination.name == file.destination and destination.rejected_objects == "delete"
     )
 
 
-def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:
+def _is_ours(file: File, found: StoredObject) -> bool:
+    """Whether the object was sent by what was signed for the upload."""
+    return found.metadata.get(ID_METADATA) == str(file.id)
+
+
+def _mismatch(file: File, found: StoredObject) -> str | None:
     """What the bucket holds otherwise than announced, in words, or None."""
-    if found.metadata.get(ID_METADATA) != str(file.id):
+    if not _is_ours(file, found):
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
         return f"The object has {found.size} bytes; {file.size} were announced."
-    if file.size is None and (reason := wrong_size(destination, file, found.size)):
-        return reason
     if normalize_content_type(found.content_type) != file.content_type:
         return f"The object is {found.content_type}; {file.content_type} was announced."
     if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
@@ -172,15 +187,20 @@ def _mismatch(destination: Destination, file: File, found: StoredObject) -> str 
     return None
 
 
-def wrong_size(destination: Destination, file: File, size: int) -> str | None:
+async def wrong_size(res: Resources, destination: Destination, file: File, size: int) -> str | None:
     """For uploads whose size was left open: what is wrong with it, in words, or None."""
     # Never by the rules of some other destination.
-    if destination.name != file.destination or destination.takes_size(size):
-        return None
-    return (
-        f"The object has {size} bytes; destination {destination.name} takes "
-        f"{destination.min_size} to {destination.max_size}."
-    )
+    if destination.name == file.destination and not destination.takes_size(size):
+        return (
+            f"The object has {size} bytes; destination {destination.name} takes "
+            f"{destination.min_size} to {destination.max_size}."
+        )
+    left = await bytes_left(res, file)
+    return None if left is None or size <= left else _too_few(size)
+
+
+def _too_few(size: int) -> str:
+    return f"The upload session has too few bytes left for the object's {size}."
 
 
 def _as_found(destination: Destination, file: File, found: StoredObject, now: datetime) -> File:

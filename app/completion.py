@@ -97,7 +97,7 @@ async def _attempt(
     parts = _complete_list(file, arrived, part_count)
     reason = None
     if file.size is None:
-        reason = wrong_size(destination, file, sum(part.size for part in parts))
+        reason = await wrong_size(res, destination, file, sum(part.size for part in parts))
     now = res.clock()
     async with res.db.connection() as db:
         claimed = await queries_moves.claim_completion(db, file, parts[0].size, now, now + _LEASE)

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from app import queries, queries_moves
-from app.announcements import Announcement, announced_file, object_headers, store
+from app.announcements import Announcement, announced_file, largest, object_headers, store
 from app.arrivals import get_upload, require_pending, settle_gone, settled
 from app.bucket import StoredPart
 from app.core.destination import Destination
@@ -70,13 +70,15 @@ async def announce_unsized(
 ) -> File:
     """Begin an upload whose size nobody knows before it is complete, for clients that say none.
 
-    Its part URLs take any length; the destination's range holds for the sum, before completion.
+    Its part URLs take any length; the destination's range, and what an upload session has left,
+    hold for the sum, before completion.
     """
     announcement = Announcement(
         destination_name, filename, content_type, size=None, method="multipart"
     )
     destination, file = announced_file(res, caller, announcement, res.clock())
     file = lasting(destination, file)
+    await largest(res, destination, file)
     stored = await store(res, caller, [file])
     if isinstance(stored, Problem):
         raise stored

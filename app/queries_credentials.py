@@ -218,6 +218,9 @@ async def insert_files_of_session(
     return {record[0] for record in found if record[0] is not None}
 
 
+_BYTES_LEFT = write(
+    sa.select(_s.max_bytes - _s.used_bytes).where(_s.id == sa.bindparam("session_id"))
+)
 _SPEND_BYTES = write(
     sa.update(upload_sessions)
     .where(
@@ -227,6 +230,13 @@ _SPEND_BYTES = write(
     .values(used_bytes=_s.used_bytes + sa.bindparam("size", type_=sa.BigInteger()))
     .returning(_s.id)
 )
+
+
+async def bytes_left(db: asyncpg.Connection, session_id: UUID) -> int:
+    """How many bytes the session has not spent; none where there is no such session any more."""
+    return (
+        await db.fetchval(_BYTES_LEFT.sql, *_BYTES_LEFT.arguments({"session_id": session_id}))
+    ) or 0
 
 
 async def spend_bytes(db: asyncpg.Connection, session_id: UUID, size: int) -> bool:

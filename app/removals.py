@@ -11,7 +11,6 @@ from typing import Final
 from uuid import UUID
 
 from app import multipart, queries, queries_moves, queries_records
-from app.arrivals import goes_if_rejected
 from app.audit import audit_file
 from app.core.principal import Principal
 from app.errors import (
@@ -109,8 +108,8 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
 
 
 async def clear_rejected(res: Resources, file: File) -> None:
-    """Delete the object of an upload rejected for its contents, where its destination says so."""
-    if file.state != State.REJECTED or not goes_if_rejected(res, file):
+    """Delete what a rejected upload has brought, where it is to go (app.arrivals.reject)."""
+    if file.state != State.REJECTED or file.claimed_until is None:
         return
     # A failure is left to the sweep: what the client is told is that the upload was rejected.
     with suppress(BucketRefused, BucketUnavailable, DatabaseUnavailable):

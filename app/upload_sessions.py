@@ -116,7 +116,6 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         session=SessionBounds(
             session.id,
             session.destination,
-            session.max_bytes,
             BoundSlot._make(session.attach_to) if session.attach_to else None,
         ),
         credential=_credential(session),

@@ -15,6 +15,7 @@ from app.announcements import (
     Announcement,
     announced_file,
     check_rules,
+    largest,
     object_headers,
     pending_file,
     store,
@@ -197,7 +198,11 @@ async def _sign(res: Resources, destination: Destination, file: File) -> Presign
     """Presign the upload so that nothing but the announced bytes' contents is left open.
 
     PUT signs the exact length and `If-None-Match: *`; POST pins every field and the length range.
+    The length of a PUT whose size nobody said is left open, for confirm to judge.
     """
+    high = file.size
+    if high is None:
+        high = min(await largest(res, destination, file), MAX_SINGLE_UPLOAD)
     headers = object_headers(destination, file)
     if file.checksum_sha256 is not None:
         headers["x-amz-checksum-sha256"] = file.checksum_sha256
@@ -214,13 +219,12 @@ async def _sign(res: Resources, destination: Destination, file: File) -> Presign
         return dataclasses.replace(signed, headers=sent)
     if file.checksum_sha256 is not None:
         headers["x-amz-checksum-algorithm"] = "SHA256"
-    low, high = destination.min_size, min(destination.max_size, MAX_SINGLE_UPLOAD)
     return await res.signer.presign_post(
         address,
         file.key,
         expires_in=expires_in,
         fields={**headers, "success_action_status": "201"},
-        size_range=(low, high) if file.size is None else (file.size, file.size),
+        size_range=(destination.min_size if file.size is None else file.size, high),
     )
 
 

@@ -133,6 +133,10 @@ async def test_what_was_not_announced_is_rejected_for_good(
     assert first.json()["state"] == "rejected"
     row = (await client.get(f"/v1/uploads/{upload['id']}")).json()
     assert (row["state"], row["reason"]) == ("rejected", first.json()["detail"])
+    # It is more, or other, than its client was allowed, so it is not kept.
+    bucket = settings.destinations["files"].bucket
+    found = await s3.list_object_versions(Bucket=bucket, Prefix=upload["key"])
+    assert not {"Versions", "DeleteMarkers"} & found.keys()
 
     # The right bytes come too late: an answer once given stands.
     await put_otherwise(s3, settings, upload)

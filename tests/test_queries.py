@@ -400,7 +400,7 @@ ALL = frozenset({Scope.FILES_ALL})
 
 async def test_who_sees_what(db: asyncpg.Connection) -> None:
     session = UUID(int=7)
-    narrow = SessionBounds(session, "images", 100)
+    narrow = SessionBounds(session, "images")
     hers = new_file(State.CONFIRMED, owner="ann", tenant="a")
     through = new_file(State.CONFIRMED, owner="ann", tenant="a", session_id=session)
     colleagues = new_file(State.CONFIRMED, owner="bob", tenant="a")

@@ -173,7 +173,8 @@ async def test_what_is_not_as_announced_is_rejected(
     upload = await announced(client, b"hello", "a.txt")
     await bucket._s3.put_object(Bucket=bucket.name, Key=upload["key"], Body=b"something else")
     assert await swept(settings) == {"rejected": 1}
-    assert await states(db) == {"rejected": 1}
+    assert await states(db) == {"removed": 1}
+    assert await bucket.versions(upload["key"]) == 0
 
 
 async def parts_sent(

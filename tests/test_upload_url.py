@@ -80,6 +80,9 @@ async def test_what_another_put_there_is_no_file(
         )
     body = {"key": "media/v1/a.txt", "destination": "media"}
     assert slug(await client.post("/v1/files", json=body)) == "upload-rejected"
+    # Nor is it ours to delete.
+    async with owner_of_bucket(settings) as s3:
+        await s3.head_object(Bucket=settings.destinations["media"].bucket, Key="media/v1/a.txt")
 
 
 async def test_keys_outside_open_destinations(client: httpx.AsyncClient) -> None:

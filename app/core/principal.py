@@ -37,11 +37,10 @@ class BoundSlot(NamedTuple):
 
 
 class SessionBounds(NamedTuple):
-    """What an upload session is narrowed to; `max_bytes` over all its files."""
+    """What an upload session is narrowed to. Its files and bytes are counted in the database."""
 
     id: UUID
     destination: str
-    max_bytes: int
     attach_to: BoundSlot | None = None
 
 
