@@ -20,10 +20,12 @@ from app.metrics import count_upload
 from app.models import File, Seal, State
 from app.resources import Resources
 
-# The statements that confirm an upload, and the row as it is then.
-_Confirm = Callable[[asyncpg.Connection], Awaitable[File | None]]
+# The row as it is then, and whether it was this call that confirmed it.
+_Confirmed = tuple[File | None, bool]
+# The statements that confirm an upload.
+_Confirm = Callable[[asyncpg.Connection], Awaitable[_Confirmed]]
 # Runs them in a transaction in which the file also goes where its client wants it (`app.records`).
-Attach = Callable[[_Confirm], Awaitable[File | None]]
+Attach = Callable[[_Confirm], Awaitable[_Confirmed]]
 
 # Some stores (rclone) forget the upload before they have written its object.
 JOINING: Final = timedelta(minutes=15)
@@ -90,20 +92,19 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     as_found = _as_found(destination, file, found, res.clock())
     # Its upload session has not paid yet for bytes that nobody announced.
     debtor = file.session_id if file.size is None else None
-    by_us = False
 
-    async def confirm(db: asyncpg.Connection) -> File | None:
-        nonlocal by_us
+    async def confirm(db: asyncpg.Connection) -> _Confirmed:
         moved = await queries_moves.confirm_upload(db, as_found)
         if moved is None:
-            return await queries.get_again(db, file)
+            return await queries.get_again(db, file), False
         if debtor and not await queries_credentials.spend_bytes(db, debtor, found.size):
             raise _TooManyBytes
-        by_us = True
-        return moved
+        return moved, True
 
     try:
-        after = await (attach(confirm) if attach else _alone(res, confirm, pays=bool(debtor)))
+        after, by_us = await (
+            attach(confirm) if attach else _alone(res, confirm, pays=bool(debtor))
+        )
     except _TooManyBytes:
         return await reject(res, file._replace(detected_type=None), _too_few(found.size))
     if by_us:
@@ -112,7 +113,7 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     return after
 
 
-async def _alone(res: Resources, confirm: _Confirm, *, pays: bool) -> File | None:
+async def _alone(res: Resources, confirm: _Confirm, *, pays: bool) -> _Confirmed:
     async with res.db.transaction() if pays else res.db.connection() as db:
         return await confirm(db)
 

@@ -26,7 +26,7 @@ from app.errors import (
     WrongDestination,
 )
 from app.files import find_by_urls
-from app.models import File, Record, State
+from app.models import File, Record
 from app.resources import Resources
 
 MAX_RECORDS: Final = 200
@@ -230,27 +230,27 @@ async def attach(
     res: Resources,
     caller: Principal,
     slot: Slot,
-    confirm: Callable[[asyncpg.Connection], Awaitable[File | None]],
-) -> File | None:
+    confirm: Callable[[asyncpg.Connection], Awaitable[tuple[File | None, bool]]],
+) -> tuple[File | None, bool]:
     """Confirm a file and put it into the field, both or neither; what `confirm` answers.
 
-    `confirm` gives the row as it is afterwards. A file that it gives in any other state than
-    confirmed is not attached, and one that is there already stays where it is. Where the field
-    takes many, the file becomes the last one.
+    `confirm` gives the row as it is afterwards, and whether it has made the move. Else nothing is
+    changed: a call that is repeated must not undo what has become of the field since. Where the
+    field takes many, the file becomes the last one.
     """
     field = declared_field(res, slot.type, slot.field)
     async with res.db.transaction() as db:
-        record, _ = await _hold(res, db, _keeper(caller), slot.type, slot.id)
-        file = await confirm(db)
-        if file is None or file.state != State.CONFIRMED:
-            return file
+        record, is_new = await _hold(res, db, _keeper(caller), slot.type, slot.id)
+        file, moved = await confirm(db)
+        if file is None or not moved:
+            if is_new:
+                await queries.forget_record(db, record)
+            return file, False
         before = await queries.field_files(db, record, slot.field)
-        if file.id in before:
-            return file
         files = [*before, file.id] if field.many else [file.id]
         after = await _fill(res, db, caller, slot, field, record, before, files)
     _audit_change(slot, record, after, files)
-    return file
+    return file, True
 
 
 def _audit_change(slot: Slot, before: Record, after: Record, file_ids: Sequence[UUID]) -> None:

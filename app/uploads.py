@@ -312,6 +312,7 @@ async def confirm(
 
     With `attach_to` the file goes into that field of a record in the same transaction: raises
     UnknownRecordField, WrongDestination, TooManyFiles, RecordNotFound, and then nothing is moved.
+    A file that was confirmed before goes nowhere: its record may have been changed since.
     """
     async with res.db.connection() as db:
         file = await queries.get_file(db, upload_id, caller)
@@ -359,13 +360,12 @@ async def confirm_file(
         records.check_slot(res, caller, attach_to, file.destination)
         attach = partial(records.attach, res, caller, attach_to)
     if file is None or file.state not in _UNDER_WAY:
-        return await _attached(await _ended(res, file), attach)
+        return await _ended(res, file)
     if file.method == "multipart":
         after = await complete(res, file, patience, part_count, attach)
         if after is not None and after.state in _UNDER_WAY:
             return after
-        # Perhaps it was another's call that completed it.
-        return await _attached(await _ended(res, after), attach)
+        return await _ended(res, after)
     after = await settle(res, file, attach)
     if after is None:
         raise UploadNotArrived(
@@ -383,10 +383,3 @@ async def _ended(res: Resources, file: File | None) -> File:
     if file is not None:
         await removals.clear_rejected(res, file)
     return settled(file)
-
-
-async def _attached(file: File, attach: Attach | None) -> File:
-    """The file that was confirmed before, in the place where it is wanted."""
-    if attach is None:
-        return file
-    return settled(await attach(partial(queries.get_again, file=file)))

@@ -548,12 +548,24 @@ class TestAttach:
         record = (await client.get("/v1/records/product/42")).json()
         assert gallery(record) == [upload["id"] for upload in sent]
 
-    async def test_a_file_that_was_confirmed_before_is_put_there_too(
+    async def test_repeating_it_undoes_nothing_that_was_done_since(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
     ) -> None:
+        """An answer that was lost comes to a retry hours later."""
+        first, second = await self.sent(client, web), await self.sent(client, web)
+        for upload in (first, second):
+            assert (await self.confirm(client, upload)).status_code == 200
+        for change in ("replaced", "emptied", "forgotten"):
+            assert (await self.confirm(client, first)).json()["id"] == first["id"], change
+            assert await counts(db) == ({second["id"]: 1} if change == "replaced" else {}), change
+            path = "/v1/records/product/42" + ("/picture" if change == "replaced" else "")
+            assert (await client.delete(path)).status_code in {204, 404}
+        assert await db.fetchval("SELECT count(*) FROM records") == 0
+        # What was confirmed without goes there by PUT.
         file = await stored(client, web, PNG, "a.png", destination="images")
-        assert (await self.confirm(client, file)).json()["id"] == file["id"]
-        assert await counts(db) == {file["id"]: 1}
+        assert (await self.confirm(client, file)).status_code == 200
+        assert await counts(db) == {}
+        assert (await client.put(PICTURE, json={"file_id": file["id"]})).status_code == 200
 
     async def test_what_is_refused_is_not_confirmed_either(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, database_url: str, db: Any
@@ -652,8 +664,7 @@ class TestAttach:
             state = await db.fetchval("SELECT state FROM files WHERE id = $1", UUID(upload["id"]))
             assert state == "pending"
         file = await uploads.confirm(res, caller, UUID(upload["id"]))
-        with pytest.raises(RecordNotFound):
-            await uploads.confirm(res, caller, file.id, attach_to=SLOT)
+        assert file == await uploads.confirm(res, caller, file.id, attach_to=SLOT)
         assert await counts(db) == {}
 
     async def test_twenty_at_once_lose_nothing(

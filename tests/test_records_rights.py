@@ -140,6 +140,8 @@ async def test_a_session_puts_what_it_confirms_into_its_record(
             await browser.delete(PICTURE),
         ):
             assert slug(response) == "insufficient-scope"
+        # Nor does he choose among what he confirmed before.
+        assert (await browser.post(f"/v1/uploads/{first['id']}/confirm")).status_code == 200
     # The record is the back end's, the file is Ann's.
     record = (await shop.get("/v1/records/product/42")).json()
     assert record["fields"]["picture"]["file_id"] == upload["id"]
