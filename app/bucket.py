@@ -358,10 +358,10 @@ async def _versions(client: Any, bucket: str, key: str) -> list[str] | None:
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     try:
         async for page in pages:
-            # A store that takes the call for another one may answer with a list of objects.
-            if "KeyMarker" not in page:
-                return found or None
             entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            # A store that takes the call for another one may answer with a list of objects.
+            if not entries and "KeyMarker" not in page:
+                return found or None
             found += [entry["VersionId"] for entry in entries if entry["Key"] == key]
             # Keys come in order, and the prefix itself is the first of those that start with it.
             if any(entry["Key"] != key for entry in entries):

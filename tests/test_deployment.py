@@ -1,6 +1,7 @@
 """What a deployment is made of works as it is written, and says the same everywhere."""
 
 import json
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from app.embedded.postgres import create_database
 from app.settings import load_settings, require_deployed
 from tests.deployed import ROOT, Root, procfile, sigterm_under_load
+from tests.test_cli import claimcheck
 
 # What Heroku's add-ons put into the environment.
 ADDONS = {
@@ -109,6 +111,21 @@ def test_compose_starts_what_the_procfile_starts() -> None:
 def test_the_guide_shows_the_procfile() -> None:
     guide = (ROOT / "docs" / "deploy.md").read_text()
     assert f"```Procfile\n{(ROOT / 'Procfile').read_text()}```" in guide
+
+
+def test_the_commands_of_the_guide_exist() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text()
+    known = set(re.findall(r"^    (\w+)\b", claimcheck("--help").stdout, re.MULTILINE))
+    named = set(re.findall(r"(?:`| )(?:claimcheck|app\.cli) ([a-z]+)(?=[ `\n])", guide))
+    assert {"sweep", "reconcile", "keys", "bucket", "doctor", "migrate"} <= named
+    # The rest are words behind the image's name.
+    assert named - known <= {"alembic", "python"}
+
+
+def test_the_guides_environment_is_complete() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text()
+    lines = guide.partition("cat > .env <<'END'\n")[2].partition("\nEND\n")[0].splitlines()
+    require_deployed(load_settings(dict(line.split("=", 1) for line in lines)))
 
 
 async def test_two_releases_at_once_and_sigterm_under_load(

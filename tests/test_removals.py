@@ -272,14 +272,32 @@ async def test_a_bucket_is_not_asked_for_again_with_every_key(
             assert between.seen[4:] == ["GET"]
 
 
-async def test_a_store_that_takes_the_call_for_another_one(environ: dict[str, str]) -> None:
-    """It answers with a list of objects where one of versions was asked for."""
-    listed = b"<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+@pytest.mark.parametrize(
+    ("inner", "calls"),
+    [
+        ("", ["GET", "HEAD", "DELETE"]),
+        (
+            "<Version><Key>files/there</Key><VersionId>7</VersionId></Version>",
+            ["GET", "DELETE versionId=7"],
+        ),
+    ],
+    ids=["objects", "versions"],
+)
+async def test_a_store_that_answers_with_another_list(
+    environ: dict[str, str], inner: str, calls: list[str]
+) -> None:
+    """One of objects where versions were asked for, or of versions but without its markers."""
+    listed = (
+        f"<ListBucketResult><IsTruncated>false</IsTruncated>{inner}</ListBucketResult>".encode()
+    )
     seen: list[str] = []
+    asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        seen.append(head.split(" ")[0])
+        method, target = head.split(" ")[:2]
+        seen.append(method)
+        asked.append(f"{method} {target.partition('?')[2]}" if method == "DELETE" else method)
         body = listed if seen[-1] == "GET" else b""
         length = len(body) if seen[-1] == "GET" else 5
         answer = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
@@ -295,4 +313,4 @@ async def test_a_store_that_takes_the_call_for_another_one(environ: dict[str, st
         async with open_resources(other) as res:
             destination = other.destinations["files"]
             await res.buckets.delete(destination, destination.bucket, "files/there")
-    assert seen == ["GET", "HEAD", "DELETE"]
+    assert [call.strip() for call in asked] == calls
