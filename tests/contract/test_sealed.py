@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.contract.flow import Flow, edited
-from tests.contract.stores import Feature, lacking, sending
+from tests.contract.stores import Feature, having, lacking, sending
 
 FIRST, SECOND = b"first", b"other"
 
@@ -47,6 +47,39 @@ async def test_replays_leave_sealed_bytes_alone(flow: Flow, method: str) -> None
             served.add(await flow.read(url))
     # Where a file says that nothing keeps it, it is because that was done.
     assert (served == {FIRST}) is (file["sealed"] != "no")
+
+
+@having()
+async def test_replays_of_what_uppy_holds_leave_sealed_bytes_alone(flow: Flow) -> None:
+    """Its part URLs take any length, also of parts that the file never had."""
+    door = "/uppy/to/multipart/s3/multipart"
+    created = (await flow.api.post(door, json={"filename": "a.txt", "type": "text/plain"})).json()
+    path, key = f"{door}/{created['uploadId']}", {"key": created["key"]}
+    first, second = [
+        (await flow.api.get(f"{path}/{number}", params=key)).json()["url"] for number in (1, 2)
+    ]
+    etag = (await flow.web.put(first, content=FIRST)).headers["etag"]
+
+    async def complete() -> httpx.Response:
+        parts = [{"PartNumber": 1, "ETag": etag}]
+        return await flow.api.post(f"{path}/complete", params=key, json={"parts": parts})
+
+    assert (await complete()).status_code == 200
+    named = {"destination": "multipart", **key}
+    file = (await flow.api.post("/v1/files", json=named)).json()
+    assert file["sealed"] == flow.kind.seals("multipart")
+    for replayed in (
+        await flow.web.put(first, content=SECOND),
+        await flow.web.put(second, content=SECOND),
+        await flow.web.delete(first),
+        await flow.api.get(f"{path}/2", params=key),
+        await flow.api.delete(path, params=key),
+        await complete(),
+    ):
+        again = (await flow.api.post("/v1/files", json=named)).json()
+        assert (again["id"], again["etag"]) == (file["id"], file["etag"]), replayed
+        for url in (file["presigned_url"], again["presigned_url"], await flow.link(file)):
+            assert await flow.read(url) == FIRST, replayed
 
 
 @lacking(Feature.SIGNED_HEADERS_ONLY)
