@@ -3,7 +3,7 @@
     CLAIMCHECK_URL=http://127.0.0.1:8000 CLAIMCHECK_KEY=claimcheck_key_... \
       uvicorn examples.shop_admin:app --host localhost --port 5173
 
-docs/upload-field.md says what has to run beside it, and how staff sign in.
+docs/upload-field.md says what has to run beside it. It lets in whoever reaches it.
 """
 
 import os

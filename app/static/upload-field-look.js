@@ -15,7 +15,7 @@ template.innerHTML = `
     <p class="unseen said" role="status"></p>
   </div>
   <template>
-    <li class="file">
+    <li class="file" tabindex="-1">
       <span class="thumb" aria-hidden="true"></span>
       <p class="name"><bdi></bdi></p>
       <p class="quiet state"></p>

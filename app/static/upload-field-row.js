@@ -63,8 +63,10 @@ export class Row {
     return this.item.querySelector(selector);
   }
 
+  /** To the first thing that can be done; not to Cancel, which a second Enter would press. */
   focus() {
-    [...this.item.querySelectorAll(".actions > *")].find(({ hidden }) => !hidden)?.focus();
+    const offered = [...this.item.querySelectorAll(".actions > :not(.cancel)")];
+    (offered.find(({ hidden, disabled }) => !hidden && !disabled) ?? this.item).focus();
   }
 
   /** Where it stands in the list. */

@@ -208,8 +208,10 @@ async def test_by_keyboard_alone(page: Page, shop: Shop, picture: bytes) -> None
         await page.keyboard.press("Enter")
     await (await opening.value).set_files([png("keys.png", picture)])
     await uploaded(field)
-    await expect(field.get_by_role("button", name="Replace keys.png")).to_be_focused()
     await expect(field.get_by_role("status")).to_contain_text("keys.png\u2069” is uploaded.")
+    # The focus has stayed in the row, and not on its Cancel.
+    await page.keyboard.press("Tab")
+    await expect(field.get_by_role("button", name="Replace keys.png")).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(field.get_by_role("button", name="Undo")).to_be_focused()
