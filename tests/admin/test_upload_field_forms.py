@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.admin.upload_field.seal import seal, unseal
+from app.admin.upload_field.service import ClaimcheckService
 from tests.admin.conftest import Shop
 from tests.samples import PNG
 from tests.support import UNKNOWN_ID, announced, send
@@ -58,6 +59,11 @@ async def upload(
     return file
 
 
+def secret_of(shop: Shop) -> bytes:
+    key = shop.key["Authorization"].removeprefix("Bearer ")
+    return ClaimcheckService(shop.service, key).secret
+
+
 async def test_an_id_is_resolved_to_the_url(
     shop: Shop, staff: Staff, web: httpx.AsyncClient
 ) -> None:
@@ -74,6 +80,7 @@ async def test_what_is_no_file_of_the_shops_for_this_field_is_refused(
     elsewhere = await upload(shop, web, destination="papers")
     pending = await announced(shop.api, PNG, "a.png", destination="images")
     secret = b"not the shop's"
+    known = secret_of(shop)
     for value in (
         theirs["id"],
         theirs["url"],
@@ -88,6 +95,10 @@ async def test_what_is_no_file_of_the_shops_for_this_field_is_refused(
         "kept::",
         f"kept::{ours['url']}",
         seal(secret, "image", ours["url"]),
+        # Sealed for a field of this name and nothing else: another model may have one, too.
+        seal(known, "image", ours["url"]),
+        seal(known, "\0".join(("held", "album", "image", "images")), ours["url"]),
+        seal(known, "shown", ours["url"]),
         "\0",
         "javascript:alert(1)",
     ):
@@ -156,6 +167,8 @@ async def test_a_url_that_the_service_does_not_know_stays_until_it_is_taken_out(
     page = (await staff.web.get(form)).text
     assert 'data-filename="old one.jpg"' in page
     [sealed] = re.findall(r'name="image"\s+value="([^"]+)"', page)
+    purpose = "\0".join(("held", "product", "image", "images"))
+    assert unescape(sealed) == seal(secret_of(shop), purpose, old)
     assert (await staff.post(form, name="After", image=unescape(sealed))).is_redirect
     assert shop.image_of("After") == old
     # Its link is one that the admin has shown, and leads nowhere.

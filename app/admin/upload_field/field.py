@@ -71,6 +71,12 @@ class S3UploadField(BaseField):
     def additional_css_links(self, request: Request) -> list[str]:
         return [static_url(request, "plugins/claimcheck/upload-field.css")]
 
+    def _held(self, request: Request) -> str:
+        """What values are sealed for that this field holds: no other field takes them, though it
+        has the same name, nor does a link.
+        """
+        return "\0".join(("held", request.path_params.get("key", ""), self.name, self.destination))
+
     # What pages show
 
     async def serialize_value(self, request: Request, value: Any) -> Any:
@@ -106,7 +112,7 @@ class S3UploadField(BaseField):
             found = [None] * len(values)
         shown = []
         for value, file in zip(values, found, strict=True):
-            sealed = seal(service.secret, self.name, value)
+            sealed = seal(service.secret, self._held(request), value)
             # What the service does not know is kept all the same, until somebody takes it out.
             unknown = self._glimpse(request, value)._replace(value=sealed, href="")
             shown.append(_shown(sealed, file) if file else unknown)
@@ -140,7 +146,7 @@ class S3UploadField(BaseField):
             posted.error = f"At most {self.max_files} files can go here."
             return []
         service = _service(request)
-        held = {value: unseal(service.secret, self.name, value) for value in given}
+        held = {value: unseal(service.secret, self._held(request), value) for value in given}
         ids = [value for value in given if is_id(value)]
         try:
             found = dict(zip(ids, await service.find(request, ids) if ids else [], strict=True))
