@@ -3,9 +3,10 @@
 Alembic migrates to what stands here; `alembic check` holds the two together.
 """
 
+import itertools
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -113,32 +114,30 @@ files: Final = sa.Table(
     sa.CheckConstraint("attachments >= 0", name="attachments_not_negative"),
 )
 
-# Lists show confirmed files, newest first: the id is a UUIDv7, so it sorts by time.
+# What lists are narrowed to, by name: columns, and what is made of columns.
+LISTED_BY: Final[dict[str, sa.ColumnElement[Any]]] = {
+    **{column.name: column for column in files.columns},
+    # Whether a record holds it, 1 or 0.
+    "held": sa.func.least(files.c.attachments, sa.literal_column("1", sa.Integer())),
+    # `image` of `image/png`.
+    "family": sa.func.split_part(
+        files.c.content_type,
+        sa.literal_column("'/'", sa.Text()),
+        sa.literal_column("1", sa.Integer()),
+        type_=sa.Text(),
+    ),
+}
+# Lists show confirmed files, newest first: the id is a UUIDv7, so it sorts by time. Whatever they
+# are narrowed to, there is an index of exactly that; app.queries walks it.
 _LISTED = files.c.state == State.CONFIRMED.value
-for _name, *_columns in (
-    ("ix_files_listed", "owner"),
-    ("ix_files_listed_destination", "owner", "destination"),
-    ("ix_files_listed_content_type", "owner", "content_type"),
-    # For those who see the whole tenant's.
-    ("ix_files_tenant_listed",),
-    ("ix_files_tenant_listed_destination", "destination"),
-    ("ix_files_tenant_listed_content_type", "content_type"),
+for _whose, _where, _kind in itertools.product(
+    (["tenant"], ["tenant", "owner"]), ([], ["destination"]), ([], ["content_type"], ["family"])
 ):
+    _names = [*_whose, *_where, *_kind]
     sa.Index(
-        _name,
-        files.c.tenant,
-        *(files.c[column] for column in _columns),
-        files.c.id,
+        f"ix_files_list_{'_'.join(_names)}",
+        *(LISTED_BY[name] for name in ("held", *_names, "id")),
         postgresql_where=_LISTED,
-    )
-# And those that no record holds.
-for _name, *_columns in (("ix_files_loose", "owner"), ("ix_files_tenant_loose",)):
-    sa.Index(
-        _name,
-        files.c.tenant,
-        *(files.c[column] for column in _columns),
-        files.c.id,
-        postgresql_where=sa.and_(_LISTED, files.c.attachments == 0),
     )
 # The same bytes again, where a destination does not have them sent twice.
 sa.Index(

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
 from app.core.principal import Principal
-from app.models import File, State, files
+from app.models import LISTED_BY, File, State, files
 from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 
@@ -213,43 +213,41 @@ class Filter:
     loose: bool = False
 
 
-# Written out like the states, for its partial index.
 LOOSE: Final = _c.attachments == sa.literal_column("0")
+_LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
 _ALL: Final = {"first": UUID(int=0), "end": UUID(int=(1 << 128) - 1)}
 
 
-@lru_cache(maxsize=16)
-def _list_statement(shape: tuple[str, ...]) -> Statement:
-    family = sa.bindparam("content_type", type_=sa.Text())
-    conditions: dict[str, sa.ColumnElement[bool]] = {
-        "destination": _c.destination == sa.bindparam("destination"),
-        "content_type": _c.content_type == family,
-        "content_family": _c.content_type.startswith(family),
-        "tenant": _c.tenant == sa.bindparam("tenant"),
-        "session_id": _c.session_id == sa.bindparam("session_id"),
-        "loose": LOOSE,
-    }
-    # The columns of one of the list's indexes, in the order and in row comparisons instead of
+@lru_cache(maxsize=64)
+def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement:
+    # The columns of one of the list's indexes, in their order and in row comparisons instead of
     # equations, so that no other index will do. Else, after many announcements and before the next
     # ANALYZE, PostgreSQL walks the primary key past all that are not confirmed.
-    # The loose ones have an index without any: where another filter is asked for besides, it or
-    # that filter's index will do, whichever leads past fewer others.
-    indexed = () if "loose" in shape else ("destination", "content_type")
-    filters = [name for name in indexed if name in shape][:1]
-    whose = "owner" if "owner" in shape else "tenant"
-    columns = [_c[name] for name in (whose, *filters, "id")]
-    given = [sa.bindparam(name, type_=sa.Text()) for name in (whose, *filters)]
-    row = sa.tuple_(*columns)
-    return write(
-        sa.select(files)
-        .where(
-            in_state(State.CONFIRMED),
-            row >= sa.tuple_(*given, sa.bindparam("first", type_=sa.Uuid())),
-            row < sa.tuple_(*given, sa.bindparam("end", type_=sa.Uuid())),
-            *(conditions[name] for name in shape if name not in (whose, *filters)),
+    given = [sa.bindparam(name, type_=sa.Text()) for name in names]
+    first = sa.tuple_(*given, sa.bindparam("first", type_=sa.Uuid()))
+    end = sa.tuple_(*given, sa.bindparam("end", type_=sa.Uuid()))
+    row = [LISTED_BY[name] for name in (*names, "id")]
+
+    def walk(held: str) -> sa.Select[Any]:
+        return (
+            sa.select(files, LISTED_BY["family"].label("family"))
+            .where(
+                in_state(State.CONFIRMED),
+                LISTED_BY["held"] == sa.literal_column(held),
+                sa.tuple_(*row) >= first,
+                sa.tuple_(*row) < end,
+                *([_c.session_id == sa.bindparam("session_id")] if in_session else []),
+            )
+            .order_by(*(column.desc() for column in row))
+            .limit(_LIMIT)
         )
-        .order_by(*(column.desc() for column in columns))
-        .limit(sa.bindparam("limit", type_=sa.Integer()))
+
+    # The index has what records hold apart from the rest: for both, two walks are merged.
+    found = sa.union_all(*map(walk, ("0",) if loose else ("0", "1"))).subquery("found").c
+    return write(
+        sa.select(*(found[name] for name in File._fields))
+        .order_by(*(found[name].desc() for name in (*names, "id")))
+        .limit(_LIMIT)
     )
 
 
@@ -257,19 +255,21 @@ async def list_files(
     db: asyncpg.Connection, caller: Principal, narrowed: Filter, limit: int
 ) -> list[File]:
     """Confirmed files that are the caller's to see, newest first, `narrowed.end` excluded."""
-    values: dict[str, Any] = {
-        **_seen_by(caller),
-        "destination": narrowed.destination,
-        "content_type": narrowed.content_type,
-    }
-    shape = [name for name, value in values.items() if value is not None]
-    shape += ["loose"] * narrowed.loose
+    values: dict[str, Any] = {**_seen_by(caller), "destination": narrowed.destination}
     if narrowed.content_type and narrowed.content_type.endswith("/*"):
-        values["content_type"] = narrowed.content_type.removesuffix("*")
-        shape[shape.index("content_type")] = "content_family"
+        values["family"] = narrowed.content_type.removesuffix("/*")
+    else:
+        values["content_type"] = narrowed.content_type
+    session_id = values.pop("session_id")
+    statement = _list_statement(
+        tuple(name for name, value in values.items() if value is not None),
+        loose=narrowed.loose,
+        in_session=session_id is not None,
+    )
+    values["session_id"] = session_id
     values["first"] = narrowed.first or _ALL["first"]
     values["end"] = narrowed.end or _ALL["end"]
-    return await many(db, _list_statement(tuple(shape)), limit=limit, **values)
+    return await many(db, statement, limit=limit, **values)
 
 
 _PING = write(sa.select(_c.id).limit(sa.literal_column("0")))
