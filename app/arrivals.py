@@ -27,6 +27,8 @@ _Confirm = Callable[[asyncpg.Connection], Awaitable[_Confirmed]]
 # Runs them in a transaction in which the file also goes where its client wants it (`app.records`).
 Attach = Callable[[_Confirm], Awaitable[_Confirmed]]
 
+# What Google Cloud Storage says of private objects that are stored with none.
+_OF_THE_STORE: Final = {"cache-control": "private, max-age=0"}
 # Some stores (rclone) forget the upload before they have written its object.
 JOINING: Final = timedelta(minutes=15)
 # Whoever rejects an upload has deleted its object by then, where it is to go; else the sweep does.
@@ -79,7 +81,7 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
     found = await res.buckets.head(destination, file.bucket, file.key)
     if found is None:
         return None
-    reason = _mismatch(file, found)
+    reason = _mismatch(destination, file, found)
     if reason is None and file.size is None:
         reason = await wrong_size(res, destination, file, found.size)
     if reason is None:
@@ -175,7 +177,7 @@ def _is_ours(file: File, found: StoredObject) -> bool:
     return found.metadata.get(ID_METADATA) == str(file.id)
 
 
-def _mismatch(file: File, found: StoredObject) -> str | None:
+def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:
     """What the bucket holds otherwise than announced, in words, or None."""
     if not _is_ours(file, found):
         return "The object at this key was not uploaded with the signed instructions."
@@ -185,6 +187,12 @@ def _mismatch(file: File, found: StoredObject) -> str | None:
         return f"The object is {found.content_type}; {file.content_type} was announced."
     if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
         return "The object's SHA-256 is not the one that was announced."
+    # A PUT may carry what nobody signed, and every link would serve it. What is absent is fine:
+    # some stores (Ceph RGW 16) keep no headers of a form.
+    wanted = destination.object_headers(file.method)
+    for name, value in found.serving.items():
+        if value not in {wanted.get(name), _OF_THE_STORE.get(name)}:
+            return f"The object is stored with a {name} that was not signed."
     return None
 
 

@@ -37,6 +37,12 @@ _NO_UPLOAD: Final = frozenset({"NoSuchUpload", "NoSuchKey"})
 # A bucket that was there is taken to be there for so many seconds.
 _SEEN_SECONDS: Final = 30.0
 _METADATA: Final = "x-amz-meta-"
+_SERVING: Final = {
+    "cache-control": "CacheControl",
+    "content-disposition": "ContentDisposition",
+    "content-encoding": "ContentEncoding",
+    "content-language": "ContentLanguage",
+}
 _CREATE_PARAMETERS: Final = {
     "content-type": "ContentType",
     "cache-control": "CacheControl",
@@ -53,6 +59,7 @@ class StoredObject:
 
     `checksum_sha256` is base64 of the whole object's SHA-256, None where the store reports none.
     `version_id` is None unless the bucket is versioned. `metadata` names are lower case.
+    `serving` are the headers with which it is served besides its type, by their names, lower case.
     """
 
     size: int
@@ -61,6 +68,7 @@ class StoredObject:
     version_id: str | None
     checksum_sha256: str | None
     metadata: dict[str, str]
+    serving: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ class Buckets:
             version_id=None if version == "null" else version,
             checksum_sha256=said.get("ChecksumSHA256") if whole else None,
             metadata={name.lower(): value for name, value in said.get("Metadata", {}).items()},
+            serving={name: said[member] for name, member in _SERVING.items() if said.get(member)},
         )
 
     async def _require(self, destination: Destination, bucket: str) -> None:

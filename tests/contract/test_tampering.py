@@ -110,6 +110,30 @@ async def test_put_with_an_unsigned_header(flow: Flow, header: str) -> None:
     await only_honest_instructions_work(flow, upload)
 
 
+SMUGGLED_SERVING = {
+    "content-disposition": 'attachment; filename="invoice.exe"',
+    "content-encoding": "gzip",
+    "content-language": "de",
+    "cache-control": "public, max-age=31536000",
+}
+
+
+@having()
+@pytest.mark.parametrize("header", SMUGGLED_SERVING)
+async def test_put_with_an_unsigned_header_that_would_be_served(flow: Flow, header: str) -> None:
+    upload = await flow.announce("put")
+    smuggling = edited(upload["upload"], {header: SMUGGLED_SERVING[header]})
+    # No store refuses it: it is none of S3's own headers.
+    assert (await flow.send(smuggling)).is_success
+    head = flow.store.owner.head_object(Bucket=flow.store.bucket, Key=upload["key"])
+    confirmed = await flow.confirm(upload)
+    if header not in head["ResponseMetadata"]["HTTPHeaders"]:
+        assert confirmed.status_code == 200  # the store has not kept it
+    else:
+        assert header in problem(confirmed, 422, "upload-rejected")
+        assert not flow.store.holds(upload["key"])
+
+
 @lacking(Feature.SIGNED_HEADERS_ONLY)
 async def test_an_unsigned_acl_is_taken_and_opens_nothing(flow: Flow) -> None:
     upload = await flow.announce("put")
