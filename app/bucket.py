@@ -97,15 +97,18 @@ class Buckets:
     def client(self, destination: Destination) -> Any:
         return self._clients[_client_key(destination)]
 
-    async def head(self, destination: Destination, bucket: str, key: str) -> StoredObject | None:
-        """The latest version of the object, or None if there is none.
+    async def head(
+        self, destination: Destination, bucket: str, key: str, version_id: str | None = None
+    ) -> StoredObject | None:
+        """The object, or that version of it, else the latest; None if there is none.
 
         Raises BucketRefused, BucketUnavailable.
         """
+        which = {} if version_id is None else {"VersionId": version_id}
         async with translated(bucket):
             try:
                 said = await self.client(destination).head_object(
-                    Bucket=bucket, Key=key, ChecksumMode="ENABLED"
+                    Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which
                 )
             except ClientError as error:
                 if _code(error) not in _ABSENT:
@@ -162,6 +165,27 @@ class Buckets:
                     start += more
         # A store may ignore If-Match.
         return start if said.get("ETag", "") == found.etag else None
+
+    async def is_used(self, destination: Destination, bucket: str, key: str) -> bool:
+        """Whether the key has an object or, where the bucket keeps versions, ever had one.
+
+        An object that is hidden by a delete marker is somebody's to bring back. Raises
+        BucketRefused, BucketUnavailable.
+        """
+        async with translated(bucket):
+            versions = await _versions(self.client(destination), bucket, key)
+        if versions is None:
+            return await self.head(destination, bucket, key) is not None
+        return bool(versions)
+
+    async def delete_version(
+        self, destination: Destination, bucket: str, key: str, version_id: str
+    ) -> None:
+        """Delete one version of an object. Raises BucketRefused, BucketUnavailable."""
+        async with translated(bucket):
+            await self.client(destination).delete_object(
+                Bucket=bucket, Key=key, VersionId=version_id
+            )
 
     async def delete(self, destination: Destination, bucket: str, key: str) -> None:
         """Delete the object with every version and delete marker of its key.

@@ -18,11 +18,13 @@ _UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
 class Listed:
     """A key: sizes in bytes by version id, latest first (`""`: the store names no versions).
 
-    `hidden`: the latest is a delete marker. `changed_at` is when anything of it changed last.
+    `dates` are the versions' own. `hidden`: the latest is a delete marker. `changed_at` is when
+    anything of the key changed last.
     """
 
     key: str
     sizes: dict[str, int]
+    dates: dict[str, datetime]
     hidden: bool
     changed_at: datetime
 
@@ -77,6 +79,7 @@ def _listed(entries: list[dict[str, Any]]) -> Listed:
     return Listed(
         key=entries[0]["Key"],
         sizes={e["VersionId"]: e["Size"] for e in newest_first if "Size" in e},
+        dates={e["VersionId"]: e["LastModified"] for e in newest_first if "Size" in e},
         hidden="Size" not in newest_first[0],
         changed_at=max(entry["LastModified"] for entry in entries),
     )
@@ -89,7 +92,8 @@ async def _objects(
         async with translated(bucket):
             page = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
         for entry in page.get("Contents", []):
-            yield Listed(entry["Key"], {"": entry["Size"]}, False, entry["LastModified"])
+            size, date = entry["Size"], entry["LastModified"]
+            yield Listed(entry["Key"], {"": size}, {"": date}, False, date)
             after = entry["Key"]
         if not page.get("IsTruncated", False):
             return

@@ -1,6 +1,7 @@
 """Every SQL statement of the comparison with buckets, as a function of a connection."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ _c = files.c
 class Row(NamedTuple):
     """What the bucket is compared with."""
 
+    id: UUID
     key: str
     state: str
     size: int | None

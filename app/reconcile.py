@@ -6,11 +6,12 @@ Whatever seems wrong is looked at once more before it is said, for both sides mo
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from app.announcements import ID_METADATA
 from app.audit import audit
 from app.core.destination import Destination
 from app.listing import Listed, list_bucket
@@ -28,7 +29,9 @@ _LAST: Final = "\U0010ffff"
 class Kind(StrEnum):
     """What is wrong with a key."""
 
-    ORPHAN = "orphan"  # an object, and no row
+    ORPHAN = "orphan"  # an object that was sent with what the service signed, and no row
+    FOREIGN = "foreign"  # an object of somebody else's, and no row
+    EXTRA = "extra"  # a version that a replayed upload has made of a confirmed file's key
     MISSING = "missing"  # a confirmed file, and no object
     VERSION = "version"  # the object is there, the version that was confirmed is not
     SIZE = "size"  # it has another size than was confirmed
@@ -83,7 +86,8 @@ async def reconcile(
     apply: bool = False,
     passed: Callable[[str], None] = lambda _: None,
 ) -> AsyncGenerator[Finding, None]:
-    """What differs behind the key `after`, in order. With `apply` orphans are deleted.
+    """What differs behind the key `after`, in order. With `apply` orphans and extra versions are
+    deleted.
 
     Nothing else is ever changed: what is lost is for people to decide about. Keys that changed
     within the longest life of an upload are left alone. `passed` is told of each key that is done
@@ -99,8 +103,11 @@ async def reconcile(
             if apply and finding.kind is Kind.ORPHAN:
                 await res.buckets.delete(section.destination, finding.bucket, finding.key)
                 audit("orphan.deleted", bucket=finding.bucket, key=finding.key)
-                finding = _deleted(finding)
+                finding = replace(finding, deleted=True)
             yield finding
+        if listed is not None and row is not None:
+            async for extra in _extra(res, section, listed, row, old):
+                yield await _delete_extra(res, section, extra) if apply else extra
         passed(key)
 
 
@@ -155,13 +162,43 @@ async def _still(
         async with aclosing(again):
             first = await anext(again, None)
         listed = first if first is not None and first.key == finding.key else None
-    return _differs(section, listed, row, old)
+    if finding.kind is not Kind.ORPHAN:
+        return _differs(section, listed, row, old)
+    there = await res.buckets.head(section.destination, finding.bucket, finding.key)
+    if there is None:
+        return None
+    # Others may keep things under the prefix, too, which are not ours to delete.
+    return finding if ID_METADATA in there.metadata else replace(finding, kind=Kind.FOREIGN)
 
 
-def _deleted(finding: Finding) -> Finding:
-    return Finding(
-        finding.kind, finding.bucket, finding.key, finding.stored_size, None, None, deleted=True
-    )
+async def _delete_extra(res: Resources, section: Section, extra: Finding) -> Finding:
+    assert extra.version_id is not None
+    where = section.destination, extra.bucket, extra.key
+    await res.buckets.delete_version(*where, extra.version_id)
+    audit("version.deleted", bucket=extra.bucket, key=extra.key, version_id=extra.version_id)
+    return replace(extra, deleted=True)
+
+
+async def _extra(
+    res: Resources, section: Section, listed: Listed, row: Row, old: datetime
+) -> AsyncIterator[Finding]:
+    """The versions that were sent with a confirmed file's own instructions, besides its own.
+
+    No link serves them. Others, without the file's id, are not the uploader's, and stay.
+    """
+    if row.state != State.CONFIRMED or row.version_id not in listed.sizes:
+        return
+    where = section.destination, section.destination.bucket, row.key
+    for version_id, size in listed.sizes.items():
+        if version_id == row.version_id or listed.dates[version_id] > old:
+            continue
+        found = await res.buckets.head(*where, version_id)
+        if found is None or found.metadata.get(ID_METADATA) != str(row.id):
+            continue
+        async with res.db.connection() as db:
+            if await row_of(db, section.destination.bucket, row.key) != row:
+                return
+        yield Finding(Kind.EXTRA, section.destination.bucket, row.key, size, row.size, version_id)
 
 
 async def _merged(

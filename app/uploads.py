@@ -266,7 +266,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         now=now,
     )
     taken = KeyTaken(f"There is a file or an object with the key {key} already.")
-    if await res.buckets.head(destination, destination.bucket, key) is not None:
+    if await res.buckets.is_used(destination, destination.bucket, key):
         raise taken
     instructions = await _sign(res, destination, file)
     file = file._replace(expires_at=instructions.expires_at)

@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.bucket import Buckets
+from app.core.destination import Destination
 from app.embedded.postgres import create_database
 from app.routers import service
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 from tests.support import announced, log_lines, logged, prepared, running, served
 
 DOWN = {
@@ -61,9 +63,39 @@ async def test_readyz_names_what_is_not_ready(environ: dict[str, str]) -> None:
             assert list(ready["buckets"]) == list(buckets)
             for name, words in buckets.items():
                 assert words in ready["buckets"][name]
+            assert "s3:" not in response.text
             assert "hunter2" not in response.text
             # Not being ready is no reason to be restarted.
             assert (await client.get("/livez")).status_code == 200
+
+
+async def test_strangers_cannot_have_readyz_ask_without_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, is_asked, may_answer, real = 0, asyncio.Event(), asyncio.Event(), Buckets.check
+
+    async def counted(buckets: Buckets, destination: Destination) -> None:
+        nonlocal asked
+        asked += 1
+        is_asked.set()
+        await may_answer.wait()
+        await real(buckets, destination)
+
+    monkeypatch.setattr(Buckets, "check", counted)
+    async with running(settings) as client:
+        hasty, *many = [asyncio.create_task(client.get("/readyz")) for _ in range(50)]
+        await is_asked.wait()
+        # One who goes away takes nobody's answer with him.
+        hasty.cancel()
+        may_answer.set()
+        answers = [*await asyncio.gather(*many), await client.get("/readyz")]
+        assert {answer.status_code for answer in answers} == {200}
+        assert asked == 1
+    monkeypatch.setattr(service, "READY_REMEMBERED", 0)
+    async with running(settings) as client:
+        for _ in range(3):
+            assert (await client.get("/readyz")).status_code == 200
+    assert asked == 4
 
 
 async def test_readyz_does_not_wait_for_ever(

@@ -25,7 +25,16 @@ from app.sweep import GRACE, LATE, PAUSE, Sweep
 from tests.faults import Line, line_to
 from tests.meddler import meddler
 from tests.stores.rgw import Rgw
-from tests.support import announced, as_set, owner_of_bucket, running, send, slug, stored
+from tests.support import (
+    UNKNOWN_ID,
+    announced,
+    as_set,
+    owner_of_bucket,
+    running,
+    send,
+    slug,
+    stored,
+)
 from tests.test_crash import cut_off, silence
 from tests.test_doctor import ceph_ward
 from tests.test_queries import NOW, Explaining, insert, new_file
@@ -387,7 +396,8 @@ async def test_on_ceph_with_the_printed_policy(
         assert await swept(settings, PAUSED + timedelta(days=9)) == {"purged": 3}
         kept = {item["key"] for item in (await client.get("/v1/files")).json()["items"]}
     assert len(kept) == 2
-    ward.owner.put_object(Bucket=ward.bucket, Key="files/stray", Body=b"1")
+    metadata = {"claimcheck-id": UNKNOWN_ID}
+    ward.owner.put_object(Bucket=ward.bucket, Key="files/stray", Body=b"1", Metadata=metadata)
     assert sorted(set(ward.left_behind())) == sorted([*kept, "files/stray"])
     async with open_resources(settings, clock=lambda: utc_now() + timedelta(days=30)) as res:
         [section] = sections(settings.destinations.values())

@@ -85,6 +85,18 @@ async def test_what_another_put_there_is_no_file(
         await s3.head_object(Bucket=settings.destinations["media"].bucket, Key="media/v1/a.txt")
 
 
+async def test_what_was_hidden_is_not_erased_by_a_client(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    """Announcing its key and cancelling that would delete every version of it."""
+    bucket, key = settings.destinations["media"].bucket, "media/v1/hidden.txt"
+    async with owner_of_bucket(settings) as s3:
+        await s3.put_object(Bucket=bucket, Key=key, Body=b"kept")
+        await s3.delete_object(Bucket=bucket, Key=key)
+    response = await ask(client, key)
+    assert (response.status_code, slug(response)) == (409, "key-taken")
+
+
 async def test_keys_outside_open_destinations(client: httpx.AsyncClient) -> None:
     for key in ("a.png", "files/a.png", "media/a.png", "/media/v1/a.png", "MEDIA/v1/a.png"):
         response = await ask(client, key)

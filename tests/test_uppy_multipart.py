@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from app import uploads
 from app.bucket import Buckets
 from app.errors import BucketRefused
 from app.main import create_app
@@ -263,6 +264,33 @@ async def test_a_sum_out_of_range_is_refused_and_aborted(
     assert await upload.state() == "rejected"
     assert (await web.put(url, content=b"x")).status_code == 404  # the bucket has dropped it
     assert explained(await upload.complete(), 422) == "upload-rejected"
+
+
+async def test_however_often_it_is_asked_one_task_waits_for_the_bucket(
+    upload: Uppy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call that a client gives up would leave one behind, for as long as the bucket works."""
+    await upload.create()
+    await upload.send(1, b"x")
+    begun, has_begun, may_end, real = 0, asyncio.Event(), asyncio.Event(), uploads.confirm
+
+    async def slow(*arguments: Any, **named: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        has_begun.set()
+        await may_end.wait()
+        return await real(*arguments, **named)
+
+    monkeypatch.setattr(uploads, "confirm", slow)
+    calls = [asyncio.create_task(upload.complete()) for _ in range(20)]
+    await has_begun.wait()
+    for call in calls[:10]:
+        call.cancel()
+    may_end.set()
+    answers = await asyncio.gather(*calls[10:])
+    assert {answer.status_code for answer in answers} == {200}
+    assert begun == 1
+    assert (await upload.complete()).status_code == 200
 
 
 async def test_abort_drops_the_parts(upload: Uppy, web: httpx.AsyncClient) -> None:

@@ -32,7 +32,7 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     status = f"Exit status {FOUND_STATUS} if any stands, {CAPPED_STATUS} at the limit: run it again"
     parser = commands.add_parser("reconcile", help=what, description=f"{what}. {status}.")
     parser.add_argument(
-        "--apply", action="store_true", help="delete objects that no row knows; else only look"
+        "--apply", action="store_true", help="delete what uploads left behind; else only look"
     )
     parser.add_argument(
         "--limit", type=int, default=1000, help="end after so many differences (default: 1000)"

@@ -200,9 +200,11 @@ async def complete(
     if len(numbers) != max(numbers):
         words = "must be numbered from 1 without gaps"
         raise ValidationFailed(f"parts: {words}.", errors=[{"loc": ["parts"], "message": words}])
-    # It goes on when Uppy goes away, which then finds the file when it comes again.
-    work = res.background.start(
-        uploads.confirm(res, caller, upload_id, patience=None, part_count=len(numbers))
+    # It goes on when Uppy goes away, which then finds the file when it comes again. However often
+    # one caller asks, one task waits for the bucket.
+    work = res.background.share(
+        ("complete", upload_id, caller.credential, caller.owner),
+        lambda: uploads.confirm(res, caller, upload_id, patience=None, part_count=len(numbers)),
     )
     done, _ = await asyncio.wait({work}, timeout=PATIENCE)
     if done:
