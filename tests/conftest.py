@@ -16,6 +16,7 @@ from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
 from app.migrations import migrate
 from app.settings import Settings
+from tests.secrets_in_logs import Watch, keep_secret
 from tests.stores import rgw
 from tests.support import ACCESS_KEY, SECRET_KEY, Store, in_thread, prepared, running
 
@@ -27,8 +28,13 @@ hypothesis.settings.load_profile("unhurried")
 
 # Of this run; what it signs is not to be found in any log.
 SESSION_SECRET = secrets.token_urlsafe(32)
+keep_secret(SESSION_SECRET)
 
 _skipped: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watch(), "secrets_in_logs")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -25,6 +25,7 @@ from app.provision import apply
 from app.resources import open_resources, open_session
 from app.settings import Settings, load_settings
 from app.signer import utc_now
+from tests.secrets_in_logs import keep_secret
 
 ACCESS_KEY, SECRET_KEY = "TESTACCESSKEY0000001", "test/secret+key0000000000000000000000001"
 ORIGIN = "http://127.0.0.1:8000"
@@ -38,6 +39,9 @@ class Store:
     endpoint_url: str
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
+
+    def __post_init__(self) -> None:
+        keep_secret(self.secret_key)
 
     def environ(self, bucket: str) -> dict[str, str]:
         return {

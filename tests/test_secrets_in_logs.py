@@ -1,0 +1,110 @@
+"""The search for secrets in logs finds them, and then fails the run."""
+
+import base64
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, SESSION_PREFIX, make_token
+from app.core.redaction import redact
+from tests.conftest import SESSION_SECRET
+from tests.secrets_in_logs import secrets_in
+from tests.support import SECRET_KEY, UNKNOWN_ID, announced, stored
+
+ROOT = Path(__file__).parents[1]
+
+
+async def test_it_finds_what_the_service_hands_out(
+    client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    form = (await announced(client, b"hello"))["upload"]["fields"]
+    file = await stored(client, web)
+    signature = form["x-amz-signature"]
+    for secret in (
+        file["presigned_url"],
+        file["content_url"],
+        f"read {file['content_url'].partition('grant=')[2]}, says he",
+        str(form),
+        str(form).replace("'", '"'),
+        form["policy"],
+        f"x-amz-signature: {signature}",
+        f"Credential=A, SignedHeaders=host, Signature={signature}",
+    ):
+        assert list(secrets_in(secret)), secret
+
+
+@pytest.mark.parametrize("prefix", [KEY_PREFIX, SESSION_PREFIX])
+def test_it_finds_tokens_and_keys(prefix: str) -> None:
+    token = make_token(prefix, secrets.token_bytes(RANDOM_BYTES))
+    jwt = ".".join(base64.urlsafe_b64encode(b'{"alg":"RS256"}' * 4).decode() for _ in range(3))
+    for secret in (token, f"Bearer {token}", f"/uppy/{token}/s3", jwt, f"Authorization: {jwt}"):
+        assert list(secrets_in(f"something {secret}")), secret
+    for secret in (SECRET_KEY, SECRET_KEY.replace("/", "%2F").replace("+", "%2B"), SESSION_SECRET):
+        assert list(secrets_in(f"?key={secret}&x")), secret
+    assert list(secrets_in(f"X-Amz-Security-Token={secrets.token_urlsafe(40)}"))
+    for harmless in (
+        redact(f"X-Amz-Signature={'ab' * 32}&X-Amz-Security-Token={token}"),
+        redact(f"Bearer {token} /uppy/{token}/s3"),
+        f"GET /v1/files/{UNKNOWN_ID}/content 302, 1795379400.5 s, key:{UNKNOWN_ID}",
+        "claimcheck_upload_.../else",
+        "Bearer realm=claimcheck",
+    ):
+        assert not list(secrets_in(harmless)), harmless
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that is not searched in the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+_CONFTEST = """
+from tests.secrets_in_logs import Watch
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Watch())
+"""
+_TESTS = {
+    "record": "logging.getLogger('some.library').warning('PUT %s', SECRET)",
+    "exception": "try:\n        raise ValueError(SECRET)\n    except ValueError:\n"
+    "        logging.getLogger('asyncio').exception('Task failed')",
+    "file": "(tmp_path / 'log').write_text(SECRET)",
+    "pipe": "subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write(sys.argv[1])',"
+    " SECRET], stderr=subprocess.PIPE)",
+    "nothing": "logging.getLogger('some.library').warning('nothing to hide')",
+}
+
+
+@pytest.mark.parametrize(("leak", "several"), [*((leak, False) for leak in _TESTS), ("file", True)])
+def test_it_fails_the_run(folder: Path, leak: str, several: bool) -> None:
+    (folder / "conftest.py").write_text(_CONFTEST)
+    lines = ["import logging, subprocess, sys", "SECRET = 'X-Amz-Signature=' + 'ab' * 32", ""]
+    lines += ["def test_it(tmp_path):", f"    {_TESTS[leak]}", ""]
+    (folder / "test_it.py").write_text("\n".join(lines))
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)),
+            *("--basetemp", str(folder / "temp"), *(("-n", "2") if several else ())),
+        ],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV"))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "1 passed" in done.stdout
+    assert done.returncode == (0 if leak == "nothing" else 1), done.stdout
+    assert ("secrets in logs" in done.stdout) is (leak != "nothing")
+    assert "ab" * 32 not in done.stdout
