@@ -99,6 +99,8 @@ class Watch(logging.Handler):
 
     def _search_files(self, folder: Path) -> None:
         for path in folder.rglob("*"):
+            if path.relative_to(folder).parts[0].startswith("popen-"):
+                continue  # another process's, which has searched it (xdist)
             if (path.name == "log" or path.suffix == ".log") and path.is_file():
                 text = path.read_bytes()
                 if b"\0" not in text:  # browsers have databases of that name

@@ -16,6 +16,7 @@ from tests.issuer import running_issuer
 from tests.support import (
     UNKNOWN_ID,
     announced,
+    bearer,
     key_for,
     minted,
     prepared,
@@ -266,6 +267,47 @@ async def test_nobody_reaches_what_is_somebody_elses(
         if key["id"] == hers.ids["key_id"]
     ]
     assert key["revoked_at"] is None
+
+
+async def test_nobody_reaches_it_through_uppys_door(
+    settings: Settings, client: httpx.AsyncClient, hers: Belongings
+) -> None:
+    """Its routes are in no document; each of those with an id is tried, under both prefixes."""
+    ann = await key_for(settings, *Scope, owner="ann", tenant="acme")
+    film = {"filename": "a.bin", "type": "text/plain", "metadata": {"destination": "files"}}
+    begun = (await client.post("/uppy/s3/multipart", json=film, headers=ann)).json()
+    bob = await key_for(settings, *EVERYTHING, owner="bob", tenant="acme")
+    strangers = [
+        bob,
+        await key_for(settings, *EVERYTHING, owner="ann", tenant="other"),
+        await key_for(settings, *Scope, owner="ann", tenant="other"),
+    ]
+    for maker in (bob, strangers[-1]):
+        client.headers.update(maker)
+        strangers.append(bearer((await minted(client, destination="files"))["token"]))
+        del client.headers["Authorization"]
+    ids = {"destination": "files", "upload_id": begun["uploadId"], "part_number": "1"}
+    body: Any = {"parts": [{"PartNumber": 1, "ETag": '"x"'}]}
+    tried = 0
+    for method, path, _ in routes(settings):
+        if not path.startswith("/uppy/") or "{upload_id}" not in path:
+            continue
+        address = path.format(**ids)
+        sent: dict[str, Any] = {"params": {"key": begun["key"], "partNumbers": "1"}}
+        if method == "POST":
+            sent["json"] = body
+        for headers in strangers:
+            answer = await client.request(method, address, headers=headers, **sent)
+            if method == "DELETE":
+                # Dropping what is not there is no error to Uppy: see below that nothing went.
+                assert (answer.status_code, answer.json()) == (200, {}), path
+            elif method != "HEAD":
+                assert (answer.status_code, slug(answer)) == (404, "upload-not-found"), path
+            tried += 1
+    assert tried >= 50
+    # It is all still there for her.
+    parts = await client.get(f"/uppy/s3/multipart/{begun['uploadId']}", headers=ann)
+    assert (parts.status_code, parts.json()) == (200, [])
 
 
 async def test_who_acts_for_the_tenant_reaches_all_of_it(

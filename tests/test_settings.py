@@ -3,6 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
 
 from app.core.object_url import object_url
 from app.errors import ConfigurationError
@@ -550,3 +554,32 @@ def test_the_panel_needs_a_secret_and_its_extra(monkeypatch: pytest.MonkeyPatch)
     assert "starlette_admin is not installed here" in message
     assert "claimcheck[admin]" in message
     assert not load(CLAIMCHECK_SECRET_KEY=SECRET).admin
+
+
+def _name(field: str, info: FieldInfo) -> str:
+    alias = info.validation_alias
+    if alias is None:
+        return f"CLAIMCHECK_{field.upper()}"
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else str(alias)
+
+
+_SIMPLE = sorted(
+    _name(field, info)
+    for field, info in Settings.model_fields.items()
+    if field not in {"destinations", "records", "jwt"}
+)
+
+
+@given(st.sampled_from(_SIMPLE), st.text() | st.from_regex(r"[0-9]*[-/.: ,a-z0-9*]{0,20}"))
+@example("CLAIMCHECK_TRUSTED_PROXIES", "\u00b2")
+@example("CLAIMCHECK_TRUSTED_PROXIES", "9" * 5000)
+@example("CLAIMCHECK_RATE_LIMIT", "9" * 5000 + "/day")
+@example("CLAIMCHECK_METRICS_NETWORKS", "[[1]]")
+def test_any_value_is_taken_or_refused_by_its_name(name: str, value: str) -> None:
+    refusal = name
+    try:
+        load_settings({name: value})
+    except ConfigurationError as error:
+        refusal = str(error)
+    # Of two keys that go together the missing one is named.
+    assert name in refusal or "AWS_" in refusal

@@ -6,11 +6,14 @@ import logging
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.settings import Settings, load_settings
 from tests.samples import PNG
-from tests.support import log_lines, prepared, running, slug
+from tests.support import UNKNOWN_ID, log_lines, prepared, running, slug
 
 RULES = {
     "CLAIMCHECK_CORS_ORIGINS": "https://www.example.com",
@@ -219,3 +222,42 @@ async def test_the_preflights_that_uppy_causes(client: httpx.AsyncClient) -> Non
         assert response.status_code == 200, response.text
     refused = await client.get("/uppy/s3/sts", headers={"Origin": "https://www.example.com"})
     assert refused.headers["access-control-allow-origin"] == "https://www.example.com"
+
+
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+_WISHES = st.fixed_dictionaries(
+    {}, optional={"filename": _JSON, "type": _JSON, "metadata": _JSON | st.just({"destination": 1})}
+)
+
+
+async def test_nothing_that_it_is_sent_breaks_it(client: httpx.AsyncClient) -> None:
+    """Whatever stands in queries and bodies: an answer, or a problem of the client's."""
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["filename", "type", "metadata[name]", "destination"]), _TEXT
+        ),
+        _WISHES | _JSON,
+        st.lists(_JSON, max_size=3),
+    )
+    @hypothesis.settings(max_examples=60)
+    def make(query: dict[str, str], wish: object, parts: object) -> None:
+        made.append((query, wish, parts))
+
+    made: list[tuple[dict[str, str], object, object]] = []
+    make()
+    upload = f"/uppy/s3/multipart/{UNKNOWN_ID}"
+    for query, wish, parts in made:
+        answers = [
+            await client.get("/uppy/s3/params", params=query),
+            await client.post("/uppy/s3/multipart", json=wish),
+            await client.post(f"{upload}/complete", json={"parts": parts}),
+            await client.get(f"{upload}/batch", params={"partNumbers": "".join(query.values())}),
+        ]
+        assert all(answer.status_code < 500 for answer in answers), (query, wish, parts)
+    assert len(made) > 30

@@ -12,6 +12,7 @@ import pytest
 from app.core.parts import MIB
 from app.migrations import migrate
 from app.settings import load_settings
+from tests.conftest import SESSION_SECRET
 from tests.contract.flow import Clock, Flow
 from tests.contract.stores import Kind
 from tests.support import in_thread, running
@@ -24,8 +25,14 @@ DESTINATIONS = {
     "dressed-put": {"method": "put", **DRESS},
     "dressed-multipart": {"method": "multipart", **DRESS},
     "once-put": {"method": "put", "allow_existence_optimization": True},
+    "once-inline": {"method": "put", "allow_existence_optimization": True, **DRESS},
     "once-multipart": {"method": "multipart", "allow_existence_optimization": True},
     "chosen": {"allow_client_keys": True, "min_size": 3, "max_size": 6},
+}
+# Files of either destination that the tests of links put into records.
+RECORDS = {
+    f"of-{name}": {"files": {"destination": name, "many": True}}
+    for name in ("once-put", "once-inline")
 }
 
 
@@ -78,6 +85,8 @@ async def _opened(kind: Kind, database_url: str) -> AsyncIterator[Flow]:
             {
                 "DATABASE_URL": database_url,
                 "CLAIMCHECK_AUTH": "none",
+                "CLAIMCHECK_SECRET_KEY": SESSION_SECRET,
+                "CLAIMCHECK_RECORDS": json.dumps(RECORDS),
                 "CLAIMCHECK_DESTINATIONS": json.dumps(destinations),
                 **store.service.environ(store.bucket),
             }

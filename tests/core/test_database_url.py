@@ -1,6 +1,8 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core.database_url import normalize_database_url
 
@@ -38,3 +40,22 @@ def test_what_would_fail_later_is_refused_now(given: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)) as caught:
         normalize_database_url(given)
     assert "hunter2" not in str(caught.value)
+
+
+@given(
+    st.text()
+    | st.from_regex(
+        r"postgres(ql)?://[^\x00-\x1f]{0,9}(:hunter2)?@?[^\x00-\x1f]{0,9}(/[^\x00-\x1f]{0,9})?(\?[^\x00-\x1f]{0,9}=[^\x00-\x1f]{0,9})?",
+        fullmatch=True,
+    )
+)
+def test_any_text_is_a_url_or_refused_in_words(text: str) -> None:
+    taken, refusal = None, ""
+    try:
+        taken = normalize_database_url(text)
+    except ValueError as error:
+        refusal = str(error)
+    assert "hunter2" not in refusal
+    if taken is not None:
+        assert taken.startswith(("postgres://", "postgresql://"))
+        assert normalize_database_url(taken) == taken
