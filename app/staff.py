@@ -19,7 +19,7 @@ from uuid import UUID
 from app import queries_staff as queries
 from app.audit import audit
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
-from app.core.principal import Principal, Scope, is_name
+from app.core.principal import STAFF_OWNER, Principal, Scope, is_name
 from app.models import Staff
 from app.queries_staff import NewSession
 from app.resources import Resources
@@ -70,7 +70,7 @@ def principal_of(settings: Settings, member: Staff) -> Principal:
     """What the member of staff is to the use cases: he acts for his whole tenant."""
     scopes = every_scope(settings) if member.scopes is None else frozenset(member.scopes)
     return Principal(
-        owner=member.name,
+        owner=f"{STAFF_OWNER}{member.name}",
         tenant=member.tenant,
         scopes=scopes | {Scope.FILES_ALL},
         credential=f"staff:{member.id}",

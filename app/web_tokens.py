@@ -10,7 +10,7 @@ from joserfc.jwk import OctKey
 from joserfc.jws import JWSRegistry, extract_compact
 
 from app.core.jwt_settings import JwtSettings
-from app.core.principal import Principal, is_name
+from app.core.principal import OUR_OWNERS, Principal, is_name
 from app.errors import InvalidToken
 from app.issuer_keys import IssuerKeys, PublicKey
 
@@ -97,6 +97,8 @@ class WebTokens:
                 raise InvalidToken(f"The token's claim {self._settings.tenant_claim} names nobody.")
         if not is_name(claims["sub"]):
             raise InvalidToken("The token's claim sub names nobody.")
+        if claims["sub"].startswith(OUR_OWNERS):
+            raise InvalidToken(f"The token's claim sub begins with {' or '.join(OUR_OWNERS)}.")
         return Principal(
             owner=claims["sub"],
             tenant=tenant,

@@ -326,7 +326,7 @@ async def test_the_first_key_is_made_on_the_command_line(
     assert is_token(token)
     headers = bearer(token)
     [key] = (await client.get("/v1/api-keys", headers=headers)).json()["items"]
-    assert (key["name"], key["owner"], key["tenant"]) == ("shop [x]", "shop [x]", "")
+    assert (key["name"], key["owner"], key["tenant"]) == ("shop [x]", "key:shop [x]", "")
     assert key["scopes"] == ["admin", "files:read"]
 
     _, elsewhere, _ = await command(

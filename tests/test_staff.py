@@ -147,7 +147,8 @@ async def test_a_session_is_the_tokens_holder(res: Resources, ann: str) -> None:
     assert member is not None
     assert member.name == ann
     principal = staff.principal_of(res.settings, member)
-    assert (principal.owner, principal.tenant) == (ann, "acme")
+    # Not the owner of that name whom an identity provider knows.
+    assert (principal.owner, principal.tenant) == (f"staff:{ann}", "acme")
     assert principal.scopes >= set(Scope)
     assert await staff.member_of(res, token[:-1] + ("A" if token[-1] != "A" else "B")) is None
     assert await staff.member_of(res, "") is None

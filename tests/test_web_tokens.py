@@ -126,6 +126,8 @@ async def test_what_is_wrong_in_the_claims_is_refused(
         {"sub": "a\x00b"},
         {"sub": "a\nb"},
         {"sub": "x" * 256},
+        {"sub": "staff:ann"},
+        {"sub": "key:shop"},
     ):
         assert await status(client, issuer.token(**wrong)) == 401, wrong
 

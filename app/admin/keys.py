@@ -10,7 +10,7 @@ from starlette_admin.routing import route
 from app import api_keys
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, id_of
-from app.core.principal import Scope, is_name
+from app.core.principal import KEY_OWNER, Scope, is_name
 from app.errors import InvalidCursor, Problem
 from app.routers.permissions import require
 
@@ -54,12 +54,13 @@ class Keys(View):
         require(caller, Scope.ADMIN)
         form = await request.form()
         name = str(form.get("name") or "").strip()
-        owner = str(form.get("owner") or "").strip() or name
+        said_owner = str(form.get("owner") or "").strip()
+        owner = said_owner or f"{KEY_OWNER}{name}"
         scopes = [str(scope) for scope in form.getlist("scopes")]
         days = str(form.get("days") or "")
         asked = {
             "name": name,
-            "owner": owner if owner != name else "",
+            "owner": said_owner,
             "scopes": scopes,
             "days": days,
         }

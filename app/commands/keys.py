@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app import api_keys
-from app.core.principal import Principal, Scope, is_name
+from app.core.principal import KEY_OWNER, Principal, Scope, is_name
 from app.errors import ConfigurationError
 from app.models import ApiKey
 from app.process import configure_logging
@@ -44,7 +44,7 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
         metavar="SCOPE",
         help=f"what it may do, once for each: {', '.join(Scope)}, or one of a destination's own",
     )
-    creating.add_argument("--owner", help="whose files it is for (default: the key's name)")
+    creating.add_argument("--owner", help="whose files it is for (default: key:NAME)")
     creating.add_argument(
         "--days", type=int, default=365, help="how long it works; 0: for ever (default: 365)"
     )
@@ -76,7 +76,7 @@ def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
 
 
 async def _create(res: Resources, options: argparse.Namespace) -> None:
-    owner = options.owner or options.name
+    owner = options.owner or f"{KEY_OWNER}{options.name}"
     for what, name in (("name", options.name), ("owner", owner), ("tenant", options.tenant)):
         if not is_name(name) and (what != "tenant" or name):
             sys.exit(f"The {what} must be printable, with 1 to 255 characters.")

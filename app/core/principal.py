@@ -13,6 +13,12 @@ from pydantic import AfterValidator, Field
 # Owners and tenants end up in rows, in keys (hashed) and in log lines.
 MAX_NAME: Final = 255
 
+# Owners that are no issuer's subjects begin so: else whoever can have himself called `shop` there
+# would own the files of the key `shop`.
+KEY_OWNER: Final = "key:"
+STAFF_OWNER: Final = "staff:"
+OUR_OWNERS: Final = (KEY_OWNER, STAFF_OWNER)
+
 
 class Scope(StrEnum):
     """What routes ask for. A destination may ask for scopes of its own besides."""
