@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -108,10 +109,21 @@ def _cursor_secret(settings: Settings) -> bytes:
     """The same on every replica: from CLAIMCHECK_SECRET_KEY, or else from the database's URL.
 
     When the URL's password changes, cursors that are under way end with "start again", no worse.
+    Whoever has a cursor may try passwords on it at home: each try is made as dear as a start is.
     """
-    source = settings.secret_key or settings.database_url
-    assert source is not None
-    return hmac.digest(source.get_secret_value().encode(), b"claimcheck cursor", hashlib.sha256)
+    what = b"claimcheck cursor"
+    if settings.secret_key is not None:
+        key = settings.secret_key.get_secret_value().encode()
+        return hmac.digest(key, what, hashlib.sha256)
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value().encode()
+    # 32 MiB and about 0.1 s; the salt cannot be a random one, for every replica has to know it.
+    return _slow_digest(url, what)
+
+
+@lru_cache(maxsize=8)
+def _slow_digest(secret: bytes, salt: bytes) -> bytes:
+    return hashlib.scrypt(secret, salt=salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
 
 
 def _grant_secret(settings: Settings) -> bytes | None:

@@ -1,5 +1,6 @@
 """Files: kept by URL or key, listed, linked, opened; whose they are and how long links live."""
 
+import hashlib
 import json
 import urllib.parse
 from datetime import UTC, datetime, timedelta
@@ -112,6 +113,19 @@ class TestList:
         other_secret = load_settings(environ | {"CLAIMCHECK_SECRET_KEY": "another" * 5})
         async with running(other_secret) as other:
             assert slug(await other.get("/v1/files", params={"cursor": cursor})) == "invalid-cursor"
+
+    async def test_a_cursor_is_no_quick_way_to_the_databases_password(
+        self, environ: dict[str, str]
+    ) -> None:
+        """Without a key of its own the service signs them with what it makes of the URL."""
+        del environ["CLAIMCHECK_SECRET_KEY"]
+        settings = load_settings(environ)
+        assert settings.database_url is not None
+        url = settings.database_url.get_secret_value().encode()
+        costs = {"n": 2**15, "r": 8, "p": 1, "maxmem": 2**26, "dklen": 32}
+        for _ in range(2):  # replicas
+            async with open_resources(settings) as res:
+                assert res.cursor_secret == hashlib.scrypt(url, salt=b"claimcheck cursor", **costs)
 
     async def test_queries_that_do_not_fit(self, client: httpx.AsyncClient) -> None:
         for name, value in (

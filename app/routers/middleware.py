@@ -145,8 +145,9 @@ class LoopbackGuard:
     """With `auth = none`: refuses whoever is not on this machine, whatever address was bound.
 
     The host name must be a loopback one too, or a web page could reach us under a name of its own
-    that it points here (DNS rebinding). And a proxy on this machine would make everybody local, so
-    whatever a proxy has touched is refused.
+    that it points here (DNS rebinding). A proxy on this machine would make everybody local: one
+    that says so in a header, as proxies do by default, is refused. One that adds none, and asks
+    under a loopback name, cannot be told from this machine's own programs: never put one in front.
     """
 
     def __init__(self, app: ASGIApp) -> None:
