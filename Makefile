@@ -23,8 +23,9 @@ test: $(READY)  ## run every test that this machine can run
 bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
 
-picture: $(READY)  ## take the README's picture of the page anew; needs Chromium
+picture: $(READY)  ## take the README's pictures anew; needs Chromium and Ceph RGW
 	$(BIN)/python -m tests.browser.picture docs/page.png
+	PICTURES=docs $(BIN)/python -m pytest -q tests/admin/test_story.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

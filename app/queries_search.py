@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import sqlalchemy as sa
 
-from app.models import File, State, files
+from app.models import LISTED_BY, File, State, files
 from app.queries import in_state, literal, many
 from app.statements import Statement, write
 
@@ -25,6 +25,8 @@ _c = files.c
 # As `ix_files_tenant_name` has it.
 _LOWERED: Final = sa.func.lower(_c.filename).collate("C")
 _ONE: Final = sa.literal_column("1", sa.Integer())
+# An argument, for then plans that begin at once are preferred.
+_LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
 _LAST: Final = UUID(int=(1 << 128) - 1)
 # Behind everything that begins with the text before it.
 _BEHIND: Final = "\U0010ffff"
@@ -81,15 +83,21 @@ class _Shape:
     state: State
     by_name: bool
     before: bool
+    loose: bool
     indexed: tuple[str, ...]
     asked: tuple[str, ...]
+
+    @property
+    def is_upward(self) -> bool:
+        """By name it goes up, by id down; and backwards the other way round."""
+        return self.by_name is not self.before
 
 
 _ASKED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
     "destination": lambda c: c.destination == _text("destination"),
     "owner": lambda c: c.owner == _text("owner"),
     "content_type": lambda c: c.content_type == _text("content_type"),
-    "family": lambda c: sa.func.starts_with(c.content_type, _text("family")),
+    "family": lambda c: sa.func.starts_with(c.content_type, _text("family").concat("/")),
     "name": lambda c: sa.func.starts_with(c.sort_name, sa.func.lower(_text("name"))),
     "since": lambda c: c.id > _uuid("since"),
     "until": lambda c: c.id < _uuid("until"),
@@ -98,90 +106,98 @@ _ASKED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
 
 
 def _shape(search: Search, *, before: bool = False) -> _Shape:
-    equal = [
-        name
-        for name in ("owner", "destination", "content_type")
-        if getattr(search, name) is not None and not (name == "content_type" and search.is_family)
-    ]
-    asked = ["loose"] * search.loose + ["family"] * search.is_family
-    indexed: list[str] = []
+    kind = "family" if search.is_family else "content_type"
+    given = {
+        "owner": search.owner,
+        "destination": search.destination,
+        kind: search.content_type,
+    }
+    narrowed = tuple(name for name, value in given.items() if value is not None)
+    if search.state is State.CONFIRMED and not search.by_name:
+        return _Shape(search.state, False, before, search.loose, narrowed, ())
+    # Of these no index knows more than state or name.
+    asked = [*narrowed, *["loose"] * search.loose]
     if search.by_name:
-        asked += equal
-        asked += ["since"] if search.first else []
-        asked += ["until"] if search.end else []
+        asked += ["since"] * (search.first is not None) + ["until"] * (search.end is not None)
     else:
-        if search.state is State.CONFIRMED:
-            # There is an index for the owner, one for either of the others, and for him with it.
-            indexed = [name for name in ("owner",) if name in equal]
-            indexed += [name for name in equal if name != "owner"][:1]
-        asked += [name for name in equal if name not in indexed]
-        asked += ["name"] if search.name else []
-    return _Shape(search.state, search.by_name, before, tuple(indexed), tuple(asked))
+        asked += ["name"] * bool(search.name)
+    return _Shape(search.state, search.by_name, before, False, (), tuple(asked))
 
 
-def _walk(shape: _Shape) -> tuple[list[Any], sa.Select[Any]]:
-    """The columns of the index, and all that it leads to between two places in its order.
+def _walk(shape: _Shape, limit: Any) -> sa.Select[Any]:
+    """So many files along the index in its order (or backwards), between two places in it.
 
     In row comparisons over all its columns, so that no other index will do: see `app.queries`.
     """
+    equal = [LISTED_BY[name] for name in ("tenant", *shape.indexed)]
+    given: list[Any] = [_text(name) for name in ("tenant", *shape.indexed)]
+    if shape.state is not State.CONFIRMED:
+        equal.append(_c.state)
+        given.append(literal(shape.state))
     if shape.by_name:
-        key: list[Any] = [_c.tenant, _LOWERED, _c.id]
-        low, high = (
-            [_text("tenant"), sa.func.lower(_text(f"{end}_name")), _uuid(end)]
-            for end in ("low", "high")
-        )
-    else:
-        equal = [_c.tenant, *(_c[name] for name in shape.indexed)]
-        given: list[Any] = [_text(column.name) for column in equal]
-        if shape.state is not State.CONFIRMED:
-            equal.append(_c.state)
-            given.append(literal(shape.state))
-        key = [*equal, _c.id]
-        low, high = [*given, _uuid("low")], [*given, _uuid("high")]
-    row = sa.tuple_(*key)
-    walk = sa.select(files, _LOWERED.label("sort_name")).where(
-        in_state(shape.state), row > sa.tuple_(*low), row < sa.tuple_(*high)
+        equal.append(_LOWERED)
+    ends = []
+    for end in ("low", "high"):
+        name = [sa.func.lower(_text(f"{end}_name"))] if shape.by_name else []
+        ends.append(sa.tuple_(*given, *name, _uuid(end)))
+    row = [*equal, _c.id]
+    up = shape.is_upward
+    walk = (
+        sa.select(files, _LOWERED.label("sort_name"), LISTED_BY["family"].label("family"))
+        .where(in_state(shape.state), sa.tuple_(*row) > ends[0], sa.tuple_(*row) < ends[1])
+        .order_by(*(column.asc() if up else column.desc() for column in row))
+        .limit(limit)
     )
-    return key, walk.order_by(*_ordered(shape, key))
+    if shape.state is not State.CONFIRMED or shape.by_name:
+        return walk
+    # The lists' indexes have what records hold apart from the rest.
+    held = LISTED_BY["held"]
+    halves = ("0",) if shape.loose else ("0", "1")
+    both = sa.union_all(
+        *(walk.where(held == sa.literal_column(half)) for half in halves)
+    ).subquery()
+    # By all columns of the index, though all but the last are the same: else it is not walked.
+    merged = [both.c[name] for name in ("tenant", *shape.indexed, "id")]
+    ordered = [column.asc() if up else column.desc() for column in merged]
+    return sa.select(both).order_by(*ordered).limit(limit)
 
 
-def _ordered(shape: _Shape, key: list[Any]) -> list[Any]:
-    """By name it goes up, by id down; and backwards the other way round."""
-    up = shape.by_name is not shape.before
-    return [column.asc() if up else column.desc() for column in key]
+def _found(shape: _Shape, limit: Any) -> sa.Select[Any]:
+    """The walk's files, and where more is asked of them, of WALK of them those that are wanted.
 
-
-def _asked(shape: _Shape) -> tuple[Any, sa.Select[Any]]:
-    """The walk, of so many files at most, and those of it that are what is asked for."""
-    key, walk = _walk(shape)
-    walked = walk.limit(sa.literal_column(str(WALK))).subquery("walked")
-    names = ["sort_name" if column is _LOWERED else column.name for column in key]
-    found = (
+    A filter and a limit keep the order of what they are given, and ask no longer than they must.
+    """
+    if not shape.asked:
+        walked = _walk(shape, limit).subquery("walked")
+        return sa.select(*(walked.c[column.name] for column in _c))
+    walked = _walk(shape, sa.literal_column(str(WALK))).subquery("walked")
+    return (
         sa.select(*(walked.c[column.name] for column in _c))
         .where(*(_ASKED[name](walked.c) for name in shape.asked))
-        .order_by(*_ordered(shape, [walked.c[name] for name in names]))
+        .limit(limit)
     )
-    return walked, found
 
 
 @lru_cache(maxsize=256)
 def _page_statement(shape: _Shape) -> Statement:
-    found = _asked(shape)[1] if shape.asked else _walk(shape)[1].with_only_columns(*_c)
-    return write(found.limit(sa.bindparam("limit", type_=sa.Integer())))
+    found = _found(shape, _LIMIT).subquery("found").c
+    columns = [sa.func.lower(found.filename).collate("C")] * shape.by_name + [found.id]
+    ordered = [column.asc() if shape.is_upward else column.desc() for column in columns]
+    return write(sa.select(*(found[column.name] for column in _c)).order_by(*ordered))
 
 
 @lru_cache(maxsize=256)
 def _count_statement(shape: _Shape) -> Statement:
-    found = _asked(shape)[1] if shape.asked else _walk(shape)[1]
-    # In its order, or PostgreSQL may take another index, and read all of that.
-    some = found.with_only_columns(_ONE).limit(sa.literal_column(str(COUNTED + 1)))
-    return write(sa.select(sa.func.count()).select_from(some.subquery()))
+    found = _found(shape, _LIMIT)
+    return write(sa.select(sa.func.count()).select_from(found.subquery()))
 
 
 @lru_cache(maxsize=256)
 def _end_statement(shape: _Shape) -> Statement:
-    walk = _walk(shape)[1].with_only_columns(_c.id, _c.filename)
-    return write(walk.offset(sa.literal_column(str(WALK - 1))).limit(_ONE))
+    walked = _walk(shape, sa.literal_column(str(WALK))).subquery("walked").c
+    return write(
+        sa.select(walked.id, walked.filename).offset(sa.literal_column(str(WALK - 1))).limit(_ONE)
+    )
 
 
 def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) -> dict[str, Any]:
@@ -203,7 +219,7 @@ def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) 
         "destination": search.destination,
         "owner": search.owner,
         "content_type": search.content_type,
-        "family": search.content_type and search.content_type.removesuffix("*"),
+        "family": search.content_type and search.content_type.removesuffix("/*"),
         "name": search.name,
         "since": since,
         "until": until,
@@ -242,6 +258,6 @@ async def count(db: asyncpg.Connection, tenant: str, search: Search) -> int:
     """How many there are, of those within WALK; COUNTED + 1 where there are more than COUNTED."""
     shape = _shape(search)
     statement = _count_statement(shape)
-    values = _arguments(search, shape, tenant, None)
+    values = _arguments(search, shape, tenant, None) | {"limit": COUNTED + 1}
     counted: int = await db.fetchval(statement.sql, *statement.arguments(values))
     return counted

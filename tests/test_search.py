@@ -145,10 +145,10 @@ async def test_a_sparse_search_goes_on_where_it_left_off(
     res: Resources, files: list[File], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of so many files that are looked at few may be what is wanted: then pages are short."""
-    monkeypatch.setattr(queries_search, "WALK", 20)
+    monkeypatch.setattr(queries_search, "WALK", 6)
     for statement in ("_page_statement", "_count_statement", "_end_statement"):
         getattr(queries_search, statement).cache_clear()
-    for search in (Search(content_type="image/*", loose=True), Search(name="h", owner="eve")):
+    for search in (Search(state=State.RELEASED, owner="eve"), Search(name="h", owner="eve")):
         wanted = expected(files, search)
         page = await search_files(res, STAFF, search, limit=50)
         assert page.looked_on
@@ -160,7 +160,7 @@ async def test_a_sparse_search_goes_on_where_it_left_off(
             seen += ids(page)
             pages.append(page)
         assert seen == wanted
-        assert len(pages) > 3
+        assert len(pages) > 2
     for statement in ("_page_statement", "_count_statement", "_end_statement"):
         getattr(queries_search, statement).cache_clear()
 

@@ -1,0 +1,377 @@
+"""The panel in Chromium, on Ceph RGW: the whole of a working day in one test.
+
+`make picture` takes the README's pictures from here, into the folder that PICTURES names.
+"""
+
+import base64
+import dataclasses
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, FilePayload, Locator, Page, expect
+
+from app import staff
+from app.resources import open_resources
+from app.settings import Settings
+from tests.admin.conftest import MIB, _database
+from tests.admin.panel import NAME, PASSWORD, member
+from tests.admin.steps import choose, png, uploaded
+from tests.browser.conftest import Watch, watched
+from tests.browser.packages import needs_npm
+from tests.browser.picture import _PAINT
+from tests.browser.steps import payload, status_of
+from tests.browser.wire import Wire, wired
+from tests.contract.stores import block_public_access
+from tests.stores import rgw
+from tests.support import Store, key_for, prepared, served
+
+LARGE = 25_000_000
+LIMIT = 30_000_000
+SETTINGS = {
+    "CLAIMCHECK_AUTH": "keys",
+    "CLAIMCHECK_ADMIN": "true",
+    "CLAIMCHECK_DESTINATIONS": json.dumps(
+        {
+            "images": {
+                "content_types": ["image/*"],
+                "max_size": LIMIT,
+                "multipart_threshold": 5 * MIB,
+                "part_size": 5 * MIB,
+            },
+            "papers": {},
+        }
+    ),
+    "CLAIMCHECK_RECORDS": json.dumps(
+        {
+            "product": {
+                "picture": {"destination": "images"},
+                "gallery": {"destination": "images", "many": True},
+            }
+        }
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Office:
+    """The panel's address; the service, which `api` asks with a back end's key; the bucket."""
+
+    url: str
+    settings: Settings
+    api: httpx.AsyncClient
+    wire: Wire
+    bucket: str
+    gateway: rgw.Rgw
+    database: str
+
+    async def product(self, name: str) -> dict[str, Any]:
+        answer = (await self.api.get(f"/v1/records/product/{name}")).raise_for_status()
+        fields: dict[str, Any] = answer.json()["fields"]
+        return fields
+
+    def answers_head(self, file: dict[str, Any]) -> bool:
+        """Whether the bucket has the object."""
+        key = file["url"].partition("/office/")[2]
+        with suppress(Exception):
+            self.gateway.client().head_object(Bucket="office", Key=key)
+            return True
+        return False
+
+    async def end_everything(self) -> None:
+        """The sessions of whoever is signed in, and what they may upload with."""
+        async with open_resources(self.settings) as res:
+            assert await staff.sign_out_everywhere(res, NAME)
+        db = await asyncpg.connect(self.database)
+        ids = await db.fetch("SELECT id FROM upload_sessions")
+        await db.close()
+        all_rights = await key_for(self.settings, "sessions:mint", "files:all")
+        for (session_id,) in ids:
+            path = f"/v1/upload-sessions/{session_id}"
+            (await self.api.delete(path, headers=all_rights)).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+async def office(
+    gateway: rgw.Rgw, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    database = await _database(postgres_url)
+    store = Store(gateway.endpoint_url, gateway.owner.access_key, gateway.owner.secret_key)
+    async with wired(gateway.endpoint_url) as (wire, bucket):
+        environ = {
+            "DATABASE_URL": database,
+            "CLAIMCHECK_SECRET_KEY": secrets.token_urlsafe(32),
+            "AWS_S3_PUBLIC_ENDPOINT_URL": bucket,
+            **store.environ("office"),
+            **SETTINGS,
+        }
+        async with served(environ, folder / "log") as service:
+            url = str(service.client.base_url).rstrip("/")
+            # The panel's own pages must be let in by the bucket.
+            settings = await prepared(environ | {"CLAIMCHECK_CORS_ORIGINS": url})
+            # RGW 16.2 refuses every upload under the rest of it.
+            block_public_access(gateway.client(), "office", "IgnorePublicAcls")
+            await member(settings)
+            key = await key_for(
+                settings, *("records:read", "files:read", "uploads:write"), owner="shop"
+            )
+            service.client.headers.update(key)
+            yield Office(url, settings, service.client, wire, bucket, gateway, database)
+
+
+@pytest.fixture
+async def context(browser: Browser, office: Office, watch: Watch) -> AsyncIterator[BrowserContext]:
+    """A fresh profile. A complaint or a request to anyone else fails the test at its end."""
+    async with watched(browser, watch, silent=f"{office.bucket}/favicon.ico") as context:
+        yield context
+    assert watch.complaints == []
+    assert watch.origins <= {office.url, office.bucket}
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    return await context.new_page()
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """axe, which looks at a page at the width of a desktop's window and of a telephone."""
+
+    script: str
+    found: list[str] = dataclasses.field(default_factory=list)
+
+    async def look(self, page: Page) -> None:
+        for width in (390, 1280):
+            await page.set_viewport_size({"width": width, "height": 900})
+            found = await page.evaluate(
+                self.script + "; axe.run().then(({ violations }) => violations)"
+            )
+            self.found.extend(
+                f"{page.url} at {width} pixels: {one['id']}: {node['html'][:200]} "
+                f"{node['failureSummary']}"
+                for one in found
+                for node in one["nodes"]
+            )
+
+
+async def painted(page: Page, name: str, colours: tuple[str, str], size: int = 0) -> FilePayload:
+    """A picture whose colours run into each other, made as large as is wanted."""
+    body = base64.b64decode(await page.evaluate(_PAINT, list(colours)))
+    return png(name, body, size)
+
+
+async def sign_in(page: Page, password: str = PASSWORD) -> None:
+    await page.get_by_label("Name or e-mail address").fill(NAME)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def save(page: Page) -> None:
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status").filter(has_text="is saved.")).to_be_visible()
+
+
+def field(page: Page, name: str) -> Locator:
+    return page.locator(f"claimcheck-upload[name=field-{name}]")
+
+
+async def width_of(image: Locator) -> int:
+    return int(
+        await image.first.evaluate(
+            "async (image) => (image.loading = 'eager', await image.decode(), image.naturalWidth)"
+        )
+    )
+
+
+@needs_npm
+async def test_the_story(
+    page: Page, office: Office, watch: Watch, packages: Path, tmp_path: Path
+) -> None:
+    axe = Inspector((packages / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8"))
+    pictures = Path(os.environ.get("PICTURES") or tmp_path)
+
+    # Signing in, not at once.
+    await page.goto(f"{office.url}/admin")
+    await axe.look(page)
+    await sign_in(page, "not the password")
+    await expect(page.get_by_role("alert")).to_contain_text("do not go together")
+    watch.expect("403")
+    await axe.look(page)
+    await sign_in(page)
+    await expect(page.get_by_role("heading", name="Files 0 files")).to_be_visible()
+    await axe.look(page)
+
+    # A record, whose picture is refused in words until it is one.
+    await page.get_by_role("link", name="Records").click()
+    await axe.look(page)
+    await page.get_by_role("link", name="New product").click()
+    await page.get_by_label("Id", exact=True).fill("lamp")
+    await page.get_by_label("Owner").fill("shop")
+    picture = field(page, "picture")
+    await choose(picture, payload("notes.txt", b"hello", "text/plain"))
+    await expect(picture.get_by_role("alert")).to_contain_text(
+        "This type of file cannot go here “\u2068notes.txt\u2069” is text/plain. Choose any image."
+    )
+    await picture.get_by_role("button", name="Dismiss notes.txt").click()
+    await choose(picture, await painted(page, "vast.png", ("#111", "#eee"), LIMIT + 1))
+    await expect(picture.get_by_role("alert")).to_contain_text("at most 30 MB may go")
+    await axe.look(page)
+    await picture.get_by_role("button", name="Dismiss vast.png").click()
+    # What lies about its type is refused by the service, and in words as well.
+    await choose(picture, payload("page.png", b"<!DOCTYPE html><html></html>"))
+    await expect(picture.get_by_role("alert")).to_contain_text("The upload was rejected")
+    watch.expect("422")
+    await picture.get_by_role("button", name="Dismiss page.png").click()
+
+    # 25 MB, in parts and past the service; then it is shown.
+    sunset = await painted(page, "Sunset over the lake.png", ("#ff9a3d", "#8a4fa3"), LARGE)
+    sent = office.wire.sent
+    await choose(picture, sunset)
+    await uploaded(picture)
+    assert office.wire.sent - sent > LARGE
+    await save(page)
+    first = (await office.product("lamp"))["picture"]
+    assert (first["size"], first["filename"]) == (LARGE, "Sunset over the lake.png")
+    assert await width_of(picture.locator("img")) == 160
+    await page.get_by_role("link", name="Product", exact=True).click()
+    assert await width_of(page.get_by_role("row", name="lamp").locator("img")) == 160
+    await axe.look(page)
+
+    # Replaced, with a gallery beside it.
+    await page.get_by_role("link", name="lamp", exact=True).click()
+    async with page.expect_file_chooser() as choosing:
+        await picture.get_by_role("button", name="Replace").click()
+    chooser = await choosing.value
+    await chooser.set_files(await painted(page, "Garden in spring.png", ("#2f8f46", "#b8d94c")))
+    await uploaded(picture)
+    gallery = field(page, "gallery")
+    night = ("#15224f", "#e0529c")
+    await choose(
+        gallery,
+        await painted(page, "Фейерверк.png", night),
+        await painted(page, "Harbour at dawn.png", ("#7fb2e5", "#f6d7a7")),
+    )
+    await uploaded(gallery, 2)
+    await save(page)
+    second = (await office.product("lamp"))["picture"]
+    assert second["filename"] == "Garden in spring.png"
+    assert (await office.api.get(f"/v1/files/{first['file_id']}")).status_code == 404  # not shop's
+    assert office.answers_head(first)
+    await axe.look(page)
+    for image in await page.locator("claimcheck-upload img").all():
+        await image.evaluate("image => image.decode()")
+    await page.set_viewport_size({"width": 1100, "height": 700})
+    await page.screenshot(path=pictures / "admin-record.png", full_page=True, animations="disabled")
+
+    # Taken out: the attribute is empty, and the object still there.
+    await picture.get_by_role("button", name="Remove Garden in spring.png").click()
+    await expect(picture).to_contain_text("The file itself stays stored.")
+    await save(page)
+    assert (await office.product("lamp"))["picture"] is None
+    assert office.answers_head(second)
+
+    # The session ends while something is on its way.
+    office.wire.stop_after(7 * MIB)
+    await choose(picture, await painted(page, "Long.png", night, LARGE))
+    await office.wire.stopped()
+    await picture.get_by_role("button", name="Pause Long.png").click()
+    office.wire.go_on()
+    await office.end_everything()
+    await picture.get_by_role("button", name="Resume Long.png").click()
+    await expect(picture.get_by_role("alert")).to_contain_text("The permission to upload has ended")
+    await picture.get_by_role("button", name="Retry Long.png").click()
+    await expect(picture.get_by_role("alert")).to_contain_text(
+        "You are not signed in any more Sign in again in another tab, come back here and press "
+        "Retry. What you have filled in stays."
+    )
+    await axe.look(page)
+    async with page.expect_popup() as opening:
+        await picture.get_by_role("link", name="Sign in Long.png").click()
+    other = await opening.value
+    await sign_in(other)
+    await expect(other.get_by_role("heading", name="Files")).to_be_visible()
+    await other.close()
+    await picture.get_by_role("button", name="Retry Long.png").click()
+    await uploaded(picture)
+    await save(page)
+    assert (await office.product("lamp"))["picture"]["filename"] == "Long.png"
+    while any("401" in complaint for complaint in watch.complaints):
+        watch.expect("401")
+
+    # Files: found, looked at, and one deleted for good; not what a record holds.
+    paper = await office.api.post(
+        "/v1/uploads", json={"destination": "papers", "filename": "Contract.pdf", "size": 9}
+    )
+    await page.get_by_role("link", name="Files", exact=True).click()
+    await expect(page.get_by_role("heading", name="Files 5 files")).to_be_visible()
+    await axe.look(page)
+    for image in await page.locator(".thumbnail img").all():
+        await width_of(image)
+    await page.set_viewport_size({"width": 1280, "height": 700})
+    await page.screenshot(path=pictures / "admin-files.png", full_page=True, animations="disabled")
+    await page.get_by_text("More filters").click()
+    await page.get_by_label("In no record").check()
+    await axe.look(page)
+    await page.get_by_role("button", name="Show", exact=True).click()
+    await expect(page.get_by_role("heading", name="Files 2 files")).to_be_visible()
+    await page.get_by_label("Name begins with").fill("GARDEN")
+    await page.get_by_label("Name begins with").press("Enter")
+    await expect(page.get_by_role("heading", name="Files 1 file")).to_be_visible()
+    await page.get_by_role("link", name="Garden in spring.png", exact=True).click()
+    assert await width_of(page.get_by_role("img", name="Garden in spring.png")) == 160
+    await axe.look(page)
+    async with page.expect_popup() as opening:
+        await page.get_by_role("link", name="Open").click()
+    shown = await opening.value
+    await shown.wait_for_url(f"{office.bucket}/**")
+    await shown.close()
+    await page.get_by_role("link", name="Delete record and object").click()
+    await axe.look(page)
+    assert office.answers_head(second)
+    await page.get_by_role("button", name="Delete record and object").click()
+    await expect(page.get_by_role("status")).to_contain_text("is deleted, and its object with it.")
+    assert not office.answers_head(second)
+    assert office.answers_head(first)
+
+    # The rest of the menu.
+    await page.get_by_role("link", name="Uploads", exact=True).click()
+    await axe.look(page)
+    await page.get_by_role("link", name="Abort Contract.pdf").click()
+    await page.get_by_role("button", name="Abort the upload").click()
+    await expect(page.get_by_role("status")).to_contain_text("is aborted")
+    gone = await office.api.get(f"/v1/uploads/{paper.json()['id']}")
+    assert gone.status_code == 404
+    await page.get_by_role("link", name="API keys").click()
+    await page.get_by_label("Name", exact=True).fill("nightly")
+    await page.get_by_label("files:read").check()
+    await page.get_by_role("button", name="Make the key").click()
+    key = await page.locator("#token").inner_text()
+    await axe.look(page)
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert (await office.api.get("/v1/files", headers=bearer)).status_code == 200
+    await page.get_by_role("link", name="Revoke nightly").click()
+    await page.get_by_role("button", name="Revoke the key").click()
+    await expect(page.get_by_role("status")).to_contain_text("The key is revoked.")
+    await axe.look(page)
+    await page.get_by_role("link", name="Destinations").click()
+    await axe.look(page)
+
+    # And out.
+    await page.get_by_role("button", name=NAME).click()
+    await axe.look(page)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert await status_of(first["url"]) == 403
+    if axe.found:
+        pytest.fail("\n".join(axe.found))
