@@ -41,5 +41,6 @@ def audit_file(event: str, file: File, **fields: Any) -> None:
 def audit_files(event: str, files: Sequence[File], **fields: Any) -> None:
     """The same of many: one line with their ids, or several, none if there are none."""
     for start in range(0, len(files), IDS_A_LINE):
-        ids = [file.id for file in files[start : start + IDS_A_LINE]]
+        # As text: a UUID costs the JSON writer fifty times as much.
+        ids = [str(file.id) for file in files[start : start + IDS_A_LINE]]
         audit(event, count=len(ids), file_ids=ids, **fields)

@@ -1,6 +1,7 @@
 """Files: look them up, list them, and sign links to read them."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -20,8 +21,11 @@ from app.locate import check_host, parse_url
 from app.log import acting
 from app.models import File, State
 from app.resources import Resources
+from app.signer import LinkSigner, Query
 
 MAX_PAGE: Final = 100
+# Links that are signed before the event loop has a look at others.
+_AT_ONCE: Final = 100
 
 
 class Link(NamedTuple):
@@ -121,36 +125,30 @@ async def read_links(
             filename = clean_filename(filename).display
         except InvalidName as error:
             raise InvalidFilename(str(error)) from None
-    grouped: dict[tuple[str, str], list[int]] = {}
-    for index, file in enumerate(files):
-        grouped.setdefault((file.destination, file.bucket), []).append(index)
-    links: list[Link | None] = [None] * len(files)
-    for (name, bucket), indexes in grouped.items():
-        destination = res.settings.destination_of(name, bucket)
-        urls, expires_at = await res.signer.presign_many(
-            destination.address,
-            [
-                (files[i].key, _read_query(files[i], disposition, filename or files[i].filename))
-                for i in indexes
-            ],
-            expires_in=destination.link_expires_in,
-            window=destination.window,
-        )
-        for index, url in zip(indexes, urls, strict=True):
-            links[index] = Link(url, expires_at)
+    signing: dict[tuple[str, str], tuple[LinkSigner, datetime]] = {}
+    links = []
+    for number, file in enumerate(files, start=1):
+        where = file.destination, file.bucket
+        if where not in signing:
+            to = res.settings.destination_of(*where)
+            signing[where] = await res.signer.link_signer(
+                to.address, expires_in=to.link_expires_in, window=to.window
+            )
+        sign, expires_at = signing[where]
+        query = _read_query(file, disposition, filename or file.filename)
+        links.append(Link(sign(file.key, query), expires_at))
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
     audit_files("file.linked", files, **({} if disposition is None else {"redirect": disposition}))
-    return [link for link in links if link is not None]
+    return links
 
 
-def _read_query(
-    file: File, disposition: Disposition | None, filename: str
-) -> Mapping[str, str] | None:
-    query = response_overrides(
+def _read_query(file: File, disposition: Disposition | None, filename: str) -> Query:
+    overrides = response_overrides(
         file.content_type, file.detected_type, disposition=disposition, filename=filename
     )
-    if file.version_id is not None:
-        query["versionId"] = file.version_id
-    return query or None
+    version: Query = () if file.version_id is None else (("versionId", file.version_id),)
+    return (*overrides.items(), *version) if overrides else version
 
 
 def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:

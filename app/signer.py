@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import aioboto3
@@ -37,6 +37,11 @@ PATIENCE = 2.0
 
 class CredentialsUnavailable(Exception):
     """There are no credentials to sign with, or they have ended and no new ones came."""
+
+
+# Parameters that are signed with a URL, unescaped: pairs, so that they can be remembered by.
+Query = tuple[tuple[str, str], ...]
+LinkSigner = Callable[[str, Query], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +124,10 @@ class Signer:
         )
         return Presigned(url, dict(headers or {}), now + timedelta(seconds=expires_in))
 
-    async def presign_many(
-        self,
-        address: BucketAddress,
-        requests: Iterable[tuple[str, Mapping[str, str] | None]],
-        *,
-        expires_in: int,
-        window: int = 0,
-    ) -> tuple[list[str], datetime]:
-        """Presign a GET for each ``(key, query)``, in order; and the end of all of them (UTC).
+    async def link_signer(
+        self, address: BucketAddress, *, expires_in: int, window: int = 0
+    ) -> tuple[LinkSigner, datetime]:
+        """What presigns the GET of a key, for many in a row; and the end of all of them (UTC).
 
         With a ``window`` (seconds) the time of signing is floored to it and ``expires_in``
         lengthened by it: inside one window every replica with the same credentials gives the same
@@ -138,16 +138,12 @@ class Signer:
         credentials = await self._credentials(now)
         signed_at = _floor(now, window)
         expires_in = _clamp(expires_in + window, credentials, signed_at)
-        if window:
-            signer = self._steady_signer(address, credentials, signed_at, expires_in)
-            urls = [
-                self._steady_url(signer, key, tuple(query.items()) if query else ())
-                for key, query in requests
-            ]
-        else:
-            signer = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
-            urls = [signer.url(key, query) for key, query in requests]
-        return urls, signed_at + timedelta(seconds=expires_in)
+        ends = signed_at + timedelta(seconds=expires_in)
+        if not window:
+            anew = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
+            return partial(_sign, anew), ends
+        signer = self._steady_signer(address, credentials, signed_at, expires_in)
+        return partial(self._steady_url, signer), ends
 
     async def presign_parts(
         self,
@@ -263,7 +259,7 @@ def _url_signer(
     return UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
 
 
-def _sign(signer: UrlSigner, key: str, query: tuple[tuple[str, str], ...]) -> str:
+def _sign(signer: UrlSigner, key: str, query: Query) -> str:
     return signer.url(key, dict(query))
 
 

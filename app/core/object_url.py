@@ -164,6 +164,14 @@ def quote_key(key: str) -> str:
     Raises:
         UnsignableValue: :func:`check_key` says why.
     """
+    if (
+        key.isascii()
+        and not key.encode().translate(None, _UNRESERVED_PATH)
+        and 0 < len(key) <= MAX_KEY_BYTES
+        and key[0] != "."
+        and "/." not in key
+    ):
+        return key  # as most are: nothing to refuse, nothing to encode
     check_key(key)
     return percent_encode(key, _UNRESERVED_PATH)
 
@@ -204,18 +212,18 @@ def check_sendable(role: str, text: str) -> None:
 def percent_encode(text: str, unreserved: bytes = UNRESERVED) -> str:
     """Percent-encode ``text`` as UTF-8, all but the bytes in ``unreserved``.
 
-    As quote() does, in a fraction of the time: most keys need nothing, and str.translate visits
-    the bytes of the others in C.
+    As quote() does, in a fraction of the time: most texts need nothing.
     """
     raw = text.encode()
     if not raw.translate(None, unreserved):
         return text
-    return raw.decode("latin-1").translate(_escapes(unreserved))
+    escapes = _escapes(unreserved)
+    return "".join([escapes[byte] for byte in raw])
 
 
 @cache
-def _escapes(unreserved: bytes) -> dict[int, str]:
-    return {byte: chr(byte) if byte in unreserved else f"%{byte:02X}" for byte in range(256)}
+def _escapes(unreserved: bytes) -> list[str]:
+    return [chr(byte) if byte in unreserved else f"%{byte:02X}" for byte in range(256)]
 
 
 def _unquote(text: str) -> str:

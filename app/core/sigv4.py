@@ -21,7 +21,9 @@ from functools import lru_cache
 from json import JSONEncoder
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from app.core.hmac_states import hmac_states
 from app.core.object_url import (
+    UNRESERVED,
     AddressingStyle,
     BucketAddress,
     UnsignableValue,
@@ -280,6 +282,8 @@ def policy_signature(policy: str, *, credentials: Credentials, region: str, now:
 def _query_parameter(name: str, value: str) -> str:
     """``&name=value``, encoded."""
     prefix = _query_prefix(name)
+    if value.isascii() and not value.encode().translate(None, UNRESERVED):
+        return prefix + value  # a version id: nothing to refuse, nothing to encode
     check_sendable(f"query parameter {name}", value)
     return prefix + percent_encode(value)
 
@@ -403,16 +407,8 @@ def _scope(credentials: Credentials, region: str, second: int) -> _Scope:
 
 @lru_cache(maxsize=64)
 def _signing_key(secret_key: str, date: str, region: str) -> "tuple[_Hash, _Hash]":
-    """The day's signing key, as the two SHA-256 states that HMAC begins with.
-
-    RFC 2104 section 4: a key's padded blocks can be hashed once and the states copied for each
-    message, which costs less than half of hmac.digest(). The states are never updated here.
-    """
+    """The day's signing key, as hashes that are only copied."""
     key = f"AWS4{secret_key}".encode("ascii")
     for step in (date, region, "s3", "aws4_request"):
         key = hmac.digest(key, step.encode("ascii"), "sha256")
-    block = key.ljust(64, b"\0")
-    return (
-        hashlib.sha256(bytes([byte ^ 0x36 for byte in block])),
-        hashlib.sha256(bytes([byte ^ 0x5C for byte in block])),
-    )
+    return hmac_states(key)

@@ -274,7 +274,7 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
         file, link = next(signed)
         items.append(
             {
-                "id": file.id,
+                "id": str(file.id),
                 "url": file.url,
                 "presigned_url": link.url,
                 "presigned_url_expires_at": link.expires_at,

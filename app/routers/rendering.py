@@ -37,7 +37,7 @@ FILE_EXAMPLE: dict[str, Any] = {
     "11-22-2026_19-07-09-123456--holiday.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&...",
     "presigned_url_expires_at": "2026-11-22T20:07:11Z",
     "content_url": "/v1/files/019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51/content"
-    "?grant=1795379400.Wd1xLqjIPGQ1UlX3ZCoEXA",
+    "?grant=1795379400.59dd712ea8c83c643552551f9f90a811",
 }
 
 
@@ -80,12 +80,12 @@ class FileBody(BaseModel):
 async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any]]:
     """The files with links, in order, signed in one pass: what `FileBody` describes, as dicts.
 
-    Building a model of each file costs more than signing its link.
+    Building a model of each file costs more than signing its link, as does writing a UUID as JSON.
     """
     links = await read_links(res, files)
     return [
         {
-            "id": file.id,
+            "id": str(file.id),
             "state": file.state,
             "destination": file.destination,
             "key": file.key,
