@@ -113,12 +113,13 @@ async def read_links(
     *,
     disposition: Disposition | None = None,
     filename: str | None = None,
+    redirecting: bool = False,
 ) -> list[Link]:
     """A presigned link for each file, in order, each pinned to the version that was confirmed.
 
     With `disposition` None, files that are safe to show get the plain link; whatever a browser
-    might run is downloaded in either case. `filename` is the name to save under. Raises
-    InvalidFilename.
+    might run is downloaded in either case. `filename` is the name to save under. `redirecting`: the
+    audit trail says that somebody is sent there. Raises InvalidFilename.
     """
     if filename is not None:
         try:
@@ -139,7 +140,9 @@ async def read_links(
         links.append(Link(sign(file.key, query), expires_at))
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
-    audit_files("file.linked", files, **({} if disposition is None else {"redirect": disposition}))
+    audit_files(
+        "file.linked", files, **({"redirect": disposition or "plain"} if redirecting else {})
+    )
     return links
 
 

@@ -197,7 +197,7 @@ class TestContent:
         file = await stored(client, web, filename="Grüße.txt")
         path = f"/v1/files/{file['id']}/content"
         for query, disposition in (
-            ({}, "inline"),
+            ({"filename": "Grüße.txt"}, "inline"),
             ({"disposition": "inline"}, "inline"),
             ({"disposition": "attachment"}, "attachment"),
         ):
@@ -210,8 +210,12 @@ class TestContent:
             assert read.headers["content-disposition"] == (
                 f"{disposition}; filename=\"Gr__e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt"
             )
-        # The plain link has nothing to override.
+        # The plain link has nothing to override, and is one and the same for browsers to cache.
         assert "response-content-disposition" not in query_of(file["presigned_url"])
+        plain = await client.get(path)
+        assert plain.headers["location"] == file["presigned_url"]
+        read = await web.get(file["presigned_url"])
+        assert (read.headers["content-type"], read.content) == ("text/plain", b"hello")
 
     async def test_a_name_to_save_under(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import fastapi.routing
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.errors import LoopbackOnly
 from app.main import create_app
 from app.routers import problems
-from app.routers.files import LinksWanted
+from app.routers.files import LinksWanted, Narrowing
 from app.routers.lean_route import LeanRoute
 from app.routers.rendering import json_response
 from app.routers.uploads import AnnouncementBody, BatchBody
@@ -70,9 +70,24 @@ def _site(route_class: type[fastapi.routing.APIRoute]) -> FastAPI:
     async def scoped(caller: Annotated[str, Security(_caller, scopes=["read"])]) -> Response:
         return json_response(caller)
 
-    @router.get("/query")
-    async def query(limit: Annotated[int, Query(ge=1)] = 5) -> Response:
+    @router.get("/query/{number}")
+    async def query(
+        number: int,
+        caller: Caller,
+        limit: Annotated[int, Query(ge=1)] = 5,
+        name: Annotated[str | None, Query(max_length=5)] = None,
+        kind: Literal["a", "b"] = "a",
+        tags: Annotated[list[str], Query()] = [],  # noqa: B006
+    ) -> Response:
+        return json_response([number, caller, limit, name, kind, tags])
+
+    @router.get("/needed")
+    async def needed(limit: int) -> Response:
         return json_response(limit)
+
+    @router.get("/narrowed")
+    async def narrowed(narrowing: Annotated[Narrowing, Query()], caller: Caller) -> Response:
+        return json_response([repr(narrowing), caller])
 
     @router.get("/model")
     async def model(caller: Caller) -> dict[str, str]:
@@ -222,14 +237,36 @@ async def test_what_goes_the_long_way(both: Both) -> None:
     for path, status in (
         ("/agent", 200),
         ("/scoped", 200),
-        ("/query?limit=3", 200),
-        ("/query?limit=0", 422),
         ("/model", 200),
         ("/guarded", 200),
     ):
         assert (await both("GET", path)).status_code == status
     for path in ("/agent", "/scoped", "/model", "/guarded"):
         assert (await both("GET", path, headers={"X-Caller": "refused"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *(("/query/1", 200), ("/query/x", 422), ("/query/1?limit=3&name=x&kind=b", 200)),
+        *(("/query/1?limit=0", 422), ("/query/1?limit=", 422), ("/query/1?limit=3&limit=4", 200)),
+        *(("/query/1?name=", 200), ("/query/1?name=sixsix", 422), ("/query/1?kind=c", 422)),
+        *(("/query/1?tags=a&tags=b", 200), ("/query/1?unknown=1", 200), ("/query/1?name", 200)),
+        *(("/query/1?name=%ff", 200), ("/query/1?name=a%00", 200), ("/query/1?name=a+b", 200)),
+        *(("/needed", 422), ("/needed?limit=1", 200), ("/needed?limit=1.5", 422)),
+        *(("/narrowed", 200), ("/narrowed?limit=3&attached=false", 200)),
+        *(("/narrowed?limit=0", 422), ("/narrowed?limit=3&limit=4", 200)),
+        *(("/narrowed?unknown=1", 422), ("/narrowed?content_type=image/*", 200)),
+        *(("/narrowed?created_after=2026-01-01", 200), ("/narrowed?created_after=x", 422)),
+        *(("/narrowed?cursor=", 200), ("/narrowed?destination=%ff", 422)),
+    ],
+)
+async def test_query_parameters(both: Both, path: str, status: int) -> None:
+    assert (await both("GET", path)).status_code == status
+    # Who asks is decided before what is asked.
+    refused = {"X-Caller": "refused"}
+    if path != "/needed" and not path.startswith("/needed?"):
+        assert (await both("GET", path, headers=refused)).status_code == 403
 
 
 async def test_the_document_is_the_same(both: Both) -> None:
@@ -256,6 +293,11 @@ async def test_the_hot_routes_take_the_short_way(
     assert (await client.post("/v1/files/presign", json=wanted)).status_code == 200
     assert (await client.get(f"/v1/files/{file['id']}")).status_code == 200
     assert (await client.post(f"/v1/uploads/{file['id']}/confirm")).status_code == 200
+    listed = await client.get("/v1/files?limit=5&destination=files&content_type=text/*")
+    assert listed.status_code == 200
+    for query in ("", "?disposition=attachment&filename=b.txt"):
+        content = await client.get(f"/v1/files/{file['id']}/content{query}")
+        assert content.status_code == 302
     assert (await client.get("/v1/files?limit=0")).status_code == 500
 
 

@@ -316,9 +316,12 @@ async def content(
         str | None, Query(max_length=100, description="That of `content_url`, instead of a bearer")
     ] = None,
     disposition: Annotated[
-        Literal["inline", "attachment"],
-        Query(description="Types that a browser could run are downloaded in either case"),
-    ] = "inline",
+        Literal["inline", "attachment"] | None,
+        Query(
+            description="Types that a browser could run are downloaded in any case; without it, "
+            "others are shown by the very link that is the file's `presigned_url`"
+        ),
+    ] = None,
     filename: Annotated[
         str | None, Query(max_length=4096, description="The name to save under")
     ] = None,
@@ -335,7 +338,11 @@ async def content(
             raise
     else:
         file = await files.get_file(res, caller, file_id)
-    [link] = await files.read_links(res, [file], disposition=disposition, filename=filename)
+    if filename is not None:
+        disposition = disposition or "inline"
+    [link] = await files.read_links(
+        res, [file], disposition=disposition, filename=filename, redirecting=True
+    )
     # The presigned URL is quoted already; RedirectResponse would quote it again.
     response = RedirectResponse("", status_code=302)
     response.headers["Location"] = link.url
