@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from app.log import acting, get_logger
-from app.models import File
+from app.models import File, Readable
 
 _log: Final = get_logger("audit")
 # A line stays below the 10,000 bytes at which Heroku's log router cuts it.
@@ -38,7 +38,7 @@ def audit_file(event: str, file: File, **fields: Any) -> None:
     )
 
 
-def audit_files(event: str, files: Sequence[File], **fields: Any) -> None:
+def audit_files(event: str, files: Sequence[File | Readable], **fields: Any) -> None:
     """The same of many: one line with their ids, or several, none if there are none."""
     for start in range(0, len(files), IDS_A_LINE):
         # As text: a UUID costs the JSON writer fifty times as much.

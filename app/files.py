@@ -19,7 +19,7 @@ from app.core.principal import Principal
 from app.errors import FileNotFound, InvalidCursor, InvalidFilename, InvalidGrant, UrlNotOurs
 from app.locate import check_host, parse_url
 from app.log import acting
-from app.models import File, State
+from app.models import File, Readable, State
 from app.resources import Resources
 from app.signer import LinkSigner, Query
 
@@ -109,7 +109,7 @@ async def list_files(
 
 async def read_links(
     res: Resources,
-    files: Sequence[File],
+    files: Sequence[File | Readable],
     *,
     disposition: Disposition | None = None,
     filename: str | None = None,
@@ -146,7 +146,7 @@ async def read_links(
     return links
 
 
-def _read_query(file: File, disposition: Disposition | None, filename: str) -> Query:
+def _read_query(file: File | Readable, disposition: Disposition | None, filename: str) -> Query:
     overrides = response_overrides(
         file.content_type, file.detected_type, disposition=disposition, filename=filename
     )
@@ -209,12 +209,24 @@ async def find_by_ids(res: Resources, caller: Principal, ids: Sequence[UUID]) ->
     return [by_id.get(file_id) for file_id in ids]
 
 
-async def find_by_urls(res: Resources, caller: Principal, urls: Sequence[str]) -> list[File | None]:
+async def readable_by_ids(
+    res: Resources, caller: Principal, ids: Sequence[UUID]
+) -> list[Readable | None]:
+    """The same, with what links are made of alone."""
+    async with res.db.connection() as db:
+        found = await queries.readable_by_id(db, ids, caller)
+    by_id = {file.id: file for file in found}
+    return [by_id.get(file_id) for file_id in ids]
+
+
+async def readable_by_urls(
+    res: Resources, caller: Principal, urls: Sequence[str]
+) -> list[Readable | None]:
     """The same by object URL; a URL that is not ours is None too."""
     names = [_parse(res, url) for url in urls]
     wanted = [(name.bucket, name.key) for name in names if name is not None]
     async with res.db.connection() as db:
-        found = await queries.confirmed_by_key(db, wanted, caller)
+        found = await queries.readable_by_key(db, wanted, caller)
     by_name = {(file.bucket, file.key): file for file in found}
     return [
         None if name is None else _if_ours(res, name, by_name.get((name.bucket, name.key)))
@@ -222,7 +234,7 @@ async def find_by_urls(res: Resources, caller: Principal, urls: Sequence[str]) -
     ]
 
 
-def _if_ours(res: Resources, name: ObjectName, file: File | None) -> File | None:
+def _if_ours(res: Resources, name: ObjectName, file: Readable | None) -> Readable | None:
     try:
         check_host(res.settings, name, file)
     except UrlNotOurs:

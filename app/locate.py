@@ -11,7 +11,7 @@ from app.core.destination import Destination
 from app.core.object_url import ObjectName, parse_object_url
 from app.core.principal import Principal
 from app.errors import DestinationForbidden, UnknownDestination, UrlNotOurs
-from app.models import File
+from app.models import File, Readable
 from app.settings import Settings
 
 _AWS_HOST: Final = re.compile(r"s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?")
@@ -28,7 +28,7 @@ def parse_url(settings: Settings, url: str) -> ObjectName:
     return name
 
 
-def check_host(settings: Settings, name: ObjectName, file: File | None) -> None:
+def check_host(settings: Settings, name: ObjectName, file: File | Readable | None) -> None:
     """Raise UrlNotOurs if the URL's host is neither a configured endpoint nor the file's own.
 
     The file's own counts, so that URLs stored before the endpoint was changed go on working.

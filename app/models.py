@@ -244,6 +244,20 @@ class File(NamedTuple):
         return Layout(self.size, self.part_size)
 
 
+class Readable(NamedTuple):
+    """What it takes to read a confirmed file: a part of its row."""
+
+    id: UUID
+    destination: str
+    bucket: str
+    key: str
+    url: str
+    filename: str
+    content_type: str
+    detected_type: str | None
+    version_id: str | None
+
+
 # How many uploads an owner has pending or completing, of those that have a `pending_cap`.
 pending_uploads: Final = sa.Table(
     "pending_uploads",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
 from app.core.principal import Principal
-from app.models import LISTED_BY, File, State, files
+from app.models import LISTED_BY, File, Readable, State, files
 from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 
@@ -133,13 +133,21 @@ async def get_file_by_key(
     return await one(db, _GET_BY_KEY, bucket=bucket, key=key, **_seen_by(caller))
 
 
-_CONFIRMED_BY_ID = write(
-    sa.select(files).where(
-        _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
-        _SEEN,
-        in_state(State.CONFIRMED),
+_READABLE: Final = [_c[name] for name in Readable._fields]
+
+
+def _by_id(*columns: Any) -> Statement:
+    return write(
+        sa.select(*columns).where(
+            _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
+            _SEEN,
+            in_state(State.CONFIRMED),
+        )
     )
-)
+
+
+_CONFIRMED_BY_ID = _by_id(files)
+_READABLE_BY_ID = _by_id(*_READABLE)
 
 
 async def confirmed_by_id(
@@ -147,6 +155,17 @@ async def confirmed_by_id(
 ) -> list[File]:
     """Those of the files that are confirmed and the caller's to see, in no order."""
     return await many(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
+
+
+async def _readable(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Readable]:
+    return list(map(Readable._make, await db.fetch(statement.sql, *statement.arguments(values))))
+
+
+async def readable_by_id(
+    db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
+) -> list[Readable]:
+    """The same, for a thousand at once: a third of the columns."""
+    return await _readable(db, _READABLE_BY_ID, ids=list(ids), **_seen_by(caller))
 
 
 # What makes two files the same, beside their owner.
@@ -181,21 +200,21 @@ _WANTED = sa.select(
     array("buckets", sa.Text()).label("bucket"),
     array("keys", sa.Text()).label("key"),
 ).subquery("wanted")
-_CONFIRMED_BY_KEY = write(
-    sa.select(files)
+_READABLE_BY_KEY = write(
+    sa.select(*_READABLE)
     .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
     .where(_SEEN, in_state(State.CONFIRMED))
 )
 
 
-async def confirmed_by_key(
+async def readable_by_key(
     db: asyncpg.Connection, names: Iterable[tuple[str, str]], caller: Principal
-) -> list[File]:
+) -> list[Readable]:
     """Those of the (bucket, key) pairs that are confirmed and the caller's to see, in no order."""
     pairs = sorted(set(names))
-    return await many(
+    return await _readable(
         db,
-        _CONFIRMED_BY_KEY,
+        _READABLE_BY_KEY,
         buckets=[bucket for bucket, _ in pairs],
         keys=[key for _, key in pairs],
         **_seen_by(caller),

@@ -25,7 +25,7 @@ from app.errors import (
     UnknownRecordField,
     WrongDestination,
 )
-from app.files import find_by_urls
+from app.files import readable_by_urls
 from app.models import File, Record
 from app.resources import Resources
 
@@ -160,7 +160,7 @@ async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> 
 
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
     """The id of the caller's confirmed file with this object URL; FileNotFound."""
-    [file] = await find_by_urls(res, caller, [url])
+    [file] = await readable_by_urls(res, caller, [url])
     if file is None:
         raise FileNotFound("No file of yours has this URL.")
     return file.id

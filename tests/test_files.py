@@ -301,7 +301,8 @@ async def test_another_owner_finds_nothing(
             with pytest.raises(UploadNotFound):
                 await uploads.confirm_key(res, mallory, "files", made["key"])
             assert await files.find_by_ids(res, mallory, [made_id]) == [None]
-            assert await files.find_by_urls(res, mallory, [made["url"]]) == [None]
+            assert await files.readable_by_ids(res, mallory, [made_id]) == [None]
+            assert await files.readable_by_urls(res, mallory, [made["url"]]) == [None]
         page = await files.list_files(res, mallory, none, cursor=None, limit=10)
         assert page.files == []
         # A cursor tells nothing and opens nothing to whom it was not given.

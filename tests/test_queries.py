@@ -16,7 +16,7 @@ from app.core.ids import first_uuid7, uuid7
 from app.core.principal import DEV, Principal, Scope, SessionBounds
 from app.embedded.postgres import create_database
 from app.migrations import migrate
-from app.models import MOVES, File, State
+from app.models import MOVES, File, Readable, State
 from app.queries import Filter
 from tests.support import in_thread
 
@@ -388,11 +388,13 @@ async def test_links_are_for_confirmed_files_of_the_owner(db: asyncpg.Connection
     by_id = await queries.confirmed_by_id(db, [f.id for f in everything] * 2, DEVELOPER)
     assert by_id == [confirmed]
     pairs = [(f.bucket, f.key) for f in everything]
-    assert await queries.confirmed_by_key(db, pairs * 2, DEVELOPER) == [confirmed]
+    readable = Readable(*(getattr(confirmed, name) for name in Readable._fields))
+    assert await queries.readable_by_id(db, [f.id for f in everything] * 2, DEVELOPER) == [readable]
+    assert await queries.readable_by_key(db, pairs * 2, DEVELOPER) == [readable]
     crossed = [("other", confirmed.key), (confirmed.bucket, "other")]
-    assert await queries.confirmed_by_key(db, crossed, DEVELOPER) == []
+    assert await queries.readable_by_key(db, crossed, DEVELOPER) == []
     assert await queries.confirmed_by_id(db, [], DEVELOPER) == []
-    assert await queries.confirmed_by_key(db, [], DEVELOPER) == []
+    assert await queries.readable_by_key(db, [], DEVELOPER) == []
 
 
 DEVELOPER = Principal(DEV.owner)
@@ -430,7 +432,9 @@ async def test_who_sees_what(db: asyncpg.Connection) -> None:
         assert [file.id for file in listed] == sorted(seen, reverse=True)
         by_id = await queries.confirmed_by_id(db, [file.id for file in everything], caller)
         assert {file.id for file in by_id} == seen
-        by_key = await queries.confirmed_by_key(db, pairs, caller)
+        readable = await queries.readable_by_id(db, [file.id for file in everything], caller)
+        assert {file.id for file in readable} == seen
+        by_key = await queries.readable_by_key(db, pairs, caller)
         assert {file.id for file in by_key} == seen
         for file in everything:
             expected = file if file.id in seen else None

@@ -256,9 +256,9 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     # One for each 100, as in a list.
     await charge(request, caller, (len(body.ids or body.urls or []) - 1) // files.MAX_PAGE)
     if body.ids is not None:
-        found = await files.find_by_ids(res, caller, body.ids)
+        found = await files.readable_by_ids(res, caller, body.ids)
     else:
-        found = await files.find_by_urls(res, caller, body.urls or [])
+        found = await files.readable_by_urls(res, caller, body.urls or [])
     present = [file for file in found if file is not None]
     signed = iter(zip(present, await files.read_links(res, present), strict=True))
     missing = {
