@@ -1,6 +1,7 @@
 """Announcements that wait at the same moment are stored together."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
@@ -9,8 +10,9 @@ from uuid import UUID
 
 from app import queries
 from app.db import Database
-from app.errors import DatabaseUnavailable
+from app.errors import DatabaseUnavailable, TooManyPending
 from app.models import File
+from app.pending_cap import too_many, who_has_too_many
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
 ENOUGH_ROWS: Final = 100
@@ -64,18 +66,45 @@ class Inserts:
         return group
 
     async def _store_all(self, group: list[_Waiting]) -> None:
+        """Nobody must take the others along: whoever has too many already, whose row the database
+        does not take, or who met another replica's group the wrong way round.
+        """
         try:
             await self._store(group)
         except Exception as error:
+            # Unless the database is gone, nothing was stored.
             if len(group) == 1 or isinstance(error, DatabaseUnavailable):
                 _fail(group, error)
                 return
-            # Nothing was stored. The one whose row the database does not take, who has too many
-            # already, or who met another replica's group the wrong way round, must not take the
-            # others along. By halves: they wait for few statements, however large the group is.
+            owner = who_has_too_many(error) if isinstance(error, TooManyPending) else None
+            if owner is not None:
+                others = [waiting for waiting in group if _owner(waiting) != owner]
+                if others:
+                    await self._store_all(others)
+                await self._store_what_fits([w for w in group if _owner(w) == owner])
+                return
+            # By halves: the rest wait for few statements, however large the group is.
             middle = len(group) // 2
             await self._store_all(group[:middle])
             await self._store_all(group[middle:])
+
+    async def _store_what_fits(self, group: list[_Waiting]) -> None:
+        """One by one, of an owner who has no room for all: what is no smaller than what was
+        refused would be refused as well.
+        """
+        # His only one is what was refused.
+        room = len(group[0][0]) if len(group) == 1 else math.inf
+        for waiting in group:
+            files, _ = waiting
+            try:
+                if len(files) >= room:
+                    raise too_many(files)
+                await self._store([waiting])
+            except TooManyPending as error:
+                room = min(room, len(files))
+                _fail([waiting], error)
+            except Exception as error:
+                _fail([waiting], error)
 
     async def _store(self, group: list[_Waiting]) -> None:
         # By owner, so that two replicas never wait for each other's counts of pending uploads.
@@ -87,6 +116,11 @@ class Inserts:
                 answer.set_result(stored)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+
+def _owner(waiting: _Waiting) -> tuple[str, str]:
+    files, _ = waiting
+    return files[0].tenant, files[0].owner
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:

@@ -1,5 +1,6 @@
 """What the database says when an owner would have more pending uploads than are allowed."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -21,8 +22,22 @@ def pending_capped(rows: Sequence[File]) -> Iterator[None]:
     except asyncpg.CheckViolationError as error:
         if error.constraint_name != "pending_cap":
             raise
-        raise TooManyPending(
-            f"With {'this one' if len(rows) == 1 else f'these {len(rows)}'} you would have more "
-            f"than {rows[0].pending_cap} unfinished uploads: confirm or cancel some first.",
-            retry_after=_RETRY,
-        ) from error
+        raise too_many(rows) from error
+
+
+def too_many(rows: Sequence[File]) -> TooManyPending:
+    """What somebody hears who announces these files and has no room for them."""
+    return TooManyPending(
+        f"With {'this one' if len(rows) == 1 else f'these {len(rows)}'} you would have more "
+        f"than {rows[0].pending_cap} unfinished uploads: confirm or cancel some first.",
+        retry_after=_RETRY,
+    )
+
+
+def who_has_too_many(problem: TooManyPending) -> tuple[str, str] | None:
+    """Tenant and owner, as the database named them; None before migration 0015."""
+    error = problem.__cause__
+    if not isinstance(error, asyncpg.CheckViolationError) or not error.detail:
+        return None
+    tenant, owner = json.loads(error.detail)
+    return tenant, owner

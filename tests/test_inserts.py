@@ -10,7 +10,7 @@ import pytest
 
 from app import inserts, queries
 from app.db import Database
-from app.errors import DatabaseUnavailable
+from app.errors import DatabaseUnavailable, TooManyPending
 from app.inserts import Inserts
 from app.models import File
 from app.settings import load_settings
@@ -132,6 +132,42 @@ async def test_a_row_that_is_refused_does_not_take_the_others_along(database: Da
             assert not isinstance(answer, DatabaseUnavailable)
     assert await count(database) == 3
     assert await queue.insert([new_file()])
+
+
+@pytest.mark.parametrize(("full", "most"), [(1, 2), (2, 3), (16, 17)])
+async def test_owners_without_room_cost_the_others_few_statements(
+    database: Database, statements: list[int], full: int, most: int
+) -> None:
+    async with database.connection() as db:
+        for n in range(full):
+            await queries.insert_files(db, [new_file(owner=f"full {n}", pending_cap=1)])
+    statements.clear()
+    others = [[new_file(owner=f"other {n}", pending_cap=5)] for n in range(33 - full)]
+    refused = [[new_file(owner=f"full {n}", pending_cap=1)] for n in range(full)]
+    answers = await asyncio.gather(
+        *map(Inserts(database).insert, refused + others), return_exceptions=True
+    )
+    assert all(isinstance(answer, TooManyPending) for answer in answers[:full])
+    for [file], answer in zip(others, answers[full:], strict=True):
+        assert isinstance(answer, set)
+        assert file.id in answer
+    assert len(statements) <= most
+
+
+async def test_of_an_owner_with_little_room_as_many_are_stored_as_fit(
+    database: Database, statements: list[int]
+) -> None:
+    mine = [[new_file(owner="mine", pending_cap=3) for _ in range(n)] for n in (2, 2, 1, 1, 5, 1)]
+    others = [[new_file(owner=f"other {n}", pending_cap=3)] for n in range(20)]
+    answers = await asyncio.gather(
+        *map(Inserts(database).insert, mine + others), return_exceptions=True
+    )
+    stored = [isinstance(answer, set) for answer in answers]
+    assert stored == [True, False, True, False, False, False] + [True] * 20
+    # All; the others; of mine those before one was refused alone.
+    assert len(statements) == 2 + 4
+    assert "these 5" in str(answers[4])
+    assert await count(database) == 3 + 20
 
 
 async def test_who_leaves_does_not_disturb_the_others(database: Database) -> None:
