@@ -170,6 +170,12 @@ class FormNotOffered(Problem):
     status, title = 422, "No upload form for this destination"
 
 
+class PartsNotOffered(Problem):
+    """The destination takes no parts of unknown size; in Uppy, set `shouldUseMultipart: false`."""
+
+    status, title = 422, "No parts of unknown size for this destination"
+
+
 class ClientKeysNotAllowed(Problem):
     """No destination lets the client choose this key; announce the file with POST /v1/uploads."""
 

@@ -17,7 +17,14 @@ from app.bucket import StoredPart
 from app.core.destination import Destination
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
-from app.errors import KeyExhausted, Problem, UnknownPart, UploadExpired, UploadNotMultipart
+from app.errors import (
+    KeyExhausted,
+    PartsNotOffered,
+    Problem,
+    UnknownPart,
+    UploadExpired,
+    UploadNotMultipart,
+)
 from app.metrics import count_upload
 from app.models import File, State
 from app.resources import Resources
@@ -71,12 +78,18 @@ async def announce_unsized(
     """Begin an upload whose size nobody knows before it is complete, for clients that say none.
 
     Its part URLs take any length; the destination's range, and what an upload session has left,
-    hold for the sum, before completion.
+    hold for the sum, before completion. Raises PartsNotOffered.
     """
     announcement = Announcement(
         destination_name, filename, content_type, size=None, method="multipart"
     )
     destination, file = announced_file(res, caller, announcement, res.clock())
+    if not destination.unsized_parts:
+        raise PartsNotOffered(
+            f"Destination {destination.name} takes no parts of a file whose size was not "
+            "announced. In Uppy, set `shouldUseMultipart: false`, or send large files with "
+            "`uploader.js`."
+        )
     file = lasting(destination, file)
     await largest(res, destination, file)
     stored = await store(res, caller, [file])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from structlog.stdlib import ProcessorFormatter
 
-from app.log import STEPS, write_for_people
+from app.log import STEPS, write_for_people, write_to
 
 
 def _others() -> logging.Formatter:
@@ -20,14 +20,9 @@ def _others() -> logging.Formatter:
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"written": {"format": "%(message)s"}, "others": {"()": _others}},
-    "handlers": {
-        "written": {"class": "logging.StreamHandler", "formatter": "written"},
-        "others": {"class": "logging.StreamHandler", "formatter": "others"},
-    },
+    "formatters": {"others": {"()": _others}},
+    "handlers": {"others": {"class": "logging.StreamHandler", "formatter": "others"}},
     "loggers": {
-        # They have been lines since before they came here.
-        "claimcheck": {"level": "INFO", "handlers": ["written"], "propagate": False},
         # What uvicorn set up before it loaded us.
         "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
         "uvicorn.error": {"level": "INFO"},
@@ -48,6 +43,7 @@ def configure_logging() -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     logging.config.dictConfig(_LOGGING)
+    write_to(sys.stderr)
     if sys.stderr.isatty():
         write_for_people(colors="NO_COLOR" not in os.environ)
 

@@ -19,6 +19,8 @@ CORS_ID: Final = "claimcheck"
 _LIFECYCLE_ID: Final = "claimcheck-abort-"
 _TLS_SID: Final = "ClaimcheckTls"
 _AGE_SID: Final = "ClaimcheckSignatureAge"
+_COPIES_SID: Final = "ClaimcheckCopies"
+_OUR_IDS: Final = frozenset({CORS_ID, _TLS_SID, _AGE_SID, _COPIES_SID})
 _DAY: Final = 86_400
 
 # What uploads and links are signed with, or browsers add to a read; nothing else may be sent.
@@ -183,7 +185,7 @@ def _lifecycle(needs: Needs, found: Config, _: StoreKind) -> Config:
     return {**found, "Rules": _replaced(theirs, rules)}
 
 
-def _policy(needs: Needs, found: Config, _: StoreKind) -> Config:
+def _policy(needs: Needs, found: Config, kind: StoreKind) -> Config:
     """It only denies: whoever has rights has them from IAM, and browsers from a signature."""
     everything = [bucket_arn(needs.bucket, needs.region)]
     everything += object_arns(needs.bucket, needs.region)
@@ -211,6 +213,21 @@ def _policy(needs: Needs, found: Config, _: StoreKind) -> Config:
                     needs.bucket, needs.region, sorted(needs.prefixes.values())
                 ),
                 "Condition": {"NumericGreaterThan": {"s3:signatureAge": str(milliseconds)}},
+            }
+        )
+    if kind is StoreKind.CEPH:
+        # RGW 16 obeys an x-amz-copy-source that nobody signed. `Null` it takes otherwise than S3
+        # does: under that it refuses every PUT. To copies of parts it applies no policy.
+        statements.append(
+            {
+                "Sid": _COPIES_SID,
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:PutObject",
+                "Resource": object_arns(
+                    needs.bucket, needs.region, sorted(needs.prefixes.values())
+                ),
+                "Condition": {"StringLike": {"s3:x-amz-copy-source": "*"}},
             }
         )
     kept = _replaced(_statements(found), statements)
@@ -268,7 +285,7 @@ def _id(rule: Config) -> str:
 
 
 def _is_ours(rule: Config) -> bool:
-    return _id(rule) in {CORS_ID, _TLS_SID, _AGE_SID} or _id(rule).startswith(_LIFECYCLE_ID)
+    return _id(rule) in _OUR_IDS or _id(rule).startswith(_LIFECYCLE_ID)
 
 
 def _statements(policy: Config) -> list[Config]:

@@ -74,6 +74,8 @@ class Destination(BaseModel):
     # Files above it go in parts, whatever `method` says.
     multipart_threshold: Annotated[int, Field(ge=0, le=MAX_SINGLE_UPLOAD)] = 100 * MIB
     part_size: Annotated[int, Field(ge=MIN_PART_SIZE, le=MAX_PART_SIZE)] = 16 * MIB
+    # Whether uploads in parts may begin without a size, as Uppy's do: no length is signed then.
+    unsized_parts: bool = True
     # Seconds from the announcement: nothing is signed for a multipart upload beyond it.
     multipart_expires_in: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
     # Whether the store is known to refuse a PUT with `If-None-Match: *` on an existing key.

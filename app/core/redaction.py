@@ -21,13 +21,18 @@ _MARKS: Final = (
     r"Signature=",
 )
 _SECRET: Final = re.compile(rf"({'|'.join(_MARKS)})[^\s/&\"'\\]+", re.IGNORECASE)
-# Looking for these first is ten times as fast as looking for the pattern.
-_SIGNS: Final = ("claimcheck_", "mz-", "grant=", "earer ", "ignature=")
 
 
 def redact(text: str) -> str:
     """The text with `...` for each secret in it."""
-    lowered = text.lower()
-    if any(sign in lowered for sign in _SIGNS):
+    # Looking for these first is ten times as fast as looking for the pattern, and nearly no line
+    # has any. Whoever writes them otherwise is looked for in vain.
+    if (
+        "claimcheck_" in text
+        or "mz-" in text
+        or "grant=" in text
+        or "earer " in text
+        or "ignature=" in text
+    ):
         return _SECRET.sub(r"\1...", text)
     return text

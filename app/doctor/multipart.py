@@ -49,6 +49,7 @@ async def _try(patient: Patient) -> str | None:
     await buckets.complete_upload(destination, bucket, key, upload_id, parts)
     del patient.begun[upload_id]
     again = await patient.visitor.send("PUT", url, None, OTHER)
+    await _try_copies(patient, key)
     other = await _begin(patient, key)
     await buckets.find_uploads(destination, bucket, key)
     await buckets.abort_upload(destination, bucket, key, other)
@@ -62,6 +63,36 @@ async def _try(patient: Patient) -> str | None:
         "Do not send in parts to this store: lower max_size to multipart_threshold.",
     )
     return None
+
+
+async def _try_copies(patient: Patient, source: str) -> None:
+    """Whether a part's URL can be made to copy an object that nobody named when it was signed."""
+    destination = patient.destination
+    copying = {"x-amz-copy-source": f"/{destination.bucket}/{source}"}
+    made = []
+    for size in (len(FIRST), None) if destination.unsized_parts else (len(FIRST),):
+        key = patient.new_key()
+        upload_id = await _begin(patient, key)
+        [url], _ = await patient.signer.presign_parts(
+            destination.address, key, upload_id, [(1, size)], expires_in=SIGNED_FOR
+        )
+        sent = await patient.visitor.send("PUT", url, copying, FIRST if size else b"")
+        if sent.good:
+            made.append(size)
+        await patient.buckets.abort_upload(destination, destination.bucket, key, upload_id)
+        del patient.begun[upload_id]
+    if not made:
+        patient.findings.ok("part-copies", "The store makes no part a copy of another object.")
+        return
+    remedy = "Set the destination's unsized_parts = false: Uppy then sends in one piece alone."
+    if made != [None]:
+        remedy += " And set max_size no larger than multipart_threshold, with method = post."
+    patient.findings.warn(
+        "part-copies",
+        "The store obeys an x-amz-copy-source that nobody signed: whoever may upload in parts can "
+        "make one a copy of any object that the service may read, and read that.",
+        remedy,
+    )
 
 
 async def _begin(patient: Patient, key: str) -> str:

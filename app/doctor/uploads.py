@@ -95,12 +95,23 @@ async def _check_put(patient: Patient) -> str | None:
         await patient.signed_put(patient.new_key()), FIRST, x_amz_meta_unsigned="1"
     )
     patient.abilities.signed_headers_only = not added.good
-    if added.good and wanted:
+    copied = await patient.visitor.put(
+        await patient.signed_put(patient.new_key()),
+        FIRST,
+        x_amz_copy_source=f"/{patient.destination.bucket}/{key}",
+    )
+    if copied.good and wanted:
         patient.findings.warn(
             "put-headers",
-            "The store obeys x-amz-* headers that nobody signed, so an uploader can add an ACL, "
-            "or make it a copy of another object.",
-            "Set the destination's method = post if the store takes forms, which are tight.",
+            "The store obeys an x-amz-copy-source that nobody signed: whoever may upload can make "
+            "a copy of any object that the service may read, and read that.",
+            "Run `claimcheck bucket apply`, which forbids it by the bucket's policy on Ceph, or "
+            "set the destination's method = post if the store takes forms, which are tight.",
+        )
+    elif added.good and wanted:
+        patient.findings.ok(
+            "put-headers",
+            "The store obeys x-amz-* headers that nobody signed, and makes no copies by them.",
         )
     return key
 

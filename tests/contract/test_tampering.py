@@ -161,6 +161,31 @@ async def test_an_unsigned_copy_source_reads_another_file(flow: Flow) -> None:
     assert await flow.read(copied["presigned_url"]) == b"their"
 
 
+@lacking(Feature.SIGNED_HEADERS_ONLY)
+async def test_an_unsigned_copy_source_in_a_part_reads_another_file(flow: Flow) -> None:
+    """Only where no length is signed, as in Uppy's parts; `unsized_parts = false` refuses those."""
+    secret = await flow.file("put", b"their")
+    copying = {"x-amz-copy-source": f"/{flow.store.bucket}/{secret['key']}"}
+    upload = await flow.announce("multipart", b"mine!")
+    [part] = upload["upload"]["parts"]
+    refused(await flow.web.put(part["url"], headers=copying, content=b"mine!"), 400)
+    assert (await flow.send(upload["upload"], b"mine!")).is_success
+    file = (await flow.confirm(upload)).json()
+    assert await flow.read(file["presigned_url"]) == b"mine!"
+
+    wish = {"filename": "a.txt", "type": "text/plain"}
+    begun = (await flow.api.post("/uppy/to/multipart/s3/multipart", json=wish)).json()
+    unsized = f"/uppy/s3/multipart/{begun['uploadId']}"
+    url = (await flow.api.get(f"{unsized}/1")).json()["url"]
+    assert (await flow.web.put(url, headers=copying)).status_code == 200
+    parts = {"parts": [{"PartNumber": 1, "ETag": "x"}]}
+    assert (await flow.api.post(f"{unsized}/complete", json=parts)).status_code == 200
+    copied = (await flow.api.get(f"/v1/files/{begun['uploadId']}")).json()
+    assert await flow.read(copied["presigned_url"]) == b"their"
+    answer = await flow.api.post("/uppy/to/chosen/s3/multipart", json=wish)
+    problem(answer, 422, "parts-not-offered")
+
+
 # --- POST
 
 

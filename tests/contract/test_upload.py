@@ -202,12 +202,12 @@ async def test_a_planted_object_is_rejected(
     state = (await flow.api.get(f"/v1/uploads/{upload['id']}")).json()
     assert state["state"] == "rejected"
     assert words in state["reason"]
-    # The right bytes come too late, and cancelling takes everything away.
+    assert not flow.store.holds(upload["key"])
+    # The right bytes come too late; a sweep takes them away (tests/test_sweep.py).
     await flow.send(upload["upload"])
     problem(await flow.confirm(upload), 422, "upload-rejected")
     cancelled = await flow.api.delete(f"/v1/uploads/{upload['id']}")
     assert cancelled.status_code == 204, cancelled.text
-    assert not flow.store.holds(upload["key"])
 
 
 # --- The public access block that app.provision sets

@@ -160,6 +160,17 @@ def test_over_http_tls_is_not_demanded() -> None:
     assert any("http://" in note for note in notes(needs(destination=plain), StoreKind.OTHER))
 
 
+def test_copies_are_forbidden_on_ceph_alone() -> None:
+    """Elsewhere they take a signature, and the owner may want some."""
+    statements = want(Aspect.POLICY, kind=StoreKind.CEPH)["Statement"]
+    [copies] = [each for each in statements if each["Sid"] == "ClaimcheckCopies"]
+    assert (copies["Effect"], copies["Action"]) == ("Deny", "s3:PutObject")
+    assert copies["Resource"] == ["arn:aws:s3:::bkt/files/*"]
+    assert "Copies" not in str(want(Aspect.POLICY))
+    once = want(Aspect.POLICY, kind=StoreKind.CEPH)
+    assert want(Aspect.POLICY, once, StoreKind.CEPH) == once
+
+
 def test_a_limit_that_is_too_short_now_is_taken_back() -> None:
     week = {"link_expires_in": 604_800, "endpoint_url": "http://127.0.0.1:9000"}
     short = want(Aspect.POLICY, destination={"endpoint_url": "http://127.0.0.1:9000"})
