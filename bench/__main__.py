@@ -16,7 +16,16 @@ from rich.console import Console
 from bench import report, signing
 from bench.load import require_wrk
 from bench.results import Results
-from bench.sections import authentication, large, leftovers, process, reading, records, uploads
+from bench.sections import (
+    authentication,
+    large,
+    leftovers,
+    panel,
+    process,
+    reading,
+    records,
+    uploads,
+)
 from bench.servers import BenchError, Cores
 from bench.stack import FULL, QUICK, Stack, open_stack
 
@@ -32,6 +41,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "records": records.read,
     "rows": reading.grow,
     "read": reading.read,
+    "panel": panel.files,
     "sweep": leftovers.sweep,
     "reconcile": leftovers.reconcile,
 }

@@ -59,7 +59,7 @@ end
 class Case:
     """Requests to send to a server, in turn; `body` is JSON for each of them.
 
-    Each carries one of the `tokens`, where there are any, as its bearer.
+    Each carries one of the `tokens`, where there are any, as its bearer, and the `cookie`.
     `before` runs ahead of each run and `check` after it, to prepare and to disbelieve it.
     """
 
@@ -70,6 +70,7 @@ class Case:
     body: Any = None
     connections: int = CONNECTIONS
     tokens: Sequence[str] = ()
+    cookie: str | None = None
     before: Callable[[], None] | None = None
     check: Callable[[], None] | None = None
 
@@ -173,6 +174,7 @@ def _wrk(case: Case, seconds: int) -> dict[str, float]:
             [
                 *("wrk", "--threads", "1", "--connections", str(case.connections)),
                 *("--duration", f"{seconds}s", "--timeout", f"{MAX_SECONDS}s"),
+                *(("--header", f"Cookie: {case.cookie}") if case.cookie else ()),
                 *("--script", script, case.server.url, "--"),
                 *(case.method, body if case.body is not None else "", paths, tokens),
             ],
@@ -192,6 +194,8 @@ def _first_error(case: Case) -> str:
     headers = {"Content-Type": "application/json"}
     if case.tokens:
         headers["Authorization"] = f"Bearer {case.tokens[0]}"
+    if case.cookie:
+        headers["Cookie"] = case.cookie
     request = urllib.request.Request(  # noqa: S310 (always our own loopback URL)
         case.server.url + case.paths[0],
         None if case.body is None else json.dumps(case.body).encode(),

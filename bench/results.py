@@ -156,6 +156,15 @@ class Results:
                 # Two pages of the list hold as many.
                 (records := times("200 records", "list of 100", "claimcheck")) and records / 2,
             ),
+            *(
+                most(
+                    6,
+                    f"the panel's {page} of 10^6 files, times its cost of 10^3",
+                    1.3,
+                    times(f"panel, {page}", "few files", "many files"),
+                )
+                for page in ("first page", "filtered page")
+            ),
             least(
                 7,
                 "announce with an RS256 JWT each, times the rate without authentication",

@@ -1,7 +1,5 @@
 """The panel at /admin: its views, put together."""
 
-import hashlib
-import hmac
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,7 +13,7 @@ from app.admin.files import Files
 from app.admin.guard import Guard
 from app.admin.keys import Keys
 from app.admin.records import Records
-from app.admin.sign_in import StaffSignIn
+from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
 from app.admin.view import Index
 from app.errors import Problem
@@ -26,17 +24,13 @@ _HERE = Path(__file__).parent
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Put the panel under /admin of the service."""
-    assert settings.secret_key is not None
-    secret = hmac.digest(
-        settings.secret_key.get_secret_value().encode(), b"claimcheck admin", hashlib.sha256
-    ).hex()
     origins = sorted({d.address.origin for d in settings.destinations.values()})
     admin = BaseAdmin(
         title="Claimcheck",
         templates_dir=str(_HERE / "templates"),
         static_dir=str(_HERE / "static"),
-        auth_provider=StaffSignIn(secret),
-        secret_key=secret,
+        auth_provider=StaffSignIn(cookie_name(settings)),
+        secret_key=panel_secret(settings),
         middlewares=[Middleware(Guard, bucket_origins=origins)],
         index_view=Index(),
         # Moments are shown in UTC, and say so.

@@ -1,6 +1,7 @@
 """Signing in and out of the panel, with sessions that the database holds."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from app import staff
 from app.core.principal import Principal
 from app.log import acting
 from app.resources import Resources
+from app.settings import Settings
 from app.staff import SignInRefused, TooManyAttempts
 
 
@@ -30,16 +32,26 @@ def resources_of(request: Request) -> Resources:
     return found
 
 
-class StaffSignIn(BaseAuthProvider):
-    """Asks `app.staff`. The cookie holds a random token and nothing else.
+def panel_secret(settings: Settings) -> str:
+    """What signs the panel's forms, and no other thing that the secret key is for."""
+    assert settings.secret_key is not None
+    key = settings.secret_key.get_secret_value().encode()
+    return hmac.digest(key, b"claimcheck admin", hashlib.sha256).hex()
 
-    Cookies do not know ports, so its name is another for each secret: two panels on one host do
-    not sign each other's staff out.
+
+def cookie_name(settings: Settings) -> str:
+    """Cookies do not know ports, so it is another for each secret: two panels on one host do not
+    sign each other's staff out.
     """
+    return f"claimcheck_admin_{hashlib.sha256(panel_secret(settings).encode()).hexdigest()[:8]}"
 
-    def __init__(self, secret: str) -> None:
+
+class StaffSignIn(BaseAuthProvider):
+    """Asks `app.staff`. The cookie holds a random token and nothing else."""
+
+    def __init__(self, cookie: str) -> None:
         super().__init__()
-        self.cookie = f"claimcheck_admin_{hashlib.sha256(secret.encode()).hexdigest()[:8]}"
+        self.cookie = cookie
 
     def get_routes(self, templates: Jinja2Templates) -> list[Route]:
         self.templates = templates

@@ -81,8 +81,7 @@ class View(CustomView):
 
     def to(self, request: Request, path: str = "") -> str:
         """The address of a page below this view's own."""
-        name = request.app.state.ROUTE_NAME
-        return f"{request.url_for(f'{name}:index')}".rstrip("/") + self.path + path
+        return f"{request.scope['root_path']}{self.path}{path}"
 
     def confirm(self, request: Request, **context: Any) -> Response:
         """A page that asks before something is done, which a POST to the same address then does."""

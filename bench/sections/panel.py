@@ -1,0 +1,92 @@
+"""The panel's list of files, on a small table and on the largest."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import urllib.request
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from app import staff
+from app.migrations import migrate
+from app.resources import open_resources
+from app.settings import load_settings
+from bench import rows
+from bench.load import Case
+from bench.servers import BenchError
+from bench.stack import Stack
+
+FEW: Final = 1000
+# Each has more than a page of files on either table.
+PAGES: Final = {
+    "first page": "/admin/files",
+    "filtered page": "/admin/files?destination=images&type=image/png",
+}
+_NAME: Final = "bench"
+
+
+def files(stack: Stack) -> None:
+    """The same pages on both tables, each in a database of its own, with all that they show."""
+    many = stack.plan.rows[-1]
+    small = _with_few(stack)
+    large = dataclasses.replace(stack, environ=stack.environ | {"CLAIMCHECK_ADMIN": "true"})
+    stack.say(f"filling the table to {many:,} rows")
+    endpoint = stack.settings.destinations["images"].stored_endpoint
+    large.query(rows.empty)
+    large.query(partial(rows.fill, first=1, last=many, endpoint=endpoint))
+    with small.service() as of_few, large.service() as of_many:
+        cookies = [asyncio.run(_signed_in(one)) for one in (small, large)]
+        for name, path in PAGES.items():
+            cases = [
+                Case(f"{count} files", server, [path], cookie=cookie, connections=8)
+                for count, server, cookie in zip(
+                    ("few", "many"), (of_few, of_many), cookies, strict=True
+                )
+            ]
+            for case, server in zip(cases, (of_few, of_many), strict=True):
+                _check(case, server.url + path)
+            stack.measure(f"panel, {name}", cases)
+
+
+def _with_few(stack: Stack) -> Stack:
+    """A second database on the same server, with FEW files in it."""
+
+    async def create(db: asyncpg.Connection) -> None:
+        await db.execute("DROP DATABASE IF EXISTS few")
+        await db.execute("CREATE DATABASE few")
+
+    stack.query(create)
+    url = urlsplit(stack.environ["DATABASE_URL"])._replace(path="/few").geturl()
+    environ = stack.environ | {"DATABASE_URL": url, "CLAIMCHECK_ADMIN": "true"}
+    small = dataclasses.replace(stack, environ=environ, settings=load_settings(environ))
+    migrate(url)
+    endpoint = stack.settings.destinations["images"].stored_endpoint
+    small.query(partial(rows.fill, first=1, last=FEW, endpoint=endpoint))
+    return small
+
+
+async def _signed_in(stack: Stack) -> str:
+    """The cookie of a member of staff."""
+    # Imported here: the panel may be left out.
+    from app.admin.sign_in import cookie_name
+
+    settings = load_settings(stack.environ)
+    async with open_resources(settings) as res:
+        await staff.create(res, _NAME, "a password of the benchmark", tenant="", scopes=None)
+        token = await staff.sign_in(
+            res, _NAME, "a password of the benchmark", address="127.0.0.1", before=None
+        )
+    return f"{cookie_name(settings)}={token}"
+
+
+def _check(case: Case, url: str) -> None:
+    """A page that is not the list would be answered with a redirect, and that fast."""
+    request = urllib.request.Request(url, headers={"Cookie": case.cookie or ""})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        page = answer.read().decode()
+    if page.count("data-copy=") < 50:
+        raise BenchError(f"{case.name}: {url} is not a page of 50 files.")
