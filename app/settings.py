@@ -355,8 +355,8 @@ def _check_admin(settings: Settings) -> None:
     missing = missing_for_panel()
     if missing is not None:
         raise ConfigurationError(
-            f"{PREFIX}ADMIN is on, but {missing} is not installed here: install the panel with "
-            "`pip install 'claimcheck[admin]'`, or leave the setting out."
+            f"{PREFIX}ADMIN is on, but {missing} is not installed here: install the panel "
+            "with `pip install '.[admin]'` in its source, or leave the setting out."
         )
     if settings.secret_key is None:
         raise ConfigurationError(

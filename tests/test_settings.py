@@ -552,7 +552,7 @@ def test_the_panel_needs_a_secret_and_its_extra(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("app.settings.missing_for_panel", lambda: "starlette_admin")
     message = refusal(CLAIMCHECK_ADMIN="true", CLAIMCHECK_SECRET_KEY=SECRET)
     assert "starlette_admin is not installed here" in message
-    assert "claimcheck[admin]" in message
+    assert ".[admin]" in message
     assert not load(CLAIMCHECK_SECRET_KEY=SECRET).admin
 
 

@@ -138,7 +138,7 @@ async def test_without_the_extra_the_command_says_what_to_install(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.commands.admin.find_spec", lambda name: None)
-    assert "claimcheck[admin]" in admin.refusal("list-users")
+    assert ".[admin]" in admin.refusal("list-users")
 
 
 async def test_a_session_is_the_tokens_holder(res: Resources, ann: str) -> None:

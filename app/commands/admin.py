@@ -64,8 +64,7 @@ def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
             raise ConfigurationError("DATABASE_URL is not set: the staff are in the database.")
         if find_spec("argon2") is None:
             raise ConfigurationError(
-                "argon2 is not installed here: install the panel with "
-                "`pip install 'claimcheck[admin]'`."
+                "argon2 is not installed here: install the panel with `pip install '.[admin]'`."
             )
         asyncio.run(with_resources(settings, options))
 
