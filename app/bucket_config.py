@@ -89,7 +89,10 @@ async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config)
                 Bucket=bucket, ServerSideEncryptionConfiguration=config
             )
         case Aspect.CORS:
-            await client.put_bucket_cors(Bucket=bucket, CORSConfiguration=config)
+            if config:
+                await client.put_bucket_cors(Bucket=bucket, CORSConfiguration=config)
+            else:
+                await client.delete_bucket_cors(Bucket=bucket)
         case Aspect.LIFECYCLE:
             # What stands beside the rules is an argument of its own, and is lost if it is not
             # sent again.

@@ -34,12 +34,9 @@ from app.core.bucket_setup import (
 from app.core.destination import Destination
 from app.settings import Settings
 
-# What stores answer that do not know a call: RGW and rclone take it for CreateBucket.
+# What stores answer that do not know a call: some take it for CreateBucket.
 _CANNOT: Final = frozenset(
-    {
-        *("NotImplemented", "MethodNotAllowed", "InvalidArgument", "InvalidRequest"),
-        *("BucketAlreadyExists", "BucketAlreadyOwnedByYou", "MalformedXML"),
-    }
+    {"NotImplemented", "MethodNotAllowed", "BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
 )
 
 
@@ -78,7 +75,8 @@ class BucketPlan:
 
     @property
     def notes(self) -> list[str]:
-        return notes(self.needs, self.kind)
+        found = {change.aspect: change.before for change in self.changes}
+        return notes(self.needs, self.kind, found)
 
     def has(self, *outcomes: Outcome) -> bool:
         return any(change.outcome in outcomes for change in self.changes)
@@ -166,9 +164,10 @@ async def _carry_out(client: Any, planned: BucketPlan, change: Change) -> Change
     try:
         await write_aspect(client, bucket, aspect, change.after)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        outcome = Outcome.UNKNOWN if code in _CANNOT else Outcome.REFUSED
-        return replace(change, outcome=outcome, reason=code)
+        said = error.response["Error"]
+        outcome = Outcome.UNKNOWN if said["Code"] in _CANNOT else Outcome.REFUSED
+        reason = ": ".join(filter(None, (said["Code"], said.get("Message"))))
+        return replace(change, outcome=outcome, reason=reason)
     # As a store puts it: some fill in defaults of their own.
     kept = await read_aspect(client, bucket, aspect)
     done = not isinstance(kept, Unread) and is_same(

@@ -13,6 +13,7 @@ from typing import Final
 
 from app.announcements import ID_METADATA
 from app.audit import audit
+from app.core.deadlines import LATE
 from app.core.destination import Destination
 from app.listing import Listed, list_bucket
 from app.models import State
@@ -20,8 +21,6 @@ from app.queries_reconcile import Row, row_of, rows_in_order
 from app.resources import Resources
 
 _PAGE: Final = 1000
-# What began to be sent before its URL ended may arrive so much later; see app.sweep.
-_LATE: Final = timedelta(hours=24)
 # Behind every key: no UTF-8 begins with more than that.
 _LAST: Final = "\U0010ffff"
 
@@ -114,7 +113,7 @@ async def reconcile(
 def longest_upload(destinations: Iterable[Destination]) -> timedelta:
     """How long after its announcement something may arrive, at the utmost."""
     lives = (max(d.upload_expires_in, d.multipart_expires_in) for d in destinations)
-    return timedelta(seconds=max(lives)) + _LATE
+    return timedelta(seconds=max(lives)) + LATE
 
 
 def _differs(

@@ -18,6 +18,7 @@ from typing import Final
 from app import queries_moves, queries_sweep
 from app.arrivals import JOINING
 from app.audit import audit_file
+from app.core.deadlines import GRACE, LATE, PAUSE
 from app.core.principal import Principal
 from app.errors import (
     DatabaseUnavailable,
@@ -37,13 +38,6 @@ from app.uploads import confirm_file
 
 _log: Final = get_logger("sweep")
 
-# A URL's end is looked at when a request begins (AWS userguide, using-presigned-url): what began
-# before it is given so long to become a file, and after so much longer nothing can come any more.
-GRACE: Final = timedelta(hours=1)
-# Parts that were sent are kept so long after the last URL for another ended: for a browser that is
-# offline, or a laptop that is closed over a weekend.
-PAUSE: Final = timedelta(days=3)
-LATE: Final = timedelta(hours=24)
 # For uploads and tombstones. It outlasts the slowest handling of a batch, and is how long a row
 # rests whose store did not answer.
 _REST: Final = timedelta(minutes=15)

@@ -11,12 +11,13 @@ import httpx
 import pytest
 
 from app import audit, removals
+from app.core.deadlines import GRACE
 from app.core.principal import Scope
 from app.errors import BucketUnavailable
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from app.sweep import GRACE, Sweep
+from app.sweep import Sweep
 from tests.samples import HTML
 from tests.support import (
     announced,

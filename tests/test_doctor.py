@@ -16,7 +16,7 @@ from botocore.credentials import ReadOnlyCredentials
 from app.core.bucket_setup import StoreKind
 from app.core.destination import Destination
 from app.core.iam import service_policy
-from app.doctor import Finding, Level, RememberedReport, Report, examine
+from app.doctor import Finding, Level, RememberedReport, Report, examine, keeping
 from app.doctor.advice import advise
 from app.doctor.findings import Abilities
 from app.doctor.service import check_credentials, check_database
@@ -25,7 +25,7 @@ from app.errors import ExaminationUnderWay
 from app.provision import apply
 from app.resources import open_session
 from app.settings import load_settings
-from app.signer import Signer, utc_now
+from app.signer import Presigned, Signer, utc_now
 from tests.stores import rclone, s3_client
 from tests.stores.rgw import Keys, Rgw
 from tests.support import Store, running
@@ -307,6 +307,12 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
         {"lifecycle-versions": "other prefixes"},
     ),
     ("ceph", lifecycle(Expiration={"Days": 1}), WARNS, {"lifecycle-expiry": "other prefixes"}),
+    (
+        "embedded",
+        lifecycle(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 3}),
+        FAILS,
+        {"lifecycle": "12 days"},
+    ),
     ("ceph", suspended, WARNS, {"sealing": "turns versioning on"}),
     ("ceph", deny("s3:PutObject"), FAILS, {"post": "s3:PutObject", "multipart": "s3:PutObject"}),
     ("ceph", deny("s3:GetObjectVersion"), FAILS, {"sealing": "s3:GetObjectVersion"}),
@@ -470,6 +476,27 @@ async def test_a_store_without_forms(database_url: str) -> None:
         assert "origin *" in warnings["cors-foreign"].remedy
         assert report.destinations["files"].settings == {}
         assert not server.client().list_objects_v2(Bucket=server.bucket).get("Contents")
+
+
+@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
+async def test_age_is_tried_beyond_what_any_destination_of_the_bucket_needs(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy allows what the longest link needs, which need not be of this destination."""
+    hours = 50 * 3600
+    settings = {"files": {}, "images": {"link_expires_in": hours}}
+    ward.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps(settings)
+    ages: list[int] = []
+
+    class Spy(Signer):
+        async def presign(self, *args: Any, expires_in: int, **more: Any) -> Presigned:
+            ages.append(expires_in)
+            return await super().presign(*args, expires_in=expires_in, **more)
+
+    monkeypatch.setattr(keeping, "Signer", Spy)
+    await ward.examine()
+    assert len(ages) == 2
+    assert min(ages) > hours
 
 
 @pytest.mark.parametrize("ward", ["embedded"], indirect=True)

@@ -6,9 +6,11 @@ import io
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from rich.console import Console
 
 from app.commands.bucket import show
@@ -18,6 +20,7 @@ from app.errors import BucketRefused, BucketUnavailable
 from app.provision import BucketPlan, Outcome, apply, plan
 from app.resources import open_session
 from app.settings import Settings, load_settings
+from tests.meddler import meddler
 from tests.stores import rclone, s3_client
 from tests.stores.rgw import Rgw
 from tests.support import Store
@@ -152,7 +155,9 @@ async def test_what_others_have_set_stays(bucket: Bucket) -> None:
     assert expiry in rules
     found = json.loads(owner.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
     assert statement in found
-    assert len(found) == 2
+    ours = {each["Sid"] for each in found if each != statement}
+    assert ours - {"ClaimcheckCopies"} == {"ClaimcheckSignatureAge"}
+    assert len(found) == 1 + len(ours)
 
 
 async def test_a_missing_bucket_is_made(gate: Store) -> None:
@@ -174,6 +179,44 @@ async def test_a_store_that_has_none_of_it() -> None:
         for planned in (await bucket.plan(), await bucket.apply()):
             assert not planned.pending
             assert set(outcomes(planned).values()) == {Outcome.UNKNOWN}
+
+
+@pytest.mark.parametrize("code", ["MalformedXML", "InvalidRequest", "InvalidArgument"])
+async def test_what_the_store_finds_wrong_is_no_lack_of_the_store(gate: Store, code: str) -> None:
+    """It showed by reading that it knows all this, so it is the request that it refuses."""
+    name = f"bare-{secrets.token_hex(6)}"
+    s3_client(gate.endpoint_url, gate.access_key, gate.secret_key).create_bucket(Bucket=name)
+    async with meddler(gate.endpoint_url) as between:
+        between.meddle("PUT", (400, code), times=100)
+        bucket = Bucket(replace(gate, endpoint_url=between.address), None, name)
+        applied = await bucket.apply()
+    assert set(outcomes(applied).values()) == {Outcome.REFUSED}
+    assert {change.reason for change in applied.changes} == {code}
+
+
+async def test_our_cors_rule_goes_with_the_last_origin(bucket: Bucket) -> None:
+    await bucket.apply()
+    bucket.environ["CLAIMCHECK_CORS_ORIGINS"] = ""
+    assert outcomes(await bucket.apply())[Aspect.CORS] is Outcome.CHANGED
+    with pytest.raises(ClientError, match="NoSuchCORSConfiguration"):
+        bucket.owner.get_bucket_cors(Bucket=bucket.name)
+    assert outcomes(await bucket.plan())[Aspect.CORS] is Outcome.SAME
+
+
+async def test_a_policy_that_lets_everybody_in_is_noted(gate: Store) -> None:
+    name = f"bare-{secrets.token_hex(6)}"
+    owner = s3_client(gate.endpoint_url, gate.access_key, gate.secret_key)
+    owner.create_bucket(Bucket=name)
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject"],
+        "Resource": [f"arn:aws:s3:::{name}/*"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    owner.put_bucket_policy(Bucket=name, Policy=policy)
+    planned = await Bucket(gate, owner, name).plan()
+    assert [note for note in planned.notes if "lets everybody in" in note]
 
 
 async def test_the_service_may_look_and_not_touch(gateway: Rgw) -> None:

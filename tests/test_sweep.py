@@ -15,13 +15,14 @@ import httpx
 import pytest
 
 from app import queries_sweep, sweep
+from app.core.deadlines import GRACE, LATE, PAUSE
 from app.core.parts import MIB
 from app.models import File, State
 from app.reconcile import reconcile, sections
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from app.sweep import GRACE, LATE, PAUSE, Sweep
+from app.sweep import Sweep
 from tests.faults import Line, line_to
 from tests.meddler import meddler
 from tests.stores.rgw import Rgw

@@ -80,8 +80,9 @@ def _apply(options: argparse.Namespace) -> None:
     show(console, applied)
     if any(done.has(Outcome.REFUSED) for done in applied):
         sys.exit(
-            "The store refused a part of it. Mind the rights that `claimcheck bucket iam setup` "
-            "prints: whoever applies needs them, not the service."
+            "The store refused a part of it, for the reason beside it. Where that is a right, mind "
+            "those that `claimcheck bucket iam setup` prints: whoever applies needs them, not the "
+            "service."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from app.core.destination import Destination
 from app.core.iam import bucket_arn, object_arns
+from app.core.lifecycle import abort_days, aborts_early, modern
 from app.core.sigv4 import MAX_EXPIRES_IN
 
 Config = Mapping[str, Any]
@@ -21,7 +22,6 @@ _TLS_SID: Final = "ClaimcheckTls"
 _AGE_SID: Final = "ClaimcheckSignatureAge"
 _COPIES_SID: Final = "ClaimcheckCopies"
 _OUR_IDS: Final = frozenset({CORS_ID, _TLS_SID, _AGE_SID, _COPIES_SID})
-_DAY: Final = 86_400
 
 # What uploads and links are signed with, or browsers add to a read; nothing else may be sent.
 _CORS_HEADERS: Final = (
@@ -114,8 +114,8 @@ def wanted(aspect: Aspect, needs: Needs, found: Config, kind: StoreKind) -> Conf
     return _WANTED[aspect](needs, found, kind)
 
 
-def notes(needs: Needs, kind: StoreKind) -> list[str]:
-    """What is left out, and why; each a sentence."""
+def notes(needs: Needs, kind: StoreKind, found: Mapping[Aspect, Config]) -> list[str]:
+    """What is left out, and why, and what of others' in the bucket does harm; each a sentence."""
     said = []
     if not needs.origins:
         said.append(
@@ -134,12 +134,26 @@ def notes(needs: Needs, kind: StoreKind) -> list[str]:
             "Ceph refuses every PUT under BlockPublicAcls and every later policy under "
             "BlockPublicPolicy: IgnorePublicAcls and RestrictPublicBuckets keep the bucket private."
         )
+    return said + _harm(needs, found)
+
+
+def _harm(needs: Needs, found: Mapping[Aspect, Config]) -> list[str]:
+    """What only its owner may take away."""
+    rules = found.get(Aspect.LIFECYCLE, {}).get("Rules", ())
+    theirs = {"Rules": [rule for rule in rules if not _is_ours(rule)]}
+    days = abort_days(needs.longest_upload)
+    said = [
+        f"Lifecycle rule {', '.join(early)} aborts multipart uploads under {prefix!r} that may "
+        f"still go on: give it {days} days, or other prefixes."
+        for prefix in sorted(set(needs.prefixes.values()))
+        if (early := aborts_early(theirs, prefix, days))
+    ]
+    if grants_to_everyone(found.get(Aspect.POLICY, {})):
+        said.append(
+            "The bucket policy lets everybody in, or would as soon as the public access block is "
+            'off: take away the statement with "Principal": "*" and "Effect": "Allow".'
+        )
     return said
-
-
-def abort_days(needs: Needs) -> int:
-    """Days after which a multipart upload cannot be going on any more."""
-    return -(-needs.longest_upload // _DAY) + 1
 
 
 def _versioning(_: Needs, __: Config, ___: StoreKind) -> Config:
@@ -156,8 +170,6 @@ def _encryption(_: Needs, found: Config, __: StoreKind) -> Config:
 
 
 def _cors(needs: Needs, found: Config, _: StoreKind) -> Config:
-    if not needs.origins:
-        return found
     rule = {
         "ID": CORS_ID,
         "AllowedOrigins": list(needs.origins),
@@ -167,21 +179,24 @@ def _cors(needs: Needs, found: Config, _: StoreKind) -> Config:
         "MaxAgeSeconds": 3600,
     }
     # The first rule that matches decides (AWS userguide, ManageCorsUsing), so ours comes first.
-    return {"CORSRules": _replaced(found.get("CORSRules", []), [rule], first=True)}
+    ours = [rule] if needs.origins else []
+    rules = _replaced(found.get("CORSRules", []), ours, first=True)
+    return {"CORSRules": rules} if rules else {}
 
 
 def _lifecycle(needs: Needs, found: Config, _: StoreKind) -> Config:
     """Never an expiry: after a replayed upload the confirmed version is a noncurrent one."""
+    days = abort_days(needs.longest_upload)
     rules = [
         {
             "ID": f"{_LIFECYCLE_ID}{name}",
             "Filter": {"Prefix": prefix},
             "Status": "Enabled",
-            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort_days(needs)},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days},
         }
         for name, prefix in sorted(needs.prefixes.items())
     ]
-    theirs = [_modern(rule) for rule in found.get("Rules", [])]
+    theirs = [modern(rule) for rule in found.get("Rules", [])]
     return {**found, "Rules": _replaced(theirs, rules)}
 
 
@@ -271,13 +286,20 @@ def _canonical(value: Any) -> Any:
 def _replaced(
     found: Iterable[Config], ours: Sequence[Config], *, first: bool = False
 ) -> list[Config]:
-    """The rules with ours in place of what was ours; as they are if ours are among them."""
+    """The rules with ours in place of what was ours; as they are if ours are among them, or at
+    their head if they are to be `first`.
+    """
     found = list(found)
-    old = {_id(rule): rule for rule in found if _is_ours(rule)}
-    if is_same(old, {_id(rule): rule for rule in ours}):
+    old = [rule for rule in found if _is_ours(rule)]
+    in_place = not first or found[: len(old)] == old
+    if in_place and is_same(_by_id(old), _by_id(ours)):
         return found
     theirs = [rule for rule in found if not _is_ours(rule)]
     return [*ours, *theirs] if first else [*theirs, *ours]
+
+
+def _by_id(rules: Iterable[Config]) -> Config:
+    return {_id(rule): rule for rule in rules}
 
 
 def _id(rule: Config) -> str:
@@ -294,14 +316,6 @@ def _statements(policy: Config) -> list[Config]:
     return [found] if isinstance(found, Mapping) else list(found)
 
 
-def _modern(rule: Config) -> Config:
-    """A lifecycle rule with its prefix in a filter: S3 takes no mixture of the two forms."""
-    if "Filter" in rule or "Prefix" not in rule:
-        return rule
-    others = {name: value for name, value in rule.items() if name != "Prefix"}
-    return {**others, "Filter": {"Prefix": rule["Prefix"]}}
-
-
 def grants_to_everyone(policy: Config) -> bool:
     """Whether a statement allows anything to everybody, also to anonymous callers.
 
@@ -313,33 +327,5 @@ def grants_to_everyone(policy: Config) -> bool:
             who = who.get("AWS", ())
         everyone = who == "*" or (isinstance(who, (list, tuple)) and "*" in who)
         if statement.get("Effect") == "Allow" and everyone and not statement.get("Condition"):
-            return True
-    return False
-
-
-def rules_for(lifecycle: Config, prefix: str, action: str) -> list[str]:
-    """The ids of the enabled lifecycle rules that do `action` to keys under the prefix, or to
-    some of them.
-    """
-    found = []
-    for rule in map(_modern, lifecycle.get("Rules", [])):
-        limits: Config = rule.get("Filter") or {}
-        reach = limits.get("And", limits).get("Prefix", "")
-        touches = prefix.startswith(reach) or reach.startswith(prefix)
-        if rule.get("Status") == "Enabled" and action in rule and touches:
-            found.append(str(rule.get("ID", "(without id)")))
-    return found
-
-
-def covers(lifecycle: Config, prefix: str) -> bool:
-    """Whether incomplete multipart uploads of all keys under the prefix are aborted some day."""
-    for rule in map(_modern, lifecycle.get("Rules", [])):
-        limits: Config = rule.get("Filter") or {}
-        if (
-            rule.get("Status") == "Enabled"
-            and "AbortIncompleteMultipartUpload" in rule
-            and set(limits) <= {"Prefix"}
-            and prefix.startswith(limits.get("Prefix", ""))
-        ):
             return True
     return False

@@ -12,7 +12,7 @@ import aioboto3
 
 from app.bucket import Buckets, open_buckets
 from app.bucket_config import Unread
-from app.core.bucket_setup import Aspect
+from app.core.bucket_setup import Aspect, needs_of
 from app.core.destination import Destination
 from app.doctor.advice import advise, say
 from app.doctor.browsers import check_pages, check_strangers
@@ -86,6 +86,7 @@ async def _examine_bucket(
             visitor=visitor,
             clock=clock,
             origin=origins[0] if origins else None,
+            longest_signature=needs_of(destinations, origins).longest_signature,
             findings=Findings(destination.name),
         )
         for destination in destinations

@@ -8,8 +8,15 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.bucket_config import BucketState, Unread, is_public, read_bucket
-from app.core.bucket_setup import Aspect, StoreKind, covers, grants_to_everyone, rules_for
+from app.core.bucket_setup import Aspect, StoreKind, grants_to_everyone
 from app.core.destination import Destination
+from app.core.lifecycle import (
+    abort_days,
+    aborts_all,
+    aborts_early,
+    expires_objects,
+    expires_versions,
+)
 from app.doctor.findings import Findings
 from app.doctor.remedies import APPLY, remedy_for
 from app.errors import Problem
@@ -161,20 +168,30 @@ async def _check_public(findings: Findings, client: Any, bucket: str, state: Buc
 def _check_lifecycle(findings: Findings, destination: Destination, state: BucketState) -> None:
     prefix, found = destination.prefix, state.config(Aspect.LIFECYCLE)
     where = f"keys under {prefix!r}"
-    if lost := rules_for(found, prefix, "NoncurrentVersionExpiration"):
+    if lost := expires_versions(found, prefix):
         findings.fail(
             "lifecycle-versions",
             f"Lifecycle rule {', '.join(lost)} deletes older versions of {where}: after a "
             "repeated upload the version that links serve is such a one.",
             "Take the rule away, or limit it to other prefixes.",
         )
-    if lost := rules_for(found, prefix, "Expiration"):
+    if lost := expires_objects(found, prefix):
         findings.warn(
             "lifecycle-expiry",
             f"Lifecycle rule {', '.join(lost)} deletes {where}, and the service is not told.",
             "Take the rule away, or limit it to other prefixes.",
         )
-    if covers(found, prefix):
+    days = abort_days(destination.multipart_expires_in)
+    if early := aborts_early(found, prefix, days):
+        findings.fail(
+            "lifecycle",
+            f"Lifecycle rule {', '.join(early)} aborts multipart uploads of {where} within less "
+            f"than {days} days: parts are lost of uploads that are paused, or are whole and wait "
+            "for the sweep.",
+            f"Give the rule {days} days, or limit it to other prefixes; those whose ids begin with "
+            "claimcheck-abort- `claimcheck bucket apply` sets right.",
+        )
+    elif aborts_all(found, prefix):
         findings.ok("lifecycle", f"Multipart uploads of {where} that nobody ends are aborted.")
     else:
         findings.warn(

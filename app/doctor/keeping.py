@@ -165,14 +165,12 @@ def _say_unsealed(patient: Patient) -> None:
 
 async def check_age(patient: Patient, key: str) -> None:
     """Whether the policy's limit on a signature's age is kept."""
-    destination = patient.destination
-    longest = max(destination.upload_expires_in, destination.link_expires_in + destination.window)
-    age = longest + 3600
+    age = patient.longest_signature + 3600
     if age + 60 > MAX_EXPIRES_IN:
         return
     past = patient.clock() - timedelta(seconds=age)
     old = await Signer(patient.session, clock=lambda: past).presign(
-        "GET", destination.address, key, expires_in=age + 60
+        "GET", patient.destination.address, key, expires_in=age + 60
     )
     answer = await patient.visitor.send("GET", old.url)
     patient.abilities.signature_age = answer.refused

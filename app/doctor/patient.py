@@ -38,7 +38,11 @@ _RIGHTS_TO_REMOVE: Final = (
 
 @dataclass(slots=True)
 class Patient:
-    """One destination under examination. `origin` is a page's that may send here."""
+    """One destination under examination.
+
+    `origin` is a page's that may send here, `longest_signature` the age in seconds that the
+    bucket's policy allows, for the sake of all its destinations.
+    """
 
     destination: Destination
     session: aioboto3.Session
@@ -46,6 +50,7 @@ class Patient:
     visitor: Visitor
     clock: Callable[[], datetime]
     origin: str | None
+    longest_signature: int
     findings: Findings
     abilities: Abilities = field(default_factory=Abilities)
     keys: list[str] = field(default_factory=list)

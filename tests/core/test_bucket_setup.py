@@ -6,13 +6,11 @@ from app.core.bucket_setup import (
     Aspect,
     Needs,
     StoreKind,
-    covers,
     grants_to_everyone,
     identify,
     is_same,
     needs_of,
     notes,
-    rules_for,
     wanted,
 )
 from app.core.destination import Destination
@@ -55,17 +53,27 @@ def test_rules_of_others_stay_behind_ours() -> None:
     assert "*" not in ours["AllowedHeaders"]
 
 
-def test_our_rule_stays_where_it_stands() -> None:
+def test_our_rule_has_to_be_the_first() -> None:
+    """Behind another that matches, the browser never comes to ours."""
     [ours] = want(Aspect.CORS)["CORSRules"]
-    theirs = {"AllowedOrigins": ["https://other"], "AllowedMethods": ["GET"]}
+    theirs = {"AllowedOrigins": ["*"], "AllowedMethods": ["GET", "PUT", "POST"]}
     shuffled = {**ours, "AllowedMethods": ours["AllowedMethods"][::-1]}
-    found = {"CORSRules": [theirs, shuffled]}
-    assert want(Aspect.CORS, found) == found
+    first = {"CORSRules": [shuffled, theirs]}
+    assert want(Aspect.CORS, first) == first
+    assert want(Aspect.CORS, {"CORSRules": [theirs, shuffled]}) == {"CORSRules": [ours, theirs]}
 
 
 def test_without_origins_no_rule() -> None:
     assert want(Aspect.CORS, origins=[]) == {}
-    assert "CLAIMCHECK_CORS_ORIGINS" in notes(needs(origins=[]), StoreKind.OTHER)[0]
+    assert "CLAIMCHECK_CORS_ORIGINS" in notes(needs(origins=[]), StoreKind.OTHER, {})[0]
+
+
+def test_ours_goes_with_the_last_origin() -> None:
+    once = want(Aspect.CORS)
+    assert want(Aspect.CORS, once, origins=[]) == {}
+    theirs = {"AllowedOrigins": ["https://other"], "AllowedMethods": ["GET"]}
+    both = {"CORSRules": [*once["CORSRules"], theirs]}
+    assert want(Aspect.CORS, both, origins=[]) == {"CORSRules": [theirs]}
 
 
 # --- Lifecycle
@@ -92,50 +100,8 @@ def test_lifecycle_is_merged_and_expires_nothing() -> None:
         "ID": "claimcheck-abort-files",
         "Status": "Enabled",
         "Filter": {"Prefix": "files/"},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 8},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 12},
     }
-
-
-@pytest.mark.parametrize(("seconds", "days"), [(60, 2), (86_400, 2), (86_401, 3), (604_800, 8)])
-def test_nothing_is_aborted_that_may_go_on(seconds: int, days: int) -> None:
-    [rule] = want(Aspect.LIFECYCLE, destination={"multipart_expires_in": seconds})["Rules"]
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days}
-
-
-def rule(**content: Any) -> dict[str, Any]:
-    return {"Rules": [{"ID": "r", "Status": "Enabled", **content}]}
-
-
-ABORT = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
-
-
-@pytest.mark.parametrize(
-    ("lifecycle", "covered"),
-    [
-        ({}, False),
-        (rule(Filter={"Prefix": ""}, **ABORT), True),
-        (rule(Filter={}, **ABORT), True),
-        (rule(Prefix="files/", **ABORT), True),
-        (rule(Filter={"Prefix": "fi"}, **ABORT), True),
-        (rule(Filter={"Prefix": "files/some/"}, **ABORT), False),
-        (rule(Filter={"Tag": {"Key": "a", "Value": "b"}}, **ABORT), False),
-        (rule(Filter={"Prefix": ""}, **ABORT) | {"x": 1}, True),
-        ({"Rules": [{"ID": "r", "Status": "Disabled", "Filter": {}, **ABORT}]}, False),
-        (rule(Filter={}, Expiration={"Days": 1}), False),
-    ],
-)
-def test_which_rules_abort_what_is_left(lifecycle: dict[str, Any], covered: bool) -> None:
-    assert covers(lifecycle, "files/") is covered
-
-
-def test_which_rules_take_files_away() -> None:
-    expire = {"Expiration": {"Days": 1}}
-    assert rules_for(rule(Filter={"Prefix": "files/a/"}, **expire), "files/", "Expiration") == ["r"]
-    assert rules_for(rule(Prefix="", **expire), "files/", "Expiration") == ["r"]
-    both = {"And": {"Prefix": "files/", "Tags": []}}
-    assert rules_for(rule(Filter=both, **expire), "files/", "Expiration") == ["r"]
-    assert rules_for(rule(Filter={"Prefix": "logs/"}, **expire), "files/", "Expiration") == []
-    assert rules_for(rule(Filter={}, **ABORT), "files/", "Expiration") == []
 
 
 # --- Policy
@@ -157,7 +123,7 @@ def test_over_http_tls_is_not_demanded() -> None:
     plain = {"endpoint_url": "http://127.0.0.1:9000"}
     [age] = want(Aspect.POLICY, destination=plain)["Statement"]
     assert age["Sid"] == "ClaimcheckSignatureAge"
-    assert any("http://" in note for note in notes(needs(destination=plain), StoreKind.OTHER))
+    assert any("http://" in note for note in notes(needs(destination=plain), StoreKind.OTHER, {}))
 
 
 def test_copies_are_forbidden_on_ceph_alone() -> None:
@@ -192,6 +158,24 @@ def test_a_limit_that_is_too_short_now_is_taken_back() -> None:
 def test_who_lets_everyone_in(statement: dict[str, Any], everyone: bool) -> None:
     assert grants_to_everyone({"Statement": statement}) is everyone
     assert grants_to_everyone({"Statement": [{"Effect": "Deny"}, statement]}) is everyone
+
+
+def test_what_others_have_set_and_does_harm_is_noted() -> None:
+    def noted(found: dict[Aspect, Any]) -> list[str]:
+        return notes(needs(), StoreKind.OTHER, found)
+
+    everyone = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+    [note] = noted({Aspect.POLICY: {"Statement": [everyone]}})
+    assert "lets everybody in" in note
+    early = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3}}
+    theirs = {"ID": "tidy", "Status": "Enabled", "Filter": {}, **early}
+    [note] = noted({Aspect.LIFECYCLE: {"Rules": [theirs]}})
+    assert "tidy" in note
+    assert "12 days" in note
+    # Ours of an older version is no longer there once it is applied.
+    ours = {**theirs, "ID": "claimcheck-abort-files"}
+    assert noted({Aspect.LIFECYCLE: {"Rules": [ours]}}) == []
+    assert noted({aspect: want(aspect) for aspect in Aspect}) == []
 
 
 # --- The rest

@@ -1,0 +1,80 @@
+"""What the lifecycle rules of a bucket do to the keys under a prefix. Pure.
+
+The shapes are those of the S3 API (AWS, API/API_LifecycleRule).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from app.core.deadlines import GRACE, PAUSE
+
+_Rule = Mapping[str, Any]
+_DAY: Final = timedelta(days=1)
+_ABORT: Final = "AbortIncompleteMultipartUpload"
+
+
+def abort_days(longest_upload: int) -> int:
+    """Days from its beginning after which nobody waits for a multipart upload any more.
+
+    `longest_upload` is in seconds. The sweep joins parts that are all there until it has ended and
+    been paused for as long as is allowed; then it has a day.
+    """
+    last = timedelta(seconds=longest_upload) + PAUSE + GRACE
+    return -(-last // _DAY) + 1
+
+
+def modern(rule: _Rule) -> _Rule:
+    """A lifecycle rule with its prefix in a filter: S3 takes no mixture of the two forms."""
+    if "Filter" in rule or "Prefix" not in rule:
+        return rule
+    others = {name: value for name, value in rule.items() if name != "Prefix"}
+    return {**others, "Filter": {"Prefix": rule["Prefix"]}}
+
+
+def expires_versions(lifecycle: _Rule, prefix: str) -> list[str]:
+    """The ids of the rules that delete versions that are not the latest."""
+    return _ids(lifecycle, prefix, lambda rule: "NoncurrentVersionExpiration" in rule)
+
+
+def expires_objects(lifecycle: _Rule, prefix: str) -> list[str]:
+    """The ids of the rules that delete objects, not only what is left of deleted ones."""
+    return _ids(
+        lifecycle, prefix, lambda rule: bool({"Days", "Date"} & set(rule.get("Expiration", ())))
+    )
+
+
+def aborts_early(lifecycle: _Rule, prefix: str, days: int) -> list[str]:
+    """The ids of the rules that abort multipart uploads sooner than so many days after they began:
+    of several the soonest counts.
+    """
+    return _ids(
+        lifecycle,
+        prefix,
+        lambda rule: _ABORT in rule and rule[_ABORT].get("DaysAfterInitiation", 0) < days,
+    )
+
+
+def aborts_all(lifecycle: _Rule, prefix: str) -> bool:
+    """Whether incomplete multipart uploads of all keys under the prefix are aborted some day."""
+    return any(
+        _ABORT in rule
+        and set(limits := rule.get("Filter") or {}) <= {"Prefix"}
+        and prefix.startswith(limits.get("Prefix", ""))
+        for rule in _enabled(lifecycle)
+    )
+
+
+def _ids(lifecycle: _Rule, prefix: str, does: Callable[[_Rule], bool]) -> list[str]:
+    """The ids of the enabled rules that do it to keys under the prefix, or to some of them."""
+    found = []
+    for rule in _enabled(lifecycle):
+        limits: _Rule = rule.get("Filter") or {}
+        reach = limits.get("And", limits).get("Prefix", "")
+        if does(rule) and (prefix.startswith(reach) or reach.startswith(prefix)):
+            found.append(str(rule.get("ID", "(without id)")))
+    return found
+
+
+def _enabled(lifecycle: _Rule) -> Iterator[_Rule]:
+    return (modern(rule) for rule in lifecycle.get("Rules", ()) if rule.get("Status") == "Enabled")
