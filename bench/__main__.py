@@ -67,15 +67,14 @@ def main() -> None:
     except BenchError as error:
         sys.exit(f"bench: {error}")
     report.show(console, results)
-    if options.quick:
-        console.print("A quick run: results.json and README.md are left as they are.")
-        return
-    if options.sections:
-        load = " to ".join(results.about[f"load average at the {end}"] for end in ("start", "end"))
-        when = f"{results.about['date']} at a load average of {load}"
-        results = report.last().followed_by(results, when)
-    report.write(results)
-    console.print("Written: bench/results.json, and the tables in bench/README.md.")
+    if options.quick or options.sections:
+        console.print("Not a whole run: results.json and README.md are left as they are.")
+    else:
+        report.write(results)
+        console.print("Written: bench/results.json, and the tables in bench/README.md.")
+    missed = [claim.text for claim in results.claims() if claim.verdict == "NOT MET"]
+    if missed and not options.quick:
+        sys.exit(f"bench: not met: {'; '.join(missed)}")
 
 
 def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:

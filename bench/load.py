@@ -7,10 +7,12 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,20 +26,16 @@ MAX_SECONDS: Final = 8
 _SCRIPT: Final = """
 local requests, turn = {}, 0
 function init(args)
-  local body = nil
-  if args[2] ~= "" then
-    local file = assert(io.open(args[2]))
-    body = file:read("*a")
-    file:close()
-    wrk.headers["Content-Type"] = "application/json"
-  end
-  local paths, tokens = {}, {}
+  local paths, tokens, bodies = {}, {}, {}
+  for body in io.lines(args[2]) do bodies[#bodies + 1] = body end
+  if #bodies > 0 then wrk.headers["Content-Type"] = "application/json" end
   for path in io.lines(args[3]) do paths[#paths + 1] = path end
   for token in io.lines(args[4]) do tokens[#tokens + 1] = token end
-  for n = 0, math.max(#paths, #tokens) - 1 do
+  for n = 0, math.max(#paths, #tokens, #bodies) - 1 do
     if #tokens > 0 then
       wrk.headers["Authorization"] = "Bearer " .. tokens[n % #tokens + 1]
     end
+    local body = bodies[n % #bodies + 1]
     requests[#requests + 1] = wrk.format(args[1], paths[n % #paths + 1], nil, body)
   end
 end
@@ -57,22 +55,23 @@ end
 
 @dataclass(frozen=True)
 class Case:
-    """Requests to send to a server, in turn; `body` is JSON for each of them.
+    """Requests to send to a server, in turn, each with one of the `bodies` (JSON), if any.
 
     Each carries one of the `tokens`, where there are any, as its bearer, and the `cookie`.
-    `before` runs ahead of each run and `check` after it, to prepare and to disbelieve it.
+    `before` runs ahead of each run, to prepare it, and `check` after it, to disbelieve it: with the
+    number of requests that were answered. Up to `connections` more may have been under way.
     """
 
     name: str
     server: Server
     paths: Sequence[str]
     method: str = "GET"
-    body: Any = None
+    bodies: Sequence[Any] = ()
     connections: int = CONNECTIONS
     tokens: Sequence[str] = ()
     cookie: str | None = None
     before: Callable[[], None] | None = None
-    check: Callable[[], None] | None = None
+    check: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ class Load:
     """What came of a case: medians of its runs.
 
     `rate` is requests a second, `p50` and `p99` milliseconds; `cpu` and `database_cpu` are
-    processor microseconds that the server and PostgreSQL spent on one request.
+    processor microseconds that the server and PostgreSQL spent on one request. `memory` is the most
+    that the server was seen to have resident in any run, in MiB.
     """
 
     rate: float
@@ -88,6 +88,7 @@ class Load:
     p99: float
     cpu: float
     database_cpu: float
+    memory: float = 0.0
     rates: list[float] = field(default_factory=list)
 
 
@@ -127,6 +128,7 @@ def _summary(runs: list[dict[str, float]]) -> Load:
         p99=middle("p99") / 1000,
         cpu=sum(run["cpu"] for run in runs) / requests * 1e6,
         database_cpu=sum(run["database_cpu"] for run in runs) / requests * 1e6,
+        memory=max(run["memory"] for run in runs),
         rates=[round(run["rate"], 1) for run in runs],
     )
 
@@ -136,18 +138,43 @@ def _run(case: Case, seconds: int, database_pid: int) -> dict[str, float]:
     if case.before:
         case.before()
     cpu, database_cpu = case.server.cpu_seconds(), tree_cpu_seconds(database_pid)
-    said = _wrk(case, seconds)
+    with _watched(case.server) as seen:
+        said = _wrk(case, seconds)
+    said["memory"] = max(seen)
     said["cpu"] = case.server.cpu_seconds() - cpu
     said["database_cpu"] = tree_cpu_seconds(database_pid) - database_cpu
     said["rate"] = said["requests"] / said["micros"] * 1e6
     if said["status"]:
         raise BenchError(f"{case.name}: {said['status']} errors, the first: {_first_error(case)}")
+    if said["lost"]:
+        raise BenchError(
+            f"{case.name}: {said['lost']:.0f} requests were lost on the way: the server closed "
+            f"connections, or took longer than {MAX_SECONDS} s."
+        )
     if not said["requests"]:
         raise BenchError(f"{case.name}: no request was answered in {seconds} s.")
     _settle(case.server)
     if case.check:
-        case.check()
+        case.check(int(said["requests"]))
     return said
+
+
+@contextmanager
+def _watched(server: Server) -> Iterator[list[float]]:
+    """The server's resident memory (MiB), looked at ten times a second."""
+    seen, over = [server.memory_mib()], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            seen.append(server.memory_mib())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _settle(server: Server) -> None:
@@ -162,21 +189,20 @@ def _settle(server: Server) -> None:
 
 def _wrk(case: Case, seconds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="claimcheck-bench-") as scratch:
-        script, paths, tokens, body = (
-            Path(scratch, name) for name in ("load.lua", "paths", "tokens", "body")
+        script, paths, tokens, bodies = (
+            Path(scratch, name) for name in ("load.lua", "paths", "tokens", "bodies")
         )
         script.write_text(_SCRIPT)
         paths.write_text("".join(f"{path}\n" for path in case.paths))
         tokens.write_text("".join(f"{token}\n" for token in case.tokens))
-        if case.body is not None:
-            body.write_text(json.dumps(case.body))
+        bodies.write_text("".join(f"{json.dumps(body)}\n" for body in case.bodies))
         result = subprocess.run(  # noqa: S603
             [
                 *("wrk", "--threads", "1", "--connections", str(case.connections)),
                 *("--duration", f"{seconds}s", "--timeout", f"{MAX_SECONDS}s"),
                 *(("--header", f"Cookie: {case.cookie}") if case.cookie else ()),
                 *("--script", script, case.server.url, "--"),
-                *(case.method, body if case.body is not None else "", paths, tokens),
+                *(case.method, bodies, paths, tokens),
             ],
             check=False,
             capture_output=True,
@@ -191,6 +217,12 @@ def _wrk(case: Case, seconds: int) -> dict[str, float]:
 
 
 def _first_error(case: Case) -> str:
+    status, text = ask(case)
+    return f"none when asked once ({status})" if status < 400 else f"{status} {text[:2000]}"
+
+
+def ask(case: Case) -> tuple[int, str]:
+    """Status and body of the first of the case's requests, sent once."""
     headers = {"Content-Type": "application/json"}
     if case.tokens:
         headers["Authorization"] = f"Bearer {case.tokens[0]}"
@@ -198,12 +230,12 @@ def _first_error(case: Case) -> str:
         headers["Cookie"] = case.cookie
     request = urllib.request.Request(  # noqa: S310 (always our own loopback URL)
         case.server.url + case.paths[0],
-        None if case.body is None else json.dumps(case.body).encode(),
+        json.dumps(case.bodies[0]).encode() if case.bodies else None,
         headers,
         method=case.method,
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return f"none when asked once ({answer.status})"
+            return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return f"{error.code} {error.read(2000).decode(errors='replace')}"
+        return error.code, error.read().decode(errors="replace")

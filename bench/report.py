@@ -11,7 +11,6 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Load
 from bench.results import Claim, Figure, Ratio, Results
 
 _HERE: Final = Path(__file__).parent
@@ -20,6 +19,8 @@ README: Final = _HERE / "README.md"
 
 # What the capacity page takes for one uploaded file, and for the shape of the day.
 _PER_UPLOAD: Final = {"announce": 1, "confirm": 1, "redirect": 10, "list of 100": 1}
+# Of a list, at worst.
+_WHO: Final = {"list of 100": "claimcheck, each link signed anew"}
 _PEAK: Final = 5  # times the month's mean
 _BUSY: Final = 0.6  # of a core, at the peak
 _MONTH: Final = 30 * 86_400  # seconds
@@ -58,22 +59,6 @@ def write(results: Results) -> None:
     README.write_text(_between(text, "capacity", capacity(results)))
 
 
-def last() -> Results:
-    """What results.json holds."""
-    found = json.loads(JSON_FILE.read_text())
-    results = Results(about=found["about"], skipped=found["skipped"])
-    for figure in found["figures"]:
-        load = figure.pop("load")
-        results.figures[figure["section"], figure["name"]] = Figure(
-            **figure, load=load and Load(**load)
-        )
-    for ratio in found["ratios"]:
-        section, figures = ratio["section"], results.figures
-        ours, peer = figures[section, ratio["ours"]], figures[section, ratio["peer"]]
-        results.ratios.append(Ratio(section, ours, peer, ratio["ratio"]))
-    return results
-
-
 def _between(text: str, name: str, new: str) -> str:
     pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     return pattern.sub(lambda match: f"{match[1]}{new}\n{match[2]}", text)
@@ -109,7 +94,7 @@ def _tables(results: Results) -> list[tuple[str, list[str], Rows]]:
             "Under load, 32 connections",
             [
                 *("section", "who", "requests/s", "p50 ms", "p99 ms"),
-                *("CPU us a request", "PostgreSQL's CPU us"),
+                *("CPU us a request", "PostgreSQL's CPU us", "peak MiB"),
             ],
             [_load_row(figure) for figure in loads],
         ),
@@ -138,7 +123,7 @@ def _load_row(figure: Figure) -> list[str]:
     assert load is not None
     return [
         *(figure.section, figure.name, _number(load.rate), f"{load.p50:.1f}", f"{load.p99:.1f}"),
-        *(_number(load.cpu), _number(load.database_cpu)),
+        *(_number(load.cpu), _number(load.database_cpu), _number(load.memory)),
     ]
 
 
@@ -162,7 +147,9 @@ def capacity(results: Results) -> str:
         for (section, who), figure in results.figures.items()
         for name in _PER_UPLOAD
         # The section of confirm names the store as well.
-        if figure.load and who == "claimcheck" and section.partition(" (")[0] == name
+        if figure.load
+        and who == _WHO.get(name, "claimcheck")
+        and section.partition(" (")[0] == name
     }
     row_bytes = results.value("database", "bytes a file, indexes included")
     if len(loads) < len(_PER_UPLOAD) or row_bytes is None:

@@ -98,6 +98,11 @@ class Stack:
             yield server
 
     @contextmanager
+    def bare(self) -> Iterator[Server]:
+        with self.service("bench.peers.bare:create_app") as server:
+            yield server
+
+    @contextmanager
     def companion(self) -> Iterator[Server]:
         """Raises PeerMissing."""
         command, directory = installed.companion()

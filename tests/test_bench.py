@@ -1,16 +1,29 @@
 """The benchmark is not run here, but it must not be left behind by what it measures."""
 
 import importlib
+import os
 import pkgutil
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 
 import bench
+from app.settings import Settings, load_settings
+from bench import __main__ as command
+from bench import load as bench_load
+from bench import report, rows
+from bench.load import Case, Load
 from bench.peers import echo
+from bench.results import Results
+from bench.sections import uploads
 from bench.sections.uploads import ANNOUNCEMENT
-from tests.support import UNKNOWN_ID
+from bench.servers import BenchError, Server
+from tests.support import UNKNOWN_ID, running
 
 # Django is the benchmark's alone, in an environment of its own.
 MODULES = [
@@ -25,8 +38,8 @@ def test_it_finds_what_it_measures(name: str) -> None:
     importlib.import_module(name)
 
 
-async def test_the_echo_answers_what_the_service_is_asked() -> None:
-    app: FastAPI = echo.create_app()
+async def test_the_echo_answers_what_the_service_is_asked(settings: Settings) -> None:
+    app: FastAPI = echo.create_app(settings)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         for path, body, status in (
@@ -37,3 +50,180 @@ async def test_the_echo_answers_what_the_service_is_asked() -> None:
         ):
             assert (await client.post(path, json=body)).status_code == status
         assert (await client.get(f"/v1/files/{UNKNOWN_ID}/content")).status_code == 302
+
+
+async def test_the_echo_of_a_thousand_links_is_as_long_as_the_links(
+    environ: dict[str, str], database_url: str
+) -> None:
+    settings = load_settings(environ | {"AWS_STORAGE_BUCKET_NAME": rows.BUCKET})
+    endpoint = settings.destinations["images"].stored_endpoint
+    db = await asyncpg.connect(database_url)
+    await rows.fill(db, echo.NUMBERS[0], echo.NUMBERS[-1], endpoint)
+    ids = await rows.newest_ids(db, len(echo.NUMBERS))
+    await db.close()
+    transport = httpx.ASGITransport(echo.create_app(settings))
+    async with (
+        running(settings) as ours,
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as theirs,
+    ):
+        answers = [
+            await client.post("/v1/files/presign", json={"ids": ids}) for client in (ours, theirs)
+        ]
+        content = [
+            (await client.get(f"/v1/files/{ids[-1]}/content")).headers["location"]
+            for client in (ours, theirs)
+        ]
+    assert "problem" not in answers[0].text
+    assert len(answers[0].content) == len(answers[1].content)
+    assert len(content[0]) == len(content[1])
+
+
+LIST, ANEW = "list of 100", "claimcheck, each link signed anew"
+
+
+def load(rate: float, cpu: float = 0.0, database_cpu: float = 0.0) -> Load:
+    return Load(rate=rate, p50=1.0, p99=2.0, cpu=cpu, database_cpu=database_cpu)
+
+
+# Figures of a section, and what then is said of each claim that they decide.
+CLAIMS: list[tuple[str, dict[str, float], dict[str, str]]] = [
+    ("signing: GET", {"claimcheck": 5, "aioboto3": 150}, {"aioboto3, GET": "met"}),
+    ("signing: GET", {"claimcheck": 5, "floor": 2.5}, {"floor": "met"}),
+    ("signing: GET", {"claimcheck": 5.1, "floor": 2.5}, {"floor": "NOT MET"}),
+    ("signing: GET", {"claimcheck": 5, "aioboto3": 149}, {"aioboto3, GET": "NOT MET"}),
+    ("signing: GET", {"claimcheck": 5}, {"floor": "not measured"}),
+    ("signing: POST", {"claimcheck": 9, "aioboto3": 90}, {"POST": "met"}),
+    ("announce", {"claimcheck": 399, "Companion /s3/params": 100}, {"Companion": "NOT MET"}),
+    ("announce by batch of 50", {"claimcheck": 100}, {"by batch": "met"}),
+    ("announce by batch of 50", {"claimcheck": 99}, {"by batch": "NOT MET"}),
+    (LIST, {"claimcheck": 100, "without links": 130}, {"remembered": "met"}),
+    (LIST, {"claimcheck": 100, "without links": 131}, {"remembered": "NOT MET"}),
+    (LIST, {ANEW: 100, "without links, as many pages": 131}, {"signed anew": "NOT MET"}),
+    (LIST, {ANEW: 100, "without links": 131}, {"signed anew": "not measured"}),
+    (LIST, {"claimcheck": 40, "signed by aioboto3": 10}, {"by aioboto3": "met"}),
+    (LIST, {"claimcheck": 121, "claimcheck, page 5,000": 100}, {"page 5,000": "NOT MET"}),
+    ("presign batch of 1,000", {"claimcheck": 10, "FastAPI echo": 100}, {"an echo": "met"}),
+    ("event loop", {"longest pause": 10.1}, {"event loop": "NOT MET"}),
+    ("200 records", {"claimcheck": 100, LIST: 301}, {"200 records": "NOT MET"}),
+    ("authentication", {"an RS256 JWT each": 84, "auth = none": 100}, {"RS256": "NOT MET"}),
+    ("a large file", {"uploader.js": 90, "boto3": 100}, {"uploader.js": "met"}),
+    ("a large file", {"growth of the service's memory": 6}, {"growth": "NOT MET"}),
+    ("abandoned uploads", {"moved twice or not at all": 1}, {"moved twice": "NOT MET"}),
+    ("bucket against database", {"peak memory": 200}, {"reconcile": "met"}),
+]
+
+
+@pytest.mark.parametrize(("section", "figures", "verdicts"), CLAIMS)
+def test_what_is_claimed_is_judged_by_what_was_measured(
+    section: str, figures: dict[str, float], verdicts: dict[str, str]
+) -> None:
+    results = Results(about={})
+    for name, value in figures.items():
+        results.add(section, name, value, "")
+    claims = results.claims()
+    for words, verdict in verdicts.items():
+        [claim] = [claim for claim in claims if words in claim.text]
+        assert claim.verdict == verdict, claim
+    measured = [claim.text for claim in claims if claim.measured is not None]
+    assert len(measured) == sum(verdict != "not measured" for verdict in verdicts.values())
+
+
+def test_the_capacity_page_counts_lists_at_their_worst() -> None:
+    results = Results(about={})
+    for section, name in (
+        ("announce", "claimcheck"),
+        ("confirm (Ceph RGW)", "claimcheck"),
+        ("redirect", "claimcheck"),
+        (LIST, ANEW),
+    ):
+        results.add_loads(section, {name: load(1, cpu=1000, database_cpu=100)})
+    results.add("database", "bytes a file, indexes included", 1024.0, "bytes")
+    # A cheaper list changes nothing.
+    results.add_loads(LIST, {"claimcheck": load(1, cpu=1)})
+    page = report.capacity(results)
+    # 13 requests of a millisecond; a core busy to 60 % at five times the mean, for 30 days.
+    assert "costs 13.00 ms of a service's core and 1.30 ms of PostgreSQL's" in page
+    assert "one service core carries 24 million uploads a month" in page
+    assert "| 100 million | 39 | 193 | 4.2 | 0.4 | 95 GiB |" in page
+    del results.figures[LIST, ANEW]
+    assert "Not every figure" in report.capacity(results)
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 1), (["announce"], 1), (["--quick"], 0)])
+def test_a_claim_that_is_not_met_is_a_failure(
+    arguments: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(about={})
+    results.add("event loop", "longest pause", 11, "ms")
+    written: list[Results] = []
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    monkeypatch.setattr(command, "_measure", lambda *_, **__: results)
+    monkeypatch.setattr(report, "write", written.append)
+    if status:
+        with pytest.raises(SystemExit, match="longest pause"):
+            command.main()
+    else:
+        command.main()
+    # Only a whole run is written down: its figures belong together.
+    assert written == ([results] if not arguments else [])
+
+
+@pytest.mark.parametrize(
+    ("grown", "believed"), [(49, False), (50, True), (114, True), (115, False)]
+)
+def test_announcements_are_believed_if_they_are_rows(grown: int, believed: bool) -> None:
+    counts = iter([1000, 1000 + grown])
+    stack = SimpleNamespace(query=lambda _: next(counts))
+    case = uploads.announcing("claimcheck", None, stack)  # type: ignore[arg-type]
+    assert case.before is not None
+    assert case.check is not None
+    case.before()
+    if believed:
+        case.check(50)
+    else:
+        with pytest.raises(BenchError, match="50 requests were answered"):
+            case.check(50)
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"status": 3}, "3 errors"),
+        ({"lost": 2}, "2 requests were lost"),
+        ({"requests": 0}, "no request was answered"),
+        ({}, None),
+    ],
+)
+def test_a_run_is_not_believed_unless_all_was_answered(
+    said: dict[str, float], wrong: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server("http://127.0.0.1:9", os.getpid(), 0.0, Path("log"))
+    case = Case("announce", server, ["/"])
+    run = {"requests": 5.0, "micros": 1e6, "p50": 1.0, "p99": 2.0, "status": 0.0, "lost": 0.0}
+    monkeypatch.setattr(bench_load, "_wrk", lambda *_: run | said)
+    monkeypatch.setattr(bench_load, "_settle", lambda _: None)
+    monkeypatch.setattr(bench_load, "ask", lambda _: (500, "why"))
+    measure = partial(bench_load.compare, [case], rounds=1, seconds=1, database_pid=os.getpid())
+    if wrong is None:
+        assert measure()["announce"].memory > 10
+    else:
+        with pytest.raises(BenchError, match=wrong):
+            measure()
+
+
+@pytest.mark.parametrize(
+    ("answer", "believed"),
+    [((200, '{"items": []}'), True), ((200, '{"problem": 1}'), False), ((503, ""), False)],
+)
+def test_a_batch_is_believed_without_problems(
+    answer: tuple[int, str], believed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "ask", lambda _: answer)
+    server = Server("http://127.0.0.1:9", os.getpid(), 0.0, Path("log"))
+    check = uploads.without_problem(Case("presign", server, ["/"])).check
+    assert check is not None
+    if believed:
+        check(1)
+    else:
+        with pytest.raises(BenchError):
+            check(1)

@@ -12,17 +12,19 @@ from uuid import UUID
 from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 
+from app.core.delivery import response_overrides
+from app.core.object_url import object_url
+from app.core.sigv4 import Credentials, presign_url
 from app.routers.files import Link, Links, LinksWanted
 from app.routers.rendering import FILE_EXAMPLE, FileBody
 from app.routers.upload_bodies import AnnouncedBody, PostInstructions
 from app.routers.uploads import AnnouncementBody, BatchAnswer, BatchBody
+from app.settings import Settings, load_settings
 
 _NOW = datetime(2026, 11, 22, 19, 7, 9, tzinfo=UTC)
 _ID = UUID(FILE_EXAMPLE["id"])
 _ORIGIN = "http://127.0.0.1:7480/bench"
 _KEY = "images/11-22-2026_19-07-09-123456--holiday-in-provence-2026.png"
-# As long as ours with a pinned version, character for character.
-_LINK = f"{_ORIGIN}/{_KEY}?{'X' * 330}&versionId={'v' * 32}&X-Amz-Signature={'0' * 64}"
 _ANNOUNCED = AnnouncedBody(
     id=_ID,
     state="pending",
@@ -51,17 +53,45 @@ _ANNOUNCED = AnnouncedBody(
     ),
 )
 _BATCH = BatchAnswer(uploads=[_ANNOUNCED] * 50)
-_FILE = FileBody(**FILE_EXAMPLE | {"presigned_url": _LINK})
-_LINKS = Links(
-    items=[
-        Link(id=_ID, url=f"{_ORIGIN}/{_KEY}", presigned_url=_LINK, presigned_url_expires_at=_NOW)
-    ]
-    * 1000
-)
+# Those numbered so in bench.rows, whose links ours are as long as, character for character.
+NUMBERS = range(999_001, 1_000_001)
 
 
-def create_app() -> FastAPI:
+def _link(settings: Settings, number: int) -> Link:
+    to, pdf = settings.destinations["images"], number % 10 == 0
+    name = f"{'anaphora-trimenou' if pdf else 'holiday'}-{number}.{'pdf' if pdf else 'png'}"
+    key = f"images/11-22-2026_19-07-09-123456--{name}"
+    overrides = response_overrides(
+        "application/pdf" if pdf else "image/png",
+        disposition=None,
+        filename=f"Αναφορά τριμήνου {number}.pdf",
+    )
+    secret = settings.aws_secret_access_key
+    assert settings.aws_access_key_id is not None
+    assert secret is not None
+    url = presign_url(
+        "GET",
+        to.address,
+        key,
+        credentials=Credentials(settings.aws_access_key_id, secret.get_secret_value()),
+        now=_NOW,
+        expires_in=to.link_expires_in + to.window,
+        query={**overrides, "versionId": "0" * 32},
+    )
+    return Link(
+        id=_ID,
+        url=object_url(to.stored_endpoint, to.bucket or "", key),
+        presigned_url=url,
+        presigned_url_expires_at=_NOW,
+    )
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
     """The echo."""
+    settings = settings or load_settings()
+    links = Links(items=[_link(settings, number) for number in NUMBERS])
+    link = _link(settings, NUMBERS[0]).presigned_url
+    file = FileBody(**FILE_EXAMPLE | {"presigned_url": link})
     app = FastAPI()
 
     @app.post("/v1/uploads", status_code=201)
@@ -77,16 +107,16 @@ def create_app() -> FastAPI:
     @app.post("/v1/uploads/{upload_id}/confirm")
     async def confirm(upload_id: UUID) -> FileBody:
         assert upload_id
-        return _FILE
+        return file
 
     @app.post("/v1/files/presign")
     async def presign(body: LinksWanted) -> Links:
         assert body.ids
-        return _LINKS
+        return links
 
     @app.get("/v1/files/{file_id}/content", response_class=RedirectResponse)
     async def content(file_id: UUID) -> RedirectResponse:
         assert file_id
-        return RedirectResponse(_LINK, status_code=302)
+        return RedirectResponse(link, status_code=302)
 
     return app

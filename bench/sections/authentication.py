@@ -35,8 +35,10 @@ def announce(stack: Stack) -> None:
         tokens = [_token(key, url, number) for number in range(CALLERS)]
         asking = dataclasses.replace(stack, environ=environ)
         with stack.service() as trusting, asking.service() as closed:
-            signed = dataclasses.replace(announcing("an RS256 JWT each", closed), tokens=tokens)
-            stack.measure("authentication", [announcing("auth = none", trusting), signed])
+            signed = dataclasses.replace(
+                announcing("an RS256 JWT each", closed, stack), tokens=tokens
+            )
+            stack.measure("authentication", [announcing("auth = none", trusting, stack), signed])
 
 
 def _token(key: RSAKey, issuer: str, number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final
@@ -9,7 +10,8 @@ from typing import Any, Final
 import asyncpg
 import httpx
 
-from bench.load import CONNECTIONS, Case
+from bench import rows
+from bench.load import CONNECTIONS, Case, ask
 from bench.servers import BenchError, Server
 from bench.stack import Stack
 
@@ -24,8 +26,46 @@ _PARAMS: Final = "/s3/params?filename=Holiday%20in%20Provence%202026.png&type=im
 _DATA: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
 
 
-def announcing(name: str, server: Server) -> Case:
-    return Case(name, server, ["/v1/uploads"], "POST", ANNOUNCEMENT)
+def announcing(name: str, server: Server, stack: Stack | None = None, batch: int = 1) -> Case:
+    """Announcements, alone or by batch; with a `stack`, each is to be a row afterwards."""
+    if batch == 1:
+        case = Case(name, server, ["/v1/uploads"], "POST", [ANNOUNCEMENT])
+    else:
+        body = {"uploads": [ANNOUNCEMENT] * batch}
+        case = Case(name, server, ["/v1/uploads/batch"], "POST", [body])
+    return case if stack is None else storing(stack, case, batch)
+
+
+def storing(stack: Stack, case: Case, rows_each: int) -> Case:
+    """The case, believed only if the table grew by so many rows for each request."""
+    before = 0
+
+    def look() -> None:
+        nonlocal before
+        before = stack.query(rows.count)
+
+    def check(requests: int) -> None:
+        grown = stack.query(rows.count) - before
+        # Those that wrk did not wait for, at the end of this run and of the one before.
+        most = (requests + 2 * case.connections) * rows_each
+        if not requests * rows_each <= grown <= most:
+            raise BenchError(
+                f"{case.name}: {requests:,} requests were answered and the table grew by {grown:,} "
+                f"rows, not by {rows_each} for each."
+            )
+
+    return dataclasses.replace(case, before=look, check=check)
+
+
+def without_problem(case: Case) -> Case:
+    """The case, believed only if one more answer holds no `problem`."""
+
+    def check(_: int) -> None:
+        status, text = ask(case)
+        if status >= 400 or '"problem"' in text:
+            raise BenchError(f"{case.name}: answered {status} {text[:1000]}")
+
+    return dataclasses.replace(case, check=check)
 
 
 def announce(stack: Stack) -> None:
@@ -34,7 +74,7 @@ def announce(stack: Stack) -> None:
     with ExitStack() as servers:
         ours = servers.enter_context(stack.service())
         echo = servers.enter_context(stack.echo())
-        cases = [announcing("claimcheck", ours), announcing("FastAPI echo", echo)]
+        cases = [announcing("claimcheck", ours, stack), announcing("FastAPI echo", echo)]
         companion = stack.optional(servers, "Companion", stack.companion)
         if companion:
             cases.append(Case("Companion /s3/params", companion, [_PARAMS]))
@@ -43,18 +83,16 @@ def announce(stack: Stack) -> None:
             body = {"object_key": "images/11-22-2026_19-07-09-123456--holiday.png"}
             # Its one worker serves one client at a time; others would only wait, also for the next
             # run, in which it would still be answering them.
-            cases.append(Case("Django REST", django, ["/upload-url"], "POST", body, 1))
+            cases.append(Case("Django REST", django, ["/upload-url"], "POST", [body], 1))
         stack.measure("announce", cases)
         results.compare("announce", "claimcheck", *(case.name for case in cases[1:]))
 
-        batch = {"uploads": [ANNOUNCEMENT] * BATCH}
         section = f"announce by batch of {BATCH}"
-        path = "/v1/uploads/batch"
         stack.measure(
             section,
             [
-                Case("claimcheck", ours, [path], "POST", batch),
-                Case("FastAPI echo", echo, [path], "POST", batch),
+                announcing("claimcheck", ours, stack, BATCH),
+                announcing("FastAPI echo", echo, batch=BATCH),
             ],
         )
         results.compare(section, "claimcheck", "FastAPI echo")
@@ -81,8 +119,13 @@ def confirm(stack: Stack) -> None:
             )
             return found
 
-        def check() -> None:
-            if stack.query(count) > len(ids) - CONNECTIONS:
+        def check(requests: int) -> None:
+            confirmed = stack.query(count)
+            if confirmed < requests:
+                raise BenchError(
+                    f"confirm: {requests:,} answers, and {confirmed:,} confirmed files."
+                )
+            if confirmed > len(ids) - CONNECTIONS:
                 raise BenchError("confirm ran out of pending uploads: raise `uploads` in the plan.")
 
         section = f"confirm ({stack.store})"
