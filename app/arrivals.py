@@ -27,8 +27,10 @@ _Confirm = Callable[[asyncpg.Connection], Awaitable[_Confirmed]]
 # Runs them in a transaction in which the file also goes where its client wants it (`app.records`).
 Attach = Callable[[_Confirm], Awaitable[_Confirmed]]
 
-# What Google Cloud Storage says of private objects that are stored with none.
-_OF_THE_STORE: Final = {"cache-control": "private, max-age=0"}
+# What no client means by it, and what only keeps caches from keeping: Google Cloud Storage's answer
+# for private objects that are stored with none, and what browsers add to all that they send while
+# their cache is switched off, in the developer tools for example.
+_HARMLESS: Final = frozenset({"private, max-age=0", "no-cache", "no-store", "max-age=0"})
 # Some stores (rclone) forget the upload before they have written its object.
 JOINING: Final = timedelta(minutes=15)
 # Whoever rejects an upload has deleted its object by then, where it is to go; else the sweep does.
@@ -191,7 +193,8 @@ def _mismatch(destination: Destination, file: File, found: StoredObject) -> str 
     # some stores (Ceph RGW 16) keep no headers of a form.
     wanted = destination.object_headers(file.method)
     for name, value in found.serving.items():
-        if value not in {wanted.get(name), _OF_THE_STORE.get(name)}:
+        harmless = name == "cache-control" and value in _HARMLESS
+        if value != wanted.get(name) and not harmless:
             return f"The object is stored with a {name} that was not signed."
     return None
 
