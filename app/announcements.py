@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from app import queries_credentials
+from app.bucket import StoredObject
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
@@ -208,3 +209,8 @@ async def store(
             "announced."
         )
     return stored
+
+
+def was_sent_for(found: StoredObject | None, file_id: UUID) -> bool:
+    """Whether the object is there and was sent by what was signed for the file."""
+    return found is not None and found.metadata.get(ID_METADATA) == str(file_id)

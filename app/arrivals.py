@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from app import queries, queries_credentials, queries_moves
-from app.announcements import ID_METADATA, bytes_left
+from app.announcements import bytes_left, was_sent_for
 from app.audit import audit_file
 from app.bucket import StoredObject
 from app.core.content_types import normalize_content_type
@@ -90,8 +90,7 @@ async def settle(res: Resources, file: File, attach: Attach | None = None) -> Fi
         detected, reason = await inspect(res, destination, file, found)
         file = file._replace(detected_type=detected)
     if reason is not None:
-        # Only forms without a size have keys that a client may have chosen, and others use.
-        foreign = file.method == "post" and file.size is None and not _is_ours(file, found)
+        foreign = file.may_share_key and not was_sent_for(found, file.id)
         return await reject(res, file, reason, foreign=foreign)
     as_found = _as_found(destination, file, found, res.clock())
     # Its upload session has not paid yet for bytes that nobody announced.
@@ -174,14 +173,9 @@ def _goes(res: Resources, file: File) -> bool:
     )
 
 
-def _is_ours(file: File, found: StoredObject) -> bool:
-    """Whether the object was sent by what was signed for the upload."""
-    return found.metadata.get(ID_METADATA) == str(file.id)
-
-
 def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:
     """What the bucket holds otherwise than announced, in words, or None."""
-    if not _is_ours(file, found):
+    if not was_sent_for(found, file.id):
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
         return f"The object has {found.size} bytes; {file.size} were announced."

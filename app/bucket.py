@@ -178,14 +178,26 @@ class Buckets:
             return await self.head(destination, bucket, key) is not None
         return bool(versions)
 
-    async def delete_version(
-        self, destination: Destination, bucket: str, key: str, version_id: str
-    ) -> None:
-        """Delete one version of an object. Raises BucketRefused, BucketUnavailable."""
+    async def find_versions(
+        self, destination: Destination, bucket: str, key: str
+    ) -> list[str | None]:
+        """The ids of the key's versions, delete markers not among them; None alone where the store
+        keeps no versions. Raises BucketRefused, BucketUnavailable.
+        """
         async with translated(bucket):
-            await self.client(destination).delete_object(
-                Bucket=bucket, Key=key, VersionId=version_id
-            )
+            versions = await _versions(self.client(destination), bucket, key, markers=False)
+        return [None] if versions is None else list(versions)
+
+    async def delete_version(
+        self, destination: Destination, bucket: str, key: str, version_id: str | None
+    ) -> None:
+        """Delete one version of an object, None: the object of a store that keeps no versions.
+
+        Raises BucketRefused, BucketUnavailable.
+        """
+        which = {} if version_id is None else {"VersionId": version_id}
+        async with translated(bucket):
+            await self.client(destination).delete_object(Bucket=bucket, Key=key, **which)
 
     async def delete(self, destination: Destination, bucket: str, key: str) -> None:
         """Delete the object with every version and delete marker of its key.
@@ -385,7 +397,9 @@ def open_client(
     )
 
 
-async def _versions(client: Any, bucket: str, key: str) -> list[str] | None:
+async def _versions(
+    client: Any, bucket: str, key: str, *, markers: bool = True
+) -> list[str] | None:
     """The ids of the key's versions and delete markers; None where the store lists no versions."""
     found: list[str] = []
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
@@ -395,7 +409,8 @@ async def _versions(client: Any, bucket: str, key: str) -> list[str] | None:
             # A store that takes the call for another one may answer with a list of objects.
             if not entries and "KeyMarker" not in page:
                 return found or None
-            found += [entry["VersionId"] for entry in entries if entry["Key"] == key]
+            named = entries if markers else page.get("Versions", [])
+            found += [entry["VersionId"] for entry in named if entry["Key"] == key]
             # Keys come in order, and the prefix itself is the first of those that start with it.
             if any(entry["Key"] != key for entry in entries):
                 break

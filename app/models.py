@@ -237,6 +237,13 @@ class File(NamedTuple):
     pending_cap: int | None
 
     @property
+    def may_share_key(self) -> bool:
+        """Whether a client may have chosen the key, which others may use as well: that is so for
+        forms without a size alone. Of one that is confirmed it is not known any more.
+        """
+        return self.method == "post" and self.size is None
+
+    @property
     def layout(self) -> Layout | None:
         """Its parts; None where the client chooses them and it is not confirmed yet."""
         if self.size is None or self.part_size is None:

@@ -1,10 +1,11 @@
 """Every SQL statement of the sweep, as a function of a connection.
 
 Rows are claimed a few at a time, past those that another sweeper is claiming at the same moment.
-Each statement walks a partial index of nothing but what there is to sweep.
+Each statement walks a partial index of nothing but what there is to sweep. Places that are
+`shunned` are left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -22,12 +23,31 @@ _lapsed_before = sa.bindparam("lapsed_before", type_=_MOMENT)
 _limit = sa.bindparam("limit", type_=sa.Integer())
 
 
+class Place(NamedTuple):
+    """Where a file's object is: what is the matter with one file there may be so with all."""
+
+    bucket: str
+    destination: str
+
+
+_elsewhere = sa.tuple_(_c.bucket, _c.destination).not_in(
+    sa.select(array("shunned_buckets", sa.Text()), array("shunned_destinations", sa.Text()))
+)
+
+
+def _but(shunned: Collection[Place]) -> dict[str, list[str]]:
+    return {
+        "shunned_buckets": [place.bucket for place in shunned],
+        "shunned_destinations": [place.destination for place in shunned],
+    }
+
+
 def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) -> Statement:
     """Put a lease on some files in a state, in an order, without waiting for anybody's locks."""
     # A CTE is evaluated once; a subquery might be again, and then lock more than it returns.
     picked = (
         sa.select(_c.id)
-        .where(in_state(state), *where)
+        .where(in_state(state), *where, _elsewhere)
         .order_by(first)
         .limit(_limit)
         .with_for_update(skip_locked=True)
@@ -60,6 +80,7 @@ async def claim_abandoned(
     lapsed_before: datetime,
     until: datetime,
     limit: int,
+    shunned: Collection[Place] = (),
 ) -> list[File]:
     """Claim pending uploads whose instructions ended before a moment; they stay pending.
 
@@ -75,6 +96,7 @@ async def claim_abandoned(
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,
+        **_but(shunned),
     )
 
 
@@ -83,25 +105,49 @@ _CLAIM_REJECTED = _claim(State.REJECTED, _c.claimed_until < _lapsed_before, firs
 _CLAIM_TOMBSTONES = _claim(State.REMOVED, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
 
 
+async def _leased(
+    db: asyncpg.Connection,
+    claim: Statement,
+    lapsed_before: datetime,
+    until: datetime,
+    limit: int,
+    shunned: Collection[Place],
+) -> list[File]:
+    values = {"lapsed_before": lapsed_before, "until": until, "limit": limit, **_but(shunned)}
+    return await many(db, claim, **values)
+
+
 async def claim_removals(
-    db: asyncpg.Connection, lapsed_before: datetime, until: datetime, limit: int
+    db: asyncpg.Connection,
+    lapsed_before: datetime,
+    until: datetime,
+    limit: int,
+    shunned: Collection[Place] = (),
 ) -> list[File]:
     """Claim removals that were cut short: their leases ended before a moment."""
-    return await many(db, _CLAIM_REMOVALS, lapsed_before=lapsed_before, until=until, limit=limit)
+    return await _leased(db, _CLAIM_REMOVALS, lapsed_before, until, limit, shunned)
 
 
 async def claim_rejected(
-    db: asyncpg.Connection, lapsed_before: datetime, until: datetime, limit: int
+    db: asyncpg.Connection,
+    lapsed_before: datetime,
+    until: datetime,
+    limit: int,
+    shunned: Collection[Place] = (),
 ) -> list[File]:
     """Claim rejected uploads whose objects should have gone before a moment."""
-    return await many(db, _CLAIM_REJECTED, lapsed_before=lapsed_before, until=until, limit=limit)
+    return await _leased(db, _CLAIM_REJECTED, lapsed_before, until, limit, shunned)
 
 
 async def claim_tombstones(
-    db: asyncpg.Connection, lapsed_before: datetime, until: datetime, limit: int
+    db: asyncpg.Connection,
+    lapsed_before: datetime,
+    until: datetime,
+    limit: int,
+    shunned: Collection[Place] = (),
 ) -> list[File]:
     """Claim tombstones that should have been looked at before a moment."""
-    return await many(db, _CLAIM_TOMBSTONES, lapsed_before=lapsed_before, until=until, limit=limit)
+    return await _leased(db, _CLAIM_TOMBSTONES, lapsed_before, until, limit, shunned)
 
 
 _STALLED = write(
@@ -110,6 +156,7 @@ _STALLED = write(
         in_state(State.COMPLETING),
         _c.claimed_until >= sa.bindparam("after", type_=_MOMENT),
         _c.claimed_until < _lapsed_before,
+        _elsewhere,
     )
     .order_by(_c.claimed_until)
     .limit(_limit)
@@ -117,13 +164,18 @@ _STALLED = write(
 
 
 async def stalled_completions(
-    db: asyncpg.Connection, after: datetime, lapsed_before: datetime, limit: int
+    db: asyncpg.Connection,
+    after: datetime,
+    lapsed_before: datetime,
+    limit: int,
+    shunned: Collection[Place] = (),
 ) -> list[File]:
     """Completions whose leases ended between two moments, the oldest first.
 
     Not claimed: completing them is a claim of its own (app.completion).
     """
-    return await many(db, _STALLED, after=after, lapsed_before=lapsed_before, limit=limit)
+    values = {"after": after, "lapsed_before": lapsed_before, "limit": limit, **_but(shunned)}
+    return await many(db, _STALLED, **values)
 
 
 _of_this_look = sa.and_(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app.announcements import ID_METADATA
+from app.announcements import ID_METADATA, was_sent_for
 from app.audit import audit
 from app.core.deadlines import LATE
 from app.core.destination import Destination
@@ -192,7 +192,7 @@ async def _extra(
         if version_id == row.version_id or listed.dates[version_id] > old:
             continue
         found = await res.buckets.head(*where, version_id)
-        if found is None or found.metadata.get(ID_METADATA) != str(row.id):
+        if not was_sent_for(found, row.id):
             continue
         async with res.db.connection() as db:
             if await row_of(db, section.destination.bucket, row.key) != row:

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from app import multipart, queries, queries_moves, queries_records
+from app.announcements import was_sent_for
 from app.audit import audit_file
 from app.core.principal import Principal
 from app.errors import (
@@ -161,11 +162,20 @@ async def remove_claimed(res: Resources, file: File) -> None:
 
 
 async def delete_object(res: Resources, file: File) -> None:
-    """Delete every version of the file's key, and the uploads to it that are under way."""
+    """Delete every version of the file's key, and the uploads to it that are under way.
+
+    Where the key may be another's, too, only the versions that were sent for this file.
+    """
     destination = res.settings.destination_of(file.destination, file.bucket)
     if file.method == "multipart":
         await multipart.abort(res, file)
-    await res.buckets.delete(destination, file.bucket, file.key)
+    where = destination, file.bucket, file.key
+    if not file.may_share_key:
+        await res.buckets.delete(*where)
+        return
+    for version_id in await res.buckets.find_versions(*where):
+        if was_sent_for(await res.buckets.head(*where, version_id), file.id):
+            await res.buckets.delete_version(*where, version_id)
 
 
 async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:

@@ -32,6 +32,7 @@ from app.log import Actor, acting, get_logger
 from app.metrics import count_upload
 from app.models import File, State
 from app.multipart import arrived_parts
+from app.queries_sweep import Place
 from app.removals import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.resources import Resources
 from app.uploads import confirm_file
@@ -44,6 +45,11 @@ _REST: Final = timedelta(minutes=15)
 # So many batches are under way at once, of so many rows each, which are handled together.
 _LANES: Final = 4
 _BATCH: Final = 8
+# What is under way when it is told to stop has so many seconds to end: SIGKILL comes after 30
+# (Heroku Dev Center, dyno-shutdown-behavior; Kubernetes), and the rest has to be tidied up.
+_PATIENCE: Final = 20.0
+# So many failures in a row, and the others there are left to a later sweep.
+_ENOUGH: Final = _BATCH
 # In the totals, beside the outcomes: how many sweeps there were, and when the last one ended.
 RUN: Final = "run"
 
@@ -68,19 +74,21 @@ Claim = Callable[[], Awaitable[list[File]]]
 class Sweep:
     """One run over everything there is to do at its start.
 
-    `report` is told of each row; the run ends early, between batches, once `stopping` is set.
+    `report` is told of each row; the run ends early, between batches, once `stopping` is set. What
+    takes too long then is let go, and its claims are given back.
     """
 
     res: Resources
     report: Callable[[Outcome], None] = lambda _: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     counts: Counter[Outcome] = field(default_factory=Counter)
+    _failed_in_a_row: Counter[Place] = field(default_factory=Counter)
 
     async def run(self) -> Counter[Outcome]:
         """Sweep; how many rows came to what. Raises DatabaseUnavailable if it cannot claim any."""
         before = acting.set(Actor(name="sweep"))
         try:
-            await self._run()
+            await self._run_until_stopped()
         finally:
             acting.reset(before)
             await self._note()
@@ -93,6 +101,23 @@ class Sweep:
         with suppress(DatabaseUnavailable):
             async with self.res.db.connection() as db:
                 await queries_sweep.add_totals(db, {**counts, RUN: 1}, self.res.clock())
+
+    async def _run_until_stopped(self) -> None:
+        try:
+            async with asyncio.timeout(None) as limit:
+                watching = asyncio.create_task(self._set_limit(limit))
+                try:
+                    await self._run()
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.warning("sweep_cut_short")
+
+    async def _set_limit(self, limit: asyncio.Timeout) -> None:
+        await self.stopping.wait()
+        limit.reschedule(asyncio.get_running_loop().time() + _PATIENCE)
 
     async def _run(self) -> None:
         started = self.res.clock()
@@ -116,12 +141,14 @@ class Sweep:
 
     async def _lane(self, claim: Claim, handle: Handler) -> None:
         while not self.stopping.is_set() and (rows := await claim()):
-            outcomes = await asyncio.gather(*(self._handle(handle, file) for file in rows))
-            if len(rows) > 1 and all(outcome is Outcome.FAILED for outcome in outcomes):
-                # The store is in trouble. These rows rest, and the next run begins behind them.
-                return
+            await asyncio.gather(*(self._handle(handle, file) for file in rows))
 
-    async def _handle(self, handle: Handler, file: File) -> Outcome:
+    @property
+    def _shunned(self) -> list[Place]:
+        """Where the store is in trouble: nobody else waits for it. What failed there rests."""
+        return [place for place, count in self._failed_in_a_row.items() if count >= _ENOUGH]
+
+    async def _handle(self, handle: Handler, file: File) -> None:
         try:
             outcome = await handle(self.res, file)
         except Problem as problem:
@@ -137,16 +164,20 @@ class Sweep:
             # Whatever is the matter with one row, the others do not wait for it.
             _log.exception("not_swept", file_id=file.id, key=file.key)
             outcome = Outcome.FAILED
+        place = Place(file.bucket, file.destination)
+        failed = self._failed_in_a_row[place] + 1 if outcome is Outcome.FAILED else 0
+        self._failed_in_a_row[place] = failed
+        if failed == _ENOUGH:
+            _log.warning("store_shunned", bucket=file.bucket, destination=file.destination)
         self.counts[outcome] += 1
         self.report(outcome)
-        return outcome
 
     def _abandoned(self, started: datetime, lapsed: datetime) -> Claim:
         async def claim() -> list[File]:
             until = self.res.clock() + _REST
             async with self.res.db.connection() as db:
                 return await queries_sweep.claim_abandoned(
-                    db, started - GRACE, started - PAUSE, lapsed, until, _BATCH
+                    db, started - GRACE, started - PAUSE, lapsed, until, _BATCH, self._shunned
                 )
 
         return claim
@@ -159,7 +190,7 @@ class Sweep:
     ) -> Claim:
         async def claim() -> list[File]:
             async with self.res.db.connection() as db:
-                return await query(db, lapsed, self.res.clock() + lease, _BATCH)
+                return await query(db, lapsed, self.res.clock() + lease, _BATCH, self._shunned)
 
         return claim
 
@@ -169,7 +200,9 @@ class Sweep:
         async def claim() -> list[File]:
             nonlocal after
             async with self.res.db.connection() as db:
-                rows = await queries_sweep.stalled_completions(db, after, lapsed, _BATCH)
+                rows = await queries_sweep.stalled_completions(
+                    db, after, lapsed, _BATCH, self._shunned
+                )
             if rows:
                 # They are not claimed here, so that the next ones are found behind the last.
                 assert rows[-1].claimed_until is not None

@@ -11,11 +11,13 @@ import asyncpg
 import httpx
 import pytest
 
+from app.removals import delete_object
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from tests.meddler import meddler
 from tests.support import UNKNOWN_ID, announced, owner_of_bucket, running, send, slug, stored
+from tests.test_queries import new_file
 
 
 @pytest.fixture
@@ -270,6 +272,22 @@ async def test_a_bucket_is_not_asked_for_again_with_every_key(
             assert between.seen == ["HEAD"] * 4
             await res.buckets.delete(*where, "files/none")
             assert between.seen[4:] == ["GET"]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_at_a_shared_key_also_a_store_without_versions_keeps_what_is_not_ours(
+    settings: Settings, environ: dict[str, str], s3: Any, ours: bool
+) -> None:
+    bucket = settings.destinations["files"].bucket
+    file = new_file(destination="files", bucket=bucket, key="files/shared", size=None)
+    metadata = {"claimcheck-id": str(file.id if ours else UNKNOWN_ID)}
+    await s3.put_object(Bucket=bucket, Key=file.key, Body=b"1", Metadata=metadata)
+    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
+        between.meddle("GET", (501, "NotImplemented"), times=10)
+        behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+        async with open_resources(behind) as res:
+            await delete_object(res, file)
+    assert between.seen.count("DELETE") == (1 if ours else 0)
 
 
 @pytest.mark.parametrize(

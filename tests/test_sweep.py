@@ -373,7 +373,13 @@ async def test_on_ceph_with_the_printed_policy(
         ward.environ
         | {
             "CLAIMCHECK_DESTINATIONS": json.dumps(
-                {"files": {"multipart_threshold": 5 * MIB, "part_size": 5 * MIB}}
+                {
+                    "files": {
+                        "multipart_threshold": 5 * MIB,
+                        "part_size": 5 * MIB,
+                        "allow_client_keys": True,
+                    }
+                }
             )
         }
     )
@@ -393,18 +399,29 @@ async def test_on_ceph_with_the_printed_policy(
             utc_now(),
             file["id"],
         )
-        assert await swept(settings, PAUSED) == {"confirmed": 2, "removed": 3}
+        shared = "files/shared.txt"
+        asked = await client.post("/v1/upload-url", json={"object_key": shared})
+        form = asked.json()["upload_url_dict"]
+        sent = await web.post(form["url"], data=form["fields"], files={"file": b"ours"})
+        assert sent.is_success
+        ward.owner.put_object(Bucket=ward.bucket, Key=shared, Body=b"theirs")
+        cancelled = form["fields"]["x-amz-meta-claimcheck-id"]
+        assert (await client.delete(f"/v1/uploads/{cancelled}")).status_code == 204
+        assert await swept(settings, PAUSED) == {"confirmed": 2, "removed": 3, "purged": 1}
         assert await swept(settings, PAUSED + timedelta(days=9)) == {"purged": 3}
         kept = {item["key"] for item in (await client.get("/v1/files")).json()["items"]}
     assert len(kept) == 2
     metadata = {"claimcheck-id": UNKNOWN_ID}
     ward.owner.put_object(Bucket=ward.bucket, Key="files/stray", Body=b"1", Metadata=metadata)
-    assert sorted(set(ward.left_behind())) == sorted([*kept, "files/stray"])
+    assert sorted(ward.left_behind()) == sorted([*kept, shared, "files/stray"])
     async with open_resources(settings, clock=lambda: utc_now() + timedelta(days=30)) as res:
         [section] = sections(settings.destinations.values())
         found = [finding async for finding in reconcile(res, section, apply=True)]
-    assert [(f.kind, f.key, f.deleted) for f in found] == [("orphan", "files/stray", True)]
-    assert set(ward.left_behind()) == kept
+    assert [(f.kind, f.key, f.deleted) for f in found] == [
+        ("foreign", shared, False),
+        ("orphan", "files/stray", True),
+    ]
+    assert set(ward.left_behind()) == {*kept, shared}
 
 
 async def test_a_cancel_is_not_done_twice(
@@ -439,6 +456,45 @@ async def test_a_store_in_trouble_is_left_for_later(
     # Those rest for a while.
     assert await swept(settings) == {}
     assert await swept(settings, EXPIRED + HOUR / 2) == {"removed": failed}
+
+
+async def test_a_bucket_that_is_gone_keeps_no_other_waiting(
+    settings: Settings, client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    """Not even where its rows are older, and more than a run takes before it gives up there."""
+    long_ago = utc_now() - 9 * HOUR
+    gone = {"bucket": "gone-for-ever", "destination": "videos", "expires_at": long_ago}
+    lapsed = {"claimed_until": long_ago, "method": "multipart", "store_upload_id": "u"}
+    await insert(db, *(new_file(**gone) for _ in range(100)))
+    await insert(db, *(new_file(State.COMPLETING, **gone, **lapsed) for _ in range(20)))
+    await announce_many(client, 40)
+    assert await swept(settings) == {"removed": 40, "failed": 8}
+    assert await states(db) == {"pending": 100, "completing": 20, "removed": 40}
+
+
+async def test_what_takes_too_long_is_let_go_when_it_is_told_to_stop(
+    settings: Settings,
+    environ: dict[str, str],
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bucket joins parts for minutes; another sweep need not wait for the lease then."""
+    monkeypatch.setattr(sweep, "_PATIENCE", 0.05)
+    monkeypatch.setattr("app.resources._DRAIN_SECONDS", 0.05)
+    await parts_sent(client, web, DATA, 2)
+    await db.execute("UPDATE files SET state = 'completing', claimed_until = $1", utc_now())
+    stopping = asyncio.Event()
+    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
+        held = between.meddle("Complete", "before")
+        slow = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+        sweeping = asyncio.create_task(swept(slow, HOUR / 2, stopping=stopping))
+        await asyncio.wait_for(held.asked.wait(), 10)
+        stopping.set()
+        assert await asyncio.wait_for(sweeping, 10) == {}
+    assert await states(db) == {"completing": 1}
+    assert await swept(settings, HOUR) == {"confirmed": 1}
 
 
 async def test_it_stops_when_told(settings: Settings, client: httpx.AsyncClient) -> None:

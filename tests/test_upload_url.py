@@ -10,6 +10,7 @@ import pytest
 
 from app.settings import Settings
 from tests.support import owner_of_bucket, prepared, slug, stored
+from tests.test_sweep import EXPIRED, HOUR, swept
 
 # Ten bytes, as a film begins.
 MOVIE = b"\0\0\0\x18ftypmp"
@@ -95,6 +96,35 @@ async def test_what_was_hidden_is_not_erased_by_a_client(
         await s3.delete_object(Bucket=bucket, Key=key)
     response = await ask(client, key)
     assert (response.status_code, slug(response)) == (409, "key-taken")
+
+
+async def test_a_client_cannot_have_anothers_object_erased(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, settings: Settings
+) -> None:
+    """The key was free when it was asked for; then something else writes there, too."""
+    bucket, key = settings.destinations["media"].bucket, "media/v1/shared.mp4"
+    form = (await ask(client, key)).json()["upload_url_dict"]
+    upload_id = form["fields"]["x-amz-meta-claimcheck-id"]
+
+    async def bodies() -> list[bytes]:
+        found = (await s3.list_object_versions(Bucket=bucket, Prefix=key)).get("Versions", [])
+        gets = [
+            await s3.get_object(Bucket=bucket, Key=key, VersionId=each["VersionId"])
+            for each in found
+        ]
+        return [await got["Body"].read() for got in gets]
+
+    async with owner_of_bucket(settings) as s3:
+        for body in (b"theirs", b"theirs, later"):
+            assert (await post(web, form, MOVIE)).is_success
+            await s3.put_object(Bucket=bucket, Key=key, Body=body)
+        assert (await client.delete(f"/v1/uploads/{upload_id}")).status_code == 204
+        assert await bodies() == [b"theirs, later", b"theirs"]
+        # What the form brings later is taken away by the sweep, and nothing else.
+        assert (await post(web, form, MOVIE)).is_success
+        await s3.delete_object(Bucket=bucket, Key=key)
+        assert await swept(settings, EXPIRED + HOUR) == {"looked at": 1}
+        assert await bodies() == [b"theirs, later", b"theirs"]
 
 
 async def test_keys_outside_open_destinations(client: httpx.AsyncClient) -> None:
