@@ -154,6 +154,7 @@ def pending_file(
         sealed=Seal.NO,
         attachments=0,
         pending_cap=pending_cap,
+        part_count=None,
     )
 
 

@@ -45,8 +45,8 @@ async def complete(
     """Take a multipart upload to its end, or see another do it; the row as it is then.
 
     After `patience` seconds the row is given as it is, and the work goes on. Of an upload whose
-    size is not known `part_count` parts are joined, None: all that are there. Raises
-    UploadNotArrived (parts are missing), BucketRefused, BucketUnavailable.
+    size is not known `part_count` parts are joined; None: as many as whoever claimed it said.
+    Raises UploadNotArrived (parts are missing, or nobody said), BucketRefused, BucketUnavailable.
     """
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -94,13 +94,18 @@ async def _attempt(
     arrived = await arrived_parts(res, file)
     if arrived is None:
         return await settle_gone(res, file, attach)
+    if file.state == State.COMPLETING:
+        # The same parts as before; by now there may be more.
+        part_count = file.part_count
     parts = _complete_list(file, arrived, part_count)
     reason = None
     if file.size is None:
         reason = await wrong_size(res, destination, file, sum(part.size for part in parts))
     now = res.clock()
     async with res.db.connection() as db:
-        claimed = await queries_moves.claim_completion(db, file, parts[0].size, now, now + _LEASE)
+        claimed = await queries_moves.claim_completion(
+            db, file, parts[0].size, now, now + _LEASE, part_count
+        )
         if claimed is None:
             return await queries.get_again(db, file)
     work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, attach)
@@ -115,8 +120,15 @@ def _complete_list(
     layout = None if file.size is None else file.layout
     if layout is not None:
         count, missing = layout.count, layout.missing(sizes)
+    elif part_count is None:
+        # Any number of parts makes a file, and only its client knows when all are there.
+        raise UploadNotArrived(
+            "Nobody has said how many parts this file has: its client completes the upload, as "
+            "Uppy does by itself. Confirm it then.",
+            retry_after=1,
+        )
     else:
-        count = part_count or max(sizes, default=0)
+        count = part_count
         missing = gaps(sizes, count)
     if missing or not arrived:
         some = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")

@@ -106,6 +106,8 @@ files: Final = sa.Table(
     # How many pending uploads its owner might have, this one included, when it was announced. NULL:
     # it is not counted. Triggers (migration 0008) keep the counts in `pending_uploads`.
     sa.Column("pending_cap", sa.Integer()),
+    # How many parts are being joined of an upload without a size: whoever takes over joins as many.
+    sa.Column("part_count", sa.Integer()),
     sa.UniqueConstraint("bucket", "key"),
     sa.CheckConstraint(
         f"state IN ({', '.join(repr(state.value) for state in State)})", name="state_known"
@@ -203,7 +205,8 @@ class File(NamedTuple):
     `store_upload_id` is the store's name of a multipart upload, None until it is known;
     `part_size` is in bytes, None where it is the client's choice, until completion. `attachments`
     counts the records' fields that hold the file. `pending_cap` is the cap on its owner's pending
-    uploads that it was announced under, None for none. All moments are aware, in UTC.
+    uploads that it was announced under, None for none. `part_count` is how many parts are being
+    joined where no size says it; None before. All moments are aware, in UTC.
     """
 
     id: UUID
@@ -235,6 +238,7 @@ class File(NamedTuple):
     sealed: str
     attachments: int
     pending_cap: int | None
+    part_count: int | None
 
     @property
     def may_share_key(self) -> bool:

@@ -74,12 +74,17 @@ def _lapsed(state: State) -> sa.ColumnElement[bool]:
 _CLAIM_COMPLETION = _update(
     sa.or_(in_state(State.PENDING), _lapsed(State.COMPLETING)),
     state=literal(State.COMPLETING),
-    **_parameters("claimed_until", "part_size"),
+    **_parameters("claimed_until", "part_size", "part_count"),
 )
 
 
 async def claim_completion(
-    db: asyncpg.Connection, file: File, part_size: int, now: datetime, until: datetime
+    db: asyncpg.Connection,
+    file: File,
+    part_size: int,
+    now: datetime,
+    until: datetime,
+    part_count: int | None = None,
 ) -> File | None:
     """Claim the completion of a multipart upload until the lease ends."""
     return await _move_row(
@@ -87,6 +92,7 @@ async def claim_completion(
         _CLAIM_COMPLETION,
         file,
         part_size=part_size,
+        part_count=part_count,
         now=now,
         claimed_until=until,
     )
@@ -96,7 +102,7 @@ _HOLDING = _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)
 _ABANDON_COMPLETION = _update(
     sa.and_(in_state(*states_before(State.PENDING)), _HOLDING),
     state=literal(State.PENDING),
-    **_parameters("claimed_until"),
+    **_parameters("claimed_until", "part_count"),
 )
 
 
@@ -108,6 +114,7 @@ async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
         file,
         lease=file.claimed_until,
         claimed_until=None,
+        part_count=None,
     )
 
 

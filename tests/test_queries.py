@@ -80,6 +80,7 @@ async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
             "claimed_until": LATER,
             "store_upload_id": "2~x",
             "part_size": 5 * 1024**3,
+            "part_count": 10_000,
             "sealed": "multipart",
         }
     )
@@ -254,10 +255,12 @@ async def test_a_completion_from_claim_to_end(db: asyncpg.Connection) -> None:
     learnt = await queries_moves.learn_upload(db, file, "2~first")
     assert learnt == file._replace(store_upload_id="2~first")
     assert await queries_moves.learn_upload(db, file, "2~second") is None
-    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
-    assert claimed == learnt._replace(state="completing", claimed_until=SOON, part_size=9)
+    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON, part_count=3)
+    assert claimed == learnt._replace(
+        state="completing", claimed_until=SOON, part_size=9, part_count=3
+    )
     abandoned = await queries_moves.abandon_completion(db, claimed)
-    assert abandoned == claimed._replace(state="pending", claimed_until=None)
+    assert abandoned == claimed._replace(state="pending", claimed_until=None, part_count=None)
     claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed is not None
     confirmed = await queries_moves.confirm_upload(db, claimed._replace(confirmed_at=SOON))
