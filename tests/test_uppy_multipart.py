@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from app import uploads
+from app import completion, uploads
 from app.bucket import Buckets
-from app.errors import BucketRefused
+from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Problem
 from app.main import create_app
 from app.routers import uppy
 from app.settings import Settings
@@ -290,6 +290,55 @@ async def test_however_often_it_is_asked_one_task_waits_for_the_bucket(
     answers = await asyncio.gather(*calls[10:])
     assert {answer.status_code for answer in answers} == {200}
     assert begun == 1
+    assert (await upload.complete()).status_code == 200
+
+
+class Away:
+    """A call that fails a few times before it does what it does."""
+
+    def __init__(self, call: Callable[..., Any], problem: Problem, times: int) -> None:
+        self.call, self.problem, self.left = call, problem, times
+
+    async def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise self.problem
+        return await self.call(*arguments, **named)
+
+
+async def test_a_store_or_a_database_that_is_away_for_a_moment_fails_no_completion(
+    upload: Uppy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uppy 5 drops the upload at once when it fails, hours of it perhaps."""
+    upload.major = 5
+    monkeypatch.setattr(uppy, "FIRST_WAIT", 0.0)
+    await upload.create()
+    await upload.send(1, b"x")
+    bucket = BucketUnavailable("It is down.", retry_after=1)
+    database = DatabaseUnavailable("It is down.", retry_after=1)
+    calls: list[Away] = []
+    for module, name, problem in (
+        (uppy, "get_upload", database),
+        (uploads, "confirm", database),
+        (completion, "arrived_parts", bucket),
+    ):
+        calls.append(Away(getattr(module, name), problem, times=2))
+        monkeypatch.setattr(module, name, calls[-1])
+    assert (await upload.complete()).status_code == 200
+    assert [call.left for call in calls] == [0, 0, 0]
+    assert await upload.state() == "confirmed"
+
+
+async def test_a_store_that_stays_away_fails_it_in_the_end(
+    upload: Uppy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uppy, "PERSISTENCE", 0.0)
+    await upload.create()
+    await upload.send(1, b"x")
+    bucket = BucketUnavailable("It is down.", retry_after=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(completion, "arrived_parts", Away(completion.arrived_parts, bucket, 1))
+        assert explained(await upload.complete(), 503) == "bucket-unavailable"
     assert (await upload.complete()).status_code == 200
 
 

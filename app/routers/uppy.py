@@ -6,7 +6,7 @@ id of our row; what they repeat of it, the key, must be the row's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -24,7 +24,9 @@ from app.core.destination import CONTENT_TYPE
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.errors import (
+    BucketUnavailable,
     CredentialsNotOffered,
+    DatabaseUnavailable,
     FormNotOffered,
     InternalError,
     Problem,
@@ -48,6 +50,11 @@ _routes = APIRouter()
 PATIENCE: Final = 20.0
 # Then as many between two signs of life; Heroku's router gives up after 55.
 HEARTBEAT: Final = 10.0
+# Seconds for which completion is tried again while bucket or database are away, and between two
+# tries: at first, then doubled, and at most.
+PERSISTENCE: Final = 300.0
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 15.0
 
 _JSON: Final = "application/json"
 _NO_VALUE: Final = {"", "null", "undefined"}
@@ -193,18 +200,23 @@ async def complete(
     """Have the parts joined, and answer when they are a file, however long that takes.
 
     Uppy knows no "not yet": it takes an answer for the end, and a closed connection for a failure.
-    So white space is sent for as long as the bucket works, which JSON allows in front.
+    So white space is sent for as long as the bucket works, which JSON allows in front. Uppy 5 drops
+    an upload whose completion failed; so what passes is no failure.
     """
-    await _own(res, caller, upload_id, key)
     numbers = {part.part_number for part in sent.parts}
     if len(numbers) != max(numbers):
         words = "must be numbered from 1 without gaps"
         raise ValidationFailed(f"parts: {words}.", errors=[{"loc": ["parts"], "message": words}])
+
+    async def confirm() -> File:
+        await _own(res, caller, upload_id, key)
+        return await uploads.confirm(res, caller, upload_id, patience=None, part_count=len(numbers))
+
     # It goes on when Uppy goes away, which then finds the file when it comes again. However often
-    # one caller asks, one task waits for the bucket.
+    # one caller asks for the same, one task waits for the bucket.
     work = res.background.share(
-        ("complete", upload_id, caller.credential, caller.owner),
-        lambda: uploads.confirm(res, caller, upload_id, patience=None, part_count=len(numbers)),
+        ("complete", upload_id, key, len(numbers), caller.credential, caller.owner),
+        lambda: _persistently(confirm),
     )
     done, _ = await asyncio.wait({work}, timeout=PATIENCE)
     if done:
@@ -226,6 +238,21 @@ async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = 
     with suppress(UploadNotPending, RemovalUnderWay):
         await removals.cancel_upload(res, caller, upload_id)
     return json_response({})
+
+
+async def _persistently(work: Callable[[], Awaitable[File]]) -> File:
+    """Do it again for as long as bucket or database are away, within reason."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PERSISTENCE
+    wait = FIRST_WAIT
+    while True:
+        try:
+            return await work()
+        except (BucketUnavailable, DatabaseUnavailable):
+            if loop.time() + wait > end:
+                raise
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
 
 
 def _completed(file: File) -> dict[str, str]:
