@@ -4,10 +4,12 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
 from app.main import create_app
@@ -263,6 +265,13 @@ async def test_exact_origins_may_read_the_answers(client: httpx.AsyncClient) -> 
     ):
         response = await client.get("/v1/files", headers={"Origin": origin})
         assert "access-control-allow-origin" not in response.headers, origin
+
+
+def test_the_guide_names_the_headers_that_pages_of_another_origin_may_send(app: FastAPI) -> None:
+    [cors] = [layer for layer in app.user_middleware if layer.cls is CORSMiddleware]
+    names = ", ".join(f"`{name}`" for name in sorted(cors.kwargs["allow_headers"]))
+    guide = (Path(__file__).parents[1] / "docs" / "browser.md").read_text(encoding="utf-8")
+    assert " and ".join(names.rsplit(", ", 1)) in guide
 
 
 async def test_preflights(client: httpx.AsyncClient) -> None:

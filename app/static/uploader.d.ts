@@ -13,7 +13,10 @@ export interface UploaderOptions {
   destination?: string;
   /** Sent as `Authorization: Bearer`. A 401 is tried once more, with what the function gives then. */
   token?: Given<string | null | undefined>;
-  /** Further headers for the service; the bucket gets none of them. */
+  /**
+   * Further headers for the service; the bucket gets none of them. Of another origin it takes those
+   * that docs/browser.md names.
+   */
   headers?: Given<HeadersInit | undefined>;
   /** Files, and requests to the bucket, that are under way at most. Default: 4. */
   parallel?: number;

@@ -69,13 +69,13 @@ class Service {
 
   /** One request; the answer's JSON. Throws an UploadError made from problem+json (RFC 9457). */
   async ask(method, path, { body, signal } = {}) {
-    const headers = new Headers(await given(this.headers));
-    const token = await given(this.token);
-    if (token) headers.set("Authorization", `Bearer ${token}`);
-    if (body) headers.set("Content-Type", "application/json");
-    const timeout = AbortSignal.timeout(SERVICE_TIMEOUT);
     let response, answer;
     try {
+      const headers = new Headers(await given(this.headers));
+      const token = await given(this.token);
+      if (token) headers.set("Authorization", `Bearer ${token}`);
+      if (body) headers.set("Content-Type", "application/json");
+      const timeout = AbortSignal.timeout(SERVICE_TIMEOUT);
       response = await fetch(this.base + path, {
         method,
         headers,
@@ -84,13 +84,14 @@ class Service {
       });
       // A proxy in between may answer with a page of its own.
       answer = response.status === 204 ? null : JSON.parse(await response.text());
-    } catch {
+    } catch (cause) {
       signal?.throwIfAborted();
       // A failure is one whatever came with it; but a success without its answer is none.
       if (!response || response.ok) {
         throw new UploadError(
           "The service cannot be reached",
           "Check the connection and try again.",
+          { cause }, // it may be `token` or `headers` that failed
         );
       }
     }
@@ -104,19 +105,25 @@ class Service {
    * failed too often; between the tries wait with exponential backoff and full jitter.
    */
   async persist(work, { signal, tell, retries = this.retries } = {}) {
+    const refusals = {}; // failures that only one thing could help, by their status
     for (let failures = 0; ; ) {
       try {
+        signal?.throwIfAborted();
         return await work(failures);
       } catch (error) {
         signal?.throwIfAborted();
+        const { status, again, later } = error;
         // While the browser says that it is offline, failing is no news. But it may be wrong.
-        const offline = tell && !error.status && navigator.onLine === false;
-        // `again` limits the tries further where only one thing could help.
-        const most = offline || error.later ? Infinity : Math.min(retries, error.again ?? retries);
-        if (!error.retry || error.gone || failures >= most) throw error;
+        const offline = tell && !status && navigator.onLine === false;
+        const most = offline || later ? Infinity : Math.min(retries, again ?? retries);
+        const before = again === undefined ? failures : (refusals[status] ?? 0);
+        if (!error.retry || error.gone || error.lacks || before >= most) throw error;
         const backoff = Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures);
-        if (!error.later) tell?.(offline ? "offline" : "retrying");
-        if (most < Infinity) failures += 1;
+        if (!later) tell?.(offline ? "offline" : "retrying");
+        if (most < Infinity) {
+          failures += 1;
+          refusals[status] = before + 1;
+        }
         await sleep(offline ? LONGEST_WAIT : error.wait || backoff, signal);
       }
     }
@@ -141,17 +148,18 @@ function problemError(status, problem, wait) {
       problem,
       wait,
       later,
-      retry: later || passing(status) || status === 401,
+      // A 404 that is no problem is not the service's: a router's, while there is none behind it.
+      retry: later || passing(status) || status === 401 || (status === 404 && !type),
       again: status === 401 ? 1 : undefined, // `token` may give a newer one
       // The service has another idea of this upload than we have: ask it.
-      gone: status === 404 || /-(expired|not-pending)$/.test(type) || problem?.missing_parts,
+      gone: /-(expired|not-pending|not-found)$/.test(type),
+      lacks: problem?.missing_parts,
     },
   );
 }
 
 /** Whether what was announced leads nowhere. */
-const refused = ({ status, gone }) =>
-  gone || (status >= 400 && !passing(status) && ![401, 403].includes(status));
+const refused = ({ status, gone, retry }) => gone || (status >= 400 && status !== 403 && !retry);
 
 /**
  * Requests to the bucket that run at once: two at first, more on a quick line, fewer on a slow one
@@ -218,7 +226,7 @@ function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }
     };
     request.upload.onload = () => {
       alive(5 * stall); // the store may have to put it together
-      onLeft?.();
+      onLeft();
     };
     request.onload = () => {
       const { status, responseText } = request;
@@ -270,11 +278,13 @@ class Transfer {
   #held = null; // the id of the upload that no other transfer may touch, here or in another tab
   #release; // ends that
   #run = null; // AbortController of the stretch under way
+  #left = false; // whether a file in one piece has left, all of it, with or without an answer
   #sent = false;
   #done = new Set(); // part numbers that the bucket has
   #flying = new Map(); // part number -> bytes of it that left
   #resolve;
   #reject;
+  #onAbort = () => this.cancel(this.signal.reason);
 
   constructor(queue, file, options) {
     Object.assign(this, { queue, file, ...options });
@@ -290,7 +300,7 @@ class Transfer {
       this.#reject = reject;
     });
     if (signal?.aborted) this.cancel(signal.reason);
-    else signal?.addEventListener("abort", () => this.cancel(signal.reason), { once: true });
+    else signal?.addEventListener("abort", this.#onAbort);
   }
 
   get announcement() {
@@ -346,8 +356,6 @@ class Transfer {
       if (run.signal.aborted) return; // paused or cancelled, which told so
       if (refused(error)) this.#forget(this.#announced?.id);
       this.#end(this.#reject, error);
-    } finally {
-      run.abort(); // whatever parts are still on their way
     }
   }
 
@@ -391,6 +399,7 @@ class Transfer {
 
   #end(settle, value) {
     this.state = "ended";
+    this.signal?.removeEventListener("abort", this.#onAbort);
     this.#leave();
     settle(value);
   }
@@ -434,8 +443,10 @@ class Transfer {
     return this.queue.service.ask(method, `v1/uploads/${what}`, { body, signal });
   }
 
-  async #through(signal) {
+  async #through(run) {
     for (let turn = 1; ; turn += 1) {
+      const others = new AbortController();
+      const signal = AbortSignal.any([run, others.signal]);
       try {
         if (!this.#announced) this.#announced = await this.#open(signal);
         else if (!this.#sent) await this.#look(signal); // a pause may have cut off what did arrive
@@ -448,14 +459,19 @@ class Transfer {
         this.#forget(file.id);
         return stored;
       } catch (error) {
-        signal.throwIfAborted();
-        if (!error.gone || turn > 2 || !this.#announced) throw error;
+        run.throwIfAborted();
+        const { gone, lacks } = error;
+        if (!(gone || lacks) || turn > 2 || !this.#announced) throw error;
+        this.#sent = false;
+        this.#flying.clear();
+        if (lacks) continue;
         // At first go by what the service knows of it; where that does not help, begin afresh.
         if (turn > 1) this.#forget(this.#announced.id);
         this.#leave();
         this.#announced = this.#announcing = null;
-        this.#sent = false;
-        this.#done.clear();
+        this.#done = new Set();
+      } finally {
+        others.abort(); // parts of this turn that are still on their way
       }
     }
   }
@@ -485,22 +501,26 @@ class Transfer {
     }, signal);
     await this.#hold(announced.id);
     signal.throwIfAborted();
-    return this.#take(announced);
+    return announced;
   }
 
   async #reopen(id, signal) {
-    const confirm = () =>
-      this.#ask("POST", `${id}/confirm`, signal).catch((error) => {
-        if (error.type !== "upload-not-arrived") throw error;
-      });
-    const file = await this.#persist(confirm, signal);
+    const file = await this.#persist(() => this.#arrived(id, signal), signal);
     if (file) return { ...file, upload: null };
     const again = await this.#persist(() => this.#ask("POST", `${id}/renew`, signal), signal);
     await this.#look(signal, again);
-    return this.#take(again);
+    return this.take(again);
   }
 
-  #take(announced) {
+  /** The file, if all of it has arrived. */
+  #arrived(id, signal) {
+    return this.#ask("POST", `${id}/confirm`, signal).catch((error) => {
+      if (error.type !== "upload-not-arrived") throw error;
+    });
+  }
+
+  /** What the service has just signed, perhaps long before it is its turn. */
+  take(announced) {
     this.#until = until(announced.upload?.expires_at);
     return announced;
   }
@@ -524,10 +544,13 @@ class Transfer {
   }
 
   #sendWhole(signal) {
+    const { id } = this.#announced;
     const prepare = async (failures) => {
+      // Perhaps only the answer was lost, or not waited for.
+      if (this.#left && (await this.#arrived(id, signal))) return null;
+      this.#left = false;
       if (failures || this.#until < Date.now()) {
-        const { id } = this.#announced;
-        this.#announced = this.#take(await this.#ask("POST", `${id}/renew`, signal));
+        this.#announced = this.take(await this.#ask("POST", `${id}/renew`, signal));
       }
       const { fields, ...request } = this.#announced.upload;
       if (!fields) return { ...request, body: this.file };
@@ -565,17 +588,21 @@ class Transfer {
     // What is leaving when the page goes is lost, so that is never more than two parts. Of others
     // the bucket's answer may be out: they have all that they need to arrive.
     const room = new Slots(2);
+    const done = this.#done;
     const work = async () => {
       for (let n; (n = todo.shift()); ) {
         const { size } = this.#part(upload, n);
         await this.#transmit(n, size, (failures) => prepare(n, failures), signal, room);
-        this.#done.add(n);
+        done.add(n);
       }
     };
     await Promise.all(Array.from({ length: this.queue.parallel }, work));
   }
 
-  /** Send a part, or all, as soon as there is room on the line; `prepare` signs it then. */
+  /**
+   * Send a part, or all, as soon as there is room on the line; `prepare` signs it then, or gives
+   * null where it is there.
+   */
   #transmit(n, size, prepare, signal, room = new Slots(1)) {
     const onSent = (loaded) => {
       if (signal.aborted) return;
@@ -584,9 +611,15 @@ class Transfer {
     };
     const { slots, stall } = this.queue;
     const transmit = async (failures, onLeft) => {
+      const left = () => {
+        this.#left = true;
+        onLeft();
+      };
       onSent(0);
       try {
-        await send({ ...(await prepare(failures)), signal, stall, onSent, onLeft });
+        const request = await prepare(failures);
+        signal.throwIfAborted();
+        if (request) await send({ ...request, signal, stall, onSent, onLeft: left });
       } catch (error) {
         // It may be the file that cannot be read any more, which no retry mends.
         if (error.status === 0) await readable(this.file.slice(0, 1));
@@ -715,8 +748,9 @@ class Queue {
           ? (await call("v1/uploads/batch", { uploads: bodies })).uploads
           : [await call("v1/uploads", bodies[0])];
       answers.forEach(({ problem, ...announced }, index) => {
-        if (problem) asking[index].reject(problemError(problem.status, problem, 0));
-        else asking[index].resolve(announced);
+        const { transfer, resolve, reject } = asking[index];
+        if (problem) reject(problemError(problem.status, problem, 0));
+        else resolve(transfer.take(announced));
       });
     } catch (error) {
       error.again = 0; // it was tried often enough already

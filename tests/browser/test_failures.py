@@ -11,7 +11,11 @@ async def test_a_removal_that_fails_is_said_in_words(
     page: Page, service: str, picture: bytes, watch: Watch
 ) -> None:
     async def not_found(route: Route) -> None:
-        problem = {"title": "File not found", "detail": "There is no such file any more."}
+        problem = {
+            "type": "urn:claimcheck:problem:file-not-found",
+            "title": "File not found",
+            "detail": "There is no such file any more.",
+        }
         await route.fulfill(status=404, content_type="application/problem+json", json=problem)
 
     row = await upload(page, "gone.png", picture)
