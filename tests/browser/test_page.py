@@ -14,6 +14,7 @@ from tests.browser.picture import take
 from tests.browser.steps import (
     listed,
     payload,
+    record,
     slow_down,
     status_of,
     stored,
@@ -249,3 +250,26 @@ async def test_the_readmes_picture_can_be_taken_anew(page: Page, tmp_path: Path)
     width, height = struct.unpack(">II", path.read_bytes()[16:24])
     assert width == 1000
     assert height > 600
+
+
+async def test_the_module_is_content_with_a_file_that_is_there_already(
+    page: Page, bucket: str
+) -> None:
+    sent = record(page, "PUT", bucket)
+    upload = """async (name) => {
+      const { Uploader } = await import("/static/uploader.js");
+      const uploader = new Uploader({ destination: "puts", sha256: 1000 });
+      const states = [];
+      const stored = await uploader.upload(new File(["the very same"], name, { lastModified: 1 }), {
+        onProgress: ({ state }) => states.push(state),
+      });
+      return { stored, states, remembered: localStorage.length };
+    }"""
+    first = await page.evaluate(upload, "first.txt")
+    again = await page.evaluate(upload, "again.txt")
+    assert len(sent) == 1
+    assert first["stored"]["checksum_verified"] is True
+    assert again["stored"]["id"] == first["stored"]["id"]
+    assert set(again["stored"]) == set(first["stored"])
+    assert again["states"] == ["hashing"]
+    assert again["remembered"] == 0
