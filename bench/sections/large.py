@@ -23,7 +23,10 @@ _ROUNDS: Final = 3
 
 
 def upload(stack: Stack) -> None:
-    """The same file, part size and number of parts at once; the two take turns."""
+    """The same file, part size and most requests at once; the two take turns.
+
+    Of uploader.js's no more than two are leaving: to the others the bucket's answer is out.
+    """
     missing = rgw.available() or (shutil.which("chromium") is None and "chromium is not installed")
     if missing:
         stack.results.skipped[SECTION] = missing
