@@ -13,13 +13,15 @@ from playwright.async_api import Browser, Page, Route
 
 from app.core.bucket_setup import Aspect, StoreKind, needs_of, wanted
 from app.core.destination import Destination
+from app.core.principal import Scope
 from app.errors import BucketUnavailable
 from app.routers.uppy import late_failure
+from app.settings import load_settings
 from tests.browser import uppy
 from tests.browser.packages import needs_npm
 from tests.browser.wire import Wire, wired
 from tests.stores import free_port, rgw
-from tests.support import Store, served
+from tests.support import Store, key_for, minted, served
 
 pytestmark = [
     pytest.mark.skipif(rgw.available() is not None, reason=str(rgw.available())),
@@ -73,19 +75,22 @@ async def bench(
         async with wired(gateway.endpoint_url) as (wire, public):
             environ = {
                 "DATABASE_URL": postgres_url,
-                "CLAIMCHECK_AUTH": "none",
+                "CLAIMCHECK_AUTH": "keys",
                 "CLAIMCHECK_CORS_ORIGINS": origin,
                 "CLAIMCHECK_DESTINATIONS": json.dumps(DESTINATIONS),
                 "AWS_S3_PUBLIC_ENDPOINT_URL": public,
                 **store.environ(BUCKET),
             }
             async with served(environ, folder / "log") as service:
-                api = str(service.client.base_url)
-                scripts = {
-                    f"{major}-{name}": uppy.bundled(packages, major, uppy.guides_code(api, name))
-                    for major in uppy.MAJORS
-                    for name in DESTINATIONS
-                }
+                key = await key_for(load_settings(environ), *Scope, owner="shop")
+                service.client.headers.update(key)
+                scripts = {}
+                for name in DESTINATIONS:
+                    session = await minted(service.client, destination=name, max_files=1000)
+                    address = str(service.client.base_url)
+                    code = uppy.guides_code(address, name, session["token"])
+                    for major in uppy.MAJORS:
+                        scripts[f"{major}-{name}"] = uppy.bundled(packages, major, code)
                 with uppy.pages(origin, scripts):
                     yield Bench(service.client, wire, origin)
 

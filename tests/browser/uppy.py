@@ -40,10 +40,14 @@ globalThis.digest = async (id) => {
 """
 
 
-def guides_code(api: str, destination: str) -> str:
-    """The guide's example, for the service at this address and this destination."""
+def guides_code(api: str, destination: str, token: str = "any") -> str:
+    """The guide's example, for the service at this address, this destination and this token."""
     [code] = re.findall(r"```js\n(import .*?)```", GUIDE, re.DOTALL)
-    for written, wanted in (("http://127.0.0.1:8000", api), ('= "files"', f'= "{destination}"')):
+    for written, wanted in (
+        ("http://127.0.0.1:8000", api),
+        ('= "files"', f'= "{destination}"'),
+        ("claimcheck_upload_...", token),
+    ):
         assert written in code
         code = code.replace(written, wanted)
     return str(code) + DRIVER
