@@ -81,7 +81,7 @@ _credential_life: Final = Gauge(
     "claimcheck_credential_life_seconds",
     "How long the S3 credentials in use are still valid; +Inf for those without an end",
     registry=_registry,
-    multiprocess_mode="livemin",
+    multiprocess_mode="livemostrecent",
 )
 _loop_lag: Final = Gauge(
     "claimcheck_event_loop_lag_seconds",
@@ -124,11 +124,25 @@ def report(
     _credential_life.set(float("inf") if credential_life is None else credential_life)
     registry = _registry
     if _FOLDER in os.environ:
+        _forget_the_dead()
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     sweeps = CollectorRegistry()
     sweeps.register(_Sweeps(swept, last_sweep))
     return generate_latest(registry) + generate_latest(sweeps)
+
+
+def _forget_the_dead() -> None:
+    """The gauges of workers that were killed go; what they counted stays."""
+    for file in Path(os.environ[_FOLDER]).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            with suppress(FileNotFoundError):  # another worker is asked at the same moment
+                multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:
+            pass  # somebody's, and alive
 
 
 class _Sweeps(Collector):

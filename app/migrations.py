@@ -5,14 +5,8 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 _FOLDER: Final = Path(__file__).parent.parent
-
-
-def newest_revision() -> str | None:
-    """The migration that this version of the service needs."""
-    return ScriptDirectory(_FOLDER / "alembic").get_current_head()
 
 
 def migration_config(database_url: str) -> Config:

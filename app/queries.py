@@ -291,14 +291,6 @@ async def list_files(
     return await many(db, statement, limit=limit, **values)
 
 
-_PING = write(sa.select(_c.id).limit(sa.literal_column("0")))
-
-
-async def ping(db: asyncpg.Connection) -> None:
-    """Ask for nothing, to see whether an answer comes."""
-    await db.execute(_PING.sql)
-
-
 _REVISION = write(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -214,6 +215,42 @@ async def test_workers_add_up(environ: dict[str, str], tmp_path: Path) -> None:
             for _ in range(10):
                 report = (await ask("GET", "/metrics", headers=BEARER)).text
                 assert f"{name} {announcements}.0" in report.splitlines()
+
+
+def worker(folder: Path, does: str) -> subprocess.Popen[str]:
+    """A worker that does this; it lives until its standard input ends, or as long as it likes."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import os, sys; from app import metrics; {does}; sys.stdin.read()",
+        ],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+TELL = "print(metrics.report({}, {{}}, None).decode(), flush=True)"
+
+
+def test_gauges_are_of_the_living_and_of_now(tmp_path: Path) -> None:
+    """A credential that was renewed since another worker looked, a worker that was killed."""
+    says = "metrics._loop_lag.set({}); " + TELL.replace("\n", "")
+    with worker(tmp_path, "metrics._loop_lag.set(9); os._exit(0)") as killed:
+        killed.wait(30)
+    assert list(tmp_path.glob(f"gauge_livemax_{killed.pid}.db"))
+    with worker(tmp_path, says.format(0.1, 100)) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if line.startswith("claimcheck_event_loop_lag_seconds "):
+                break
+        with worker(tmp_path, says.format(0.2, 5000)) as other:
+            report = other.communicate(timeout=30)[0].splitlines()
+        first.communicate(timeout=30)
+    assert "claimcheck_credential_life_seconds 5000.0" in report
+    assert "claimcheck_event_loop_lag_seconds 0.2" in report
 
 
 @asynccontextmanager

@@ -583,10 +583,3 @@ async def test_a_family_of_types_is_a_range_of_the_index_in_any_locale(
         await db.close()
     assert collation == "C"
     assert "Index" in explaining.plan
-
-
-async def test_ping(db: asyncpg.Connection) -> None:
-    await queries.ping(db)
-    await db.close()
-    with pytest.raises(asyncpg.InterfaceError):
-        await queries.ping(db)

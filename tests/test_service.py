@@ -6,6 +6,7 @@ import secrets
 from io import BytesIO
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -235,6 +236,24 @@ async def test_readyz_knows_a_database_without_tables(
         response = await client.get("/readyz")
         assert response.status_code == 503
         assert "alembic upgrade head" in response.json()["database"]
+
+
+@pytest.mark.parametrize(("revision", "status"), [("0001", 503), (None, 503), ("9999", 200)])
+async def test_readyz_knows_tables_that_are_too_old(
+    environ: dict[str, str], postgres_url: str, revision: str | None, status: int
+) -> None:
+    """Not those that are newer: while a release migrates, the version before it serves."""
+    other = create_database(postgres_url, f"other_{secrets.token_hex(4)}")
+    connection = await asyncpg.connect(other)
+    await connection.execute("CREATE TABLE alembic_version (version_num text)")
+    if revision:
+        await connection.execute("INSERT INTO alembic_version VALUES ($1)", revision)
+    await connection.close()
+    await prepared(environ)
+    async with running(load_settings(environ | {"DATABASE_URL": other})) as client:
+        response = await client.get("/readyz")
+    assert response.status_code == status
+    assert ("claimcheck migrate" in response.json()["database"]) is (status == 503)
 
 
 async def test_the_log_says_what_the_client_is_not_told(

@@ -13,6 +13,7 @@ from app import queries
 from app.db import Database
 from app.doctor.findings import Findings
 from app.errors import ConfigurationError, DatabaseUnavailable
+from app.models import REVISION
 from app.settings import Settings, require_deployed
 from app.signer import CredentialsUnavailable, Signer
 
@@ -114,11 +115,7 @@ async def check_database(settings: Settings, environ: Mapping[str, str] = os.env
     findings = Findings(SUBJECT)
     if settings.database_url is None:
         return findings  # said among the settings
-    # Imported here: web processes do without alembic, which is 10 MB.
-    from app.migrations import newest_revision
-
     db = Database(settings)
-    newest = newest_revision()
     try:
         async with db.connection() as connection:
             limit = await queries.connection_limit(connection)
@@ -138,10 +135,10 @@ async def check_database(settings: Settings, environ: Mapping[str, str] = os.env
         await db.close()
     findings.ok("database", "The database answers.")
     findings.judge(
-        found == newest,
+        found == REVISION,
         "migrations",
-        f"The tables are those of this version ({newest}).",
-        f"The tables are those of {found or 'no version'}; this version needs {newest}.",
+        f"The tables are those of this version ({REVISION}).",
+        f"The tables are those of {found or 'no version'}; this version needs {REVISION}.",
         _MIGRATE,
     )
     if not settings.database_transaction_pooling:  # behind a pooler the server's limit is its own

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from app import queries
 from app.core.destination import Method
-from app.errors import Problem
+from app.errors import DatabaseUnavailable, Problem
 from app.log import get_logger
+from app.models import REVISION
 from app.resources import Resources
 from app.routers.permissions import CanUpload, Res
 from app.routers.problems import responses
@@ -116,7 +117,14 @@ async def _ask(res: Resources) -> Ready:
 
 async def _ask_database(res: Resources) -> None:
     async with res.db.connection() as db:
-        await queries.ping(db)
+        found = await queries.schema_revision(db) or ""
+    # Newer ones do: a release migrates while the version before it still serves.
+    if found < REVISION:
+        raise DatabaseUnavailable(
+            f"The tables are those of {found or 'no migration'}; this version needs {REVISION}: "
+            "run `claimcheck migrate`.",
+            retry_after=30,
+        )
 
 
 async def _checked(part: str, question: Coroutine[Any, Any, None]) -> str:
