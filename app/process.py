@@ -28,6 +28,8 @@ _LOGGING: Final[dict[str, Any]] = {
         "uvicorn.error": {"level": "INFO"},
         # Its access log has query strings in it; ours (app.routers.middleware) has not.
         "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+        # The panel's: it writes whole addresses, with what was searched for in them.
+        "starlette_admin": {"level": "ERROR"},
     },
     "root": {"level": "WARNING", "handlers": ["others"]},
 }

@@ -27,6 +27,7 @@ get_logger("access").info("request", path="/a", owner="ann")
 get_logger("access").debug("nobody_reads_this")
 logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
 logging.getLogger("uvicorn.access").info("GET /?X-Amz-Signature=hunter2")
+logging.getLogger("starlette_admin.auth.base").warning("GET /files?q=whom-I-love -> login")
 logging.getLogger("botocore").info("nobody reads this")
 logging.getLogger("botocore").warning("PUT https://b/k?X-Amz-Signature=hunter2&x=1")
 try:

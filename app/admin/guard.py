@@ -1,16 +1,25 @@
-"""What surrounds the panel: its headers, and a second look at who sends its forms."""
+"""What surrounds the panel: its headers, a second look at who sends its forms, its last catch."""
 
 import re
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.errors import Problem
+from app.log import get_logger
+from app.routers.problems import log_cause, request_id_of
+
+_errors: Final = get_logger("errors")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# What answers with a file, or says that it is what the browser has.
+_FILES: Final = frozenset({200, 206, 304})
 
 
 class Guard:
@@ -18,7 +27,9 @@ class Guard:
 
     TLS ends in front of the service, so the panel takes itself to be at `https` wherever it is
     asked under another name than this machine's own. A form must come from that very origin,
-    besides bearing starlette-admin's token.
+    besides bearing starlette-admin's token. Its body is read here: the middlewares within wait in
+    task groups, out of which a body that is too large would come as a group of exceptions. And
+    what fails in them, where no view's page can say so, is said in words.
     """
 
     def __init__(self, app: ASGIApp, bucket_origins: Sequence[str]) -> None:
@@ -44,27 +55,75 @@ class Guard:
         is_local = re.sub(r":\d+$", "", host).lower() in _LOOPBACK
         forwarded = given.get("x-forwarded-proto", "").strip().lower()
         scheme = "http" if is_local and forwarded != "https" else "https"
-        scope = {**scope, "scheme": scheme}
-        # Static files carry their version; nothing else may be kept.
-        static = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/static/")
-        caching = "public, max-age=3600" if static else "no-store"
+        is_static = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/static/")
+        started = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
+                # Static files carry their version; nothing else may be kept, nor may the page that
+                # says that there is no such file.
+                may_be_kept = is_static and message["status"] in _FILES
+                caching = "public, max-age=3600" if may_be_kept else "no-store"
                 headers = MutableHeaders(scope=message)
                 headers.update({**self.headers, "Cache-Control": caching})
             await send(message)
 
-        origin = given.get("origin")
-        site = given.get("sec-fetch-site")
-        is_ours = site in {None, "same-origin"} and (
-            origin is None or _same(origin, f"{scheme}://{host}")
-        )
-        if scope["method"] not in _SAFE and not is_ours:
-            refusal = PlainTextResponse("This form was not sent from this panel.", 403)
-            await refusal(scope, receive, send_with_headers)
-            return
-        await self.app(scope, receive, send_with_headers)
+        within = {**scope, "scheme": scheme, "route": None}
+        try:
+            if scope["method"] not in _SAFE:
+                origin = given.get("origin")
+                site = given.get("sec-fetch-site")
+                is_ours = site in {None, "same-origin"} and (
+                    origin is None or _same(origin, f"{scheme}://{host}")
+                )
+                if not is_ours:
+                    raise HTTPException(403, "This form was not sent from this panel.")
+                receive = await _read(receive)
+            await self.app(within, receive, send_with_headers)
+        except Exception as error:
+            if started:
+                raise
+            await _in_words(error, scope)(scope, receive, send_with_headers)
+        finally:
+            # For the access log and the metrics, which are outside.
+            template = getattr(within["route"], "path", "/*")
+            scope["route"] = SimpleNamespace(path=f"{scope.get('root_path', '')}{template}")
+
+
+async def _read(receive: Receive) -> Receive:
+    """The body as one message. How much it may be is Innermost's to say."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise HTTPException(400, "The form did not arrive whole.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replay
+
+
+def _in_words(error: Exception, scope: Scope) -> Response:
+    """What went wrong before there was a page, or after; what nobody expected leaks nothing."""
+    if isinstance(error, HTTPException):
+        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    if isinstance(error, Problem):
+        log_cause(error)
+        headers = {**error.headers}
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(error.retry_after)
+        return PlainTextResponse(f"{error.title}: {error.detail}", error.status, headers)
+    _errors.error("unexpected_failure", exc_info=error)
+    return PlainTextResponse(
+        f"The service failed. Quote request id {request_id_of(scope)} to whoever runs it.", 500
+    )
 
 
 def _same(one: str, other: str) -> bool:

@@ -191,7 +191,7 @@ def _allowed(request: Request) -> str:
     return "GET, HEAD" if request.method in methods else ", ".join(methods)
 
 
-def _log_cause(error: Exception) -> None:
+def log_cause(error: Exception) -> None:
     """What the client is not told: which of our dependencies failed, and how."""
     cause = error.__cause__ or error
     _errors.error(
@@ -206,7 +206,7 @@ def install(app: FastAPI) -> None:
     async def _problem(request: Request, problem: Problem) -> Response:
         # 501 is a client's wish, no failure of ours.
         if problem.status >= 500 and problem.status != 501:
-            _log_cause(problem)
+            log_cause(problem)
         return problem_response(problem, request.scope)
 
     @app.exception_handler(RequestValidationError)
@@ -228,7 +228,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(CredentialsUnavailable)
     async def _unsigned(request: Request, error: CredentialsUnavailable) -> Response:
-        _log_cause(error)
+        log_cause(error)
         return problem_response(
             SigningUnavailable(
                 "The service has no valid S3 credentials now, so it can sign nothing; try again "
