@@ -1,19 +1,17 @@
 """The SQL of staff, their sessions and their attempts to sign in, as functions of a connection."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from app.models import Staff, sign_in_attempts, staff, staff_sessions
-from app.statements import Statement, array, write
+from app.statements import Statement, write
 
 _MOMENT: Final = sa.DateTime(timezone=True)
-_TEXTS: Final = ARRAY(sa.Text())
 _t, _s, _a = staff.c, staff_sessions.c, sign_in_attempts.c
 _name = sa.bindparam("of_name", type_=sa.Text())
 _now = sa.bindparam("now", type_=_MOMENT)
@@ -156,16 +154,13 @@ async def revoke_sessions(db: asyncpg.Connection, staff_id: UUID, now: datetime)
     return len(await _rows(db, _REVOKE_ALL, of_staff=staff_id, now=now))
 
 
+_subject = sa.bindparam("of_subject", type_=sa.Text())
 _ends = sa.bindparam("ends", type_=_MOMENT)
-_subjects = sa.bindparam("subjects", type_=_TEXTS)
 _one: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer())
 _over = _a.ends_at <= _now
 _ATTEMPT = write(
     insert(sign_in_attempts)
-    .from_select(
-        ["subject", "attempts", "ends_at"],
-        sa.select(array("subjects", sa.Text()), _one, _ends),
-    )
+    .values(subject=_subject, attempts=_one, ends_at=_ends)
     .on_conflict_do_update(
         index_elements=["subject"],
         set_={
@@ -173,34 +168,40 @@ _ATTEMPT = write(
             "ends_at": sa.case((_over, _ends), else_=_a.ends_at),
         },
     )
-    .returning(_a.subject, _a.attempts, _a.ends_at)
+    .returning(_a.attempts, _a.ends_at)
 )
 _FORGET_ATTEMPTS = write(sa.delete(sign_in_attempts).where(_over))
 
 
-async def count_attempt(
-    db: asyncpg.Connection, subjects: Sequence[str], now: datetime, ends: datetime
-) -> dict[str, tuple[int, datetime]]:
-    """Count one more for each; how many there are now, and when the count begins anew.
-
-    In one order, so that no two attempts wait for each other.
-    """
+async def forget_attempts(db: asyncpg.Connection, now: datetime) -> None:
+    """Forget those that count no more."""
     await _rows(db, _FORGET_ATTEMPTS, now=now)
-    rows = await _rows(db, _ATTEMPT, subjects=sorted(subjects), now=now, ends=ends)
-    return {subject: (attempts, until) for subject, attempts, until in rows}
 
 
-_FORGIVE = write(sa.delete(sign_in_attempts).where(_a.subject == sa.bindparam("of_subject")))
+async def count_attempt(
+    db: asyncpg.Connection, subject: str, now: datetime, ends: datetime
+) -> tuple[int, datetime]:
+    """Count one more; how many there are now, and when the count begins anew."""
+    [row] = await _rows(db, _ATTEMPT, of_subject=subject, now=now, ends=ends)
+    return row[0], row[1]
+
+
+_beneath = sa.bindparam("beneath", type_=sa.Text())
+_FORGIVE = write(
+    sa.delete(sign_in_attempts).where(
+        sa.or_(_a.subject == _subject, sa.func.starts_with(_a.subject, _beneath))
+    )
+)
 _TAKE_BACK = write(
     sa.update(sign_in_attempts)
-    .where(_a.subject == sa.bindparam("of_subject"), _a.attempts >= _one)
+    .where(_a.subject == _subject, _a.attempts >= _one)
     .values(attempts=_a.attempts - _one)
 )
 
 
 async def forgive(db: asyncpg.Connection, subject: str) -> None:
-    """Forget all attempts."""
-    await _rows(db, _FORGIVE, of_subject=subject)
+    """Forget all attempts, also those of an account that were counted by address."""
+    await _rows(db, _FORGIVE, of_subject=subject, beneath=f"{subject}\n")
 
 
 async def take_back_attempt(db: asyncpg.Connection, subject: str) -> None:

@@ -35,10 +35,12 @@ SESSION: Final = timedelta(hours=12)
 IDLE: Final = timedelta(hours=1)
 # How old "seen" may be: not every request is worth a write.
 _SEEN_EVERY: Final = timedelta(minutes=1)
-# Failed attempts in a window. All who come through one proxy share its address.
+# Failed attempts in a window. All who come through one proxy share its address. An account alone is
+# counted far more generously: whoever wants to keep its owner out must have many addresses.
 WINDOW: Final = timedelta(minutes=15)
-MAX_OF_ACCOUNT: Final = 10
 MAX_OF_ADDRESS: Final = 100
+MAX_OF_ACCOUNT_THERE: Final = 10
+MAX_OF_ACCOUNT: Final = 100
 
 _T = TypeVar("_T")
 # Each takes 64 MiB and a core for a moment: no more at once than a small machine can bear.
@@ -50,7 +52,7 @@ class SignInRefused(Exception):
 
 
 class TooManyAttempts(Exception):
-    """The account or the address has failed too often; `retry_after` is in seconds."""
+    """The address has failed too often, or the account; `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         minutes = -(-retry_after // 60)
@@ -157,14 +159,23 @@ async def sign_in(
     """
     name, now = tidy_name(name), res.clock()
     account, place = _account(name), f"address {_network(address)}"
+    # From the outside in: what is refused counts no further, or one address could use up what an
+    # account has for all of them, or fill the table with names.
+    there = f"{account}\n{place}"
+    limits = {place: MAX_OF_ADDRESS, there: MAX_OF_ACCOUNT_THERE, account: MAX_OF_ACCOUNT}
+    refused = None
     async with res.db.connection() as db:
-        counts = await queries.count_attempt(db, [account, place], now, now + WINDOW)
-        for subject, most in ((account, MAX_OF_ACCOUNT), (place, MAX_OF_ADDRESS)):
-            attempts, until = counts[subject]
-            if attempts > most:
-                audit("staff.refused", reason="too many attempts")
-                raise TooManyAttempts(max(1, round((until - now).total_seconds())))
         member = await queries.staff_by_name(db, name) if is_name(name) else None
+        await queries.forget_attempts(db, now)
+        for subject, most in limits.items():
+            attempts, until = await queries.count_attempt(db, subject, now, now + WINDOW)
+            if attempts > most:
+                refused = TooManyAttempts(max(1, round((until - now).total_seconds())))
+                break
+    # Not in there, where an exception may take back what was counted.
+    if refused is not None:
+        audit("staff.refused", reason="too many attempts", staff_id=member and member.id)
+        raise refused
     right = await _in_thread(_verify, member and member.password_hash, password)
     if member is None or not right or member.disabled_at is not None:
         # Never what was typed: people type passwords where names go.
@@ -173,8 +184,9 @@ async def sign_in(
     token = make_token(STAFF_PREFIX, os.urandom(RANDOM_BYTES))
     now = res.clock()
     async with res.db.transaction() as db:
-        await queries.forgive(db, account)
-        await queries.take_back_attempt(db, place)
+        for subject in limits:
+            await queries.take_back_attempt(db, subject)
+        await queries.forgive(db, there)
         if before is not None:
             await queries.revoke_session(db, hash_token(before), now)
         await queries.insert_session(

@@ -1,6 +1,7 @@
 """Who may sign in to the admin panel: made on the command line, let in, throttled, sent away."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -18,7 +19,7 @@ from app.core.redaction import redact
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.staff import SignInRefused, TooManyAttempts
-from tests.support import Clock, in_thread
+from tests.support import Clock, in_thread, log_lines
 
 PASSWORD = "correct horse battery"
 
@@ -210,31 +211,77 @@ async def test_whoever_is_disabled_is_out_at_once(res: Resources, ann: str) -> N
     assert await staff.member_of(res, token) is None
 
 
-async def test_too_many_failures_of_one_account(res: Resources, ann: str, clock: Clock) -> None:
-    """Counted exactly, though they come at once; nobody else is kept out; it ends."""
+async def test_too_many_failures_of_one_account_from_one_address(
+    res: Resources, ann: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counted exactly, though they come at once. Its owner comes in from elsewhere."""
+    caplog.set_level(logging.INFO, "claimcheck")
     await staff.create(res, "bob", PASSWORD, tenant="", scopes=None)
-    guesses = [sign_in(res, password=f"guess {n}", address=f"192.0.2.{n}") for n in range(14)]
-    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    answers = await asyncio.gather(
+        *(sign_in(res, password=f"guess {n}") for n in range(14)), return_exceptions=True
+    )
     kinds = [type(answer) for answer in answers]
-    assert kinds.count(SignInRefused) == staff.MAX_OF_ACCOUNT
-    assert kinds.count(TooManyAttempts) == 14 - staff.MAX_OF_ACCOUNT
+    assert kinds.count(SignInRefused) == staff.MAX_OF_ACCOUNT_THERE
+    assert kinds.count(TooManyAttempts) == 14 - staff.MAX_OF_ACCOUNT_THERE
     with pytest.raises(TooManyAttempts, match="Try again in 15 minutes") as caught:
         await sign_in(res, name=" ANN@example.com")
     assert 0 < caught.value.retry_after <= staff.WINDOW.total_seconds()
+    refused = [line for line in log_lines(caplog, "audit") if line["event"] == "staff.refused"]
+    assert {line["reason"] for line in refused} == {"password", "too many attempts"}
+    member = next(one for one in await staff.list_staff(res) if one.name == ann)
+    assert {line["staff_id"] for line in refused} == {str(member.id)}
     await sign_in(res, name="bob")
+    assert await sign_in(res, address="192.0.2.2")
     clock.ahead = staff.WINDOW + timedelta(seconds=1)
     assert await sign_in(res)
 
 
+async def test_one_address_keeps_nobody_out_who_comes_from_another(
+    res: Resources, ann: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it tries, and whatever names: what is refused counts no further."""
+    monkeypatch.setattr(staff, "MAX_OF_ACCOUNT", staff.MAX_OF_ACCOUNT_THERE + 1)
+    for _ in range(staff.MAX_OF_ADDRESS):
+        with pytest.raises((SignInRefused, TooManyAttempts)):
+            await sign_in(res, password="wrong")
+    for n in range(20):
+        with pytest.raises(TooManyAttempts):
+            await sign_in(res, name=f"nobody {n}")
+    db = await asyncpg.connect(database_url)
+    subjects = await db.fetch("SELECT subject FROM sign_in_attempts ORDER BY subject")
+    await db.close()
+    assert [row[0] for row in subjects] == [
+        f"account {ann}",
+        f"account {ann}\naddress 192.0.2.1",
+        "address 192.0.2.1",
+    ]
+    for _ in range(3):
+        assert await sign_in(res, address="192.0.2.2")
+
+
+async def test_too_many_failures_of_one_account_from_everywhere(
+    res: Resources, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staff, "MAX_OF_ACCOUNT", 3)
+    for n in range(3):
+        with pytest.raises(SignInRefused):
+            await sign_in(res, password="wrong", address=f"192.0.2.{n}")
+    with pytest.raises(TooManyAttempts):
+        await sign_in(res, address="192.0.2.4")
+
+
 async def test_success_forgets_the_failures_before_it(res: Resources, ann: str) -> None:
     for _ in range(3):
-        for _ in range(staff.MAX_OF_ACCOUNT - 1):
+        for _ in range(staff.MAX_OF_ACCOUNT_THERE - 1):
             with pytest.raises(SignInRefused):
                 await sign_in(res, password="wrong")
         await sign_in(res)
 
 
-async def test_another_password_lets_a_throttled_account_in(res: Resources, ann: str) -> None:
+async def test_another_password_lets_a_throttled_account_in(
+    res: Resources, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staff, "MAX_OF_ACCOUNT", staff.MAX_OF_ACCOUNT_THERE)
     for _ in range(staff.MAX_OF_ACCOUNT):
         with pytest.raises(SignInRefused):
             await sign_in(res, password="wrong")

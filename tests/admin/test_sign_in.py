@@ -131,7 +131,7 @@ async def test_a_session_that_was_planted_is_not_taken_over(panel: Panel) -> Non
 
 
 async def test_too_many_attempts(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staff, "MAX_OF_ACCOUNT", 2)
+    monkeypatch.setattr(staff, "MAX_OF_ACCOUNT_THERE", 2)
     for _ in range(2):
         assert (await panel.sign_in(password="wrong")).status_code == 403
     response = await panel.sign_in()
