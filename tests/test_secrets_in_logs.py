@@ -1,6 +1,7 @@
 """The search for secrets in logs finds them, and then fails the run."""
 
 import base64
+import json
 import os
 import secrets
 import subprocess
@@ -12,8 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, SESSION_PREFIX, make_token
+from app.core.opaque_tokens import (
+    KEY_PREFIX,
+    RANDOM_BYTES,
+    SESSION_PREFIX,
+    STAFF_PREFIX,
+    make_token,
+)
 from app.core.redaction import redact
+from tests import secrets_in_logs
 from tests.conftest import SESSION_SECRET
 from tests.secrets_in_logs import secrets_in
 from tests.support import SECRET_KEY, UNKNOWN_ID, announced, stored
@@ -57,6 +65,42 @@ def test_it_finds_tokens_and_keys(prefix: str) -> None:
         "Bearer realm=claimcheck",
     ):
         assert not list(secrets_in(harmless)), harmless
+
+
+def test_what_it_looks_for_is_cut_out_of_lines() -> None:
+    """Of each kind, in every dress: a URL, a header, a form, JSON within JSON, capitals."""
+    signature, token = "ab" * 32, secrets.token_urlsafe(40)
+    encoded = base64.b64encode(b'{"expiration":"2026-11-24T08:00:00Z","conditions":[]}').decode()
+    jwt = ".".join(base64.urlsafe_b64encode(b'{"alg":"RS256"}' * 4).decode() for _ in range(3))
+    grant = f"1795379400.{secrets.token_hex(16)}"
+    form = {"policy": encoded, "x-amz-signature": signature, "x-amz-security-token": token}
+    leaks = {
+        "a signature": [
+            f"GET /b/k?X-AMZ-SIGNATURE={signature}&x=1",
+            f"to=%2Fk%3FX-Amz-Signature%3D{signature}",
+            f"x-amz-signature: {signature}",
+            f"Credential=A, SignedHeaders=host, Signature={signature}",
+        ],
+        "a security token": [
+            f"X-Amz-Security-Token={token}",
+            f"X-Amz-Security-Token: {token}",
+            f"x-amz-security-token%3D{token}",
+        ],
+        "a policy or a web token": [encoded, jwt, f"Authorization: {jwt}", f"?id_token={jwt}"],
+        "a bearer": [f"Authorization: Bearer {token}", f"BEARER {token}"],
+        "a token of ours": [
+            make_token(prefix, secrets.token_bytes(RANDOM_BYTES))
+            for prefix in (KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX)
+        ],
+        "a grant": [f"/v1/files/1/content?grant={grant}", f"read {grant}, says he"],
+        "several": [str(form), json.dumps(form), json.dumps({"event": json.dumps(form)})],
+    }
+    assert [*leaks][:-1] == [*secrets_in_logs._PATTERNS]
+    for what, texts in leaks.items():
+        for text in texts:
+            found = [secret.partition(":")[0] for secret in secrets_in(text)]
+            assert what in found or (what == "several" and len(found) >= 2), text
+            assert not list(secrets_in(redact(text))), redact(text)
 
 
 @pytest.fixture
