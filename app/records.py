@@ -6,6 +6,7 @@ change, then the files in the order of their ids: so no two changes wait for eac
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -151,6 +152,40 @@ async def put_files(
     return answer
 
 
+async def change(
+    res: Resources,
+    caller: Principal,
+    record_type: str,
+    name: str,
+    fields: Mapping[str, Sequence[UUID]],
+    conditions: Preconditions,
+) -> Record:
+    """Make these files what these fields hold, all of it or nothing; the record afterwards.
+
+    `conditions` are the record's: with `If-None-Match: *` there may be none yet. Who may not
+    change a field may name it with what it holds. Raises what `put_files` does.
+    """
+    changes: list[tuple[Slot, Record, Record, Sequence[UUID]]] = []
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, record_type, name)
+        _check(conditions, None if is_new else record, filled=not is_new)
+        held = {field: await queries.field_files(db, record, field) for field in fields}
+        # Of all fields at once: one after the other would be in no order.
+        await queries.lock_files(db, list({*chain(*held.values(), *fields.values())}))
+        for field, file_ids in fields.items():
+            if held[field] == list(file_ids):
+                continue
+            slot, before = Slot(record_type, name, field), record
+            declared = _writable_field(res, caller, record_type, field)
+            record = await _fill(
+                res, db, caller, slot, declared, before, held[field], list(file_ids)
+            )
+            changes.append((slot, before, record, file_ids))
+    for done in changes:
+        _audit_change(*done)
+    return record
+
+
 async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[Slot]:
     """Where the caller's records hold the file, so many of them."""
     async with res.db.connection() as db:
@@ -257,7 +292,13 @@ def _audit_change(slot: Slot, before: Record, after: Record, file_ids: Sequence[
     """Say what the field holds now, if it is not what it held before."""
     if after.version != before.version:
         where = dict(zip(("record_type", "record_id", "field"), slot, strict=True))
-        audit("record.changed", **where, count=len(file_ids), file_ids=file_ids)
+        audit(
+            "record.changed",
+            **where,
+            record_owner=after.owner,
+            count=len(file_ids),
+            file_ids=file_ids,
+        )
 
 
 def _keeper(caller: Principal) -> Principal:

@@ -196,6 +196,7 @@ async def test_files_and_records_leave_their_trail(
     [changed] = lines  # the second changed nothing
     assert changed["event"] == "record.changed"
     where = {"record_type": "product", "record_id": "42", "field": "gallery"}
+    where["record_owner"] = str(changed["owner"])
     assert where.items() <= changed.items()
     assert changed["file_ids"] == files[:2]
 

@@ -22,7 +22,6 @@ from app.core.record_field import RecordField, is_record_id
 from app.errors import Problem, RecordNotFound
 from app.files import Link, find_by_ids, read_links
 from app.models import File
-from app.records import Slot
 from app.routers.permissions import require
 from app.search import search_records
 
@@ -156,25 +155,13 @@ class Records(View):
     ) -> str | None:
         """Change the fields that hold something else now; what was wrong, in words.
 
-        Each change asks for the record as the one before it left it, and the first for the one
-        that the form showed, so that nobody's change is undone unseen. `etag` None: a new record.
+        The record must be as the form showed it (`etag` None: not there yet), so that nobody's
+        change is undone unseen.
         """
-        res = resources_of(request)
-        held: Mapping[str, Sequence[File]] = {}
+        asked = _NEW if etag is None else Preconditions(match=frozenset({etag}))
         try:
             require(caller, Scope.RECORDS_WRITE)
-            if etag is not None:
-                held = (await records.get_record(res, caller, kind, name)).files
-            for field, ids in given.items():
-                if [file.id for file in held.get(field, ())] == list(ids):
-                    continue
-                asked = Preconditions(match=frozenset({etag})) if etag else _NEW
-                slot = Slot(kind, name, field)
-                if ids:
-                    record = (await records.put_files(res, caller, slot, ids, asked)).record
-                else:
-                    record = await records.clear(res, caller, slot, asked)
-                etag = records.etag_of(record)
+            await records.change(resources_of(request), caller, kind, name, given, asked)
         except Problem as problem:
             return _told(problem)
         return None

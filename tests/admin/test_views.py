@@ -457,6 +457,31 @@ async def test_records_that_cannot_be(
     assert "1 file" in await panel.page("/files")
 
 
+async def test_a_record_is_saved_whole_or_not_at_all(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel
+) -> None:
+    """What is wrong with one field leaves no other one changed, and is mended by saving again."""
+    picture = await uploaded(panel, web, "picture", "one.png")
+    paper = await uploaded(panel, web, "papers", "paper.png")
+    data = {"record-id": "7", "owner": "shop", "field-picture": picture}
+    data |= {"field-papers": [paper, picture]}
+    refused = await panel.post("/records/product/new", data)
+    assert refused.status_code == 422
+    assert "takes files of destination files" in said(refused)
+    assert (await client.get("/v1/records/product/7")).status_code == 404
+    assert "is saved" in await panel.act("/records/product/new", data | {"field-papers": paper})
+    record = (await client.get("/v1/records/product/7")).json()
+    assert record["fields"]["picture"]["file_id"] == picture
+
+    form = await panel.get("/records/product/of/7")
+    [etag] = re.findall(r'name="etag" value="&#34;([^&]+)&#34;"', form.text)
+    data = {"etag": f'"{etag}"', "field-picture": "", "field-papers": [paper, picture]}
+    assert (await panel.post("/records/product/of/7", data)).status_code == 422
+    record = (await client.get("/v1/records/product/7")).json()
+    assert record["fields"]["picture"]["file_id"] == picture
+    assert "is saved" in await panel.act("/records/product/of/7", data | {"field-papers": paper})
+
+
 async def test_the_upload_fields_token_opens_nothing_else(panel: Panel) -> None:
     answer = await panel.client.post(
         "/admin/records/product/fields/picture/session",
