@@ -95,12 +95,21 @@ async def list_keys(
     return KeyPage(keys, encode_cursor(res.cursor_secret, scope, keys[-1].id))
 
 
+async def get_key(res: Resources, caller: Principal, key_id: UUID) -> ApiKey:
+    """One key of the caller's tenant; ApiKeyNotFound."""
+    async with res.db.connection() as db:
+        key = await queries.get_api_key(db, key_id, caller.tenant)
+    if key is None:
+        raise _not_found()
+    return key
+
+
 async def revoke(res: Resources, caller: Principal, key_id: UUID) -> None:
     """End the key: here at once, in other processes within STALENESS. Repeating it is no error."""
     async with res.db.connection() as db:
         key = await queries.revoke_api_key(db, key_id, caller.tenant, res.clock())
     if key is None:
-        raise ApiKeyNotFound("Your tenant has no API key with this id.")
+        raise _not_found()
     res.known_tokens.forget(_credential(key))
     audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner)
 
@@ -123,6 +132,10 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         credential=_credential(key),
     )
     return principal, min(now + STALENESS, key.expires_at or now + STALENESS)
+
+
+def _not_found() -> ApiKeyNotFound:
+    return ApiKeyNotFound("Your tenant has no API key with this id.")
 
 
 def _credential(key: ApiKey) -> str:

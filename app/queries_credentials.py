@@ -76,6 +76,18 @@ async def list_api_keys(db: asyncpg.Connection, tenant: str, end: UUID, limit: i
     return list(map(ApiKey._make, await db.fetch(_LIST_KEYS.sql, *_LIST_KEYS.arguments(values))))
 
 
+_OF_ID = write(
+    sa.select(api_keys).where(
+        _k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("of_tenant")
+    )
+)
+
+
+async def get_api_key(db: asyncpg.Connection, key_id: UUID, tenant: str) -> ApiKey | None:
+    row = await _row(db, _OF_ID, key_id=key_id, of_tenant=tenant)
+    return None if row is None else ApiKey._make(row)
+
+
 _REVOKE_KEY = write(
     sa.update(api_keys)
     .where(_k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("of_tenant"))

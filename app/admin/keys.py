@@ -91,9 +91,10 @@ class Keys(View):
         res, caller, key_id = resources_of(request), caller_of(request), id_of(request)
         require(caller, Scope.ADMIN)
         if request.method == "GET":
+            key = await api_keys.get_key(res, caller, key_id)
             return self.confirm(
                 request,
-                subject=request.query_params.get("name", "This key"),
+                subject=key.name,
                 title="Revoke the key?",
                 words="Whoever uses it is refused from now on, in other processes within five "
                 "seconds. It cannot be made good again.",

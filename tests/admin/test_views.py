@@ -306,8 +306,12 @@ async def test_keys_are_made_shown_once_and_revoked(
     page = await panel.get("/keys")
     assert token not in page.text
     assert "cron <i> for bob files:read uploads:write" in said(page)
-    [key] = re.findall(r"/keys/([0-9a-f-]{36})/revoke\?name=cron", page.text)
-    assert "Revoke the key?" in await panel.page(f"/keys/{key}/revoke?name=cron")
+    [key] = re.findall(r"/keys/([0-9a-f-]{36})/revoke\" aria-label=\"Revoke cron", page.text)
+    asked = await panel.page(f"/keys/{key}/revoke?name=another+one")
+    assert "Revoke the key?" in asked
+    assert "cron <i>" in asked
+    assert "another one" not in asked
+    assert (await panel.get(f"/keys/{UNKNOWN_ID}/revoke")).status_code == 404
     assert "The key is revoked." in await panel.act(f"/keys/{key}/revoke")
     assert (await client.get("/v1/files", headers=bearer)).status_code == 401
     gone = await panel.act(f"/keys/{UNKNOWN_ID}/revoke")
