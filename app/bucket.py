@@ -438,7 +438,8 @@ async def translated(bucket: str) -> AsyncIterator[None]:
             ) from error
         if status == 404 or 300 <= status < 400:
             raise BucketRefused(
-                f"The bucket {bucket} is not at the configured endpoint and region."
+                f"The bucket {bucket} is not at the configured endpoint and region: correct the "
+                "settings, or make it with `claimcheck bucket apply`."
             ) from error
         raise BucketUnavailable(
             f"The bucket {bucket} answered with an error; try again in a moment.",

@@ -87,7 +87,7 @@ class Database:
                 pooled.close()
         except asyncpg.UndefinedTableError as error:
             raise DatabaseUnavailable(
-                "The database has no tables yet: run `alembic upgrade head`.", retry_after=30
+                "The database has no tables yet: run `claimcheck migrate`.", retry_after=30
             ) from error
         except _LOST as error:
             raise DatabaseUnavailable(

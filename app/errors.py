@@ -86,7 +86,7 @@ class RequestTooLarge(Problem):
 class CredentialRequired(Problem):
     """Say who you are: `Authorization: Bearer` with a JWT, an API key or an upload session."""
 
-    status, title = 401, "Who is asking?"
+    status, title = 401, "A credential is required"
     challenge = 'Bearer realm="claimcheck"'
 
 

@@ -235,7 +235,7 @@ async def test_readyz_knows_a_database_without_tables(
     async with running(load_settings(environ | {"DATABASE_URL": empty})) as client:
         response = await client.get("/readyz")
         assert response.status_code == 503
-        assert "alembic upgrade head" in response.json()["database"]
+        assert "claimcheck migrate" in response.json()["database"]
 
 
 @pytest.mark.parametrize(("revision", "status"), [("0001", 503), (None, 503), ("9999", 200)])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from app import api_keys
 from app.core.principal import KEY_OWNER, Principal, Scope, is_name
@@ -98,7 +98,9 @@ async def _create(res: Resources, options: argparse.Namespace) -> None:
 
 
 async def _list(res: Resources, options: argparse.Namespace) -> None:
-    table = Table("id", "name", "owner", "scopes", "expires", "last used", "state")
+    # Whole, however narrow the terminal: it is what `revoke` takes.
+    ids = Column("id", no_wrap=True, min_width=36)
+    table = Table(ids, "name", "owner", "scopes", "expires", "last used", "state")
     cursor: str | None = None
     while True:
         page = await api_keys.list_keys(res, _operator(options.tenant), cursor=cursor, limit=_PAGE)

@@ -37,8 +37,11 @@ function say(text) {
 
 function notice(problem, again) {
   $("notice").hidden = false;
+  const stranger = problem.status === 401 && !sessionStorage.getItem(TOKEN);
   $("sign-in").hidden = problem.status !== 401;
-  $("notice").querySelector("span").textContent = problem.message;
+  $("notice").querySelector("span").textContent = stranger
+    ? "Sign in with an access token: an API key, a JWT of your provider, or an upload session's."
+    : problem.message;
   const button = $("notice").querySelector("button");
   button.textContent = problem.retry ? "Try again" : "Dismiss";
   button.onclick = () => {

@@ -90,7 +90,7 @@ class Service {
       if (!response || response.ok) {
         throw new UploadError(
           "The service cannot be reached",
-          "Check the connection and try again.",
+          "Check the connection, and that the service knows this page's origin, and try again.",
           { cause }, // it may be `token` or `headers` that failed
         );
       }
