@@ -24,16 +24,23 @@ from app.search import search_files
 _RASTER: Final = frozenset(
     {"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/avif", "image/bmp"}
 )
-_LARGEST_THUMBNAIL: Final = 30_000_000
+_LARGEST_PICTURE: Final = 30_000_000
+# Small pictures are the files themselves, and a list may show fifty.
+_LARGEST_THUMBNAIL: Final = 2_000_000
 _USES: Final = 20
 # A calendar's ends survive no arithmetic, and ids begin in 1970.
 _YEARS: Final = range(1971, 9999)
 
 
-def is_picture(file: File) -> bool:
-    """Whether a list shows it as an image."""
+def is_picture(file: File, largest: int = _LARGEST_PICTURE) -> bool:
+    """Whether a page shows it as an image."""
     kinds = {essence(file.content_type), essence(file.detected_type or file.content_type)}
-    return kinds <= _RASTER and (file.size or 0) <= _LARGEST_THUMBNAIL
+    return kinds <= _RASTER and (file.size or 0) <= largest
+
+
+def is_thumbnail(file: File) -> bool:
+    """Whether a list does; of others it says what their names end in."""
+    return is_picture(file, _LARGEST_THUMBNAIL)
 
 
 def _day(text: str | None) -> datetime | None:
@@ -89,7 +96,7 @@ class Files(View):
             search=search,
             found=found,
             links=links,
-            is_picture=is_picture,
+            is_thumbnail=is_thumbnail,
             asked=request.query_params,
             states=list(State),
             destinations=sorted(res.settings.destinations),

@@ -13,7 +13,7 @@ from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from app import records, upload_sessions
-from app.admin.files import is_picture
+from app.admin.files import is_picture, is_thumbnail
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, in_words, may
 from app.core.preconditions import Preconditions
@@ -81,7 +81,7 @@ class Records(View):
             found=found,
             prefix=prefix,
             links=await self._links(request, [f for one in found.records for f in _all(one)]),
-            is_picture=is_picture,
+            is_thumbnail=is_thumbnail,
             newer=found.earlier and beside(request, before=found.earlier),
             older=found.later and beside(request, after=found.later),
             may_write=_may_write(request),

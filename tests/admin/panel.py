@@ -81,5 +81,6 @@ class Panel:
 
 def said(response: httpx.Response) -> str:
     """The text of a page, white space made single."""
-    text = re.sub(r"<(script|style).*?</\1>", " ", response.text, flags=re.DOTALL)
+    text = response.text.replace("<wbr>", "")
+    text = re.sub(r"<(script|style).*?</\1>", " ", text, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())

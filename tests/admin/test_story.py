@@ -243,7 +243,10 @@ async def test_the_story(
     assert (first["size"], first["filename"]) == (LARGE, "Sunset over the lake.png")
     assert await width_of(picture.locator("img")) == 160
     await page.get_by_role("link", name="Product", exact=True).click()
-    assert await width_of(page.get_by_role("row", name="lamp").locator("img")) == 160
+    # Fifty such would be too much for a list.
+    listed = page.get_by_role("row", name="lamp")
+    await expect(listed.locator(".thumbnail")).to_have_text("png")
+    await expect(listed.locator("img")).to_have_count(0)
     await axe.look(page)
 
     # Replaced, with a gallery beside it.

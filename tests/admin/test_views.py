@@ -92,6 +92,7 @@ async def test_files_are_found(
     assert "image/png 33 B shop Confirmed" in page
     # A thumbnail, and a link to copy; text is no picture.
     html = (await panel.get("/files")).text
+    assert "image/<wbr>png" in html
     [thumbnail] = re.findall(r'<img src="(http[^"]+)"', html)
     assert (await web.get(thumbnail.replace("&amp;", "&"))).status_code == 200
     assert html.count("data-copy=") == 2
