@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -106,6 +107,12 @@ class View(CustomView):
             return RedirectResponse(otherwise or then, 303)
         flash(request, done, "success")
         return RedirectResponse(then, 303)
+
+
+def breakable(text: str) -> Markup:
+    """A long word for a narrow column: it breaks at these characters before it does anywhere."""
+    safe = str(escape(text))
+    return Markup(safe.replace("/", "/<wbr>").replace(":", ":<wbr>").replace("@", "<wbr>@"))  # noqa: S704
 
 
 def in_words(problem: Problem) -> str:
