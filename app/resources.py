@@ -17,6 +17,7 @@ from botocore.exceptions import ProfileNotFound
 from app.background import Background
 from app.bucket import Buckets, open_buckets
 from app.core.ids import uuid7
+from app.core.known_plenty import KnownPlenty
 from app.core.known_tokens import KnownTokens
 from app.db import Database
 from app.errors import ConfigurationError
@@ -42,6 +43,7 @@ class Resources:
     background: Background
     web_tokens: WebTokens | None
     known_tokens: KnownTokens
+    known_plenty: KnownPlenty
     rate_limits: RateLimits
     cursor_secret: bytes
     grant_secret: bytes | None
@@ -74,6 +76,7 @@ async def open_resources(
                     background=background,
                     web_tokens=web_tokens,
                     known_tokens=KnownTokens(),
+                    known_plenty=KnownPlenty(),
                     rate_limits=rate_limits,
                     cursor_secret=_cursor_secret(settings),
                     grant_secret=_grant_secret(settings),

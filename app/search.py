@@ -4,6 +4,8 @@ For people who look at pages, and not for clients that read lists: those have `a
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from app import queries, queries_records, records
@@ -13,6 +15,8 @@ from app.models import File
 from app.queries_search import COUNTED, Position, Search
 from app.records import Fields
 from app.resources import Resources
+
+_PLENTY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,12 @@ async def search_files(
         end = None
         if len(found) <= limit:
             end = await searching.end_of_walk(db, tenant, search, position)
-        count = await searching.count(db, tenant, search)
+        # Counting so far is what costs most, and very many do not become few within a minute.
+        now, count = res.clock(), COUNTED + 1
+        if not res.known_plenty.holds((tenant, search), now):
+            count = await searching.count(db, tenant, search)
+            if count > COUNTED:
+                res.known_plenty.note((tenant, search), now + _PLENTY)
     backwards = position is not None and position.before
     is_more = len(found) > limit
     files = (found[1:] if backwards else found[:-1]) if is_more else found

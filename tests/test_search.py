@@ -19,7 +19,7 @@ from app.records import Slot
 from app.resources import Resources, open_resources
 from app.search import Found, search_files, search_records
 from app.settings import Settings
-from tests.support import UNKNOWN_ID, prepared
+from tests.support import UNKNOWN_ID, Clock, prepared
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
 STAFF = Principal("ann", "acme", frozenset({Scope.FILES_ALL}))
@@ -166,14 +166,30 @@ async def test_a_sparse_search_goes_on_where_it_left_off(
 
 
 async def test_counting_ends(
-    res: Resources, files: list[File], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, files: list[File], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And where it has ended it does not begin again for a minute; few are always counted."""
     monkeypatch.setattr(queries_search, "COUNTED", 10)
     monkeypatch.setattr("app.search.COUNTED", 10)
+    counted: list[Search] = []
+    count = queries_search.count
+
+    async def noted(db: Any, tenant: str, search: Search) -> int:
+        counted.append(search)
+        return await count(db, tenant, search)
+
+    monkeypatch.setattr(queries_search, "count", noted)
     queries_search._count_statement.cache_clear()
-    found = await search_files(res, STAFF, Search(), limit=5)
+    clock, few = Clock(), Search(state=State.COMPLETING)
+    async with open_resources(settings, clock=clock) as res:
+        for search, said in ((Search(), (10, True)), (few, (0, False))):
+            for _ in range(2):
+                found = await search_files(res, STAFF, search, limit=5)
+                assert (found.count, found.more) == said
+        clock.ahead = timedelta(seconds=61)
+        await search_files(res, STAFF, Search(), limit=5)
     queries_search._count_statement.cache_clear()
-    assert (found.count, found.more) == (10, True)
+    assert counted == [Search(), few, few, Search()]
 
 
 async def test_a_place_that_is_gone_is_the_beginning(res: Resources, files: list[File]) -> None:
