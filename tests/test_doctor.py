@@ -13,12 +13,14 @@ import asyncpg
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
+from app import doctor
 from app.core.bucket_setup import StoreKind
 from app.core.destination import Destination
 from app.core.iam import service_policy
 from app.doctor import Finding, Level, RememberedReport, Report, examine, keeping
 from app.doctor.advice import advise
 from app.doctor.findings import Abilities
+from app.doctor.patient import Patient
 from app.doctor.service import check_credentials, check_database
 from app.embedded.postgres import create_database
 from app.errors import ExaminationUnderWay
@@ -632,6 +634,35 @@ async def test_capabilities(ward: Ward) -> None:
         # The same report for ten minutes, whatever happens meanwhile.
         ward.owner.delete_bucket_cors(Bucket=ward.bucket)
         assert (await client.get("/v1/capabilities")).json() == body
+    assert ward.left_behind() == []
+
+
+@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
+async def test_an_examination_that_is_cut_short_tidies_up_everywhere(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One destination is done with it sooner than the other."""
+    ward.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps({"files": {}, "images": {}})
+    tidy_up, under_way, tidied = doctor.tidy_up, asyncio.Semaphore(0), []
+
+    async def examined_for_ever(*_: Any) -> None:
+        under_way.release()
+        await asyncio.Event().wait()
+
+    async def tidied_up(patient: Patient) -> None:
+        if patient.destination.name == "images":
+            await asyncio.sleep(0.1)
+        await tidy_up(patient)
+        tidied.append(patient.destination.name)
+
+    monkeypatch.setattr(doctor, "check_pages", examined_for_ever)
+    monkeypatch.setattr(doctor, "tidy_up", tidied_up)
+    examination = asyncio.create_task(ward.examine())
+    for _ in range(2):
+        await asyncio.wait_for(under_way.acquire(), 30)
+    examination.cancel()
+    await asyncio.wait({examination})
+    assert sorted(tidied) == ["files", "images"]
     assert ward.left_behind() == []
 
 

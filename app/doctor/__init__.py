@@ -5,8 +5,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
 import aioboto3
 
@@ -27,6 +28,8 @@ from app.provision import browser_origins, by_bucket
 from app.resources import open_session
 from app.settings import Settings
 from app.signer import Signer, utc_now
+
+_T = TypeVar("_T")
 
 __all__ = ["Advice", "Finding", "Level", "RememberedReport", "Report", "examine"]
 
@@ -51,7 +54,7 @@ async def examine(
             open_buckets(session, settings.every_destination()) as buckets,
             open_visitor() as visitor,
         ):
-            for more, advised in await asyncio.gather(
+            for more, advised in await _together(
                 *(
                     _examine_bucket(
                         destinations, browser_origins(settings), session, buckets, visitor, clock
@@ -62,6 +65,18 @@ async def examine(
                 found += more
                 advice |= advised
     return Report(tuple(f for findings in found for f in findings.made), advice)
+
+
+async def _together(*work: Coroutine[Any, Any, _T]) -> list[_T]:
+    """The results of all. It ends when all have, also if it is cancelled or one of them fails: each
+    takes away what it has made, with clients that are closed afterwards.
+    """
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 async def _examine_bucket(
@@ -92,7 +107,7 @@ async def _examine_bucket(
         for destination in destinations
     ]
     set_up = await check_state(client, destinations, origins, state)
-    await asyncio.gather(*(_examine_destination(patient, origins) for patient in patients))
+    await _together(*(_examine_destination(patient, origins) for patient in patients))
     has_versions = state.aspects[Aspect.VERSIONING] is not Unread.UNKNOWN
     advised = {}
     for patient in patients:
