@@ -73,8 +73,8 @@ class _Lines:
     critical = partialmethod(_write, level=logging.CRITICAL)
 
 
-def write_to(output: TextIO) -> None:
-    """Write lines there from now on."""
+def write_to(output: TextIO | None) -> None:
+    """Write lines there from now on; None is the standard library."""
     _Lines.output = output
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
+from app.log import write_to
 from app.migrations import migrate
 from app.settings import Settings
 from tests.secrets_in_logs import Watch, keep_secret
@@ -45,6 +46,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if _skipped and os.environ.get("TEST_NO_SKIPS") and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def lines_for_pytest() -> None:
+    """Whatever an earlier test has set up, this one's log lines go where `caplog` finds them."""
+    write_to(None)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,9 @@ async def test_new_keys_are_taken_up_and_revoked_ones_told(
     clock: Clock,
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("app.routers.service.READY_REMEMBERED", 0.0)
     file = await stored(client, web)
     upload = await announced(client, b"hello")
     assert (await send(web, upload["upload"], b"hello")).is_success
@@ -108,7 +110,7 @@ async def test_new_keys_are_taken_up_and_revoked_ones_told(
     assert "must check its keys" in response.json()["detail"]
     ready = await client.get("/readyz")
     assert ready.status_code == 503
-    assert "must check its keys" in ready.json()["buckets"][BUCKET]
+    assert "refused the service's own request" in ready.json()["buckets"][BUCKET]
     assert (await client.get("/livez")).status_code == 200
 
     third = gateway.add_keys(gateway.owner)

@@ -111,7 +111,7 @@ async def test_a_token_is_asked_for_where_the_service_wants_one(
 
     await page.route(lambda url: url.startswith(f"{service}/v1/"), check)
     await page.reload()
-    await expect(page.get_by_role("alert")).to_contain_text("Not signed in")
+    await expect(page.get_by_role("alert")).to_contain_text("Sign in with an access token")
     await page.get_by_label("Access token").fill("the-token")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_label("Choose files")).to_be_enabled()
