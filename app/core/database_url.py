@@ -37,9 +37,12 @@ def normalize_database_url(url: str) -> str:
     kept = [(name, value) for name, value in parameters if name not in _IGNORED]
     for name, value in kept:
         if name not in _KNOWN:
-            raise ValueError(f"has the parameter {name!r}, which is not one of PostgreSQL's URLs")
+            # Not by its name: behind a "?" that nobody encoded it is the password's other half.
+            raise ValueError(
+                "has a parameter that PostgreSQL's URLs do not have (in a password write ? as %3F)"
+            )
         if name == "sslmode" and value not in SSL_MODES:
-            raise ValueError(f"sslmode={value} is none of {', '.join(SSL_MODES)}")
+            raise ValueError(f"its sslmode is none of {', '.join(SSL_MODES)}")
     if not parts.hostname and "host" not in dict(kept):
         raise ValueError("names no host: postgres://user:password@host/database")
     address = url.partition("?")[0]
