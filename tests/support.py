@@ -104,6 +104,11 @@ class Service:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
+    async def stop(self) -> None:
+        """SIGTERM: what is under way is finished, its line in the log too."""
+        self.process.terminate()
+        await self.process.wait()
+
     async def kill(self) -> None:
         """SIGKILL: no handler runs, nothing is tidied up."""
         if self.process.returncode is None:

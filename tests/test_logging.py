@@ -85,6 +85,7 @@ async def test_a_service_writes_nothing_else(environ: dict[str, str], tmp_path: 
     log = tmp_path / "log"
     async with served(environ, log) as service:
         await service.client.get("/v1/destinations", headers={"X-Request-ID": "mine"})
+        await service.stop()
     lines = logged(log)
     assert "Application startup complete." in {line["event"] for line in lines}
     [request] = [line for line in lines if line.get("route") == "/v1/destinations"]

@@ -190,6 +190,7 @@ async def test_50_mb_leave_no_trace_in_the_service(
         for destination in ("put", "posted"):
             await upload(served_here.client, destination, secrets.token_bytes(50 * 1000**2))
         grown = resident_kib(served_here.process.pid) - before
+        await served_here.stop()
     assert grown < 5 * 1024
 
     requests = [line for line in logged(log) if line.get("route", "").startswith("/v1/")]
@@ -212,10 +213,11 @@ async def test_10_mb_are_refused_in_words_by_the_real_server(
             response = await served_here.client.post("/v1/uploads", content=body, headers=headers)
             assert response.status_code == 413
             assert response.json()["type"] == "urn:claimcheck:problem:request-too-large"
-        read = [line["bytes_in"] for line in logged(tmp_path / "log") if line.get("status") == 413]
-        assert len(read) == 2
-        assert read[0] == 0
-        assert read[1] < 256 * 1024
+        await served_here.stop()
+    read = [line["bytes_in"] for line in logged(tmp_path / "log") if line.get("status") == 413]
+    assert len(read) == 2
+    assert read[0] == 0
+    assert read[1] < 256 * 1024
 
 
 async def test_sigterm_ends_it_cleanly(environ: dict[str, str], tmp_path: Path) -> None:
