@@ -12,6 +12,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+# Each says its tables to the metadata.
+from app import models_credentials, models_records, models_staff  # noqa: F401
 from app.db import Database
 from app.errors import ConfigurationError
 from app.models import metadata

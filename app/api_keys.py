@@ -13,7 +13,7 @@ from app.core.cursor import decode_cursor, encode_cursor
 from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, hash_token, make_token
 from app.core.principal import Principal, missing_scopes
 from app.errors import ApiKeyNotFound, InvalidCursor, InvalidToken, ScopeNotGrantable
-from app.models import ApiKey
+from app.models_credentials import ApiKey
 from app.resources import Resources
 
 # For how long a process takes a key or an upload session that it has asked about to be good

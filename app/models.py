@@ -1,6 +1,6 @@
-"""The tables: files with the states they go through, the records that hold them, credentials.
+"""The tables of files, with the states they go through. Other subjects are in models_*.py.
 
-Alembic migrates to what stands here; `alembic check` holds the two together.
+Alembic migrates to what stands in all of them; `alembic check` holds the two together.
 """
 
 import itertools
@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.parts import Layout
 
@@ -23,6 +22,7 @@ metadata: Final = sa.MetaData(
         "fk": "fk_%(table_name)s_%(column_0_name)s",
     }
 )
+MOMENT: Final = sa.DateTime(timezone=True)
 
 
 class State(StrEnum):
@@ -67,8 +67,6 @@ class Seal(StrEnum):
     NO = "no"  # nothing, until what was signed for it expires
 
 
-_MOMENT = sa.DateTime(timezone=True)
-
 files: Final = sa.Table(
     "files",
     metadata,
@@ -95,11 +93,11 @@ files: Final = sa.Table(
     sa.Column("reason", sa.Text()),
     sa.Column("etag", sa.Text()),
     sa.Column("version_id", sa.Text()),
-    sa.Column("created_at", _MOMENT, nullable=False),
-    sa.Column("expires_at", _MOMENT, nullable=False),
-    sa.Column("confirmed_at", _MOMENT),
-    sa.Column("ended_at", _MOMENT),
-    sa.Column("claimed_until", _MOMENT),
+    sa.Column("created_at", MOMENT, nullable=False),
+    sa.Column("expires_at", MOMENT, nullable=False),
+    sa.Column("confirmed_at", MOMENT),
+    sa.Column("ended_at", MOMENT),
+    sa.Column("claimed_until", MOMENT),
     sa.Column("store_upload_id", sa.Text()),
     sa.Column("part_size", sa.BigInteger()),
     sa.Column("sealed", sa.Text(), nullable=False, server_default=Seal.NO.value),
@@ -289,192 +287,5 @@ sweep_totals: Final = sa.Table(
     metadata,
     sa.Column("outcome", sa.Text(), primary_key=True),
     sa.Column("total", sa.BigInteger(), nullable=False),
-    sa.Column("changed_at", _MOMENT, nullable=False),
+    sa.Column("changed_at", MOMENT, nullable=False),
 )
-
-# Other systems' things, by the names that those give them, and the files in their fields.
-records: Final = sa.Table(
-    "records",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("tenant", sa.Text(), nullable=False),
-    sa.Column("owner", sa.Text(), nullable=False),
-    sa.Column("type", sa.Text(), nullable=False),
-    sa.Column("name", sa.Text(collation="C"), nullable=False),
-    sa.Column("version", sa.Uuid(), nullable=False),
-    sa.Column("created_at", _MOMENT, nullable=False),
-    sa.Column("updated_at", _MOMENT, nullable=False),
-    sa.UniqueConstraint("tenant", "type", "name"),
-)
-record_files: Final = sa.Table(
-    "record_files",
-    metadata,
-    sa.Column(
-        "record_id",
-        sa.Uuid(),
-        sa.ForeignKey("records.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
-    sa.Column("field", sa.Text(), primary_key=True),
-    sa.Column("position", sa.SmallInteger(), primary_key=True, autoincrement=False),
-    sa.Column("file_id", sa.Uuid(), sa.ForeignKey("files.id"), nullable=False),
-    sa.Index("ix_record_files_file_id", "file_id"),
-)
-
-
-class Record(NamedTuple):
-    """A row of `records`, column by column in the table's order.
-
-    `name` is the id that the other system knows the record by, one in a tenant and type. `version`
-    is another UUID after every change; ids and versions are never used again.
-    """
-
-    id: UUID
-    tenant: str
-    owner: str
-    type: str
-    name: str
-    version: UUID
-    created_at: datetime
-    updated_at: datetime
-
-
-api_keys: Final = sa.Table(
-    "api_keys",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-    sa.Column("name", sa.Text(), nullable=False),
-    sa.Column("owner", sa.Text(), nullable=False),
-    sa.Column("tenant", sa.Text(), nullable=False),
-    sa.Column("scopes", ARRAY(sa.Text()), nullable=False),
-    sa.Column("created_by", sa.Text(), nullable=False),
-    sa.Column("created_at", _MOMENT, nullable=False),
-    sa.Column("expires_at", _MOMENT),
-    sa.Column("last_used_at", _MOMENT),
-    sa.Column("revoked_at", _MOMENT),
-    sa.UniqueConstraint("token_hash"),
-)
-sa.Index("ix_api_keys_tenant_id", api_keys.c.tenant, api_keys.c.id)
-
-
-class ApiKey(NamedTuple):
-    """A row of `api_keys`, column by column in the table's order.
-
-    `token_hash` is the SHA-256 of the token, which is stored nowhere; `created_by` the owner of
-    the credential it was made with. `last_used_at` is up to a minute old.
-    """
-
-    id: UUID
-    token_hash: bytes
-    name: str
-    owner: str
-    tenant: str
-    scopes: list[str]
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-
-
-upload_sessions: Final = sa.Table(
-    "upload_sessions",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-    sa.Column("owner", sa.Text(), nullable=False),
-    sa.Column("tenant", sa.Text(), nullable=False),
-    sa.Column("destination", sa.Text(), nullable=False),
-    sa.Column("max_files", sa.Integer(), nullable=False),
-    sa.Column("max_bytes", sa.BigInteger(), nullable=False),
-    sa.Column("used_files", sa.Integer(), nullable=False, server_default="0"),
-    sa.Column("used_bytes", sa.BigInteger(), nullable=False, server_default="0"),
-    sa.Column("created_by", sa.Text(), nullable=False),
-    sa.Column("created_at", _MOMENT, nullable=False),
-    sa.Column("expires_at", _MOMENT, nullable=False),
-    sa.Column("revoked_at", _MOMENT),
-    # As app.core.principal.BoundSlot has it.
-    sa.Column("attach_to", sa.ARRAY(sa.Text())),
-    sa.UniqueConstraint("token_hash"),
-    # Whatever statement spends: not more than there is.
-    sa.CheckConstraint("used_files BETWEEN 0 AND max_files", name="files_within"),
-    sa.CheckConstraint("used_bytes BETWEEN 0 AND max_bytes", name="bytes_within"),
-)
-sa.Index("ix_upload_sessions_expires_at", upload_sessions.c.expires_at)
-
-
-class UploadSession(NamedTuple):
-    """A row of `upload_sessions`, column by column in the table's order.
-
-    `used_files` and `used_bytes` count what was announced, whatever became of it. `attach_to` is
-    the fields of a `BoundSlot`.
-    """
-
-    id: UUID
-    token_hash: bytes
-    owner: str
-    tenant: str
-    destination: str
-    max_files: int
-    max_bytes: int
-    used_files: int
-    used_bytes: int
-    created_by: str
-    created_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None
-    attach_to: list[str] | None
-
-
-# Who may sign in to the admin panel, with what session, and how often it was tried.
-staff: Final = sa.Table(
-    "staff",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("name", sa.Text(), nullable=False),
-    sa.Column("tenant", sa.Text(), nullable=False),
-    sa.Column("scopes", ARRAY(sa.Text())),
-    sa.Column("password_hash", sa.Text(), nullable=False),
-    sa.Column("created_at", _MOMENT, nullable=False),
-    sa.Column("disabled_at", _MOMENT),
-    sa.UniqueConstraint("name"),
-)
-staff_sessions: Final = sa.Table(
-    "staff_sessions",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-    sa.Column("staff_id", sa.Uuid(), sa.ForeignKey("staff.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("created_at", _MOMENT, nullable=False),
-    sa.Column("seen_at", _MOMENT, nullable=False),
-    sa.Column("expires_at", _MOMENT, nullable=False),
-    sa.Column("revoked_at", _MOMENT),
-    sa.UniqueConstraint("token_hash"),
-    sa.Index("ix_staff_sessions_staff_id", "staff_id"),
-    sa.Index("ix_staff_sessions_expires_at", "expires_at"),
-)
-sign_in_attempts: Final = sa.Table(
-    "sign_in_attempts",
-    metadata,
-    # An account or an address, see app.staff.
-    sa.Column("subject", sa.Text(), primary_key=True),
-    sa.Column("attempts", sa.Integer(), nullable=False),
-    sa.Column("ends_at", _MOMENT, nullable=False),
-    sa.Index("ix_sign_in_attempts_ends_at", "ends_at"),
-)
-
-
-class Staff(NamedTuple):
-    """A row of `staff`, column by column in the table's order.
-
-    `scopes` None: every one that there is, now and later. `password_hash` is argon2's own text.
-    """
-
-    id: UUID
-    name: str
-    tenant: str
-    scopes: list[str] | None
-    password_hash: str
-    created_at: datetime
-    disabled_at: datetime | None

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
-from app.models import ApiKey, File, UploadSession, api_keys, files, upload_sessions
+from app.models import File, files
+from app.models_credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
-from app.models import File, Record, State, files, record_files, records
+from app.models import File, State, files
+from app.models_records import Record, record_files, records
 from app.statements import Statement, array, write
 
 _r, _rf = records.c, record_files.c

@@ -8,7 +8,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import Staff, sign_in_attempts, staff, staff_sessions
+from app.models_staff import Staff, sign_in_attempts, staff, staff_sessions
 from app.statements import Statement, write
 
 _MOMENT: Final = sa.DateTime(timezone=True)

@@ -27,7 +27,8 @@ from app.errors import (
     WrongDestination,
 )
 from app.files import readable_by_urls
-from app.models import File, Record
+from app.models import File
+from app.models_records import Record
 from app.resources import Resources
 
 MAX_RECORDS: Final = 200

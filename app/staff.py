@@ -20,7 +20,7 @@ from app import queries_staff as queries
 from app.audit import audit
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
 from app.core.principal import STAFF_OWNER, Principal, Scope, is_name
-from app.models import Staff
+from app.models_staff import Staff
 from app.queries_staff import NewSession
 from app.resources import Resources
 from app.settings import Settings

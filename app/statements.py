@@ -1,4 +1,4 @@
-"""SQL from the tables in app.models: SQLAlchemy writes it once, asyncpg runs it."""
+"""SQL from the tables in app/models*.py: SQLAlchemy writes it once, asyncpg runs it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

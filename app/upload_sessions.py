@@ -15,7 +15,7 @@ from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, mak
 from app.core.principal import BoundSlot, Principal, Scope, SessionBounds
 from app.errors import InvalidToken, UploadSessionNotFound
 from app.locate import destination_for
-from app.models import UploadSession
+from app.models_credentials import UploadSession
 from app.resources import Resources
 
 _SCOPES = frozenset({Scope.UPLOADS_WRITE})

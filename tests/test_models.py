@@ -1,19 +1,33 @@
 import re
 from typing import get_args, get_type_hints
 
+import pytest
 import sqlalchemy as sa
 
 from app.models import MOVES, File, State, files, states_before
+from app.models_credentials import ApiKey, UploadSession, api_keys, upload_sessions
+from app.models_records import Record, records
+from app.models_staff import Staff, staff
+
+ROWS = [
+    (File, files),
+    (Record, records),
+    (ApiKey, api_keys),
+    (UploadSession, upload_sessions),
+    (Staff, staff),
+]
 
 
-def test_a_file_has_the_tables_columns_in_their_order() -> None:
-    """Rows become files by position."""
-    assert list(File._fields) == [column.name for column in files.columns]
+@pytest.mark.parametrize(("row", "table"), ROWS)
+def test_a_row_has_its_tables_columns_in_their_order(row: type, table: sa.Table) -> None:
+    """They are filled by position."""
+    assert list(row._fields) == [column.name for column in table.columns]
 
 
-def test_a_file_says_which_columns_may_be_empty() -> None:
-    for name, hint in get_type_hints(File).items():
-        assert (type(None) in get_args(hint)) is files.c[name].nullable, name
+@pytest.mark.parametrize(("row", "table"), ROWS)
+def test_a_row_says_which_columns_may_be_empty(row: type, table: sa.Table) -> None:
+    for name, hint in get_type_hints(row).items():
+        assert (type(None) in get_args(hint)) is table.c[name].nullable, name
 
 
 def test_every_state_has_its_moves() -> None:

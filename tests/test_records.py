@@ -14,7 +14,7 @@ from app.core.ids import uuid7
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope
 from app.errors import FileInUse, FileNotFound, RecordNotFound
-from app.models import Record
+from app.models_records import Record
 from app.records import Slot
 from app.resources import Resources, open_resources
 from app.settings import Settings

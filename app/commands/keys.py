@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from app import api_keys
 from app.core.principal import KEY_OWNER, Principal, Scope, is_name
 from app.errors import ConfigurationError
-from app.models import ApiKey
+from app.models_credentials import ApiKey
 from app.process import configure_logging
 from app.resources import Resources, open_resources
 from app.settings import Settings, load_settings

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from app import api_keys
 from app.core.principal import Name
 from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
-from app.models import ApiKey
+from app.models_credentials import ApiKey
 from app.routers.permissions import CanAdmin, Res
 from app.routers.problems import header, responses
 from app.routers.rendering import Moment, json_response

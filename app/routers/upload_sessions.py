@@ -17,7 +17,7 @@ from app.errors import (
     UploadSessionNotFound,
     WrongDestination,
 )
-from app.models import UploadSession
+from app.models_credentials import UploadSession
 from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanMint, Res
 from app.routers.problems import header, responses
