@@ -11,7 +11,7 @@ from app import queries
 from app.audit import audit_files
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.delivery import Disposition, response_overrides
-from app.core.grants import is_granted, make_grant, window_end
+from app.core.grants import granting, is_granted, window_end
 from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.object_url import ObjectName
@@ -21,7 +21,6 @@ from app.locate import check_host, parse_url
 from app.log import acting
 from app.models import File, Readable, State
 from app.resources import Resources
-from app.signer import LinkSigner, Query
 
 MAX_PAGE: Final = 100
 # Links that are signed before the event loop has a look at others.
@@ -126,32 +125,28 @@ async def read_links(
             filename = clean_filename(filename).display
         except InvalidName as error:
             raise InvalidFilename(str(error)) from None
-    signing: dict[tuple[str, str], tuple[LinkSigner, datetime]] = {}
-    links = []
+    links: list[Link] = []
+    # Most pages are of one destination, so that little is asked for anew.
+    where: tuple[str, str] | None = None
     for number, file in enumerate(files, start=1):
-        where = file.destination, file.bucket
-        if where not in signing:
+        if where is None or file.destination != where[0] or file.bucket != where[1]:
+            where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
-            signing[where] = await res.signer.link_signer(
+            sign, expires_at = await res.signer.link_signer(
                 to.address, expires_in=to.link_expires_in, window=to.window
             )
-        sign, expires_at = signing[where]
-        query = _read_query(file, disposition, filename or file.filename)
+        query = response_overrides(
+            file.content_type, file.detected_type, disposition, filename or file.filename
+        )
+        if file.version_id is not None:
+            query = (*query, ("versionId", file.version_id))
         links.append(Link(sign(file.key, query), expires_at))
-        if number % _AT_ONCE == 0:
+        if number % _AT_ONCE == 0 and number < len(files):
             await asyncio.sleep(0)
     audit_files(
         "file.linked", files, **({"redirect": disposition or "plain"} if redirecting else {})
     )
     return links
-
-
-def _read_query(file: File | Readable, disposition: Disposition | None, filename: str) -> Query:
-    overrides = response_overrides(
-        file.content_type, file.detected_type, disposition=disposition, filename=filename
-    )
-    version: Query = () if file.version_id is None else (("versionId", file.version_id),)
-    return (*overrides.items(), *version) if overrides else version
 
 
 def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
@@ -162,21 +157,15 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
     if res.grant_secret is None:
         return [None] * len(files)
     now = res.clock().timestamp()
-    ends: dict[tuple[str, str], int | None] = {}
     urls: list[str | None] = []
+    where: tuple[str, str] | None = None
     for file in files:
-        where = file.destination, file.bucket
-        if where not in ends:
+        if where is None or file.destination != where[0] or file.bucket != where[1]:
+            where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
-            ends[where] = (
-                window_end(now, to.link_expires_in, to.window) if to.content_urls else None
-            )
-        end = ends[where]
-        if end is None:
-            urls.append(None)
-        else:
-            grant = make_grant(res.grant_secret, file.id, end)
-            urls.append(f"/v1/files/{file.id}/content?grant={grant}")
+            end = window_end(now, to.link_expires_in, to.window)
+            grant = granting(res.grant_secret, end) if to.content_urls else None
+        urls.append(grant and f"/v1/files/{file.id}/content?grant={grant(file.id)}")
     return urls
 
 

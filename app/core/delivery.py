@@ -63,22 +63,18 @@ def content_disposition(disposition: Disposition, filename: str) -> str:
 
 
 def response_overrides(
-    content_type: str,
-    detected: str | None = None,
-    *,
-    disposition: Disposition | None,
-    filename: str,
-) -> dict[str, str]:
-    """The `response-*` query parameters for a read link; sign them, they need a signed request.
+    content_type: str, detected: str | None, disposition: Disposition | None, filename: str
+) -> tuple[tuple[str, str], ...]:
+    """The `response-*` query parameters for a read link, as pairs; they must be signed with it.
 
     With `disposition` None a type that is safe inline gets none at all: the plain link is the
     fastest to sign and the best to cache.
     """
     if not shown_inline(content_type, detected):
-        return {
-            "response-content-disposition": content_disposition("attachment", filename),
-            "response-content-type": "application/octet-stream",
-        }
+        return (
+            ("response-content-disposition", content_disposition("attachment", filename)),
+            ("response-content-type", "application/octet-stream"),
+        )
     if disposition is None:
-        return {}
-    return {"response-content-disposition": content_disposition(disposition, filename)}
+        return ()
+    return (("response-content-disposition", content_disposition(disposition, filename)),)

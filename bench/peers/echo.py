@@ -63,8 +63,9 @@ def _link(settings: Settings, number: int) -> Link:
     key = f"images/11-22-2026_19-07-09-123456--{name}"
     overrides = response_overrides(
         "application/pdf" if pdf else "image/png",
-        disposition=None,
-        filename=f"Αναφορά τριμήνου {number}.pdf",
+        None,
+        None,
+        f"Αναφορά τριμήνου {number}.pdf",
     )
     secret = settings.aws_secret_access_key
     assert settings.aws_access_key_id is not None
@@ -76,7 +77,7 @@ def _link(settings: Settings, number: int) -> Link:
         credentials=Credentials(settings.aws_access_key_id, secret.get_secret_value()),
         now=_NOW,
         expires_in=to.link_expires_in + to.window,
-        query={**overrides, "versionId": "0" * 32},
+        query={**dict(overrides), "versionId": "0" * 32},
     )
     return Link(
         id=_ID,

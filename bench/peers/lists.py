@@ -38,8 +38,8 @@ async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
     for file in files:
         destination = res.settings.destination_of(file.destination, file.bucket)
         params = {"Bucket": file.bucket, "Key": file.key, "VersionId": file.version_id}
-        overrides = response_overrides(
-            file.content_type, file.detected_type, disposition=None, filename=file.filename
+        overrides = dict(
+            response_overrides(file.content_type, file.detected_type, None, file.filename)
         )
         if overrides:
             params["ResponseContentDisposition"] = overrides["response-content-disposition"]
