@@ -110,15 +110,9 @@ class Results:
             least(2, "files announced a second by batch", 5000, batch and batch.value * 50),
             most(
                 3,
-                "list of 100 with links, remembered, times the cost without",
+                "list of 100 with links, times the cost without",
                 1.3,
                 times(lists, "without links", "claimcheck"),
-            ),
-            most(
-                3,
-                "list of 100 with links, each signed anew, times the cost without",
-                1.3,
-                times(lists, "without links, as many pages", "claimcheck, each link signed anew"),
             ),
             least(
                 3,
