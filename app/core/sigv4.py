@@ -126,7 +126,7 @@ class UrlSigner:
     Arguments are those of :func:`presign_url`; only key and query differ from URL to URL.
     """
 
-    __slots__ = ("_base_path", "_constant", "_method", "_origin", "_scope", "_tail")
+    __slots__ = ("_bucket_url", "_constant", "_head", "_outer", "_string_to_sign", "_tail")
 
     def __init__(
         self,
@@ -147,17 +147,17 @@ class UrlSigner:
             signed, canonical = _canonical_headers(headers, host)
         else:
             signed, canonical = "host", f"host:{host}\n"
-        self._method = method
-        self._base_path = address.base_path
-        self._origin = address.origin
         # In the order in which the signature wants the names; the URL carries them so.
         self._constant = (
             f"{scope.query}&X-Amz-Expires={expires_in}{credentials._token_parameter}"
             f"&X-Amz-SignedHeaders={signed.replace(';', '%3B')}"
         )
+        self._bucket_url = f"{address.origin}{address.base_path}/"
+        self._head = f"{method}\n{address.base_path}/"
         # The body is not known when a URL is signed.
-        self._tail = f"{canonical}\n{signed}\nUNSIGNED-PAYLOAD"
-        self._scope = scope
+        self._tail = f"\n{canonical}\n{signed}\nUNSIGNED-PAYLOAD"
+        self._string_to_sign = scope.string_to_sign
+        self._outer = scope.outer
 
     def url(self, key: str, query: Mapping[str, str] | None = None) -> str:
         """Presign the object ``key``; ``query`` holds S3's parameters, unescaped.
@@ -165,18 +165,16 @@ class UrlSigner:
         Raises:
             UnsignableValue: the key or a parameter cannot be signed.
         """
-        path = f"{self._base_path}/{quote_key(key)}"
-        parameters = self._constant
+        path, parameters = quote_key(key), self._constant
         if query:
             for name in sorted(query) if len(query) > 1 else query:
                 parameters += _query_parameter(name, query[name])
-        request = f"{self._method}\n{path}\n{parameters}\n{self._tail}".encode("ascii")
-        scope = self._scope
-        inner = scope.string_to_sign.copy()
+        request = f"{self._head}{path}\n{parameters}{self._tail}".encode("ascii")
+        inner = self._string_to_sign.copy()
         inner.update(hashlib.sha256(request).hexdigest().encode("ascii"))
-        outer = scope.outer.copy()
+        outer = self._outer.copy()
         outer.update(inner.digest())
-        return f"{self._origin}{path}?{parameters}&X-Amz-Signature={outer.hexdigest()}"
+        return f"{self._bucket_url}{path}?{parameters}&X-Amz-Signature={outer.hexdigest()}"
 
 
 def presign_url(
