@@ -6,23 +6,17 @@ CLAIMCHECK_. In TOML each setting is its name here in lower case; destinations a
 records are tables: `[destinations.images]`, `[records.product.picture]`.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from limits import RateLimitItem, parse_many
 from pydantic import (
     AliasChoices,
-    BaseModel,
     BeforeValidator,
     Field,
-    InstanceOf,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -32,51 +26,29 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.core.database_url import normalize_database_url
-from app.core.destination import Destination, Words, split_words
+from app.core.destination import Destination, split_words
 from app.core.jwt_settings import JwtSettings
 from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
 from app.panel import missing_for_panel
-from app.settings_sources import CONFIG, PREFIX, Environment, below_environment
+from app.settings_errors import in_words, refuse_misspelt
+from app.settings_sources import PREFIX, Environment, below_environment
+from app.settings_values import (
+    BucketName,
+    Endpoint,
+    Limit,
+    Networks,
+    Origins,
+    PostgresqlUrl,
+    Proxies,
+    RedisUrl,
+    Region,
+    SecretKey,
+)
 
-MIN_SECRET: Final = 32
-MAX_PROXIES: Final = 10
-
-# Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.
-_AWS_OWN: Final = "AWS_ENDPOINT_URL"
-_TABLES: Final = tuple(f"{PREFIX}{table}__" for table in ("DESTINATIONS", "RECORDS", "JWT"))
-# How like one of our names an unknown AWS_ name is taken for it. AWS_BUCKET_NAME must be, at 0.79;
-# of the names that AWS tools read themselves AWS_SESSION_EXPIRATION comes nearest, at 0.77.
-_NEAR: Final = 0.78
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-def _networks(value: object) -> object:
-    words = split_words(value)
-    return [ip_network(str(word)) for word in words] if isinstance(words, list) else words
-
-
-def _limit(value: object) -> object:
-    if value is None:
-        return None
-    try:
-        [limit] = parse_many(str(value))
-    except ValueError:
-        raise ValueError("write so many per second, minute, hour or day: 600/minute") from None
-    if limit.amount < 1:
-        raise ValueError("at least one request must be possible; leave it out for no limit")
-    return limit
-
-
-def _proxies(value: object) -> object:
-    if not str(value).isdecimal():
-        return _networks(value)
-    if int(str(value)) > MAX_PROXIES:
-        raise ValueError(f"more than {MAX_PROXIES} proxies; for networks write 10.0.0.0/8")
-    return int(str(value))
 
 
 class Settings(BaseSettings):
@@ -101,24 +73,24 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "BUCKETEER_AWS_SECRET_ACCESS_KEY"),
     )
     aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
-    aws_storage_bucket_name: str | None = Field(
+    aws_storage_bucket_name: BucketName | None = Field(
         None,
         validation_alias=AliasChoices("AWS_STORAGE_BUCKET_NAME", "BUCKETEER_BUCKET_NAME"),
     )
-    aws_s3_region_name: str = Field(
+    aws_s3_region_name: Region = Field(
         "us-east-1",
         min_length=1,
         validation_alias=AliasChoices(
             "AWS_S3_REGION_NAME", "BUCKETEER_AWS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"
         ),
     )
-    aws_s3_endpoint_url: str | None = Field(
+    aws_s3_endpoint_url: Endpoint | None = Field(
         None,
         validation_alias=AliasChoices(
             "AWS_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"
         ),
     )
-    aws_s3_public_endpoint_url: str | None = Field(
+    aws_s3_public_endpoint_url: Endpoint | None = Field(
         None, validation_alias="AWS_S3_PUBLIC_ENDPOINT_URL"
     )
     aws_s3_addressing_style: AddressingStyle = Field(
@@ -127,25 +99,21 @@ class Settings(BaseSettings):
     aws_presigned_url_expiration_time_minutes: int = Field(
         60, ge=1, le=10_080, validation_alias="AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES"
     )
-    database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    database_url: PostgresqlUrl | None = Field(None, validation_alias="DATABASE_URL")
     port: int = Field(8000, ge=1, le=65_535, validation_alias="PORT")
 
     auth: Annotated[tuple[Literal["none", "jwt", "keys"], ...], BeforeValidator(split_words)] = ()
     jwt: JwtSettings | None = None
     admin: bool = False
     host: str | None = None
-    secret_key: SecretStr | None = None
-    cors_origins: Words = ()
-    trusted_proxies: Annotated[
-        int | tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_proxies)
-    ] = 0
+    secret_key: SecretKey | None = None
+    cors_origins: Origins = ()
+    trusted_proxies: Proxies = 0
     metrics_token: SecretStr | None = Field(None, min_length=16)
-    metrics_networks: Annotated[
-        tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)
-    ] = ()
-    rate_limit: Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)] = None
-    rate_limit_failures: Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)] = None
-    rate_limit_storage_url: SecretStr | None = None
+    metrics_networks: Networks = ()
+    rate_limit: Limit = None
+    rate_limit_failures: Limit = None
+    rate_limit_storage_url: RedisUrl | None = None
     max_pending_uploads: int | None = Field(None, ge=1, le=1_000_000)
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
@@ -164,60 +132,6 @@ class Settings(BaseSettings):
         if self.jwt is not None and "jwt" not in self.auth:
             raise ValueError(f"{PREFIX}JWT__... is set, but {PREFIX}AUTH does not have jwt")
         return self
-
-    @field_validator("aws_s3_endpoint_url", "aws_s3_public_endpoint_url")
-    @classmethod
-    def _usable_endpoint(cls, url: str | None) -> str | None:
-        bucket_address(url, "bucket", "region")
-        return None if url is None else url.rstrip("/")
-
-    @field_validator("aws_storage_bucket_name")
-    @classmethod
-    def _usable_bucket(cls, bucket: str | None) -> str | None:
-        if bucket is not None:
-            bucket_address(None, bucket, "region")
-        return bucket
-
-    @field_validator("aws_s3_region_name")
-    @classmethod
-    def _usable_region(cls, region: str) -> str:
-        bucket_address(None, "bucket", region)
-        return region
-
-    @field_validator("database_url")
-    @classmethod
-    def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        return url and SecretStr(normalize_database_url(url.get_secret_value()))
-
-    @field_validator("secret_key")
-    @classmethod
-    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
-        # Whoever sees a grant in a page may try keys on it for as long as he likes.
-        if key is not None and len(key.get_secret_value()) < MIN_SECRET:
-            raise ValueError(
-                f"needs {MIN_SECRET} characters or more; make one with `openssl rand -hex 32`"
-            )
-        return key
-
-    @field_validator("rate_limit_storage_url")
-    @classmethod
-    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
-            raise ValueError("must begin with redis:// or rediss://")
-        return url
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        origins = tuple(origin.lower() for origin in origins)
-        for origin in origins:
-            scheme, _, host = origin.partition("://")
-            if scheme not in {"http", "https"} or not host or "*" in host or "/" in host:
-                raise ValueError(
-                    f"{origin!r} is not an exact origin; write https://www.example.com, "
-                    "without path or wildcard"
-                )
-        return origins
 
     @classmethod
     def settings_customise_sources(
@@ -266,7 +180,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises ConfigurationError, whose one message names every setting that is wrong, with the name
     under which the reader wrote it.
     """
-    _refuse_misspelt(environ)
+    refuse_misspelt(Settings.model_fields, environ)
     reader = type("Settings", (Settings,), {"environ": environ, "__module__": __name__})
     try:
         settings: Settings = reader()
@@ -275,7 +189,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             for name, destination in settings.destinations.items()
         }
     except ValidationError as error:
-        raise ConfigurationError(_in_words(error, environ)) from None
+        raise ConfigurationError(in_words(error, Settings.model_fields, environ)) from None
     _refuse_half_credentials(settings)
     _refuse_overlaps(destinations)
     _check_records(settings)
@@ -398,38 +312,6 @@ def require_stores(settings: Settings) -> None:
             )
 
 
-def _refuse_misspelt(environ: Mapping[str, str]) -> None:
-    known = {CONFIG}
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        if alias is None:
-            known.add(PREFIX + name.upper())
-        else:
-            known |= set(alias.choices) if isinstance(alias, AliasChoices) else {str(alias)}  # type: ignore[arg-type]
-    for given in environ:
-        name = given.upper()
-        if name in known or name.startswith((_AWS_OWN, *_TABLES)):
-            continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
-        if name.startswith((PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
-            guess = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f" Did you mean {guess[0]}?" if guess else ""
-            raise ConfigurationError(f"{given} is not a setting.{hint}")
-
-
-def _as_written(path: str, environ: Mapping[str, str]) -> str:
-    """The name under which the reader set what pydantic calls `path`."""
-    head, *inner = path.split(".")
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        if name == head and alias is None and name not in {"destinations", "records"}:
-            parts = [name, *(part for part in inner if not part.isdigit())]
-            return PREFIX + "__".join(parts).upper()
-        if isinstance(alias, AliasChoices) and path in alias.choices:
-            return next((str(c) for c in alias.choices if environ.get(str(c))), path)
-    return path
-
-
 def _refuse_half_credentials(settings: Settings) -> None:
     if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
         missing = "AWS_SECRET_ACCESS_KEY" if settings.aws_access_key_id else "AWS_ACCESS_KEY_ID"
@@ -457,26 +339,3 @@ def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
                     f"destinations.{shorter.name} (key_prefix {shorter.prefix!r}) of the same "
                     "bucket: give them prefixes of which neither starts with the other."
                 )
-
-
-def _in_words(error: ValidationError, environ: Mapping[str, str]) -> str:
-    """One line a setting: its name, what is wrong with it. Never its value: it may be a secret."""
-    lines = []
-    for item in error.errors(include_input=False, include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
-        known = _as_written(path, environ)
-        if item["type"] == "extra_forbidden":
-            last = str(item["loc"][-1])
-            tables: dict[str, type[BaseModel]] = {
-                "destinations": Destination,
-                "records": RecordField,
-                "jwt": JwtSettings,
-            }
-            names = tables.get(str(item["loc"][0]), Settings).model_fields
-            near = difflib.get_close_matches(last, names, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            lines.append(f"{known} is not a setting.{hint}")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{known}: {message}" if known else message)
-    return "\n".join(lines)

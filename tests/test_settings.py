@@ -302,6 +302,7 @@ def test_wrong_destinations_stop_the_start(name: str, value: str, says: str) -> 
         ("[destinations.images]\nmaxsize = 1", "destinations.images.maxsize is not a setting."),
         ("[destinations.Images]\nmax_size = 1", "destinations.Images: use lower-case letters"),
         (f"database_url = '{SECRET}'", "DATABASE_URL: must start with"),
+        ("database_url = ''", "DATABASE_URL: must start with"),
         ("destinations = 3", "destinations: Input should be a valid dictionary"),
         (f"auth = '{SECRET}", "is not TOML"),
     ],
