@@ -1,7 +1,7 @@
 """The S3 calls that are sent: HEAD, the first bytes, multipart, delete by version.
 
-Signing for browsers is app.signer's and sends nothing. Provider errors are translated here, only
-those that have a meaning of their own; the rest is `BucketRefused` or `BucketUnavailable`.
+Signing for browsers is app.signer's and sends nothing. Errors that have a meaning of their own are
+translated where the call is made, all others by `app.bucket_client.translated`.
 """
 
 import asyncio
@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aioboto3
-from aiobotocore.config import AioConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-)
+from botocore.exceptions import ClientError
 
+from app.bucket_client import RETRY_AFTER, error_code, error_status, open_client, translated
 from app.core.destination import Destination
-from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable, UploadNotArrived
+from app.errors import BucketUnavailable, UploadNotArrived
 
-_RETRY_AFTER: Final = 5
 _DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
@@ -111,7 +105,7 @@ class Buckets:
                     Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which
                 )
             except ClientError as error:
-                if _code(error) not in _ABSENT:
+                if error_code(error) not in _ABSENT:
                     raise
                 await self._require(destination, bucket)
                 return None
@@ -155,7 +149,7 @@ class Buckets:
                     Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **pinned
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _ABSENT | {"PreconditionFailed", "412"}:
+                if error_code(error) not in _ABSENT | {"PreconditionFailed", "412"}:
                     raise
                 return None
             body, start = said["Body"], b""
@@ -255,7 +249,7 @@ class Buckets:
                     uploads = page.get("Uploads", [])
                     found += [upload for upload in uploads if upload["Key"] == key]
             except ClientError as error:
-                if _code(error) not in _UNKNOWN_CALL:
+                if error_code(error) not in _UNKNOWN_CALL:
                     raise
         found.sort(key=lambda upload: upload["Initiated"])
         return [upload["UploadId"] for upload in found]
@@ -274,7 +268,7 @@ class Buckets:
                 async for page in pages.paginate(Bucket=bucket, Key=key, UploadId=upload_id):
                     found += page.get("Parts", [])
             except ClientError as error:
-                if _code(error) in _NO_UPLOAD:
+                if error_code(error) in _NO_UPLOAD:
                     return None
                 raise
         return [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
@@ -300,12 +294,13 @@ class Buckets:
                     Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": named}
                 )
             except ClientError as error:
-                if _code(error) in _NO_UPLOAD:
+                code, status = error_code(error), error_status(error)
+                if code in _NO_UPLOAD:
                     return False
-                if 400 <= _status(error) < 500 and _status(error) not in _NOT_OF_THE_PARTS:
+                if 400 <= status < 500 and status not in _NOT_OF_THE_PARTS:
                     raise UploadNotArrived(
-                        f"The bucket cannot join these parts ({_code(error)}): send those again "
-                        "that changed meanwhile, then confirm."
+                        f"The bucket cannot join these parts ({code}): send those again that "
+                        "changed meanwhile, then confirm."
                     ) from error
                 raise
         return True
@@ -325,30 +320,20 @@ class Buckets:
                         Bucket=bucket, Key=key, UploadId=upload_id
                     )
                 except ClientError as error:
-                    if _code(error) not in _NO_UPLOAD:
+                    if error_code(error) not in _NO_UPLOAD:
                         raise
             if not await self.list_parts(destination, bucket, key, upload_id):
                 return
             await asyncio.sleep(delay)
         raise BucketUnavailable(
             f"Parts of the upload still come in to {bucket}; try again in a moment.",
-            retry_after=_RETRY_AFTER,
+            retry_after=RETRY_AFTER,
         )
 
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
         async with translated(destination.bucket):
             await self.client(destination).head_bucket(Bucket=destination.bucket)
-
-
-def _code(error: ClientError) -> str:
-    code: str = error.response["Error"]["Code"]
-    return code
-
-
-def _status(error: ClientError) -> int:
-    status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status
 
 
 def _client_key(destination: Destination) -> _ClientKey:
@@ -373,30 +358,6 @@ async def open_buckets(
         yield Buckets(clients, patient)
 
 
-def open_client(
-    session: aioboto3.Session, destination: Destination, *, read_timeout: int = 8, attempts: int = 2
-) -> Any:
-    """An async context manager that yields an S3 client for the destination's endpoint."""
-    return session.client(
-        "s3",
-        region_name=destination.region,
-        endpoint_url=destination.endpoint_url,
-        config=AioConfig(
-            signature_version="s3v4",
-            connect_timeout=3,
-            read_timeout=read_timeout,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            max_pool_connections=50,
-            # Ceph and others refuse the trailing checksums that botocore adds by itself.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": destination.addressing_style},
-            # An AWS_ENDPOINT_URL in the environment would part the client from the signer.
-            ignore_configured_endpoint_urls=True,
-        ),
-    )
-
-
 async def _versions(
     client: Any, bucket: str, key: str, *, markers: bool = True
 ) -> list[str] | None:
@@ -415,42 +376,7 @@ async def _versions(
             if any(entry["Key"] != key for entry in entries):
                 break
     except ClientError as error:
-        if _code(error) not in _UNKNOWN_CALL:
+        if error_code(error) not in _UNKNOWN_CALL:
             raise
         return None
     return found
-
-
-@asynccontextmanager
-async def translated(bucket: str) -> AsyncIterator[None]:
-    """Turn what botocore raises into BucketRefused, SigningUnavailable or BucketUnavailable."""
-    try:
-        yield
-    except ClientError as error:
-        status = _status(error)
-        if status in {401, 403}:
-            raise BucketRefused(
-                f"The bucket {bucket} refused the service's own request. Whoever runs the service "
-                "must check its keys and its S3 rights: s3:GetObject, s3:GetObjectVersion, "
-                "s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, "
-                "s3:ListBucketVersions, s3:AbortMultipartUpload, s3:ListMultipartUploadParts, "
-                "s3:ListBucketMultipartUploads."
-            ) from error
-        if status == 404 or 300 <= status < 400:
-            raise BucketRefused(
-                f"The bucket {bucket} is not at the configured endpoint and region: correct the "
-                "settings, or make it with `claimcheck bucket apply`."
-            ) from error
-        raise BucketUnavailable(
-            f"The bucket {bucket} answered with an error; try again in a moment.",
-            retry_after=_RETRY_AFTER,
-        ) from error
-    except (NoCredentialsError, CredentialRetrievalError) as error:
-        raise SigningUnavailable(
-            "The service has no valid S3 credentials now; try again in a moment.",
-            retry_after=_RETRY_AFTER,
-        ) from error
-    except (TimeoutError, BotoCoreError, OSError) as error:
-        raise BucketUnavailable(
-            f"The bucket {bucket} did not answer; try again in a moment.", retry_after=_RETRY_AFTER
-        ) from error

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from app.bucket import translated
+from app.bucket_client import error_code, error_status, translated
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify
 
 _UNKNOWN_CODES: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
@@ -53,7 +53,7 @@ async def read_bucket(client: Any, bucket: str) -> BucketState | None:
         try:
             said = await client.head_bucket(Bucket=bucket)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
+            if error_code(error) not in {"404", "NoSuchBucket"}:
                 raise
             return None
         found = await asyncio.gather(*(_read(client, bucket, aspect) for aspect in Aspect))
@@ -126,10 +126,10 @@ async def _read(client: Any, bucket: str, aspect: Aspect) -> Found:
     try:
         said = await getattr(client, operation)(Bucket=bucket)
     except ClientError as error:
-        if error.response["Error"]["Code"] == unset:
+        if error_code(error) == unset:
             return {}
         # The bucket itself has let us in already. What else stores answer differs.
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        status = error_status(error)
         if status == 403:
             return Unread.DENIED
         if 400 <= status < 500 or status == 501:
@@ -192,5 +192,5 @@ async def _keeps_versions(client: Any, bucket: str) -> bool:
     try:
         await client.list_object_versions(Bucket=bucket, MaxKeys=1)
     except ClientError as error:
-        return error.response["Error"]["Code"] not in _UNKNOWN_CODES
+        return error_code(error) not in _UNKNOWN_CODES
     return True

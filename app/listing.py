@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from app.bucket import Buckets, translated
+from app.bucket import Buckets
+from app.bucket_client import translated
 from app.core.destination import Destination
 
 _UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})

@@ -12,7 +12,7 @@ from typing import Any, Final
 import aioboto3
 from botocore.exceptions import ClientError
 
-from app.bucket import open_client, translated
+from app.bucket_client import open_client, translated
 from app.bucket_config import (
     BucketState,
     Unread,

@@ -23,7 +23,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from app.bucket import open_client
+from app.bucket_client import open_client
 from app.core.delivery import content_disposition
 from app.core.destination import Destination
 from app.core.sigv4 import Credentials, UrlSigner, bucket_address, presign_post, presign_url

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from app import api_keys
-from app.bucket import open_client
+from app.bucket_client import open_client
 from app.core.principal import Principal, Scope
 from app.main import create_app
 from app.provision import apply

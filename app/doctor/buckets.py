@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.bucket_client import error_code
 from app.bucket_config import BucketState, Unread, is_public, read_bucket
 from app.core.bucket_setup import Aspect, StoreKind, grants_to_everyone
 from app.core.destination import Destination
@@ -38,7 +39,7 @@ async def check_reach(
         said = await client.list_objects_v2(Bucket=destination.bucket, MaxKeys=1)
     except ClientError as error:
         headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-        code = error.response["Error"]["Code"]
+        code = error_code(error)
         _check_clock(findings, headers, now)
         _check_region(findings, headers, destination)
         if not findings.has_failed():

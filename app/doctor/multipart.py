@@ -4,6 +4,7 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
+from app.bucket_client import error_code
 from app.doctor.patient import FIRST, OTHER, SIGNED_FOR, Patient
 from app.doctor.remedies import remedy_for
 from app.errors import Problem
@@ -24,7 +25,7 @@ async def check_multipart(patient: Patient) -> None:
     except Problem as problem:
         cause = problem.__cause__
         if isinstance(cause, ClientError):
-            code = cause.response["Error"]["Code"]
+            code = error_code(cause)
             _say_broken(patient, code, remedy_for(code, _RIGHTS[cause.operation_name]))
         else:
             _say_broken(patient, problem.detail, remedy_for(""))

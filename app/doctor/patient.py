@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from app.announcements import ID_METADATA
 from app.bucket import Buckets
+from app.bucket_client import error_code
 from app.core.destination import Destination
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
@@ -116,7 +117,7 @@ class Patient:
                 Bucket=self.destination.bucket, Key=key, ChecksumMode="ENABLED"
             )
         except ClientError as error:
-            return {"Error": error.response["Error"]["Code"]}
+            return {"Error": error_code(error)}
         return said
 
     def headers(self, method: str) -> dict[str, str]:

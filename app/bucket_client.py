@@ -1,0 +1,89 @@
+"""How a bucket is reached: an S3 client for its endpoint, and what that client's errors mean."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+)
+
+from app.core.destination import Destination
+from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
+
+# Seconds, where a client may try again.
+RETRY_AFTER: Final = 5
+
+
+def open_client(
+    session: aioboto3.Session, destination: Destination, *, read_timeout: int = 8, attempts: int = 2
+) -> Any:
+    """An async context manager that yields an S3 client for the destination's endpoint."""
+    return session.client(
+        "s3",
+        region_name=destination.region,
+        endpoint_url=destination.endpoint_url,
+        config=AioConfig(
+            signature_version="s3v4",
+            connect_timeout=3,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=50,
+            # Ceph and others refuse the trailing checksums that botocore adds by itself.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": destination.addressing_style},
+            # An AWS_ENDPOINT_URL in the environment would part the client from the signer.
+            ignore_configured_endpoint_urls=True,
+        ),
+    )
+
+
+@asynccontextmanager
+async def translated(bucket: str) -> AsyncIterator[None]:
+    """Turn what botocore raises into BucketRefused, SigningUnavailable or BucketUnavailable."""
+    try:
+        yield
+    except ClientError as error:
+        status = error_status(error)
+        if status in {401, 403}:
+            raise BucketRefused(
+                f"The bucket {bucket} refused the service's own request. Whoever runs the service "
+                "must check its keys and its S3 rights: s3:GetObject, s3:GetObjectVersion, "
+                "s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, "
+                "s3:ListBucketVersions, s3:AbortMultipartUpload, s3:ListMultipartUploadParts, "
+                "s3:ListBucketMultipartUploads."
+            ) from error
+        if status == 404 or 300 <= status < 400:
+            raise BucketRefused(
+                f"The bucket {bucket} is not at the configured endpoint and region: correct the "
+                "settings, or make it with `claimcheck bucket apply`."
+            ) from error
+        raise BucketUnavailable(
+            f"The bucket {bucket} answered with an error; try again in a moment.",
+            retry_after=RETRY_AFTER,
+        ) from error
+    except (NoCredentialsError, CredentialRetrievalError) as error:
+        raise SigningUnavailable(
+            "The service has no valid S3 credentials now; try again in a moment.",
+            retry_after=RETRY_AFTER,
+        ) from error
+    except (TimeoutError, BotoCoreError, OSError) as error:
+        raise BucketUnavailable(
+            f"The bucket {bucket} did not answer; try again in a moment.", retry_after=RETRY_AFTER
+        ) from error
+
+
+def error_code(error: ClientError) -> str:
+    code: str = error.response["Error"]["Code"]
+    return code
+
+
+def error_status(error: ClientError) -> int:
+    status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status
