@@ -1,4 +1,4 @@
-"""The ways out: cancel an upload, release a file's record, remove a file with its object.
+"""The ways out: cancel an upload, release a file, remove a file with its object.
 
 A removal is claimed and committed before the bucket is asked, so that two workers never act at
 once; a crash leaves state `removing` with a lease, and the next call after its end goes on.
@@ -104,7 +104,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     elif file is not None and file.state == State.CONFIRMED:
         raise await _in_use(res, caller, file)
     elif file is None or file.state != State.REMOVED:
-        # A released file too: its record is gone, and with it the say over its object.
+        # A released file too: it is forgotten, and with it the say over its object.
         raise FileNotFound("No file of yours has this id.")
 
 

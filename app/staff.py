@@ -8,18 +8,18 @@ are counted exactly, over all processes.
 import asyncio
 import ipaddress
 import os
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
-from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from app import queries_staff as queries
 from app.audit import audit
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
-from app.core.principal import STAFF_OWNER, Principal, Scope, is_name
+from app.core.principal import LETS, STAFF_OWNER, Principal, Scope, is_name
 from app.models_staff import Staff
 from app.queries_staff import NewSession
 from app.resources import Resources
@@ -70,7 +70,7 @@ def tidy_name(name: str) -> str:
 
 def principal_of(settings: Settings, member: Staff) -> Principal:
     """What the member of staff is to the use cases: he acts for his whole tenant."""
-    scopes = every_scope(settings) if member.scopes is None else frozenset(member.scopes)
+    scopes = frozenset(every_scope(settings) if member.scopes is None else member.scopes)
     return Principal(
         owner=f"{STAFF_OWNER}{member.name}",
         tenant=member.tenant,
@@ -79,11 +79,19 @@ def principal_of(settings: Settings, member: Staff) -> Principal:
     )
 
 
-def every_scope(settings: Settings) -> frozenset[str]:
-    """Our own, and those that destinations and fields of records ask for."""
-    asked = [destination.scopes for destination in settings.destinations.values()]
-    asked += [field.scopes for fields in settings.records.values() for field in fields.values()]
-    return frozenset({*Scope, *chain.from_iterable(asked)})
+def every_scope(settings: Settings) -> dict[str, str]:
+    """Our own, and those that destinations and fields of records ask for; what each lets one do."""
+    asked = [(f"the destination {one.name}", one.scopes) for one in settings.destinations.values()]
+    asked += [
+        (f"the field {name} of {kind}", field.scopes)
+        for kind, fields in settings.records.items()
+        for name, field in fields.items()
+    ]
+    places = defaultdict(list)
+    for place, scopes in asked:
+        for scope in set(scopes) - set(LETS):
+            places[scope].append(place)
+    return LETS | {scope: f"put files into {', '.join(places[scope])}" for scope in sorted(places)}
 
 
 async def create(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.core.jwt_settings import JwtSettings
-from app.core.principal import Scope
+from app.core.principal import LETS, Scope
 from app.settings import load_settings
 from tests.issuer import Issuer, running_issuer
 from tests.support import Service, key_for, prepared, served
@@ -144,7 +144,8 @@ def test_the_settings_of_the_guide() -> None:
 
 
 def test_the_readme_names_every_scope_and_setting() -> None:
-    for scope in Scope:
-        assert f"`{scope}`" in README
+    assert set(LETS) == set(Scope)
+    for scope, lets in LETS.items():
+        assert f"| `{scope}` | {lets} |" in README
     for setting in JwtSettings.model_fields:
         assert f"CLAIMCHECK_JWT__{setting.upper()}" in README

@@ -13,6 +13,7 @@ from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, id_of, position
 from app.core.content_types import essence, normalize_content_type
 from app.core.ids import first_uuid7
+from app.core.parts import MIB
 from app.core.principal import Scope
 from app.files import get_file, read_links
 from app.models import File, State
@@ -24,9 +25,9 @@ from app.search import search_files
 _RASTER: Final = frozenset(
     {"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/avif", "image/bmp"}
 )
-_LARGEST_PICTURE: Final = 30_000_000
+_LARGEST_PICTURE: Final = 30 * MIB
 # Small pictures are the files themselves, and a list may show fifty.
-_LARGEST_THUMBNAIL: Final = 2_000_000
+_LARGEST_THUMBNAIL: Final = 2 * MIB
 _USES: Final = 20
 # A calendar's ends survive no arithmetic, and ids begin in 1970.
 _YEARS: Final = range(1971, 9999)
@@ -139,11 +140,11 @@ class Files(View):
         return await self._out(
             request,
             partial(removals.release_file, resources_of(request), caller_of(request)),
-            title="Remove the record?",
+            title="Forget the file, and keep its object?",
             words="Nobody finds the file through Claimcheck any more, and links to it are not "
             "made again. Its object stays in the bucket, and the URL that others keep stays right.",
-            label="Remove the record",
-            done="The record of {name} is removed. Its object is still in the bucket.",
+            label="Forget the file",
+            done="{name} is forgotten. Its object is still in the bucket.",
         )
 
     @route("/{id}/delete", methods=["GET", "POST"], name="file-delete")
@@ -151,10 +152,10 @@ class Files(View):
         return await self._out(
             request,
             partial(removals.remove_file, resources_of(request), caller_of(request)),
-            title="Delete the file for good?",
+            title="Delete the file and its object?",
             words="The object goes from the bucket, with every version of it. Nobody can bring "
             "it back.",
-            label="Delete record and object",
+            label="Delete file and object",
             done="{name} is deleted, and its object with it.",
         )
 

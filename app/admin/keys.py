@@ -13,6 +13,7 @@ from app.admin.view import PAGE, View, beside, caller_of, id_of
 from app.core.principal import KEY_OWNER, Scope, is_name
 from app.errors import InvalidCursor, Problem
 from app.routers.permissions import require
+from app.staff import every_scope
 
 
 class Keys(View):
@@ -43,7 +44,7 @@ class Keys(View):
             older=older,
             first=self.to(request) if cursor else None,
             now=res.clock(),
-            known=sorted(caller.scopes),
+            known={s: lets for s, lets in every_scope(res.settings).items() if s in caller.scopes},
             **context,
         )
 

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from app import staff
-from app.core.principal import Scope, is_name
+from app.commands.scopes import SCOPES_AFTER
+from app.core.principal import is_name
 from app.errors import ConfigurationError
 from app.resources import Resources, open_resources
 from app.settings import Settings, load_settings
@@ -37,7 +38,8 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
         ("enable-user", _enable, "let him sign in again"),
         ("sign-out", _sign_out, "end all his sessions at once"),
     ):
-        action = actions.add_parser(name, help=what, description=what)
+        after = SCOPES_AFTER if run is _create else {}
+        action = actions.add_parser(name, help=what, description=what, **after)
         if run is not _list:
             action.add_argument("name", help="his name or e-mail address, which he signs in with")
         if run is _create:
@@ -47,8 +49,7 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
                 action="append",
                 dest="scopes",
                 metavar="SCOPE",
-                help="what he may do in his tenant, once for each (default: everything): "
-                f"{', '.join(Scope)}, or one of a destination's own",
+                help="what he may do in his tenant, once for each, see below (default: everything)",
             )
         action.set_defaults(run=_run(run))
 

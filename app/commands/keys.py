@@ -13,12 +13,14 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from app import api_keys
+from app.commands.scopes import SCOPES_AFTER
 from app.core.principal import KEY_OWNER, Principal, Scope, is_name
 from app.errors import ConfigurationError
 from app.models_credentials import ApiKey
 from app.process import configure_logging
 from app.resources import Resources, open_resources
 from app.settings import Settings, load_settings
+from app.staff import every_scope
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -34,7 +36,7 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("keys", help=what, description=what)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     what = "make a key, and print it this once"
-    creating = actions.add_parser("create", help=what, description=what)
+    creating = actions.add_parser("create", help=what, description=what, **SCOPES_AFTER)
     creating.add_argument("name", help="what it is for, to know it by in the list")
     creating.add_argument(
         "--scope",
@@ -42,7 +44,7 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
         required=True,
         dest="scopes",
         metavar="SCOPE",
-        help=f"what it may do, once for each: {', '.join(Scope)}, or one of a destination's own",
+        help="what it may do, once for each, see below",
     )
     creating.add_argument("--owner", help="whose files it is for (default: key:NAME)")
     creating.add_argument(
@@ -80,7 +82,7 @@ async def _create(res: Resources, options: argparse.Namespace) -> None:
     for what, name in (("name", options.name), ("owner", owner), ("tenant", options.tenant)):
         if not is_name(name) and (what != "tenant" or name):
             sys.exit(f"The {what} must be printable, with 1 to 255 characters.")
-    known = {*Scope, *(s for d in res.settings.destinations.values() for s in d.scopes)}
+    known = every_scope(res.settings)
     for scope in options.scopes:
         if scope not in known:
             sys.exit(f"There is no scope {scope!r}; there are: {', '.join(sorted(known))}.")

@@ -23,14 +23,30 @@ OUR_OWNERS: Final = (KEY_OWNER, STAFF_OWNER)
 class Scope(StrEnum):
     """What routes ask for. A destination may ask for scopes of its own besides."""
 
-    UPLOADS_WRITE = "uploads:write"  # announce, send, confirm and cancel one's uploads
-    FILES_READ = "files:read"  # list one's files, and get links to them
-    FILES_DELETE = "files:delete"  # release and remove one's files
-    FILES_ALL = "files:all"  # with the others: not one's own alone, but one's whole tenant's
-    RECORDS_READ = "records:read"  # read one's records, and get links to what they hold
-    RECORDS_WRITE = "records:write"  # put files into one's records, and take them out
-    SESSIONS_MINT = "sessions:mint"  # make upload sessions for browsers
-    ADMIN = "admin"  # make, list and revoke API keys
+    UPLOADS_WRITE = "uploads:write"
+    FILES_READ = "files:read"
+    FILES_DELETE = "files:delete"
+    RECORDS_READ = "records:read"
+    RECORDS_WRITE = "records:write"
+    FILES_ALL = "files:all"
+    SESSIONS_MINT = "sessions:mint"
+    ADMIN = "admin"
+
+
+LETS: Final = MappingProxyType[str, str](
+    {
+        Scope.UPLOADS_WRITE: "announce, send, confirm and cancel uploads of one's own, and get a "
+        "link to each file that one confirms, also by confirming it again",
+        Scope.FILES_READ: "list one's own files, and get links to them",
+        Scope.FILES_DELETE: "forget or delete one's own files",
+        Scope.RECORDS_READ: "read one's own records, and get links to what they hold",
+        Scope.RECORDS_WRITE: "put files into one's own records, and take them out",
+        Scope.FILES_ALL: "with the others: act on everything of the tenant, not on one's own alone",
+        Scope.SESSIONS_MINT: "make upload sessions for browsers, for any owner of the tenant",
+        Scope.ADMIN: "make, list and revoke the tenant's API keys",
+    }
+)
+"""What each scope lets its holder do: for help, forms and the README."""
 
 
 class BoundSlot(NamedTuple):

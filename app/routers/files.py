@@ -352,7 +352,7 @@ async def content(
 @router.delete(
     "/{file_id}",
     operation_id="deleteFile",
-    summary="Delete a file's record, or the file altogether",
+    summary="Forget a file, or delete it with its object",
     status_code=204,
     responses=responses(
         FileNotFound,
@@ -372,7 +372,7 @@ async def delete(
         Query(description="`delete`: the object goes too, with every version of its key"),
     ] = "keep",
 ) -> None:
-    """By default the record goes from the API and the object stays in the bucket.
+    """By default the file goes from the API and the object stays in the bucket.
 
     Not while the field of a record holds the file.
     """

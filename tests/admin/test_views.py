@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app import staff
+from app.core.principal import LETS
 from app.errors import DatabaseUnavailable
 from app.settings import Settings
 from tests.admin.panel import CHEAP, Panel, member, said
@@ -89,7 +90,7 @@ async def test_files_are_found(
     page = await panel.page("/files")
     assert "2 files" in page
     assert "Été <b>.png" in page
-    assert "image/png 33 B shop Confirmed" in page
+    assert "image/png 33 bytes shop Confirmed" in page
     # A thumbnail, and a link to copy; text is no picture.
     html = (await panel.get("/files")).text
     assert "image/<wbr>png" in html
@@ -146,15 +147,15 @@ async def test_files_page_by_page(
     assert "5 files" in said(page)
 
 
-async def test_removing_the_record_leaves_the_object(
+async def test_forgetting_a_file_leaves_the_object(
     client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel
 ) -> None:
     file = await stored(client, web)
     asked = await panel.get(f"/files/{file['id']}/release")
-    assert "Remove the record?" in said(asked)
+    assert "Forget the file, and keep its object?" in said(asked)
     assert "1 file" in await panel.page("/files")
     page = await panel.act(f"/files/{file['id']}/release")
-    assert "The record of a.txt is removed. Its object is still in the bucket." in page
+    assert "a.txt is forgotten. Its object is still in the bucket." in page
     assert "No files yet" in page
     assert await status_of(web, file) == 200
     assert (await client.get(f"/v1/files/{file['id']}")).status_code == 404
@@ -165,7 +166,7 @@ async def test_deleting_takes_the_object_too(
     client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel
 ) -> None:
     file = await stored(client, web)
-    assert "Delete the file for good?" in await panel.page(f"/files/{file['id']}/delete")
+    assert "Delete the file and its object?" in await panel.page(f"/files/{file['id']}/delete")
     page = await panel.act(f"/files/{file['id']}/delete")
     assert "a.txt is deleted, and its object with it." in page
     assert await status_of(web, file) == 404
@@ -269,7 +270,7 @@ async def test_uploads_in_flight_are_aborted(
     other = await announced(client, b"x", "two.txt")
     page = await panel.page("/uploads")
     assert "2 uploads" in page
-    assert "two.txt files POST 1 B shop" in page
+    assert "two.txt files POST 1 byte shop" in page
     assert "Abort the upload?" in await panel.page(f"/uploads/{upload['id']}/abort")
     page = await panel.act(f"/uploads/{upload['id']}/abort")
     assert "The upload of one.txt is aborted." in page
@@ -336,6 +337,20 @@ async def test_a_key_that_cannot_be(panel: Panel, changes: dict[str, Any], words
     assert response.status_code in {403, 422}
     assert words in said(response)
     assert "claimcheck_key_" not in response.text
+
+
+async def test_the_form_says_what_each_scope_lets_a_key_do(
+    panel: Panel, browsers: Callable[[], Panel], settings: Settings
+) -> None:
+    page = await panel.page("/keys")
+    for scope, lets in LETS.items():
+        assert f"{scope} {lets}" in page
+    assert "photos:write put files into the field photo of person" in page
+    # Nobody gives more than he has.
+    other = await signed_in(browsers(), settings, "bob", tenant="acme", scopes=["admin"])
+    page = await other.page("/keys")
+    assert f"admin {LETS['admin']}" in page
+    assert "photos:write" not in page
 
 
 async def test_keys_page_by_page(
