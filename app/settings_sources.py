@@ -15,7 +15,7 @@ PREFIX: Final = "CLAIMCHECK_"
 CONFIG: Final = "CLAIMCHECK_CONFIG"
 
 DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
-    "images": {"content_types": ["image/*"], "max_size": 100_000_000},
+    "images": {"content_types": ["image/*"], "max_size": 100 * 1024**2},
     "videos": {"content_types": ["video/*"]},
     "files": {},
 }

@@ -15,7 +15,7 @@ from app.admin.keys import Keys
 from app.admin.records import Records
 from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
-from app.admin.view import Index, breakable
+from app.admin.view import Index, breakable, in_bytes
 from app.errors import Problem
 from app.settings import Settings
 
@@ -36,7 +36,7 @@ def install(app: FastAPI, settings: Settings) -> None:
         # Moments are shown in UTC, and say so.
         timezone_config=None,
     )
-    admin.templates.env.filters["breakable"] = breakable
+    admin.templates.env.filters |= {"breakable": breakable, "bytes": in_bytes}
 
     @app.get("/admin", include_in_schema=False)
     async def slash() -> Response:

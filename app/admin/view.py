@@ -1,7 +1,7 @@
 """What the panel's views share: who asks, pages, and actions that end in words."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from markupsafe import Markup, escape
@@ -18,6 +18,7 @@ from app.errors import Problem
 from app.routers.permissions import require
 
 PAGE = 50
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def caller_of(request: Request) -> Principal:
@@ -113,6 +114,16 @@ def breakable(text: str) -> Markup:
     """A long word for a narrow column: it breaks at these characters before it does anywhere."""
     safe = str(escape(text))
     return Markup(safe.replace("/", "/<wbr>").replace(":", ":<wbr>").replace("@", "<wbr>@"))  # noqa: S704
+
+
+def in_bytes(count: int | None) -> str:
+    """A size in bytes as people read it, in powers of 1024; as `words.js` has it for browsers."""
+    if count is None:
+        return "unknown"
+    value, power = float(count), 0
+    while value >= 999.5 and power < len(_UNITS) - 1:
+        value, power = value / 1024, power + 1
+    return f"{value:.3g} {_UNITS[power]}" if power else f"{count} byte{'' if count == 1 else 's'}"
 
 
 def in_words(problem: Problem) -> str:

@@ -4,7 +4,7 @@ import { UploadError, Uploader } from "./uploader.js";
 import { bytes, quoted } from "./words.js";
 
 const PAGE = 50; // files for each request
-const THUMBNAIL_LIMIT = 25e6; // bytes: the thumbnail is the file itself
+const THUMBNAIL_LIMIT = 25 << 20; // 25 MiB: the thumbnail is the file itself
 const TOKEN = "claimcheck-token"; // in this tab's session storage
 
 const uploader = new Uploader({ token: () => sessionStorage.getItem(TOKEN) });

@@ -3,7 +3,7 @@
 import { UploadError } from "./uploader.js";
 import { bytes, quoted } from "./words.js";
 
-const BITMAP_LIMIT = 50e6; // bytes: an image is decoded whole to be shown small
+const BITMAP_LIMIT = 50 << 20; // 50 MiB: an image is decoded whole to be shown small
 const THUMBNAIL = 112; // pixels
 const BUSY = {
   waiting: "Waiting",

@@ -1,18 +1,16 @@
 /** How our pages put numbers, names and types into words. */
 
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
+/** In powers of 1024, as settings, documents and S3's own limits have them. */
 export function bytes(count) {
-  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   let power = 0;
-  while (count >= 999.5 && power < units.length - 1) {
-    count /= 1000;
+  while (count >= 999.5 && power < UNITS.length - 1) {
+    count /= 1024;
     power += 1;
   }
-  return new Intl.NumberFormat(undefined, {
-    style: "unit",
-    unit: units[power],
-    unitDisplay: power ? "short" : "long",
-    maximumSignificantDigits: 3,
-  }).format(count);
+  const number = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 }).format(count);
+  return `${number} ${count === 1 && !power ? "byte" : UNITS[power]}`;
 }
 
 /** The isolates (U+2068, U+2069) keep a right-to-left name from reordering our sentence. */

@@ -34,8 +34,8 @@ from tests.contract.stores import block_public_access
 from tests.stores import rgw
 from tests.support import Store, key_for, prepared, served
 
-LARGE = 25_000_000
-LIMIT = 30_000_000
+LARGE = 25 * MIB
+LIMIT = 30 * MIB
 SETTINGS = {
     "CLAIMCHECK_AUTH": "keys",
     "CLAIMCHECK_ADMIN": "true",
@@ -131,7 +131,7 @@ async def office(
 @pytest.fixture
 async def context(browser: Browser, office: Office, watch: Watch) -> AsyncIterator[BrowserContext]:
     """A fresh profile. A complaint or a request to anyone else fails the test at its end."""
-    async with watched(browser, watch, silent=f"{office.bucket}/favicon.ico") as context:
+    async with watched(browser, watch) as context:
         yield context
     assert watch.complaints == []
     assert watch.origins <= {office.url, office.bucket}
@@ -223,7 +223,7 @@ async def test_the_story(
     )
     await picture.get_by_role("button", name="Dismiss notes.txt").click()
     await choose(picture, await painted(page, "vast.png", ("#111", "#eee"), LIMIT + 1))
-    await expect(picture.get_by_role("alert")).to_contain_text("at most 30 MB may go")
+    await expect(picture.get_by_role("alert")).to_contain_text("at most 30 MiB may go")
     await axe.look(page)
     await picture.get_by_role("button", name="Dismiss vast.png").click()
     # What lies about its type is refused by the service, and in words as well.
@@ -232,7 +232,7 @@ async def test_the_story(
     watch.expect("422")
     await picture.get_by_role("button", name="Dismiss page.png").click()
 
-    # 25 MB, in parts and past the service; then it is shown.
+    # 25 MiB, in parts and past the service; then it is shown.
     sunset = await painted(page, "Sunset over the lake.png", ("#ff9a3d", "#8a4fa3"), LARGE)
     sent = office.wire.sent
     await choose(picture, sunset)
@@ -337,10 +337,10 @@ async def test_the_story(
     shown = await opening.value
     await shown.wait_for_url(f"{office.bucket}/**")
     await shown.close()
-    await page.get_by_role("link", name="Delete record and object").click()
+    await page.get_by_role("link", name="Delete file and object").click()
     await axe.look(page)
     assert office.answers_head(second)
-    await page.get_by_role("button", name="Delete record and object").click()
+    await page.get_by_role("button", name="Delete file and object").click()
     await expect(page.get_by_role("status")).to_contain_text("is deleted, and its object with it.")
     assert not office.answers_head(second)
     assert office.answers_head(first)

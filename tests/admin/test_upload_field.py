@@ -123,10 +123,10 @@ async def test_a_wrong_type_and_too_much_are_refused_in_words_before_anyone_is_a
     )
     await expect(field.get_by_role("button", name="Retry notes.txt")).to_be_hidden()
     await page.evaluate("customElements.whenDefined('claimcheck-upload')")
-    await field.evaluate("(field) => field.setAttribute('max-size', '1000')")
-    await choose(field, png("big.png", picture, 2000))
+    await field.evaluate("(field) => field.setAttribute('max-size', '1024')")
+    await choose(field, png("big.png", picture, 2048))
     await expect(field.get_by_role("alert")).to_contain_text("The file is too large")
-    await expect(field.get_by_role("alert")).to_contain_text("has 2 kB, and at most 1 kB may go.")
+    await expect(field.get_by_role("alert")).to_contain_text("has 2 KiB, and at most 1 KiB may go.")
     assert asked == [[], [], []]
     await field.get_by_role("button", name="Dismiss big.png").click()
     # What was there is there again.

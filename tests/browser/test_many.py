@@ -41,7 +41,7 @@ async def test_one_is_paused_and_resumed_while_the_focus_stays(
     await choose(page, ("paused.bin", 400_000))
     row = under_way(page, "paused.bin")
     await row.get_by_role("button", name="Pause paused.bin").press("Enter")
-    await expect(row).to_contain_text("Paused, 0 bytes of 400 kB")
+    await expect(row).to_contain_text("Paused, 0 bytes of 391 KiB")
     resume = row.get_by_role("button", name="Resume paused.bin")
     await expect(resume).to_be_focused()
     await resume.press("Enter")
