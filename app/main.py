@@ -97,7 +97,7 @@ def create_app(
     app.include_router(metrics.router)
     app.include_router(capabilities.router)
     origins = {d.address.origin for d in settings.destinations.values()}
-    app.include_router(pages(sorted(origins)))
+    app.include_router(pages(sorted(origins), panel=settings.admin))
     if settings.admin:
         # An extra, which may be left out.
         from app.admin.panel import install

@@ -1,9 +1,11 @@
 """The page at `/`, the API reference at `/docs` and the files that they load from `/static`."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -19,27 +21,37 @@ _SHARED = {
     # By its extension it would be a video.
     "uploader.d.ts": "text/plain; charset=utf-8",
 }
+_TO_PANEL: Final = '        <a href="admin/">Admin panel</a>\n'
 _FOR_ALL = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
-def pages(bucket_origins: Sequence[str]) -> APIRouter:
+def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     """Routes for people with a browser; none of them is in the OpenAPI document.
 
     `bucket_origins` are the origins (`https://host` or `https://host:port`, no path) that browsers
     upload to and read from, one for each public bucket address: the Content-Security-Policy
     (W3C CSP Level 3) lets the page talk to the service and to them, and to nothing else. The
     reference reads the specification from `openapi.json` beside it. The pages address everything
-    relatively, so they also work under a path prefix.
+    relatively, so they also work under a path prefix. Only with `panel` does the first page lead to
+    the admin panel.
 
     Raises `ValueError` for an origin that is not one: a stray character in it would widen the
     policy.
     """
-    files = _HeadedFiles(STATIC, _headers(bucket_origins))
+    headers = _headers(bucket_origins)
+    files = _HeadedFiles(STATIC, headers)
+    first = _first_page(panel)
+    tagged = {**headers, "ETag": f'"{hashlib.sha256(first).hexdigest()[:32]}"'}
+    sized = {**tagged, "Content-Length": str(len(first))}
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/", methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:
-        return await files.get_response("index.html", request.scope)
+        body = b"" if request.method == "HEAD" else first
+        response = Response(body, headers=sized, media_type="text/html")
+        if files.is_not_modified(response.headers, request.headers):
+            return Response(status_code=304, headers=tagged)
+        return response
 
     @router.api_route("/docs", methods=["GET", "HEAD"])
     async def docs(request: Request) -> Response:
@@ -47,6 +59,13 @@ def pages(bucket_origins: Sequence[str]) -> APIRouter:
 
     router.mount("/static", files)
     return router
+
+
+def _first_page(panel: bool) -> bytes:
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    before, link, after = page.partition(_TO_PANEL)
+    assert link
+    return (before + link * panel + after).encode()
 
 
 def _headers(bucket_origins: Sequence[str]) -> dict[str, str]:

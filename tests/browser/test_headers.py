@@ -1,6 +1,7 @@
 """What `pages()` sends with the pages and their files; needs no browser."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -11,12 +12,18 @@ from app.routers.pages import pages
 BUCKET = "https://uploads.s3.eu-central-1.amazonaws.com"
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def serving(*, panel: bool) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None)
-    app.include_router(pages([BUCKET]))
+    app.include_router(pages([BUCKET], panel=panel))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(panel=False) as client:
         yield client
 
 
@@ -49,6 +56,16 @@ async def test_each_file_has_its_type_and_the_security_headers(
     )
     head = await client.head(path)
     assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize("panel", [True, False])
+async def test_the_first_page_leads_to_the_panel_where_there_is_one(panel: bool) -> None:
+    async with serving(panel=panel) as client:
+        answer = await client.get("/")
+        assert ('href="admin/"' in answer.text) is panel
+        assert 'href="docs"' in answer.text
+        head = await client.head("/")
+        assert head.headers["content-length"] == str(len(answer.content))
 
 
 FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
@@ -119,4 +136,4 @@ async def test_no_page_has_an_inline_script_or_style(client: httpx.AsyncClient) 
 )
 def test_what_is_not_an_origin_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="a bucket origin is"):
-        pages([origin])
+        pages([origin], panel=False)
