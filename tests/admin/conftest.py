@@ -18,6 +18,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
 from app.migrations import migrate
+from tests.admin.panel import member
 from tests.browser import conftest as browsers
 from tests.browser.conftest import Watch, watched
 from tests.browser.wire import Wire, wired
@@ -94,6 +95,7 @@ async def shop(
         environ = {
             "DATABASE_URL": database_url,
             "CLAIMCHECK_AUTH": "keys",
+            "CLAIMCHECK_ADMIN": "true",
             "CLAIMCHECK_SECRET_KEY": secrets.token_urlsafe(32),
             "CLAIMCHECK_CORS_ORIGINS": url,
             "CLAIMCHECK_DESTINATIONS": json.dumps(DESTINATIONS),
@@ -104,6 +106,7 @@ async def shop(
         # RGW 16.2 refuses every upload under the rest of it.
         block_public_access(gateway.client(), "shop", "IgnorePublicAcls")
         key = await key_for(settings, *KEY_SCOPES, owner="shop")
+        await member(settings)
         others = await key_for(settings, *KEY_SCOPES, owner="somebody else")
         async with served(environ, folder / "log") as service:
             service.client.headers.update(key)
@@ -160,7 +163,7 @@ async def _served(url: str, environ: dict[str, str], folder: Path) -> AsyncItera
 @pytest.fixture
 async def context(browser: Browser, shop: Shop, watch: Watch) -> AsyncIterator[BrowserContext]:
     """A fresh profile. A complaint or a request to anyone else fails the test at its end."""
-    async with watched(browser, watch, silent=f"{shop.url}/favicon.ico") as context:
+    async with watched(browser, watch) as context:
         yield context
     assert watch.complaints == []
     assert watch.origins <= {shop.url, shop.service, shop.bucket}

@@ -45,7 +45,7 @@ async def address(
 
 @pytest.fixture
 async def page(browser: Browser, address: str, watch: Watch) -> AsyncIterator[Page]:
-    async with watched(browser, watch, silent=f"{address}/favicon.ico") as context:
+    async with watched(browser, watch) as context:
         page = await context.new_page()
         await page.goto(address)
         yield page

@@ -45,7 +45,7 @@ async def line(
 
 @pytest.fixture
 async def context(browser: Browser, line: Line, watch: Watch) -> AsyncIterator[BrowserContext]:
-    async with watched(browser, watch, silent=f"{line.page}/favicon.ico") as context:
+    async with watched(browser, watch) as context:
         yield context
     assert watch.complaints == []
     assert watch.origins <= {line.page, line.address, line.bucket}
