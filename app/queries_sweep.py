@@ -100,54 +100,31 @@ async def claim_abandoned(
     )
 
 
-_CLAIM_REMOVALS = _claim(State.REMOVING, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
-_CLAIM_REJECTED = _claim(State.REJECTED, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
-_CLAIM_TOMBSTONES = _claim(State.REMOVED, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
+_CLAIM_LAPSED: Final = {
+    state: _claim(state, _c.claimed_until < _lapsed_before, first=_c.claimed_until)
+    for state in (State.REMOVING, State.REJECTED, State.REMOVED)
+}
 
 
-async def _leased(
+async def claim_lapsed(
     db: asyncpg.Connection,
-    claim: Statement,
-    lapsed_before: datetime,
-    until: datetime,
-    limit: int,
-    shunned: Collection[Place],
-) -> list[File]:
-    values = {"lapsed_before": lapsed_before, "until": until, "limit": limit, **_but(shunned)}
-    return await many(db, claim, **values)
-
-
-async def claim_removals(
-    db: asyncpg.Connection,
+    state: State,
     lapsed_before: datetime,
     until: datetime,
     limit: int,
     shunned: Collection[Place] = (),
 ) -> list[File]:
-    """Claim removals that were cut short: their leases ended before a moment."""
-    return await _leased(db, _CLAIM_REMOVALS, lapsed_before, until, limit, shunned)
-
-
-async def claim_rejected(
-    db: asyncpg.Connection,
-    lapsed_before: datetime,
-    until: datetime,
-    limit: int,
-    shunned: Collection[Place] = (),
-) -> list[File]:
-    """Claim rejected uploads whose objects should have gone before a moment."""
-    return await _leased(db, _CLAIM_REJECTED, lapsed_before, until, limit, shunned)
-
-
-async def claim_tombstones(
-    db: asyncpg.Connection,
-    lapsed_before: datetime,
-    until: datetime,
-    limit: int,
-    shunned: Collection[Place] = (),
-) -> list[File]:
-    """Claim tombstones that should have been looked at before a moment."""
-    return await _leased(db, _CLAIM_TOMBSTONES, lapsed_before, until, limit, shunned)
+    """Claim what is due since before a moment, by state: removals that were cut short, rejected
+    uploads whose objects should have gone, tombstones that should have been looked at.
+    """
+    return await many(
+        db,
+        _CLAIM_LAPSED[state],
+        lapsed_before=lapsed_before,
+        until=until,
+        limit=limit,
+        **_but(shunned),
+    )
 
 
 _STALLED = write(

@@ -125,10 +125,10 @@ class Sweep:
         # no row comes twice in one run, so that every run ends.
         lapsed = started - LEASE
         await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
-        await self._drain(self._claims(queries_sweep.claim_removals, lapsed, LEASE), _finish)
-        await self._drain(self._claims(queries_sweep.claim_rejected, lapsed, LEASE), _clear)
+        await self._drain(self._lapsed(State.REMOVING, lapsed, LEASE), _finish)
+        await self._drain(self._lapsed(State.REJECTED, lapsed, LEASE), _clear)
         await self._drain(self._abandoned(started, lapsed), _end)
-        await self._drain(self._claims(queries_sweep.claim_tombstones, lapsed, _REST), _look)
+        await self._drain(self._lapsed(State.REMOVED, lapsed, _REST), _look)
 
     async def _drain(self, claim: Claim, handle: Handler, lanes: int = _LANES) -> None:
         try:
@@ -182,15 +182,13 @@ class Sweep:
 
         return claim
 
-    def _claims(
-        self,
-        query: Callable[..., Awaitable[list[File]]],
-        lapsed: datetime,
-        lease: timedelta,
-    ) -> Claim:
+    def _lapsed(self, state: State, lapsed: datetime, lease: timedelta) -> Claim:
         async def claim() -> list[File]:
+            until = self.res.clock() + lease
             async with self.res.db.connection() as db:
-                return await query(db, lapsed, self.res.clock() + lease, _BATCH, self._shunned)
+                return await queries_sweep.claim_lapsed(
+                    db, state, lapsed, until, _BATCH, self._shunned
+                )
 
         return claim
 

@@ -694,6 +694,10 @@ async def leased(db: asyncpg.Connection, state: str, count: int) -> None:
     pytest.fail(f"nobody claimed {count} files that are {state}")
 
 
+def lapsed_of(state: State) -> Any:
+    return lambda db: queries_sweep.claim_lapsed(db, state, NOW, NOW + HOUR, 8)
+
+
 @pytest.mark.parametrize(
     ("claim", "index"),
     [
@@ -701,12 +705,9 @@ async def leased(db: asyncpg.Connection, state: str, count: int) -> None:
             lambda db: queries_sweep.claim_abandoned(db, NOW, NOW, NOW, NOW + HOUR, 8),
             "ix_files_expired",
         ),
-        (lambda db: queries_sweep.claim_removals(db, NOW, NOW + HOUR, 8), "ix_files_claimed"),
-        (lambda db: queries_sweep.claim_rejected(db, NOW, NOW + HOUR, 8), "ix_files_rejected"),
-        (
-            lambda db: queries_sweep.claim_tombstones(db, NOW, NOW + HOUR, 8),
-            "ix_files_tombstones",
-        ),
+        (lapsed_of(State.REMOVING), "ix_files_claimed"),
+        (lapsed_of(State.REJECTED), "ix_files_rejected"),
+        (lapsed_of(State.REMOVED), "ix_files_tombstones"),
         (lambda db: queries_sweep.stalled_completions(db, NOW, NOW + HOUR, 8), "ix_files_claimed"),
     ],
 )
