@@ -18,7 +18,6 @@ from app.models import LISTED_BY, File, Readable, State, files
 from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 
-_MOMENT: Final = sa.DateTime(timezone=True)
 _c = files.c
 
 

@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
-from app.models import File, files
+from app.models import MOMENT, File, files
 from app.models_credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.pending_cap import pending_capped
 from app.statements import Statement, array, write
 
-_MOMENT: Final = sa.DateTime(timezone=True)
 _k = api_keys.c
 _s = upload_sessions.c
 
@@ -44,9 +43,9 @@ _KEY_USED = write(
     sa.update(api_keys)
     .where(
         _k.id == sa.bindparam("key_id"),
-        sa.or_(_k.last_used_at.is_(None), _k.last_used_at < sa.bindparam("before", type_=_MOMENT)),
+        sa.or_(_k.last_used_at.is_(None), _k.last_used_at < sa.bindparam("before", type_=MOMENT)),
     )
-    .values(last_used_at=sa.bindparam("now", type_=_MOMENT))
+    .values(last_used_at=sa.bindparam("now", type_=MOMENT))
 )
 
 
@@ -92,7 +91,7 @@ async def get_api_key(db: asyncpg.Connection, key_id: UUID, tenant: str) -> ApiK
 _REVOKE_KEY = write(
     sa.update(api_keys)
     .where(_k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("of_tenant"))
-    .values(revoked_at=sa.func.coalesce(_k.revoked_at, sa.bindparam("now", type_=_MOMENT)))
+    .values(revoked_at=sa.func.coalesce(_k.revoked_at, sa.bindparam("now", type_=MOMENT)))
     .returning(api_keys)
 )
 
@@ -155,7 +154,7 @@ async def get_upload_session(
 _REVOKE_SESSION = write(
     sa.update(upload_sessions)
     .where(_made_by())
-    .values(revoked_at=sa.func.coalesce(_s.revoked_at, sa.bindparam("now", type_=_MOMENT)))
+    .values(revoked_at=sa.func.coalesce(_s.revoked_at, sa.bindparam("now", type_=MOMENT)))
     .returning(upload_sessions)
 )
 
@@ -177,7 +176,7 @@ def _spend() -> Statement:
         .where(
             _s.id == sa.bindparam("spender"),
             _s.revoked_at.is_(None),
-            _s.expires_at > sa.bindparam("now", type_=_MOMENT),
+            _s.expires_at > sa.bindparam("now", type_=MOMENT),
             _s.used_files + wanted_files <= _s.max_files,
             _s.used_bytes + wanted_bytes <= _s.max_bytes,
         )

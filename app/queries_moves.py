@@ -10,11 +10,10 @@ from typing import Any, Final
 import asyncpg
 import sqlalchemy as sa
 
-from app.models import File, State, files, states_before
+from app.models import MOMENT, File, State, files, states_before
 from app.queries import LOOSE, in_state, literal, one
 from app.statements import Statement, write
 
-_MOMENT: Final = sa.DateTime(timezone=True)
 _c = files.c
 
 
@@ -68,7 +67,7 @@ async def learn_upload(db: asyncpg.Connection, file: File, store_upload_id: str)
 
 def _lapsed(state: State) -> sa.ColumnElement[bool]:
     """Claimed by a worker whose lease ran out."""
-    return sa.and_(in_state(state), _c.claimed_until < sa.bindparam("now", type_=_MOMENT))
+    return sa.and_(in_state(state), _c.claimed_until < sa.bindparam("now", type_=MOMENT))
 
 
 _CLAIM_COMPLETION = _update(
@@ -98,7 +97,7 @@ async def claim_completion(
     )
 
 
-_HOLDING = _c.claimed_until == sa.bindparam("lease", type_=_MOMENT)
+_HOLDING = _c.claimed_until == sa.bindparam("lease", type_=MOMENT)
 _ABANDON_COMPLETION = _update(
     sa.and_(in_state(*states_before(State.PENDING)), _HOLDING),
     state=literal(State.PENDING),
@@ -191,7 +190,7 @@ _CLAIM_FILE = _claim(State.CONFIRMED)
 _CLAIM_UPLOAD = _claim(
     State.PENDING,
     State.REJECTED,
-    only=[_c.expires_at <= sa.bindparam("expired_by", type_=_MOMENT)],
+    only=[_c.expires_at <= sa.bindparam("expired_by", type_=MOMENT)],
 )
 _ANY_TIME: Final = datetime.max.replace(tzinfo=UTC)
 

@@ -8,13 +8,13 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from app.models import MOMENT
 from app.models_staff import Staff, sign_in_attempts, staff, staff_sessions
 from app.statements import Statement, write
 
-_MOMENT: Final = sa.DateTime(timezone=True)
 _t, _s, _a = staff.c, staff_sessions.c, sign_in_attempts.c
 _name = sa.bindparam("of_name", type_=sa.Text())
-_now = sa.bindparam("now", type_=_MOMENT)
+_now = sa.bindparam("now", type_=MOMENT)
 
 
 async def _rows(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Any]:
@@ -60,7 +60,7 @@ _SET_PASSWORD = write(
 _SET_DISABLED = write(
     sa.update(staff)
     .where(_t.name == _name)
-    .values(disabled_at=sa.bindparam("moment", type_=_MOMENT))
+    .values(disabled_at=sa.bindparam("moment", type_=MOMENT))
     .returning(_t.id)
 )
 
@@ -105,7 +105,7 @@ async def insert_session(db: asyncpg.Connection, session: NewSession) -> None:
 _GOOD: Final = sa.and_(
     _s.revoked_at.is_(None),
     _s.expires_at > _now,
-    _s.seen_at > sa.bindparam("idle_since", type_=_MOMENT),
+    _s.seen_at > sa.bindparam("idle_since", type_=MOMENT),
     _t.disabled_at.is_(None),
 )
 _BY_TOKEN = write(
@@ -155,7 +155,7 @@ async def revoke_sessions(db: asyncpg.Connection, staff_id: UUID, now: datetime)
 
 
 _subject = sa.bindparam("of_subject", type_=sa.Text())
-_ends = sa.bindparam("ends", type_=_MOMENT)
+_ends = sa.bindparam("ends", type_=MOMENT)
 _one: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer())
 _over = _a.ends_at <= _now
 _ATTEMPT = write(

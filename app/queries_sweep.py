@@ -13,13 +13,12 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import File, State, files, sweep_totals
+from app.models import MOMENT, File, State, files, sweep_totals
 from app.queries import in_state, many
 from app.statements import Statement, array, write
 
 _c = files.c
-_MOMENT: Final = sa.DateTime(timezone=True)
-_lapsed_before = sa.bindparam("lapsed_before", type_=_MOMENT)
+_lapsed_before = sa.bindparam("lapsed_before", type_=MOMENT)
 _limit = sa.bindparam("limit", type_=sa.Integer())
 
 
@@ -56,17 +55,17 @@ def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) 
     return write(
         sa.update(files)
         .where(_c.id == picked.c.id)
-        .values(claimed_until=sa.bindparam("until", type_=_MOMENT))
+        .values(claimed_until=sa.bindparam("until", type_=MOMENT))
         .returning(files)
     )
 
 
 _CLAIM_ABANDONED = _claim(
     State.PENDING,
-    _c.expires_at < sa.bindparam("expired_before", type_=_MOMENT),
+    _c.expires_at < sa.bindparam("expired_before", type_=MOMENT),
     sa.or_(
         _c.method != sa.literal_column("'multipart'"),
-        _c.expires_at < sa.bindparam("paused_before", type_=_MOMENT),
+        _c.expires_at < sa.bindparam("paused_before", type_=MOMENT),
     ),
     sa.or_(_c.claimed_until.is_(None), _c.claimed_until < _lapsed_before),
     first=_c.expires_at,
@@ -131,7 +130,7 @@ _STALLED = write(
     sa.select(files)
     .where(
         in_state(State.COMPLETING),
-        _c.claimed_until >= sa.bindparam("after", type_=_MOMENT),
+        _c.claimed_until >= sa.bindparam("after", type_=MOMENT),
         _c.claimed_until < _lapsed_before,
         _elsewhere,
     )
@@ -158,12 +157,12 @@ async def stalled_completions(
 _of_this_look = sa.and_(
     _c.id == sa.bindparam("file_id", type_=sa.Uuid()),
     in_state(State.REMOVED),
-    _c.claimed_until == sa.bindparam("lease", type_=_MOMENT),
+    _c.claimed_until == sa.bindparam("lease", type_=MOMENT),
 )
 _LOOK_AGAIN = write(
     sa.update(files)
     .where(_of_this_look)
-    .values(claimed_until=sa.bindparam("look_at", type_=_MOMENT))
+    .values(claimed_until=sa.bindparam("look_at", type_=MOMENT))
 )
 _PURGE = write(sa.delete(files).where(_of_this_look).returning(_c.id))
 
@@ -186,7 +185,7 @@ _added = insert(sweep_totals).from_select(
     sa.select(
         array("outcomes", sa.Text()),
         array("counts", sa.BigInteger()),
-        sa.bindparam("now", type_=_MOMENT),
+        sa.bindparam("now", type_=MOMENT),
     ),
 )
 _ADD_TOTALS = write(

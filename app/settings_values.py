@@ -1,11 +1,12 @@
 """What the value of one setting may be, and how it is read."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Final
 
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, SecretStr
 
+from app.core import client_address
 from app.core.database_url import normalize_database_url
 from app.core.destination import Words, split_words
 from app.core.object_url import bucket_address
@@ -85,9 +86,8 @@ def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
-# How many proxies stand before the service, or their networks.
-Proxies = Annotated[int | tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_proxies)]
+Networks = Annotated[client_address.Networks, BeforeValidator(_networks)]
+Proxies = Annotated[client_address.TrustedProxies, BeforeValidator(_proxies)]
 Limit = Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)]
 Endpoint = Annotated[str, AfterValidator(_usable_endpoint)]
 BucketName = Annotated[str, AfterValidator(_usable_bucket)]

@@ -1,6 +1,5 @@
 """What surrounds the panel: its headers, a second look at who sends its forms, its last catch."""
 
-import re
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Final
@@ -11,12 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.client_address import names_this_machine
 from app.errors import Problem
 from app.log import get_logger
 from app.routers.problems import log_cause, request_id_of
 
 _errors: Final = get_logger("errors")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # What answers with a file, or says that it is what the browser has.
 _FILES: Final = frozenset({200, 206, 304})
@@ -52,7 +51,7 @@ class Guard:
             return
         given = Headers(scope=scope)
         host = given.get("host", "")
-        is_local = re.sub(r":\d+$", "", host).lower() in _LOOPBACK
+        is_local = names_this_machine(host)
         forwarded = given.get("x-forwarded-proto", "").strip().lower()
         scheme = "http" if is_local and forwarded != "https" else "https"
         is_static = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/static/")

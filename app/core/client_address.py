@@ -17,6 +17,7 @@ TrustedProxies = int | Networks
 
 # Some proxies add a port: 192.0.2.1:5000, [2001:db8::1]:5000.
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
+_PORT = re.compile(r":\d+$")
 _IPV6_NETWORK = 64
 
 
@@ -46,6 +47,11 @@ def limited_network(address: str) -> str:
     if ":" not in address:
         return address
     return str(ip_network((address, _IPV6_NETWORK), strict=False))
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a Host header, with a port or without, is a name of this machine itself."""
+    return _PORT.sub("", host).lower() in {"localhost", "127.0.0.1", "[::1]"}
 
 
 def _listed(headers: Iterable[bytes]) -> list[str]:

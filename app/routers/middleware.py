@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.client_address import TrustedProxies, client_address
+from app.core.client_address import TrustedProxies, client_address, names_this_machine
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
 from app.log import Actor, acting, get_logger
 from app.metrics import count_request
@@ -41,7 +41,6 @@ _DEFAULT_HEADERS: Final = (
     (b"cache-control", b"no-store"),
 )
 _NO_LIMIT: Final[dict[str, str]] = {}
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
@@ -173,7 +172,7 @@ class LoopbackGuard:
 
 @lru_cache(maxsize=64)
 def _is_here(address: str, host: bytes) -> bool:
-    if re.sub(r":\d+$", "", host.decode("latin-1")).lower() not in _LOOPBACK_NAMES:
+    if not names_this_machine(host.decode("latin-1")):
         return False
     try:
         return ipaddress.ip_address(address).is_loopback

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.client_address import TrustedProxies, client_address, limited_network
+from app.core.client_address import (
+    TrustedProxies,
+    client_address,
+    limited_network,
+    names_this_machine,
+)
 
 ROUTERS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -77,3 +82,10 @@ def test_a_subscriber_with_ipv6_is_one_client() -> None:
     assert limited_network("203.0.113.7") == "203.0.113.7"
     assert limited_network("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64"
     assert limited_network("2001:db8:1:2::1") == limited_network("2001:db8:1:2:ffff::")
+
+
+def test_which_hosts_are_this_machine() -> None:
+    for host in ("localhost", "LocalHost:8000", "127.0.0.1:80", "[::1]", "[::1]:8000"):
+        assert names_this_machine(host), host
+    for host in ("", "localhost.example.com", "127.0.0.1.example.com:80", "::1", "localhost:x"):
+        assert not names_this_machine(host), host
