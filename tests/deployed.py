@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import httpx
 
 from app.settings import Settings, load_settings
 from tests.meddler import Meddler, meddler
+from tests.stores import free_port
 from tests.support import announced, key_for, prepared, running, send
 
 ROOT = Path(__file__).parent.parent
@@ -65,12 +65,11 @@ async def web(
     root: Root, environ: Mapping[str, str], log: Path
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """The web process, answering: its URL, and the process, which is ended if it still runs."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await root.start(procfile()["web"], {**environ, "PORT": str(port)}, log)
     url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             for _ in range(1200):
                 with contextlib.suppress(httpx.TransportError):
                     await client.get(f"{url}/livez")
@@ -95,7 +94,10 @@ async def sigterm_under_load(root: Root, environ: dict[str, str], log: Path) -> 
     settings = await prepared(environ)
     scopes = "uploads:write", "files:read"
     key = await key_for(settings, *scopes)
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between, httpx.AsyncClient() as browser:
+    async with (
+        meddler(environ["AWS_S3_ENDPOINT_URL"]) as between,
+        httpx.AsyncClient(timeout=60) as browser,
+    ):
         deployed = {
             **environ,
             "AWS_S3_ENDPOINT_URL": between.address,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,6 +25,7 @@ from app.resources import open_resources, open_session
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from tests.secrets_in_logs import keep_secret
+from tests.stores import free_port
 
 ACCESS_KEY, SECRET_KEY = "TESTACCESSKEY0000001", "test/secret+key0000000000000000000000001"
 ORIGIN = "http://127.0.0.1:8000"
@@ -126,8 +126,7 @@ def as_set(environ: dict[str, str]) -> dict[str, str]:
 @asynccontextmanager
 async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
     """The service on a free port, killed at the end; what it logs is added to the file."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "dev"),
@@ -139,7 +138,7 @@ async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
     async with httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False) as client:
         service = Service(process, client)
         try:
-            for _ in range(600):
+            for _ in range(2400):
                 try:
                     await client.get("/livez")
                     break

@@ -30,7 +30,7 @@ def claimcheck(*arguments: str, **environ: str) -> subprocess.CompletedProcess[s
         env={"PATH": os.environ["PATH"]} | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 

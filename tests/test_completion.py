@@ -16,7 +16,7 @@ from app.completion import next_look
 from app.core.parts import MIB
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.meddler import Meddler, meddler
+from tests.meddler import Meddler, Rule, meddler
 from tests.support import announced, owner_of_bucket, prepared, running, send, served, slug
 
 DATA = bytes(range(256)) * (5 * MIB // 256) + b"the end"
@@ -57,11 +57,21 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "_RETRY_DELAYS", (0.0, 0.0))
 
 
-async def confirm_impatiently(client: httpx.AsyncClient, upload: dict[str, Any]) -> httpx.Response:
-    """Confirm, with a service that waits for no more than a moment."""
+async def confirm_impatiently(
+    client: httpx.AsyncClient, upload: dict[str, Any], patience: float = 0.2
+) -> httpx.Response:
+    """Confirm what has been claimed, with a service that waits for no more than a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(uploads.confirm.__kwdefaults__, "patience", 0.2)
+        patch.setitem(uploads.confirm.__kwdefaults__, "patience", patience)
         return await confirm(client, upload)
+
+
+async def begin(client: httpx.AsyncClient, upload: dict[str, Any], complete: Rule) -> None:
+    """Confirm, and go away once the bucket has been asked: the work goes on."""
+    request = asyncio.create_task(confirm(client, upload))
+    await asyncio.wait_for(complete.asked.wait(), 120)
+    request.cancel()
+    await asyncio.wait({request})
 
 
 async def sent(client: httpx.AsyncClient, web: httpx.AsyncClient) -> dict[str, Any]:
@@ -86,7 +96,7 @@ async def is_the_file(response: httpx.Response, web: httpx.AsyncClient) -> None:
 
 async def until(done: Callable[[], Any]) -> None:
     """Wait for what another does."""
-    for _ in range(500):
+    for _ in range(3000):
         if await done():
             return
         await asyncio.sleep(0.02)
@@ -101,7 +111,8 @@ async def test_what_takes_long_is_accepted_and_goes_on(
 ) -> None:
     upload = await sent(other, web)
     complete = between.meddle("Complete", "before")
-    response = await confirm_impatiently(other, upload)
+    # Long enough for all that comes before the bucket is asked.
+    response = await confirm_impatiently(other, upload, patience=3)
     assert complete.asked.is_set()
     assert response.status_code == 202
     assert int(response.headers["retry-after"]) > 0
@@ -109,7 +120,7 @@ async def test_what_takes_long_is_accepted_and_goes_on(
     # Asked again, in whatever way, it waits with the others.
     again = await confirm_impatiently(other, upload)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uploads, "PATIENCE", 0.2)
+        patch.setitem(uploads.confirm_file.__kwdefaults__, "patience", 0.2)
         by_url = await other.post("/v1/files", json={"url": upload["url"]})
     for waiting in (again, by_url):
         assert (waiting.status_code, waiting.json()["state"]) == (202, "completing")
@@ -141,9 +152,7 @@ async def test_it_goes_on_when_the_client_goes_away(
 ) -> None:
     upload = await sent(other, web)
     complete = between.meddle("Complete", "before")
-    request = asyncio.create_task(confirm(other, upload))
-    await asyncio.wait_for(complete.asked.wait(), 10)
-    request.cancel()
+    await begin(other, upload, complete)
     complete.released.set()
     await until(lambda: is_confirmed(other, upload))
 
@@ -155,7 +164,7 @@ async def test_whoever_asks_meanwhile_gets_the_same_file(
     upload = await sent(other, web)
     complete = between.meddle("Complete", "after")
     requests = [asyncio.create_task(confirm(other, upload))]
-    await asyncio.wait_for(complete.asked.wait(), 10)
+    await asyncio.wait_for(complete.asked.wait(), 120)
     requests += [asyncio.create_task(confirm(one, upload)) for one in (other, client, client)]
     complete.released.set()
     responses = await asyncio.gather(*requests)
@@ -174,7 +183,7 @@ async def test_the_lease_is_extended_while_the_bucket_works(
     upload = await sent(other, web)
     complete = between.meddle("Complete", "before")
     request = asyncio.create_task(confirm(other, upload))
-    await asyncio.wait_for(complete.asked.wait(), 10)
+    await asyncio.wait_for(complete.asked.wait(), 120)
     db = await asyncpg.connect(database_url)
     leases = set()
 
@@ -198,9 +207,10 @@ async def test_a_process_that_ends_gives_the_completion_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resources, "_DRAIN_SECONDS", 0.1)
-    between.meddle("Complete", "before")
+    complete = between.meddle("Complete", "before")
     async with running(load_settings(meddled)) as ending:
         upload = await sent(ending, web)
+        await begin(ending, upload, complete)
         assert (await confirm_impatiently(ending, upload)).status_code == 202
     assert await state(client, upload) == "completing"
     # At once, without waiting for the end of the lease.
@@ -216,6 +226,7 @@ async def test_a_process_that_ends_finishes_what_it_can(
     complete = between.meddle("Complete", "before")
     async with running(load_settings(meddled)) as ending:
         upload = await sent(ending, web)
+        await begin(ending, upload, complete)
         assert (await confirm_impatiently(ending, upload)).status_code == 202
         asyncio.get_running_loop().call_later(0.1, complete.released.set)
     assert await state(client, upload) == "confirmed"
@@ -333,7 +344,7 @@ async def test_a_removal_is_not_confirmed_meanwhile(
     upload = await sent(other, web)
     abort = between.meddle("Abort", "before")
     removal = asyncio.create_task(other.delete(f"/v1/uploads/{upload['id']}"))
-    await asyncio.wait_for(abort.asked.wait(), 10)
+    await asyncio.wait_for(abort.asked.wait(), 120)
     response = await confirm(other, upload)
     assert (response.status_code, slug(response)) == (409, "upload-not-pending")
     abort.released.set()
@@ -347,7 +358,7 @@ async def test_a_removal_between_the_list_and_the_claim_wins(
     upload = await sent(other, web)
     listing = between.meddle("ListParts", "after")
     request = asyncio.create_task(confirm(other, upload))
-    await asyncio.wait_for(listing.asked.wait(), 10)
+    await asyncio.wait_for(listing.asked.wait(), 120)
     assert (await client.delete(f"/v1/uploads/{upload['id']}")).status_code == 204
     listing.released.set()
     response = await request
@@ -373,7 +384,7 @@ async def test_killed_while_the_bucket_begins_the_upload(
     async with served(meddled, tmp_path / "log") as service:
         body = {"destination": "large", "filename": "a.bin", "size": len(DATA)}
         request = asyncio.create_task(service.client.post("/v1/uploads", json=body))
-        await asyncio.wait_for(create.asked.wait(), 10)
+        await asyncio.wait_for(create.asked.wait(), 120)
         if how == "after":
             async with owner_of_bucket(settings) as s3:
                 await until(lambda: uploads_of(s3, settings))
@@ -415,7 +426,7 @@ async def test_killed_while_the_bucket_joins_the_parts(
     async with served(meddled, tmp_path / "log") as service:
         upload = await sent(service.client, web)
         request = asyncio.create_task(confirm(service.client, upload))
-        await asyncio.wait_for(complete.asked.wait(), 10)
+        await asyncio.wait_for(complete.asked.wait(), 120)
         if how == "after":
             async with owner_of_bucket(settings) as s3:
                 await until(lambda: not_uploads_of(s3, settings))
@@ -450,7 +461,7 @@ async def test_two_that_begin_the_same_upload_agree_on_one(
     create = between.meddle("Create", "before")
     body = {"destination": "large", "filename": "a.bin", "size": len(DATA)}
     slow = asyncio.create_task(other.post("/v1/uploads", json=body))
-    await asyncio.wait_for(create.asked.wait(), 10)
+    await asyncio.wait_for(create.asked.wait(), 120)
     db = await asyncpg.connect(database_url)
     upload = {"id": await db.fetchval("SELECT id FROM files")}
     await db.close()

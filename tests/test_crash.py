@@ -49,7 +49,7 @@ async def claimed(
     client: httpx.AsyncClient, path: str, done: Callable[[httpx.Response], bool]
 ) -> None:
     """Wait until another service's claim shows."""
-    for _ in range(500):
+    for _ in range(3000):
         if done(await client.get(path)):
             return
         await asyncio.sleep(0.02)
@@ -104,7 +104,7 @@ async def test_killed_while_it_asks_the_bucket(
                 )
             ]
             # Claimed means committed, before the bucket is asked.
-            await asyncio.wait_for(store.asked.wait(), 10)
+            await asyncio.wait_for(store.asked.wait(), 120)
             await claimed(client, f"/v1/files/{file['id']}", lambda r: r.status_code == 404)
             path = f"/v1/uploads/{cancelled['id']}"
             await claimed(client, path, lambda r: r.json()["state"] == "removing")

@@ -22,6 +22,7 @@ from app.embedded.postgres import create_database, start_postgres
 from app.errors import DatabaseUnavailable
 from app.queries import Filter
 from app.settings import load_settings
+from tests.stores import free_port
 from tests.test_queries import new_file
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +60,7 @@ async def ask(database: Database, query: str = MY_PID, *arguments: object) -> ob
 
 async def terminate(admin: asyncpg.Connection, pid: object) -> None:
     """End the server process, and wait until it is gone."""
-    assert await admin.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+    assert await admin.fetchval("SELECT pg_terminate_backend($1, 60000)", pid)
 
 
 async def test_connections_are_used_again(database: Database) -> None:
@@ -125,7 +126,7 @@ async def test_a_connection_that_dies_under_a_statement(
 async def test_a_statement_that_takes_too_long(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.STATEMENT_SECONDS", 0.3)
+    monkeypatch.setattr("app.db.STATEMENT_SECONDS", 1)
     async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="1") as database:
         with pytest.raises(DatabaseUnavailable):
             await ask(database, "SELECT pg_sleep(30)")
@@ -135,20 +136,29 @@ async def test_a_statement_that_takes_too_long(
 async def test_a_caller_who_leaves_takes_no_connection_along(
     database: Database, admin: asyncpg.Connection
 ) -> None:
+    asleep = """SELECT count(*) FROM pg_stat_activity
+      WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"""
+
+    async def are_asleep(count: int) -> None:
+        for _ in range(1000):  # for less than the thirty seconds
+            if await admin.fetchval(asleep) == count:
+                break
+            await asyncio.sleep(0.02)
+        assert await admin.fetchval(asleep) == count
+
     asking = asyncio.create_task(ask(database, "SELECT pg_sleep(30)"))
-    await asyncio.sleep(0.2)
+    await are_asleep(1)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert await ask(database, "SELECT 1") == 1
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
-    assert await admin.fetchval(f"{asleep} AND state = 'active'") == 0
+    await are_asleep(0)
 
 
 async def test_an_exhausted_pool_says_so_in_time(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("app.db.CONNECT_SECONDS", 2)
     async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="2") as database:
         async with database.connection(), database.connection():
             with pytest.raises(DatabaseUnavailable):
@@ -204,9 +214,7 @@ async def test_a_server_that_stops() -> None:
 def bouncer_ini(postgres_url: str, tmp_path: Path) -> Path:
     """PgBouncer in transaction mode, with three server connections for everybody."""
     server = urlsplit(postgres_url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = tmp_path / "pgbouncer.ini"
     path.write_text(
         "[databases]\n"
@@ -231,7 +239,7 @@ def bouncer_url(postgres_url: str, bouncer_ini: Path) -> Iterator[str]:
     with subprocess.Popen([PGBOUNCER, "-q", *user, bouncer_ini]) as process:
         port = bouncer_ini.read_text().partition("listen_port = ")[2].split()[0]
         try:
-            for _ in range(200):
+            for _ in range(2400):
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", int(port))) == 0:
                         break

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.embedded.postgres import create_database
+from tests.stores import free_port
 from tests.support import Store, prepared
 
 pytestmark = pytest.mark.skipif(
@@ -46,7 +47,7 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
-def becomes(condition: Callable[[], bool], seconds: float = 15) -> bool:
+def becomes(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -57,9 +58,7 @@ class Dev:
     """`claimcheck dev` in a process group of its own, as a terminal would start it."""
 
     def __init__(self, environ: dict[str, str], log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._log = log
         with log.open("w") as stream:
             self.process = subprocess.Popen(
@@ -76,13 +75,13 @@ class Dev:
         return self._log.read_text()
 
     def says(self, text: str) -> bool:
-        return becomes(lambda: text in self.output or self.process.poll() is not None, 30)
+        return becomes(lambda: text in self.output or self.process.poll() is not None, 120)
 
     def ready(self) -> httpx.Response:
         """What /readyz answers, once anything does."""
         assert self.says("Application startup complete."), self.output
         assert becomes(self._listens), self.output
-        return httpx.get(f"http://127.0.0.1:{self.port}/readyz")
+        return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=60)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -94,7 +93,7 @@ class Dev:
             os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Dev]]:
     for dev in started:
         if dev.process.poll() is None:
             dev.process.terminate()
-            dev.process.wait(30)
+            dev.process.wait(120)
 
 
 @contextmanager
@@ -170,7 +169,7 @@ async def test_a_database_that_is_set_is_used_but_not_left_open_to_all(
     start: Callable[..., Dev], own_database: str
 ) -> None:
     refused = start(DATABASE_URL=own_database)
-    assert refused.process.wait(30) == 1
+    assert refused.process.wait(120) == 1
     assert "claimcheck cannot start: CLAIMCHECK_AUTH is not set" in refused.output
     assert "Starting PostgreSQL" not in refused.output
     assert "Traceback" not in refused.output

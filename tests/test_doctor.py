@@ -659,7 +659,7 @@ async def test_an_examination_that_is_cut_short_tidies_up_everywhere(
     monkeypatch.setattr(doctor, "tidy_up", tidied_up)
     examination = asyncio.create_task(ward.examine())
     for _ in range(2):
-        await asyncio.wait_for(under_way.acquire(), 30)
+        await asyncio.wait_for(under_way.acquire(), 120)
     examination.cancel()
     await asyncio.wait({examination})
     assert sorted(tidied) == ["files", "images"]

@@ -44,7 +44,7 @@ def spoken(stderr: int = subprocess.PIPE, **environ: str) -> str:
         env={**os.environ, **environ},
         stderr=stderr,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     return done.stderr

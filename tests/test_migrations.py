@@ -49,7 +49,7 @@ def alembic(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
         env=inherited | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -160,7 +160,7 @@ async def test_migrations_at_once_take_turns(empty_url: str) -> None:
         for _ in range(2)
     ]
     try:
-        for _ in range(600):
+        for _ in range(2400):
             if await holder.fetchval(waiting) == 2:
                 break
             await asyncio.sleep(0.05)

@@ -166,7 +166,7 @@ def start(environ: dict[str, str]) -> tuple[int, str]:
         env={"PATH": os.environ["PATH"], **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     return result.returncode, result.stderr
 

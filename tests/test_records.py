@@ -94,7 +94,7 @@ def gallery(record: dict[str, Any]) -> list[str]:
 async def waiting(db: asyncpg.Connection, count: int) -> None:
     """Until so many connections wait for a lock."""
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    for _ in range(1000):
+    for _ in range(6000):
         if await db.fetchval(blocked) >= count:
             return
         await asyncio.sleep(0.01)

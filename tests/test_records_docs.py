@@ -101,7 +101,7 @@ async def test_a_model_has_its_picture(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
     assert run.returncode == 0, run.stderr
     link, *others = run.stdout.splitlines()

@@ -172,7 +172,7 @@ async def faulty(endpoint: str, fault: Fault) -> AsyncIterator[str]:
         if method == "DELETE" and fault.deletes_left < 0:
             status, body = 500, b"<Error><Code>InternalError</Code></Error>"
         else:
-            async with httpx.AsyncClient() as store:
+            async with httpx.AsyncClient(timeout=60) as store:
                 url = httpx.URL(endpoint).copy_with(raw_path=target.encode())
                 response = await store.request(method, url, headers=headers)
             status, body = response.status_code, response.content
@@ -236,7 +236,7 @@ async def test_one_worker_at_a_time(
         through = {"AWS_S3_ENDPOINT_URL": address, "AWS_S3_PUBLIC_ENDPOINT_URL": endpoint}
         async with running(load_settings(environ | through)) as slow:
             removal = asyncio.create_task(slow.delete(path))
-            await asyncio.wait_for(fault.asked.wait(), 10)
+            await asyncio.wait_for(fault.asked.wait(), 120)
             for request in (
                 client.delete(path),
                 client.delete(f"/v1/files/{file['id']}"),

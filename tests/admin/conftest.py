@@ -145,8 +145,8 @@ async def _served(url: str, environ: dict[str, str], folder: Path) -> AsyncItera
             stderr=log,
         )
     try:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for _ in range(600):
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            for _ in range(2400):
                 try:
                     await client.get(f"{url}/admin/")
                     break

@@ -47,7 +47,7 @@ async def test_every_page_answers_when_the_database_does_not(
 
 async def _is_back(panel: Panel) -> bool:
     """Soon, for what was silent has to be given up first."""
-    for _ in range(300):
+    for _ in range(600):
         responses: list[httpx.Response] = [await panel.get(page) for page in PAGES]
         if all(response.status_code < 400 for response in responses):
             return True

@@ -15,7 +15,7 @@ async def test_the_panel_opens_with_what_is_printed(tmp_path: Path) -> None:
         assert f"The panel  {address}/admin/" in printed
         found = re.search(r"name (\S+), password (\S+)", printed)
         assert found
-        async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as client:
             panel = Panel(client)
             await panel.sign_in(*found.groups())
             assert "No files yet" in await panel.page()

@@ -15,7 +15,7 @@ from tests.stores import rgw
 
 
 async def read(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as web:
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=True, timeout=60) as web:
         return await web.get(url)
 
 

@@ -47,8 +47,8 @@ async def test_the_command_of_the_guide_serves_the_example(shop: Shop, tmp_path:
         *("bash", "-euc", f"exec env {command}"), env=as_set(environ), cwd=ROOT
     )
     try:
-        async with httpx.AsyncClient(trust_env=False) as web:
-            for _ in range(400):
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as web:
+            for _ in range(2400):
                 try:
                     answer = await web.get(f"http://localhost:{port}/admin/product/create")
                     break
@@ -83,7 +83,7 @@ async def test_the_form_of_the_guide_works_under_a_strict_policy(
     await uploaded(photo)
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator("body")).to_contain_text(re.compile(r"Kept: http.*--photo\.png"))
-    async with httpx.AsyncClient(trust_env=False) as web:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as web:
         for tampered in ("", "x", "http://127.0.0.1/shop/images/a.png"):
             answer = await web.post(f"{shop.url}/form", data={"photo": tampered})
             assert (answer.status_code, answer.text) == (422, "That is no photo of ours.")
@@ -101,5 +101,5 @@ async def test_links_for_an_api(page: Page, shop: Shop, picture: bytes, monkeypa
     assert await asyncio.to_thread(names["presigned_images"], products[1:2]) == {}
     names["claimcheck"].close()
     assert list(links) == [1]
-    async with httpx.AsyncClient(trust_env=False) as web:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as web:
         assert (await web.get(links[1])).content == picture

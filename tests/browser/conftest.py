@@ -18,6 +18,7 @@ from playwright.async_api import (
     Page,
     Playwright,
     async_playwright,
+    expect,
 )
 
 from tests.browser.dev import started
@@ -34,6 +35,10 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+# How long a machine that does much else may take for what comes anyhow; Playwright's own is 5 s.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 
 @asynccontextmanager
@@ -89,7 +94,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, foreign_origin: str) -> It
 @pytest.fixture(scope="session")
 async def api(service: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client beside the browser, to check what the page says."""
-    async with httpx.AsyncClient(base_url=service, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=service, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -133,7 +138,7 @@ async def watched(browser: Browser, watch: Watch) -> AsyncIterator[BrowserContex
     But for icons: where a file or bare text fills a tab, browsers ask for one of their own accord.
     """
     context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
 
     def on_console(message: ConsoleMessage) -> None:
         url = message.location["url"]

@@ -13,8 +13,8 @@ import httpx
 
 from tests.stores import StartFailed, free_port
 
-START_SECONDS = 90
-STOP_SECONDS = 30
+START_SECONDS = 180
+STOP_SECONDS = 120
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(url, trust_env=False).is_success:
+            if httpx.get(url, trust_env=False, timeout=60).is_success:
                 return True
         except httpx.TransportError:
             pass

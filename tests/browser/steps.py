@@ -37,7 +37,7 @@ async def stored(api: httpx.AsyncClient, name: str) -> list[dict[str, str]]:
 
 
 async def status_of(link: str) -> int:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(link)).status_code
 
 
@@ -72,11 +72,21 @@ async def cut(route: Route) -> None:
     await route.abort()
 
 
-async def slow_down(context: BrowserContext, page: Page, rate: int = 100_000) -> None:
-    """Bytes a second upwards, so that there is time to look at an upload on its way."""
+async def slow_down(
+    context: BrowserContext, page: Page, rate: int = 100_000
+) -> Callable[[], Awaitable[None]]:
+    """Bytes a second upwards, so that there is time to look at an upload on its way.
+
+    What it gives lifts the limit again.
+    """
     session = await context.new_cdp_session(page)
     await session.send("Network.enable")
-    await session.send(
-        "Network.emulateNetworkConditions",
-        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate},
-    )
+
+    async def limit(rate: int) -> None:
+        conditions = {"offline": False, "latency": 0, "downloadThroughput": -1}
+        await session.send(
+            "Network.emulateNetworkConditions", {**conditions, "uploadThroughput": rate}
+        )
+
+    await limit(rate)
+    return lambda: limit(-1)

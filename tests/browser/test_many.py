@@ -23,10 +23,11 @@ async def choose(page: Page, *files: tuple[str, int], destination: str = "files"
 async def test_many_files_have_one_progress_and_one_word_at_the_end(
     page: Page, context: BrowserContext
 ) -> None:
-    await slow_down(context, page)
+    speed_up = await slow_down(context, page, 1_000)
     await choose(page, *((f"many {number}.bin", 40_000) for number in range(8)))
     total = page.get_by_role("group", name="All uploads")
     await expect(total).to_contain_text("of 8 files")
+    await speed_up()
     await expect(page.get_by_role("status")).to_have_text("8 files are uploaded.")
     await expect(total).to_be_hidden()
     await expect(page.locator("#uploads > li")).to_have_count(0)
@@ -37,7 +38,7 @@ async def test_many_files_have_one_progress_and_one_word_at_the_end(
 async def test_one_is_paused_and_resumed_while_the_focus_stays(
     page: Page, context: BrowserContext, api: httpx.AsyncClient
 ) -> None:
-    await slow_down(context, page)
+    speed_up = await slow_down(context, page, 1_000)
     await choose(page, ("paused.bin", 400_000))
     row = under_way(page, "paused.bin")
     await row.get_by_role("button", name="Pause paused.bin").press("Enter")
@@ -46,6 +47,7 @@ async def test_one_is_paused_and_resumed_while_the_focus_stays(
     await expect(resume).to_be_focused()
     await resume.press("Enter")
     await expect(row.get_by_role("button", name="Pause paused.bin")).to_be_focused()
+    await speed_up()
     await expect(listed(page, "paused.bin")).to_be_visible()
     [file] = await stored(api, "paused.bin")
     assert file["size"] == 400_000

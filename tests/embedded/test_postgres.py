@@ -72,8 +72,8 @@ def is_alive(pid: int) -> bool:
 
 
 def becomes(condition: Callable[[], bool]) -> bool:
-    """Whether ``condition`` holds within 15 seconds."""
-    deadline = time.monotonic() + 15
+    """Whether ``condition`` holds within a minute."""
+    deadline = time.monotonic() + 60
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     return condition()

@@ -6,6 +6,8 @@ a context manager that yields a running server and leaves neither process nor fi
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -13,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ import boto3
 from botocore.config import Config
 
 REGION = "us-east-1"
+# Test processes side by side each begin elsewhere.
+_ports = itertools.count(os.getpid() * 1009)
 
 
 class StartFailed(RuntimeError):
@@ -68,11 +72,16 @@ def s3_client(endpoint_url: str, access_key: str, secret_key: str, **config: Any
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 that nobody has, and that nobody is given unasked.
+
+    Linux gives the ports from 32768 on to every connection and to whoever listens on port 0: one of
+    those may be taken again before the server that it is for has started.
+    """
+    while True:
+        port = 12_000 + next(_ports) % 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -103,7 +112,7 @@ def running(command: Sequence[str | Path], log: Path) -> Iterator[Server]:
             process.wait()
 
 
-def wait_for_http(url: str, servers: Sequence[Server], *, timeout: float = 60) -> None:
+def wait_for_http(url: str, servers: Sequence[Server], *, timeout: float = 180) -> None:
     """Return as soon as ``url`` answers anything in HTTP.
 
     Raises:

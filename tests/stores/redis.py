@@ -31,7 +31,7 @@ def start_redis(port: int | None = None) -> Iterator[str]:
 
 
 def _wait(server: Server, port: int) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

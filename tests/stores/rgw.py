@@ -270,7 +270,7 @@ def _run(*command: str | Path | uuid.UUID, tries: int = 1) -> None:
         subprocess.run(
             [str(word) for word in command],
             check=True,
-            timeout=60,
+            timeout=180,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
