@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ import pytest
 
 from app import api_keys
 from app.core.principal import Scope
+from app.routers import service
 from app.routers.middleware import ANSWER_SECONDS
 from app.settings import load_settings
 from tests.faults import Line, line_to
@@ -52,9 +53,10 @@ NEED_STORE: Final = frozenset(
 
 
 @pytest.fixture(autouse=True)
-def a_moment_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a busy machine takes to get here, the keys are remembered still."""
+def on_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: keys are remembered still, and what is up has time to say so."""
     monkeypatch.setattr(api_keys, "STALENESS", timedelta(minutes=10))
+    monkeypatch.setattr(service, "READY_SECONDS", 20)
 
 
 @dataclass
@@ -97,6 +99,7 @@ async def known(
         body = {"name": "unwanted", "scopes": ["files:read"]}
         made = await client.post("/v1/api-keys", json=body)
         assert made.status_code == 201, made.text
+        await client.get("/openapi.json")  # made at the first request, which holds up all others
         yield {
             "client": client,
             "file": await stored(client, web),
@@ -249,34 +252,35 @@ async def test_every_route_answers_in_time_when_nothing_else_does(
     """The servers take connections and never say a word: the worst that can happen."""
     assert ANSWER_SECONDS + 3 < ROUTER_SECONDS
 
-    async def one(database: bool, store: bool) -> None:
-        async with faulty(environ, web) as service:
-            if database:
-                service.database.silence()
-            if store:
-                service.store.silence()
-            await check(service, database, store)
-            service.database.mend()
-            service.store.mend()
-            await check_recovered(service)
+    async def one(faulty: Faulty, database: bool, store: bool) -> None:
+        if database:
+            faulty.database.silence()
+        if store:
+            faulty.store.silence()
+        await check(faulty, database, store)
+        faulty.database.mend()
+        faulty.store.mend()
+        await check_recovered(faulty)
 
-    async with asyncio.TaskGroup() as at_once:
-        for database, store in DOWN:
-            at_once.create_task(one(database, store))
+    async with AsyncExitStack() as stack:
+        services = [await stack.enter_async_context(faulty(environ, web)) for _ in DOWN]
+        async with asyncio.TaskGroup() as at_once:
+            for each, (database, store) in zip(services, DOWN, strict=True):
+                at_once.create_task(one(each, database, store))
 
 
 @pytest.mark.parametrize(("database", "store"), DOWN)
 async def test_what_is_down_is_said_and_recovered_from(
     environ: dict[str, str], web: httpx.AsyncClient, database: bool, store: bool
 ) -> None:
-    async with faulty(environ, web) as service:
-        for line, down in ((service.database, database), (service.store, store)):
+    async with faulty(environ, web) as cut:
+        for line, down in ((cut.database, database), (cut.store, store)):
             if down:
                 line.cut()
-        await check(service, database, store)
-        service.database.mend()
-        service.store.mend()
-        await check_recovered(service)
+        await check(cut, database, store)
+        cut.database.mend()
+        cut.store.mend()
+        await check_recovered(cut)
 
 
 async def test_a_store_that_is_overrun_is_not_asked_more_than_twice(
@@ -289,17 +293,17 @@ async def test_a_store_that_is_overrun_is_not_asked_more_than_twice(
             "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
         }
         async with known(environ, through, web) as found:
-            service = Known(**found)
-            client = service.client
+            overrun = Known(**found)
+            client = overrun.client
             for call in ("HEAD", "GET", "PUT", "POST", "DELETE", "Create", "ListUploads"):
                 between.meddle(call, (503, "SlowDown"), times=10_000)
-            await check(service, database=False, store=True)
+            await check(overrun, database=False, store=True)
             del between.seen[:]
-            confirm = f"/v1/uploads/{service.upload['id']}/confirm"
+            confirm = f"/v1/uploads/{overrun.upload['id']}/confirm"
             response = await client.post(confirm)
             assert (response.status_code, slug(response)) == (503, "bucket-unavailable")
             assert int(response.headers["retry-after"]) > 0
             assert between.seen == ["HEAD", "HEAD"]
             between.mend()
-            await check_recovered(service)
+            await check_recovered(overrun)
             assert (await client.post(confirm)).status_code == 200
