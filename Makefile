@@ -25,7 +25,7 @@ bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 
 picture: $(READY)  ## take the README's pictures anew; needs Chromium and Ceph RGW
 	$(BIN)/python -m tests.browser.picture docs/page.png
-	PICTURES=docs $(BIN)/python -m pytest -q tests/admin/test_story.py
+	PICTURES=docs $(BIN)/python -m pytest -q tests/admin/test_story.py tests/admin/test_upload_field_staff.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

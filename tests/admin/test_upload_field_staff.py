@@ -129,7 +129,7 @@ async def test_axe_finds_nothing_in_the_field(
 ) -> None:
     """In each of its states, at the width of a desktop or of a phone.
 
-    With TEST_PICTURES=docs the guide's picture is taken on the way.
+    With PICTURES=docs the guide's picture is taken on the way.
     """
     pictures, paper = field(album, "pictures"), field(album, "paper")
 
@@ -154,7 +154,7 @@ async def test_axe_finds_nothing_in_the_field(
     await choose(paper, payload("Catalogue.pdf", bytes(12 * MIB), "application/pdf"))
     await shop.wire.stopped()
     await check(1000)
-    if folder := os.environ.get("TEST_PICTURES"):
+    if folder := os.environ.get("PICTURES"):
         card = album.locator(".card").first
         await card.screenshot(path=f"{folder}/upload-field.png", animations="disabled")
     await choose(pictures, payload("notes.txt", b"text", "text/plain"))
