@@ -1,6 +1,7 @@
 """Who may sign in to the admin panel: made on the command line, let in, throttled, sent away."""
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -66,11 +67,17 @@ class Admin:
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.capsys, self.monkeypatch = capsys, monkeypatch
         self.stdin: type[StringIO] = StringIO
+        self.logged = ""
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         self.monkeypatch.setattr("sys.stdin", self.stdin(stdin))
         in_thread(cli.main, ["admin", *arguments])
-        return self.capsys.readouterr().out
+        out, self.logged = self.capsys.readouterr()
+        return out
+
+    def last_logged(self) -> dict[str, Any]:
+        line: dict[str, Any] = json.loads(self.logged.splitlines()[-1])
+        return line
 
     def refusal(self, *arguments: str, stdin: str = "") -> str:
         with pytest.raises(SystemExit) as caught:
@@ -100,6 +107,8 @@ async def test_the_command_line(admin: Admin, res: Resources) -> None:
     assert "name must be printable" in admin.refusal("create-user", "b\n\0b", stdin=PASSWORD)
 
     admin("create-user", " Bob ", "--scope", "files:read", stdin=f"{PASSWORD}\n")
+    made = admin.last_logged()
+    assert (made["event"], made["credential"], made["name"]) == ("staff.created", "cli", "bob")
     refused = admin.refusal("create-user", "bob", stdin=PASSWORD)
     assert "There is somebody called bob already" in refused
     listed = admin("list-users")
@@ -116,6 +125,7 @@ async def test_the_command_line(admin: Admin, res: Resources) -> None:
     with pytest.raises(SignInRefused):
         await sign_in(res, name="bob")
     admin("disable-user", "bob")
+    assert admin.last_logged()["event"] == "staff.changed"
     assert "disabled" in admin("list-users")
     with pytest.raises(SignInRefused):
         await sign_in(res, name="bob", password="another password")

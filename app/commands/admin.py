@@ -1,12 +1,11 @@
 """`claimcheck admin`: who may sign in to the admin panel, with the database alone."""
 
 import argparse
-import asyncio
 import getpass
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,15 +13,13 @@ from rich.table import Table
 
 from app import staff
 from app.commands.scopes import SCOPES_AFTER
+from app.commands.with_database import Command, with_database
 from app.core.principal import is_name
 from app.errors import ConfigurationError
-from app.resources import Resources, open_resources
-from app.settings import Settings, load_settings
+from app.resources import Resources
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
-
-_Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -54,22 +51,17 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
         action.set_defaults(run=_run(run))
 
 
-def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
-    async def with_resources(settings: Settings, options: argparse.Namespace) -> None:
-        async with open_resources(settings) as res:
-            await command(res, options)
+def _run(command: Command) -> Callable[[argparse.Namespace], None]:
+    run = with_database(command, "the staff")
 
-    def run(options: argparse.Namespace) -> None:
-        settings = load_settings()
-        if settings.database_url is None:
-            raise ConfigurationError("DATABASE_URL is not set: the staff are in the database.")
+    def run_if_installed(options: argparse.Namespace) -> None:
         if find_spec("argon2") is None:
             raise ConfigurationError(
                 "argon2 is not installed here: install the panel with `pip install '.[admin]'`."
             )
-        asyncio.run(with_resources(settings, options))
+        run(options)
 
-    return run
+    return run_if_installed
 
 
 def _password() -> str:

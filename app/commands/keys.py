@@ -1,11 +1,9 @@
 """`claimcheck keys`: make, list and revoke API keys, with the database alone."""
 
 import argparse
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from rich.console import Console
@@ -14,20 +12,16 @@ from rich.table import Column, Table
 
 from app import api_keys
 from app.commands.scopes import SCOPES_AFTER
+from app.commands.with_database import with_database
 from app.core.principal import KEY_OWNER, Principal, Scope, is_name
-from app.errors import ConfigurationError
 from app.models_credentials import ApiKey
-from app.process import configure_logging
-from app.resources import Resources, open_resources
-from app.settings import Settings, load_settings
+from app.resources import Resources
 from app.staff import every_scope
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 _PAGE: Final = 100
-
-_Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,31 +44,16 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     creating.add_argument(
         "--days", type=int, default=365, help="how long it works; 0: for ever (default: 365)"
     )
-    creating.set_defaults(run=_run(_create))
+    creating.set_defaults(run=with_database(_create, "the keys"))
     what = "list the keys, newest first, never the secrets"
     listing = actions.add_parser("list", help=what, description=what)
-    listing.set_defaults(run=_run(_list))
+    listing.set_defaults(run=with_database(_list, "the keys"))
     what = "end a key: within 5 seconds no process takes it any more"
     revoking = actions.add_parser("revoke", help=what, description=what)
     revoking.add_argument("id", type=UUID, help="its id, as `keys list` shows it")
-    revoking.set_defaults(run=_run(_revoke))
+    revoking.set_defaults(run=with_database(_revoke, "the keys"))
     for action in (creating, listing, revoking):
         action.add_argument("--tenant", default="", help="the tenant (default: none)")
-
-
-def _run(command: _Command) -> Callable[[argparse.Namespace], None]:
-    async def with_resources(settings: Settings, options: argparse.Namespace) -> None:
-        async with open_resources(settings) as res:
-            await command(res, options)
-
-    def run(options: argparse.Namespace) -> None:
-        configure_logging()
-        settings = load_settings()
-        if settings.database_url is None:
-            raise ConfigurationError("DATABASE_URL is not set: the keys are in the database.")
-        asyncio.run(with_resources(settings, options))
-
-    return run
 
 
 async def _create(res: Resources, options: argparse.Namespace) -> None:

@@ -1,0 +1,33 @@
+"""How a command runs that needs the database alone: no bucket is asked for, nobody let in."""
+
+import argparse
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from app.errors import ConfigurationError
+from app.process import configure_logging
+from app.resources import Resources, open_resources
+from app.settings import Settings, load_settings
+
+Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
+
+
+def with_database(command: Command, kept_there: str) -> Callable[[argparse.Namespace], None]:
+    """What the parser calls for the command. `kept_there` says what the database is needed for.
+
+    What it does stands in the audit trail, on standard error.
+    """
+
+    async def with_resources(settings: Settings, options: argparse.Namespace) -> None:
+        async with open_resources(settings) as res:
+            await command(res, options)
+
+    def run(options: argparse.Namespace) -> None:
+        configure_logging()
+        settings = load_settings()
+        if settings.database_url is None:
+            raise ConfigurationError(f"DATABASE_URL is not set: {kept_there} are in the database.")
+        asyncio.run(with_resources(settings, options))
+
+    return run
