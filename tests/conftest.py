@@ -74,6 +74,14 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     await connection.close()
 
 
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it, beside those of the service."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
 @pytest.fixture(scope="session")
 def gate() -> Iterator[Store]:
     """The embedded S3: moto behind the gate."""

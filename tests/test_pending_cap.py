@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
@@ -147,13 +146,6 @@ async def test_a_session_does_not_pay_for_what_its_owners_cap_refuses(
         assert [(await announce(browser)).status_code for _ in range(3)] == [201, 201, 429]
         await client.delete(f"/v1/uploads/{mine['id']}")
         assert (await announce(browser)).status_code == 201
-
-
-@pytest.fixture
-async def db(database_url: str) -> Any:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 async def _complete(db: asyncpg.Connection, file: File) -> File | None:

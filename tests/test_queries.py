@@ -3,7 +3,6 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,13 +21,6 @@ from tests.support import in_thread
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
-
-
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 def new_file(state: State = State.PENDING, **values: Any) -> File:

@@ -82,13 +82,6 @@ async def bucket(settings: Settings) -> AsyncIterator[Bucket]:
         yield Bucket(s3, settings)
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
 async def swept(settings: Settings, after: timedelta = EXPIRED, **options: Any) -> dict[str, int]:
     """What one sweep does that much later."""
     async with open_resources(settings, clock=lambda: utc_now() + after) as res:
