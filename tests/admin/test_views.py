@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -86,7 +85,7 @@ async def test_files_are_found(
     client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel
 ) -> None:
     picture = await stored(client, web, PNG, "Été <b>.png", destination="images")
-    await stored(client, web, b"hello", "notes.txt", content_type="text/plain")
+    notes = await stored(client, web, b"hello", "notes.txt", content_type="text/plain")
     page = await panel.page("/files")
     assert "2 files" in page
     assert "Été <b>.png" in page
@@ -98,7 +97,7 @@ async def test_files_are_found(
     assert (await web.get(thumbnail.replace("&amp;", "&"))).status_code == 200
     assert html.count("data-copy=") == 2
 
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    today = notes["created_at"][:10]
     for query, found in (
         ("q=NOT", "notes.txt"),
         ("q=x", None),
