@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from app.core.cursor import encode_cursor
 from app.core.principal import DEV
 from app.files import ListQuery
 from app.resources import open_resources
@@ -127,6 +126,6 @@ def _pages_after(stack: Stack, ids: list[str]) -> list[str]:
     async def cursors() -> list[str]:
         async with open_resources(stack.settings) as res:
             scope = ListQuery().scope(DEV)
-            return [encode_cursor(res.cursor_secret, scope, UUID(file_id)) for file_id in ids]
+            return [res.make_cursor(scope, UUID(file_id)) for file_id in ids]
 
     return [f"{_LIST}&cursor={cursor}" for cursor in asyncio.run(cursors())]
