@@ -9,10 +9,9 @@ from uuid import UUID
 
 from app import queries_credentials as queries
 from app.audit import audit
-from app.core.cursor import decode_cursor, encode_cursor
 from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, hash_token, make_token
 from app.core.principal import Principal, missing_scopes
-from app.errors import ApiKeyNotFound, InvalidCursor, InvalidToken, ScopeNotGrantable
+from app.errors import ApiKeyNotFound, InvalidToken, ScopeNotGrantable
 from app.models_credentials import ApiKey
 from app.resources import Resources
 
@@ -81,18 +80,13 @@ async def list_keys(
     scope = f"api keys of {caller.tenant}"
     end = _END
     if cursor is not None:
-        try:
-            end = decode_cursor(res.cursor_secret, scope, cursor)
-        except ValueError:
-            raise InvalidCursor(
-                "This cursor is not one of this list's; start again without a cursor."
-            ) from None
+        end = res.read_cursor(scope, cursor)
     async with res.db.connection() as db:
         keys = await queries.list_api_keys(db, caller.tenant, end, limit + 1)
     if len(keys) <= limit:
         return KeyPage(keys, None)
     keys = keys[:limit]
-    return KeyPage(keys, encode_cursor(res.cursor_secret, scope, keys[-1].id))
+    return KeyPage(keys, res.make_cursor(scope, keys[-1].id))
 
 
 async def get_key(res: Resources, caller: Principal, key_id: UUID) -> ApiKey:

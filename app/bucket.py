@@ -13,13 +13,19 @@ from typing import Any, Final
 import aioboto3
 from botocore.exceptions import ClientError
 
-from app.bucket_client import RETRY_AFTER, error_code, error_status, open_client, translated
+from app.bucket_client import (
+    RETRY_AFTER,
+    UNKNOWN_CALL,
+    error_code,
+    error_status,
+    open_client,
+    translated,
+)
 from app.core.destination import Destination
 from app.errors import BucketUnavailable, UploadNotArrived
 
 _DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
-_UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
 # A complete may take minutes; its answer begins only then on some stores. In seconds.
 _COMPLETE_SECONDS: Final = 600
 # Answers to a complete that say nothing of its parts.
@@ -249,7 +255,7 @@ class Buckets:
                     uploads = page.get("Uploads", [])
                     found += [upload for upload in uploads if upload["Key"] == key]
             except ClientError as error:
-                if error_code(error) not in _UNKNOWN_CALL:
+                if error_code(error) not in UNKNOWN_CALL:
                     raise
         found.sort(key=lambda upload: upload["Initiated"])
         return [upload["UploadId"] for upload in found]
@@ -376,7 +382,7 @@ async def _versions(
             if any(entry["Key"] != key for entry in entries):
                 break
     except ClientError as error:
-        if error_code(error) not in _UNKNOWN_CALL:
+        if error_code(error) not in UNKNOWN_CALL:
             raise
         return None
     return found

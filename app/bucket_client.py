@@ -18,6 +18,8 @@ from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 
 # Seconds, where a client may try again.
 RETRY_AFTER: Final = 5
+# The codes of stores that do not know a call.
+UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
 
 
 def open_client(

@@ -9,14 +9,13 @@ from uuid import UUID
 
 from app import queries
 from app.audit import audit_files
-from app.core.cursor import decode_cursor, encode_cursor
 from app.core.delivery import Disposition, response_overrides
 from app.core.grants import granting, is_granted, window_end
 from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.object_url import ObjectName
 from app.core.principal import Principal
-from app.errors import FileNotFound, InvalidCursor, InvalidFilename, InvalidGrant, UrlNotOurs
+from app.errors import FileNotFound, InvalidFilename, InvalidGrant, UrlNotOurs
 from app.locate import check_host, parse_url
 from app.log import acting
 from app.models import File, Readable, State
@@ -85,12 +84,7 @@ async def list_files(
     scope = query.scope(caller)
     end = first_uuid7(query.created_before) if query.created_before else None
     if cursor is not None:
-        try:
-            end = decode_cursor(res.cursor_secret, scope, cursor)
-        except ValueError:
-            raise InvalidCursor(
-                "This cursor is not one of this list's; start again without a cursor."
-            ) from None
+        end = res.read_cursor(scope, cursor)
     narrowed = queries.Filter(
         destination=query.destination,
         content_type=query.content_type,
@@ -103,7 +97,7 @@ async def list_files(
     if len(files) <= limit:
         return Page(files, None)
     files = files[:limit]
-    return Page(files, encode_cursor(res.cursor_secret, scope, files[-1].id))
+    return Page(files, res.make_cursor(scope, files[-1].id))
 
 
 async def read_links(

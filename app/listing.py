@@ -4,15 +4,13 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from app.bucket import Buckets
-from app.bucket_client import translated
+from app.bucket_client import UNKNOWN_CALL, error_code, translated
 from app.core.destination import Destination
-
-_UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ async def list_bucket(
             try:
                 page = await client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
             except ClientError as error:
-                if first and error.response["Error"]["Code"] in _UNKNOWN_CALL:
+                if first and error_code(error) in UNKNOWN_CALL:
                     page = None
                 else:
                     raise

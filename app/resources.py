@@ -16,11 +16,12 @@ from botocore.exceptions import ProfileNotFound
 
 from app.background import Background
 from app.bucket import Buckets, open_buckets
+from app.core.cursor import decode_cursor, encode_cursor
 from app.core.ids import uuid7
 from app.core.known_plenty import KnownPlenty
 from app.core.known_tokens import KnownTokens
 from app.db import Database
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, InvalidCursor
 from app.inserts import Inserts
 from app.rate_limits import RateLimits
 from app.settings import Settings
@@ -48,6 +49,19 @@ class Resources:
     cursor_secret: bytes
     grant_secret: bytes | None
     clock: Callable[[], datetime]
+
+    def make_cursor(self, scope: str, last: UUID) -> str:
+        """The cursor of the page after `last`, for lists of this scope alone."""
+        return encode_cursor(self.cursor_secret, scope, last)
+
+    def read_cursor(self, scope: str, cursor: str) -> UUID:
+        """What the page before ended with. Raises InvalidCursor."""
+        try:
+            return decode_cursor(self.cursor_secret, scope, cursor)
+        except ValueError:
+            raise InvalidCursor(
+                "This cursor is not one of this list's; start again without a cursor."
+            ) from None
 
     def new_id(self, now: datetime) -> UUID:
         """A UUIDv7 of that moment."""

@@ -175,8 +175,11 @@ async def test_a_database_that_is_set_is_used_but_not_left_open_to_all(
     assert "Traceback" not in refused.output
     assert not await has_files_table(own_database)
 
-    dev = start(DATABASE_URL=own_database, CLAIMCHECK_AUTH="none")
+    dev = start(DATABASE_URL=own_database, CLAIMCHECK_AUTH="keys")
     assert dev.ready().status_code == 200
+    with socket.socket() as probe:
+        # An address of this machine, but not the one that it was told: 0.0.0.0 would answer there.
+        assert probe.connect_ex(("127.0.0.2", dev.port)) != 0
     assert await has_files_table(own_database)
     assert "Starting PostgreSQL" not in dev.output
     assert "Starting S3" in dev.output

@@ -138,11 +138,23 @@ async def test_the_password_is_asked_for_twice_and_not_shown(
     admin: Admin, res: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = [PASSWORD, PASSWORD + "?", PASSWORD, PASSWORD]
-    monkeypatch.setattr("getpass.getpass", lambda prompt: typed.pop(0))
+
+    def asked(prompt: str) -> str:
+        with pytest.raises(RuntimeError):  # a loop would hold Ctrl-C back until the line is typed
+            asyncio.get_running_loop()
+        return typed.pop(0)
+
+    monkeypatch.setattr("getpass.getpass", asked)
     admin.stdin = Terminal
     assert "two different passwords" in admin.refusal("create-user", "bob")
     admin("create-user", "bob")
     assert await sign_in(res, name="bob")
+
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ended)
+    assert "No password was given" in admin.refusal("create-user", "eve")
 
 
 async def test_without_the_extra_the_command_says_what_to_install(

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app import staff
 from app.commands.scopes import SCOPES_AFTER
+from app.commands.tables import listing, print_listing
 from app.commands.with_database import Command, with_database
 from app.core.principal import is_name
 from app.errors import ConfigurationError
@@ -59,6 +58,9 @@ def _run(command: Command) -> Callable[[argparse.Namespace], None]:
             raise ConfigurationError(
                 "argon2 is not installed here: install the panel with `pip install '.[admin]'`."
             )
+        if command in {_create, _set_password}:
+            # Before the event loop, which would hold Ctrl-C back until the line is typed.
+            options.password = _password()
         run(options)
 
     return run_if_installed
@@ -67,8 +69,12 @@ def _run(command: Command) -> Callable[[argparse.Namespace], None]:
 def _password() -> str:
     """Asked for twice and not shown; where nobody can be asked, the first line of the input."""
     if sys.stdin.isatty():
-        password = getpass.getpass("Password: ")
-        if getpass.getpass("Once more: ") != password:
+        try:
+            password = getpass.getpass("Password: ")
+            again = getpass.getpass("Once more: ")
+        except EOFError:
+            sys.exit("No password was given.")
+        if again != password:
             sys.exit("These were two different passwords.")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
@@ -87,14 +93,14 @@ async def _create(res: Resources, options: argparse.Namespace) -> None:
         if scope not in known:
             sys.exit(f"There is no scope {scope!r}; there are: {', '.join(sorted(known))}.")
     created = await staff.create(
-        res, name, _password(), tenant=options.tenant, scopes=options.scopes
+        res, name, options.password, tenant=options.tenant, scopes=options.scopes
     )
     if not created:
         sys.exit(f"There is somebody called {name} already.")
 
 
 async def _list(res: Resources, _: argparse.Namespace) -> None:
-    table = Table("name", "tenant", "may do", "since", "state")
+    table = listing("name", "tenant", "may do", "since", "state")
     for member in await staff.list_staff(res):
         table.add_row(
             escape(member.name),
@@ -103,11 +109,11 @@ async def _list(res: Resources, _: argparse.Namespace) -> None:
             f"{member.created_at:%Y-%m-%d}",
             "good" if member.disabled_at is None else "disabled",
         )
-    Console(soft_wrap=True).print(table)
+    print_listing(table)
 
 
 async def _set_password(res: Resources, options: argparse.Namespace) -> None:
-    _require(options.name, await staff.set_password(res, options.name, _password()))
+    _require(options.name, await staff.set_password(res, options.name, options.password))
 
 
 async def _disable(res: Resources, options: argparse.Namespace) -> None:

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from app import api_keys
 from app.commands.scopes import SCOPES_AFTER
+from app.commands.tables import listing, print_listing
 from app.commands.with_database import with_database
 from app.core.principal import KEY_OWNER, Principal, Scope, is_name
 from app.models_credentials import ApiKey
@@ -79,9 +78,10 @@ async def _create(res: Resources, options: argparse.Namespace) -> None:
 
 
 async def _list(res: Resources, options: argparse.Namespace) -> None:
+    table = listing("id", "name", "owner", "scopes", "expires", "last used", "state")
     # Whole, however narrow the terminal: it is what `revoke` takes.
-    ids = Column("id", no_wrap=True, min_width=36)
-    table = Table(ids, "name", "owner", "scopes", "expires", "last used", "state")
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = 36
     cursor: str | None = None
     while True:
         page = await api_keys.list_keys(res, _operator(options.tenant), cursor=cursor, limit=_PAGE)
@@ -90,7 +90,7 @@ async def _list(res: Resources, options: argparse.Namespace) -> None:
         cursor = page.next_cursor
         if cursor is None:
             break
-    Console(soft_wrap=True).print(table)
+    print_listing(table)
 
 
 def _cells(key: ApiKey, now: datetime) -> list[str]:

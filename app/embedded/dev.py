@@ -43,6 +43,8 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
     own_database = given.database_url is None
     own_bucket = not any(d.bucket for d in given.destinations.values())
     environ = dict(environ)
+    if given.host is None:
+        environ["CLAIMCHECK_HOST"] = "127.0.0.1"
     if own_database and own_bucket:
         environ.setdefault("CLAIMCHECK_AUTH", "none")
         environ.setdefault("CLAIMCHECK_SECRET_KEY", secrets.token_urlsafe(32))

@@ -276,6 +276,28 @@ async def test_a_file_that_is_too_large_is_refused(bench: Bench, page: Page, maj
     assert await stored(bench.api, f"too large {major}.bin") == []
 
 
+@pytest.mark.parametrize(("major", "destination"), [(5, "puts"), (6, "files")])
+async def test_what_the_service_finds_in_a_file_fails_it_in_uppy(
+    bench: Bench, page: Page, major: int, destination: str
+) -> None:
+    await opened(page, bench, major, destination)
+    sent = await page.evaluate(
+        """async ([fine, foul]) => {
+          const type = "image/png";
+          uppy.addFile({ name: fine, data: new File(["five."], fine) });
+          uppy.addFile({ name: foul, type, data: new File(["<!doctype html>"], foul, { type }) });
+          const result = await uppy.upload();
+          return [result.successful, result.failed].map((files) =>
+            files.map(({ name, meta }) => [name, meta.stored?.filename ?? null]));
+        }""",
+        [f"fine {major}.txt", f"foul {major}.png"],
+    )
+    assert sent == [[[f"fine {major}.txt"] * 2], [[f"foul {major}.png", None]]]
+    [error] = await page.evaluate("errors")
+    assert "text/html" in error
+    assert await stored(bench.api, f"foul {major}.png") == []
+
+
 @pytest.mark.parametrize("ends_well", [True, False])
 async def test_an_answer_that_began_with_white_space(
     bench: Bench, page: Page, major: int, ends_well: bool
