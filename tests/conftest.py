@@ -21,9 +21,13 @@ from tests.secrets_in_logs import Watch, keep_secret
 from tests.stores import rgw
 from tests.support import ACCESS_KEY, SECRET_KEY, Store, in_thread, prepared, running
 
-# How long an example takes says something of the machine, and nothing of the code.
+# How long an example takes says something of the machine, and nothing of the code. A change is
+# judged by examples that only a change makes others; whoever runs the tests by hand tries new ones.
 hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "unhurried",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
 )
 hypothesis.settings.load_profile("unhurried")
 

@@ -252,11 +252,14 @@ async def test_nothing_that_it_is_sent_breaks_it(client: httpx.AsyncClient) -> N
     made: list[tuple[dict[str, str], object, object]] = []
     make()
     upload = f"/uppy/s3/multipart/{UNKNOWN_ID}"
+    headers = {"Content-Type": "application/json"}  # if there is no infinity in it
     for query, wish, parts in made:
         answers = [
             await client.get("/uppy/s3/params", params=query),
-            await client.post("/uppy/s3/multipart", json=wish),
-            await client.post(f"{upload}/complete", json={"parts": parts}),
+            await client.post("/uppy/s3/multipart", content=json.dumps(wish), headers=headers),
+            await client.post(
+                f"{upload}/complete", content=json.dumps({"parts": parts}), headers=headers
+            ),
             await client.get(f"{upload}/batch", params={"partNumbers": "".join(query.values())}),
         ]
         assert all(answer.status_code < 500 for answer in answers), (query, wish, parts)
