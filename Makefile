@@ -37,9 +37,9 @@ lint: $(READY)
 	test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 
 lock:  ## needs uv on the path
-	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header --no-strip-extras \
 	  --extra build --extra admin pyproject.toml -o requirements.txt
-	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header --no-strip-extras \
 	  --extra build --extra embedded --extra admin --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:
