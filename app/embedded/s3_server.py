@@ -64,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "endpoint_url": f"http://127.0.0.1:{server.port}",
         "note": "embedded S3 for development only: everything vanishes when it ends",
     }
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever started us has ended meanwhile. Not sys.exit, which would flush it once more.
+        os._exit(0)
     server.serve_forever()
 
 

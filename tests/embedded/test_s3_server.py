@@ -127,6 +127,15 @@ def test_it_does_not_start_for_a_parent_that_is_gone() -> None:
         assert process.wait(60) == 0
 
 
+def test_nobody_is_there_to_read_that_it_is_ready() -> None:
+    with running("--parent-pid", str(os.getpid())) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""
+
+
 def test_it_leaves_no_file_behind() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
