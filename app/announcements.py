@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from app import queries_credentials
-from app.bucket import StoredObject
+from app.bucket import ID_METADATA
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
@@ -25,9 +24,6 @@ from app.errors import (
 from app.locate import destination_for
 from app.models import File, Seal, State
 from app.resources import Resources
-
-# The object carries this and nothing else of ours: whoever holds a link can read metadata.
-ID_METADATA: Final = "claimcheck-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +206,3 @@ async def store(
             "announced."
         )
     return stored
-
-
-def was_sent_for(found: StoredObject | None, file_id: UUID) -> bool:
-    """Whether the object is there and was sent by what was signed for the file."""
-    return found is not None and found.metadata.get(ID_METADATA) == str(file_id)

@@ -1,16 +1,13 @@
 """Arrivals: where an upload is, and whether the bucket holds what was announced."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
-
-from app import queries, queries_credentials, queries_moves
-from app.announcements import bytes_left, was_sent_for
+from app import queries, queries_credentials, queries_moves, records
+from app.announcements import bytes_left
 from app.audit import audit_file
-from app.bucket import StoredObject
+from app.bucket import ObjectHandle, StoredObject
 from app.core.content_types import normalize_content_type
 from app.core.destination import Destination
 from app.core.principal import Principal
@@ -18,17 +15,12 @@ from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, Uplo
 from app.inspection import inspect
 from app.metrics import count_upload
 from app.models import File, Seal, State
+from app.records import Attachment
 from app.resources import Resources
 
-# The row as it is then, and whether it was this call that confirmed it.
-_Confirmed = tuple[File | None, bool]
-# The statements that confirm an upload.
-_Confirm = Callable[[asyncpg.Connection], Awaitable[_Confirmed]]
-# Runs them in a transaction in which the file also goes where its client wants it (`app.records`).
-Attach = Callable[[_Confirm], Awaitable[_Confirmed]]
-
-# What no client means by it, and what only keeps caches from keeping: Google Cloud Storage's answer
-# for private objects that are stored with none, and what browsers add to all that they send while
+# Values of Cache-Control that may stand on an object without having been signed. They keep nothing
+# in a cache that should not be there, and no client has chosen them: Google Cloud Storage answers
+# so for private objects that are stored with none, and browsers add them to every request while
 # their cache is switched off, in the developer tools for example.
 _HARMLESS: Final = frozenset({"private, max-age=0", "no-cache", "no-store", "max-age=0"})
 # Some stores (rclone) forget the upload before they have written its object.
@@ -58,7 +50,7 @@ def require_pending(file: File | None) -> File:
     return file
 
 
-def settled(file: File | None) -> File:
+def require_confirmed(file: File | None) -> File:
     """The file if it is confirmed, else the problem that says what became of it."""
     if file is not None and file.reason is not None:
         # Also when its object has been removed since.
@@ -73,65 +65,80 @@ def settled(file: File | None) -> File:
     return file
 
 
-async def settle(res: Resources, file: File, attach: Attach | None = None) -> File | None:
-    """Ask the bucket, and confirm or reject the upload by what it says.
+async def verify(res: Resources, file: File, to: Attachment | None = None) -> File | None:
+    """Ask the bucket, and confirm or reject the upload by its answer.
 
-    Gives the row as it is then: another call may have been first. None where the bucket does not
-    hold the object.
+    Returns the row as it is then: another call may have been first. None where the bucket does not
+    hold the object. A file that this call confirms goes into the record's field `to` as well, in
+    one transaction. Raises UploadNotArrived, BucketRefused, BucketUnavailable, RecordNotFound,
+    TooManyFiles.
     """
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    found = await res.buckets.head(destination, file.bucket, file.key)
+    kept = res.bucket_of(file)
+    found = await kept.head()
     if found is None:
         return None
-    reason = _mismatch(destination, file, found)
+    reason = _mismatch(kept.destination, file, found)
     if reason is None and file.size is None:
-        reason = await wrong_size(res, destination, file, found.size)
+        reason = await wrong_size(res, kept.destination, file, found.size)
     if reason is None:
-        detected, reason = await inspect(res, destination, file, found)
+        detected, reason = await inspect(file, kept, found)
         file = file._replace(detected_type=detected)
     if reason is not None:
-        foreign = file.may_share_key and not was_sent_for(found, file.id)
+        foreign = file.may_share_key and not found.is_of(file.id)
         return await reject(res, file, reason, foreign=foreign)
-    as_found = _as_found(destination, file, found, res.clock())
-    # Its upload session has not paid yet for bytes that nobody announced.
+    return await _confirm(res, file, kept, found, to)
+
+
+async def _confirm(
+    res: Resources, file: File, kept: ObjectHandle, found: StoredObject, to: Attachment | None
+) -> File | None:
+    """Make the upload a file, have its upload session pay, and put it into the record's field: all
+    of it or nothing.
+    """
+    # Bytes that nobody announced are not paid for yet.
     debtor = file.session_id if file.size is None else None
-
-    async def confirm(db: asyncpg.Connection) -> _Confirmed:
-        moved = await queries_moves.confirm_upload(db, as_found)
-        if moved is None:
-            return await queries.get_again(db, file), False
-        if debtor and not await queries_credentials.spend_bytes(db, debtor, found.size):
-            raise _TooManyBytes
-        return moved, True
-
+    alone = to is None and debtor is None
+    change = None
     try:
-        after, by_us = await (
-            attach(confirm) if attach else _alone(res, confirm, pays=bool(debtor))
-        )
+        async with res.db.connection() if alone else res.db.transaction() as db:
+            # The record first, as in every change of one: so no two wait for each other.
+            record = to and await records.hold(res, db, to)
+            as_found = _as_found(kept.destination, file, found, res.clock())
+            confirmed = await queries_moves.confirm_upload(db, as_found)
+            if confirmed is None:
+                raise _NotFirst
+            if debtor and not await queries_credentials.spend_bytes(db, debtor, found.size):
+                raise _TooManyBytes
+            if to and record:
+                change = await records.attach(res, db, to, record, file.id)
+    except _NotFirst:
+        # Its record may have been changed since, which a call that is repeated must not undo.
+        async with res.db.connection() as db:
+            return await queries.get_again(db, file)
     except _TooManyBytes:
         return await reject(res, file._replace(detected_type=None), _too_few(found.size))
-    if by_us:
-        count_upload(file.destination, "confirmed", found.size)
-        audit_file("upload.confirmed", file, size=found.size)
-    return after
+    if change:
+        records.audit_change(change)
+    count_upload(file.destination, "confirmed", found.size)
+    audit_file("upload.confirmed", file, size=found.size)
+    return confirmed
 
 
-async def _alone(res: Resources, confirm: _Confirm, *, pays: bool) -> _Confirmed:
-    async with res.db.transaction() if pays else res.db.connection() as db:
-        return await confirm(db)
+class _NotFirst(Exception):
+    """Another call has moved the upload: takes everything back."""
 
 
 class _TooManyBytes(Exception):
-    """Takes the move to confirmed back."""
+    """The upload session cannot pay: takes everything back."""
 
 
-async def settle_gone(res: Resources, file: File, attach: Attach | None = None) -> File | None:
-    """The same for a multipart upload that the store does not know any more.
+async def verify_lost(res: Resources, file: File, to: Attachment | None = None) -> File | None:
+    """Confirm or reject a multipart upload that the store does not know any more.
 
     Its parts were joined, perhaps by another call or without an answer; else they are lost, and
-    the upload is rejected.
+    the upload is rejected. Raises as `verify` does.
     """
-    after = await settle(res, file, attach)
+    after = await verify(res, file, to)
     if after is not None:
         return after
     if file.claimed_until is not None and res.clock() < file.claimed_until + JOINING:
@@ -175,7 +182,7 @@ def _goes(res: Resources, file: File) -> bool:
 
 def _mismatch(destination: Destination, file: File, found: StoredObject) -> str | None:
     """What the bucket holds otherwise than announced, in words, or None."""
-    if not was_sent_for(found, file.id):
+    if not found.is_of(file.id):
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
         return f"The object has {found.size} bytes; {file.size} were announced."

@@ -1,24 +1,23 @@
-"""The S3 calls that are sent: HEAD, the first bytes, multipart, delete by version.
+"""The S3 calls about one object that are sent: HEAD, the first bytes, multipart, delete by version.
 
 Signing for browsers is app.signer's and sends nothing. Errors that have a meaning of their own are
 translated where the call is made, all others by `app.bucket_client.translated`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
-import aioboto3
 from botocore.exceptions import ClientError
 
 from app.bucket_client import (
     RETRY_AFTER,
     UNKNOWN_CALL,
+    Buckets,
     error_code,
     error_status,
-    open_client,
     translated,
 )
 from app.core.destination import Destination
@@ -26,16 +25,14 @@ from app.errors import BucketUnavailable, UploadNotArrived
 
 _DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
-# A complete may take minutes; its answer begins only then on some stores. In seconds.
-_COMPLETE_SECONDS: Final = 600
 # Answers to a complete that say nothing of its parts.
 _NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
 # Between aborts, while parts that were under way come in; in seconds.
 _ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
 # Ceph RGW 16 lists the parts of an upload that is gone with the second one.
 _NO_UPLOAD: Final = frozenset({"NoSuchUpload", "NoSuchKey"})
-# A bucket that was there is taken to be there for so many seconds.
-_SEEN_SECONDS: Final = 30.0
+# The object carries this and nothing else of ours: whoever holds a link can read metadata.
+ID_METADATA: Final = "claimcheck-id"
 _METADATA: Final = "x-amz-meta-"
 _SERVING: Final = {
     "cache-control": "CacheControl",
@@ -70,6 +67,10 @@ class StoredObject:
     metadata: dict[str, str]
     serving: dict[str, str]
 
+    def is_of(self, file_id: UUID) -> bool:
+        """Whether it was sent by what was signed for this file."""
+        return self.metadata.get(ID_METADATA) == str(file_id)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
@@ -80,40 +81,37 @@ class StoredPart:
     etag: str
 
 
-_ClientKey = tuple[str | None, str, str]
+@dataclass(frozen=True, slots=True)
+class ObjectHandle:
+    """One key of a destination's bucket: every S3 call about it that is sent."""
 
+    buckets: Buckets
+    destination: Destination
+    key: str
 
-class Buckets:
-    """One client an endpoint and region, open for the process's life; a patient one beside it."""
+    @property
+    def bucket(self) -> str:
+        return self.destination.bucket
 
-    def __init__(
-        self, clients: Mapping[_ClientKey, Any], patient: Mapping[_ClientKey, Any]
-    ) -> None:
-        self._clients = clients
-        self._patient = patient
-        # When each bucket was last seen to be there, by its client, on the event loop's clock.
-        self._seen: dict[tuple[_ClientKey, str], float] = {}
+    @property
+    def _client(self) -> Any:
+        return self.buckets.client(self.destination)
 
-    def client(self, destination: Destination) -> Any:
-        return self._clients[_client_key(destination)]
-
-    async def head(
-        self, destination: Destination, bucket: str, key: str, version_id: str | None = None
-    ) -> StoredObject | None:
+    async def head(self, version_id: str | None = None) -> StoredObject | None:
         """The object, or that version of it, else the latest; None if there is none.
 
         Raises BucketRefused, BucketUnavailable.
         """
         which = {} if version_id is None else {"VersionId": version_id}
-        async with translated(bucket):
+        async with translated(self.bucket):
             try:
-                said = await self.client(destination).head_object(
-                    Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which
+                said = await self._client.head_object(
+                    Bucket=self.bucket, Key=self.key, ChecksumMode="ENABLED", **which
                 )
             except ClientError as error:
                 if error_code(error) not in _ABSENT:
                     raise
-                await self._require(destination, bucket)
+                await self.buckets.require(self.destination)
                 return None
         version = said.get("VersionId")
         # A multipart's SHA-256 is the hash of its parts' hashes, not the file's; and a store that
@@ -130,18 +128,7 @@ class Buckets:
             serving={name: said[member] for name, member in _SERVING.items() if said.get(member)},
         )
 
-    async def _require(self, destination: Destination, bucket: str) -> None:
-        """Raise ClientError unless the bucket is there: its absence is a 404 to a HEAD of a key as
-        the key's is, and no body tells them apart. Asked now and then, not for each key.
-        """
-        now, key = asyncio.get_running_loop().time(), (_client_key(destination), bucket)
-        if now - self._seen.get(key, -_SEEN_SECONDS) >= _SEEN_SECONDS:
-            await self.client(destination).head_bucket(Bucket=bucket)
-            self._seen[key] = now
-
-    async def read_start(
-        self, destination: Destination, bucket: str, key: str, found: StoredObject, length: int
-    ) -> bytes | None:
+    async def read_start(self, found: StoredObject, length: int) -> bytes | None:
         """The first `length` bytes, at most, of the object that HEAD found, which is not empty.
 
         None if that object is not what a GET finds now. Raises BucketRefused, BucketUnavailable.
@@ -149,10 +136,10 @@ class Buckets:
         pinned = {} if found.version_id is None else {"VersionId": found.version_id}
         if found.etag:
             pinned["IfMatch"] = found.etag
-        async with translated(bucket):
+        async with translated(self.bucket):
             try:
-                said = await self.client(destination).get_object(
-                    Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **pinned
+                said = await self._client.get_object(
+                    Bucket=self.bucket, Key=self.key, Range=f"bytes=0-{length - 1}", **pinned
                 )
             except ClientError as error:
                 if error_code(error) not in _ABSENT | {"PreconditionFailed", "412"}:
@@ -166,55 +153,51 @@ class Buckets:
         # A store may ignore If-Match.
         return start if said.get("ETag", "") == found.etag else None
 
-    async def is_used(self, destination: Destination, bucket: str, key: str) -> bool:
+    async def is_used(self) -> bool:
         """Whether the key has an object or, where the bucket keeps versions, ever had one.
 
         An object that is hidden by a delete marker is somebody's to bring back. Raises
         BucketRefused, BucketUnavailable.
         """
-        async with translated(bucket):
-            versions = await _versions(self.client(destination), bucket, key)
+        async with translated(self.bucket):
+            versions = await _versions(self._client, self.bucket, self.key)
         if versions is None:
-            return await self.head(destination, bucket, key) is not None
+            return await self.head() is not None
         return bool(versions)
 
-    async def find_versions(
-        self, destination: Destination, bucket: str, key: str
-    ) -> list[str | None]:
+    async def find_versions(self) -> list[str | None]:
         """The ids of the key's versions, delete markers not among them; None alone where the store
         keeps no versions. Raises BucketRefused, BucketUnavailable.
         """
-        async with translated(bucket):
-            versions = await _versions(self.client(destination), bucket, key, markers=False)
+        async with translated(self.bucket):
+            versions = await _versions(self._client, self.bucket, self.key, markers=False)
         return [None] if versions is None else list(versions)
 
-    async def delete_version(
-        self, destination: Destination, bucket: str, key: str, version_id: str | None
-    ) -> None:
+    async def delete_version(self, version_id: str | None) -> None:
         """Delete one version of an object, None: the object of a store that keeps no versions.
 
         Raises BucketRefused, BucketUnavailable.
         """
         which = {} if version_id is None else {"VersionId": version_id}
-        async with translated(bucket):
-            await self.client(destination).delete_object(Bucket=bucket, Key=key, **which)
+        async with translated(self.bucket):
+            await self._client.delete_object(Bucket=self.bucket, Key=self.key, **which)
 
-    async def delete(self, destination: Destination, bucket: str, key: str) -> None:
+    async def delete(self) -> None:
         """Delete the object with every version and delete marker of its key.
 
         A DELETE without a version id only hides the object on a versioned bucket: a link that pins
         the version would go on serving it. Raises BucketRefused, BucketUnavailable.
         """
-        client = self.client(destination)
-        async with translated(bucket):
-            versions = await _versions(client, bucket, key)
+        client = self._client
+        async with translated(self.bucket):
+            versions = await _versions(client, self.bucket, self.key)
             named = [{"VersionId": version} for version in versions or ()]
             # Nothing is deleted without need: on a versioned bucket that leaves a marker behind.
-            if versions is None and await self.head(destination, bucket, key) is not None:
+            if versions is None and await self.head() is not None:
                 named = [{}]
             for start in range(0, len(named), _DELETES_AT_ONCE):
                 deletes = [
-                    client.delete_object(Bucket=bucket, Key=key, **which)
+                    client.delete_object(Bucket=self.bucket, Key=self.key, **which)
                     for which in named[start : start + _DELETES_AT_ONCE]
                 ]
                 # All to their end, so that none goes on behind the back of the answer.
@@ -222,9 +205,7 @@ class Buckets:
                     if isinstance(outcome, BaseException):
                         raise outcome
 
-    async def create_upload(
-        self, destination: Destination, bucket: str, key: str, headers: Mapping[str, str]
-    ) -> str:
+    async def create_upload(self, headers: Mapping[str, str]) -> str:
         """Begin a multipart upload of an object with these headers; the store's id of it.
 
         Raises BucketRefused, BucketUnavailable.
@@ -235,43 +216,46 @@ class Buckets:
                 parameters["Metadata"][name.removeprefix(_METADATA)] = value
             else:
                 parameters[_CREATE_PARAMETERS[name]] = value
-        async with translated(bucket):
-            said = await self.client(destination).create_multipart_upload(
-                Bucket=bucket, Key=key, **parameters
+        async with translated(self.bucket):
+            said = await self._client.create_multipart_upload(
+                Bucket=self.bucket, Key=self.key, **parameters
             )
         upload_id: str = said["UploadId"]
         return upload_id
 
-    async def find_uploads(self, destination: Destination, bucket: str, key: str) -> list[str]:
+    async def find_uploads(self) -> list[str]:
         """The ids of the key's multipart uploads that are under way, oldest first.
 
-        None on stores that do not list them. Raises BucketRefused, BucketUnavailable.
+        Empty on stores that do not list them. Raises BucketRefused, BucketUnavailable.
         """
-        pages = self.client(destination).get_paginator("list_multipart_uploads")
+        pages = self._client.get_paginator("list_multipart_uploads")
         found = []
-        async with translated(bucket):
+        async with translated(self.bucket):
             try:
-                async for page in pages.paginate(Bucket=bucket, Prefix=key):
+                async for page in pages.paginate(Bucket=self.bucket, Prefix=self.key):
                     uploads = page.get("Uploads", [])
-                    found += [upload for upload in uploads if upload["Key"] == key]
+                    found += [upload for upload in uploads if upload["Key"] == self.key]
             except ClientError as error:
                 if error_code(error) not in UNKNOWN_CALL:
                     raise
         found.sort(key=lambda upload: upload["Initiated"])
         return [upload["UploadId"] for upload in found]
 
-    async def list_parts(
-        self, destination: Destination, bucket: str, key: str, upload_id: str
-    ) -> list[StoredPart] | None:
+    async def list_parts(self, upload_id: str | None) -> list[StoredPart] | None:
         """The parts that have arrived, in order; None if the store knows no such upload (any more).
 
-        Raises BucketRefused, BucketUnavailable.
+        None have arrived of an upload that was not begun, which has no id yet. Raises
+        BucketRefused, BucketUnavailable.
         """
-        pages = self.client(destination).get_paginator("list_parts")
+        if upload_id is None:
+            return []
+        pages = self._client.get_paginator("list_parts")
         found = []
-        async with translated(bucket):
+        async with translated(self.bucket):
             try:
-                async for page in pages.paginate(Bucket=bucket, Key=key, UploadId=upload_id):
+                async for page in pages.paginate(
+                    Bucket=self.bucket, Key=self.key, UploadId=upload_id
+                ):
                     found += page.get("Parts", [])
             except ClientError as error:
                 if error_code(error) in _NO_UPLOAD:
@@ -279,14 +263,7 @@ class Buckets:
                 raise
         return [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
 
-    async def complete_upload(
-        self,
-        destination: Destination,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        parts: Sequence[StoredPart],
-    ) -> bool:
+    async def complete_upload(self, upload_id: str, parts: Sequence[StoredPart]) -> bool:
         """Have the store join the parts, which may take minutes.
 
         False if it knows no such upload (any more): it was joined before, or aborted. Raises
@@ -294,10 +271,13 @@ class Buckets:
         known.
         """
         named = [{"PartNumber": part.part_number, "ETag": part.etag} for part in parts]
-        async with translated(bucket):
+        async with translated(self.bucket):
             try:
-                await self._patient[_client_key(destination)].complete_multipart_upload(
-                    Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": named}
+                await self.buckets.patient_client(self.destination).complete_multipart_upload(
+                    Bucket=self.bucket,
+                    Key=self.key,
+                    UploadId=upload_id,
+                    MultipartUpload={"Parts": named},
                 )
             except ClientError as error:
                 code, status = error_code(error), error_status(error)
@@ -311,57 +291,38 @@ class Buckets:
                 raise
         return True
 
-    async def abort_upload(
-        self, destination: Destination, bucket: str, key: str, upload_id: str
-    ) -> None:
+    async def abort_upload(self, upload_id: str) -> None:
         """Drop a multipart upload and its parts, again until none is left.
 
         A part that is under way while the upload is aborted may come to stay (AWS API,
         AbortMultipartUpload). Raises BucketRefused, BucketUnavailable.
         """
         for delay in _ABORT_DELAYS:
-            async with translated(bucket):
+            async with translated(self.bucket):
                 try:
-                    await self.client(destination).abort_multipart_upload(
-                        Bucket=bucket, Key=key, UploadId=upload_id
+                    await self._client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=self.key, UploadId=upload_id
                     )
                 except ClientError as error:
                     if error_code(error) not in _NO_UPLOAD:
                         raise
-            if not await self.list_parts(destination, bucket, key, upload_id):
+            if not await self.list_parts(upload_id):
                 return
             await asyncio.sleep(delay)
         raise BucketUnavailable(
-            f"Parts of the upload still come in to {bucket}; try again in a moment.",
+            f"Parts of the upload still come in to {self.bucket}; try again in a moment.",
             retry_after=RETRY_AFTER,
         )
 
-    async def check(self, destination: Destination) -> None:
-        """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
-        async with translated(destination.bucket):
-            await self.client(destination).head_bucket(Bucket=destination.bucket)
-
-
-def _client_key(destination: Destination) -> _ClientKey:
-    return destination.endpoint_url, destination.region, destination.addressing_style
-
-
-@asynccontextmanager
-async def open_buckets(
-    session: aioboto3.Session, destinations: Iterable[Destination]
-) -> AsyncIterator[Buckets]:
-    """Clients for all destinations; the endpoint is the one for the service, not the public one."""
-    async with AsyncExitStack() as stack:
-        clients, patient = {}, {}
-        for destination in destinations:
-            key = _client_key(destination)
-            if key not in clients:
-                clients[key] = await stack.enter_async_context(open_client(session, destination))
-                # Whether a complete is worth repeating is for its caller to find out.
-                patient[key] = await stack.enter_async_context(
-                    open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
-                )
-        yield Buckets(clients, patient)
+    async def abort_uploads(self, upload_id: str | None) -> None:
+        """Drop every multipart upload of the key, this one and those nobody knows of, with all
+        their parts. Raises BucketRefused, BucketUnavailable.
+        """
+        uploads = set(await self.find_uploads())
+        if upload_id is not None:
+            uploads.add(upload_id)
+        for found in uploads:
+            await self.abort_upload(found)
 
 
 async def _versions(

@@ -1,7 +1,8 @@
 """How a bucket is reached: an S3 client for its endpoint, and what that client's errors mean."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import aioboto3
@@ -18,6 +19,10 @@ from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 
 # Seconds, where a client may try again.
 RETRY_AFTER: Final = 5
+# A complete may take minutes; its answer begins only then on some stores. In seconds.
+_COMPLETE_SECONDS: Final = 600
+# A bucket that was there is taken to be there for so many seconds.
+_SEEN_SECONDS: Final = 30.0
 # The codes of stores that do not know a call.
 UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
 
@@ -44,6 +49,66 @@ def open_client(
             ignore_configured_endpoint_urls=True,
         ),
     )
+
+
+_ClientKey = tuple[str | None, str, str]
+
+
+class Buckets:
+    """One client an endpoint and region, open for the process's life; a patient one beside it."""
+
+    def __init__(
+        self, clients: Mapping[_ClientKey, Any], patient: Mapping[_ClientKey, Any]
+    ) -> None:
+        self._clients = clients
+        self._patient = patient
+        # When each bucket was last seen to be there, by its client, on the event loop's clock.
+        self._seen: dict[tuple[_ClientKey, str], float] = {}
+
+    def client(self, destination: Destination) -> Any:
+        """The S3 client of the destination's endpoint and region."""
+        return self._clients[_client_key(destination)]
+
+    def patient_client(self, destination: Destination) -> Any:
+        """One that waits for minutes and repeats nothing: for calls that take the store long."""
+        return self._patient[_client_key(destination)]
+
+    async def check(self, destination: Destination) -> None:
+        """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
+        async with translated(destination.bucket):
+            await self.client(destination).head_bucket(Bucket=destination.bucket)
+
+    async def require(self, destination: Destination) -> None:
+        """Raise ClientError unless the bucket is there: its absence is a 404 to a HEAD of a key as
+        the key's is, and no body tells them apart. Asked now and then, not for each key.
+        """
+        now = asyncio.get_running_loop().time()
+        key = _client_key(destination), destination.bucket
+        if now - self._seen.get(key, -_SEEN_SECONDS) >= _SEEN_SECONDS:
+            await self.client(destination).head_bucket(Bucket=destination.bucket)
+            self._seen[key] = now
+
+
+def _client_key(destination: Destination) -> _ClientKey:
+    return destination.endpoint_url, destination.region, destination.addressing_style
+
+
+@asynccontextmanager
+async def open_buckets(
+    session: aioboto3.Session, destinations: Iterable[Destination]
+) -> AsyncIterator[Buckets]:
+    """Clients for all destinations; the endpoint is the one for the service, not the public one."""
+    async with AsyncExitStack() as stack:
+        clients, patient = {}, {}
+        for destination in destinations:
+            key = _client_key(destination)
+            if key not in clients:
+                clients[key] = await stack.enter_async_context(open_client(session, destination))
+                # Whether a complete is worth repeating is for its caller to find out.
+                patient[key] = await stack.enter_async_context(
+                    open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
+                )
+        yield Buckets(clients, patient)
 
 
 @asynccontextmanager

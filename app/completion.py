@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from app import queries, queries_moves
-from app.arrivals import Attach, reject, settle, settle_gone, wrong_size
+from app.arrivals import reject, verify, verify_lost, wrong_size
 from app.bucket import StoredPart
 from app.core.parts import gaps
 from app.errors import (
@@ -22,7 +22,7 @@ from app.errors import (
     UploadNotArrived,
 )
 from app.models import File, State
-from app.multipart import abort, arrived_parts
+from app.records import Attachment
 from app.resources import Resources
 
 _LEASE: Final = timedelta(seconds=60)
@@ -40,7 +40,7 @@ async def complete(
     file: File,
     patience: float | None,
     part_count: int | None = None,
-    attach: Attach | None = None,
+    to: Attachment | None = None,
 ) -> File | None:
     """Take a multipart upload to its end, or see another do it; the row as it is then.
 
@@ -58,7 +58,7 @@ async def complete(
             return now
         if _is_free(res, now):
             # A task: it goes on when whoever waits for it loses patience or goes away.
-            work = res.background.start(_attempt(res, now, part_count, attach))
+            work = res.background.start(_attempt(res, now, part_count, to))
             await asyncio.wait({work}, timeout=left)
             if work.done():
                 now = work.result()
@@ -87,20 +87,20 @@ def _is_free(res: Resources, file: File) -> bool:
 
 
 async def _attempt(
-    res: Resources, file: File, part_count: int | None, attach: Attach | None
+    res: Resources, file: File, part_count: int | None, to: Attachment | None
 ) -> File | None:
     """Check what has arrived, claim the completion, have the parts joined, settle."""
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    arrived = await arrived_parts(res, file)
+    kept = res.bucket_of(file)
+    arrived = await kept.list_parts(file.store_upload_id)
     if arrived is None:
-        return await settle_gone(res, file, attach)
+        return await verify_lost(res, file, to)
     if file.state == State.COMPLETING:
         # The same parts as before; by now there may be more.
         part_count = file.part_count
     parts = _complete_list(file, arrived, part_count)
     reason = None
     if file.size is None:
-        reason = await wrong_size(res, destination, file, sum(part.size for part in parts))
+        reason = await wrong_size(res, kept.destination, file, sum(part.size for part in parts))
     now = res.clock()
     async with res.db.connection() as db:
         claimed = await queries_moves.claim_completion(
@@ -108,7 +108,7 @@ async def _attempt(
         )
         if claimed is None:
             return await queries.get_again(db, file)
-    work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, attach)
+    work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, to)
     return await _hold(res, claimed, asyncio.ensure_future(work))
 
 
@@ -148,7 +148,7 @@ async def _refuse(res: Resources, file: File, reason: str) -> File | None:
 
     In this order: nobody would look for the parts of a rejected one.
     """
-    await abort(res, file)
+    await res.bucket_of(file).abort_uploads(file.store_upload_id)
     return await reject(res, file, reason)
 
 
@@ -187,23 +187,22 @@ async def _extend(res: Resources, file: File) -> File:
 
 
 async def _join(
-    res: Resources, file: File, parts: list[StoredPart], attach: Attach | None
+    res: Resources, file: File, parts: list[StoredPart], to: Attachment | None
 ) -> File | None:
     """Have the bucket join the parts, as often as it takes to know the outcome, and settle."""
-    destination = res.settings.destination_of(file.destination, file.bucket)
     assert file.store_upload_id is not None
-    where = destination, file.bucket, file.key, file.store_upload_id
+    kept = res.bucket_of(file)
     unknown = False
     for delay in (*_RETRY_DELAYS, None):
         try:
             try:
-                known = await res.buckets.complete_upload(*where, parts)
+                known = await kept.complete_upload(file.store_upload_id, parts)
             except (UploadNotArrived, BucketRefused) as problem:
                 if unknown:
                     raise
                 raise _NothingJoined(problem) from problem
-            after = await settle(res, file, attach) if known else None
-            return after or await settle_gone(res, file, attach)
+            after = await verify(res, file, to) if known else None
+            return after or await verify_lost(res, file, to)
         except BucketUnavailable:
             # Perhaps only the answer was lost: then the store knows no such upload any more.
             unknown = True

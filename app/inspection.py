@@ -1,17 +1,14 @@
 """What an upload really is: its first bytes beside its announcement and the rules."""
 
-from app.bucket import StoredObject
+from app.bucket import ObjectHandle, StoredObject
 from app.core.content_types import OCTET_STREAM, essence
 from app.core.contents import HEAD_BYTES, Verdict, compare, detect, is_markup
 from app.core.destination import Destination
 from app.errors import UploadNotArrived
 from app.models import File
-from app.resources import Resources
 
 
-async def inspect(
-    res: Resources, destination: Destination, file: File, found: StoredObject
-) -> tuple[str, str | None]:
+async def inspect(file: File, kept: ObjectHandle, found: StoredObject) -> tuple[str, str | None]:
     """The type that the contents of `found` are, and what is wrong with it in words, or None.
 
     Reads the first bytes of the very object that `found` describes. Raises UploadNotArrived if it
@@ -19,14 +16,14 @@ async def inspect(
     """
     head = b""
     if found.size:
-        read = await res.buckets.read_start(destination, file.bucket, file.key, found, HEAD_BYTES)
+        read = await kept.read_start(found, HEAD_BYTES)
         if read is None:
             raise UploadNotArrived(
                 "The object was replaced while it was looked at; confirm again.", retry_after=1
             )
         head = read
     detected = detect(head)
-    return detected, _objection(destination, file, detected)
+    return detected, _objection(kept.destination, file, detected)
 
 
 def _objection(destination: Destination, file: File, detected: str) -> str | None:

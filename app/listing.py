@@ -8,8 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from app.bucket import Buckets
-from app.bucket_client import UNKNOWN_CALL, error_code, translated
+from app.bucket_client import UNKNOWN_CALL, Buckets, error_code, translated
 from app.core.destination import Destination
 
 

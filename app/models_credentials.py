@@ -64,7 +64,7 @@ upload_sessions: Final = sa.Table(
     sa.Column("created_at", MOMENT, nullable=False),
     sa.Column("expires_at", MOMENT, nullable=False),
     sa.Column("revoked_at", MOMENT),
-    # As app.core.principal.BoundSlot has it.
+    # As app.core.principal.SessionField has it.
     sa.Column("attach_to", sa.ARRAY(sa.Text())),
     sa.UniqueConstraint("token_hash"),
     # Whatever statement spends: not more than there is.
@@ -78,7 +78,7 @@ class UploadSession(NamedTuple):
     """A row of `upload_sessions`, column by column in the table's order.
 
     `used_files` and `used_bytes` count what was announced, whatever became of it. `attach_to` is
-    the fields of a `BoundSlot`.
+    the fields of a `SessionField`.
     """
 
     id: UUID

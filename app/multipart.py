@@ -1,4 +1,4 @@
-"""Multipart uploads: begun at the store, their parts signed and listed, dropped.
+"""Multipart uploads: begun at the store, their parts signed and listed.
 
 The row comes first, then the store's upload, then the row learns the store's id of it. Whoever
 finds a row without one after a crash looks among the key's uploads, which no other row shares.
@@ -12,8 +12,7 @@ from uuid import UUID
 
 from app import queries, queries_moves
 from app.announcements import Announcement, announced_file, largest, object_headers, store
-from app.arrivals import get_upload, require_pending, settle_gone, settled
-from app.bucket import StoredPart
+from app.arrivals import get_upload, require_confirmed, require_pending, verify_lost
 from app.core.destination import Destination
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
@@ -90,7 +89,7 @@ async def announce_unsized(
             "announced. In Uppy, set `shouldUseMultipart: false`, or send large files with "
             "`uploader.js`."
         )
-    file = lasting(destination, file)
+    file = with_lifetime(destination, file)
     await largest(res, destination, file)
     stored = await store(res, caller, [file])
     if isinstance(stored, Problem):
@@ -98,11 +97,11 @@ async def announce_unsized(
     if file.id not in stored:
         raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
     count_upload(file.destination, "announced")
-    return await begun(res, destination, file)
+    return await begin(res, file)
 
 
-def lasting(destination: Destination, file: File) -> File:
-    """The row as it is stored before the store knows of the upload."""
+def with_lifetime(destination: Destination, file: File) -> File:
+    """The row as it is stored before the store knows of the upload: with the end of its life."""
     lives = min(destination.upload_expires_in, destination.multipart_expires_in)
     # Whole seconds, as in everything that is signed.
     return file._replace(
@@ -110,16 +109,18 @@ def lasting(destination: Destination, file: File) -> File:
     )
 
 
-async def begun(res: Resources, destination: Destination, file: File, *, new: bool = True) -> File:
-    """The pending upload with the store's id of it. Unless it is new, a lost one is looked for."""
+async def begin(res: Resources, file: File, *, new: bool = True) -> File:
+    """Begin a pending upload at the store, unless it is begun: the row with the store's id of it.
+
+    Unless it is new, one that was begun and not noted is looked for. Raises UploadNotPending,
+    UploadNotFound, BucketRefused, BucketUnavailable.
+    """
     if file.store_upload_id is not None:
         return file
-    where = destination, file.bucket, file.key
-    found = [] if new else await res.buckets.find_uploads(*where)
+    kept = res.bucket_of(file)
+    found = [] if new else await kept.find_uploads()
     upload_id = (
-        found[0]
-        if found
-        else await res.buckets.create_upload(*where, object_headers(destination, file))
+        found[0] if found else await kept.create_upload(object_headers(kept.destination, file))
     )
     async with res.db.connection() as db:
         if learnt := await queries_moves.learn_upload(db, file, upload_id):
@@ -127,7 +128,7 @@ async def begun(res: Resources, destination: Destination, file: File, *, new: bo
         now = await queries.get_again(db, file)
     # Another request was first, or the upload is no longer pending.
     if now is None or now.store_upload_id != upload_id:
-        await res.buckets.abort_upload(*where, upload_id)
+        await kept.abort_upload(upload_id)
     return require_pending(now)
 
 
@@ -148,7 +149,7 @@ async def signed_parts(
     res: Resources, file: File, part_numbers: Iterable[int]
 ) -> tuple[File, SignedParts]:
     """Sign parts of a pending upload; the row as it is then."""
-    destination = res.settings.destination_of(file.destination, file.bucket)
+    destination = res.bucket_of(file).destination
     layout = file.layout
     count = MAX_PARTS if layout is None else layout.count
     sizes: list[tuple[int, int | None]] = []
@@ -158,7 +159,7 @@ async def signed_parts(
                 f"The upload has no part {number}; parts run from 1 to {count}.", part_count=count
             )
         sizes.append((number, None if layout is None else layout.size_of(number)))
-    file = await begun(res, destination, file, new=False)
+    file = await begin(res, file, new=False)
     assert file.store_upload_id is not None
     end = file.created_at + timedelta(seconds=destination.multipart_expires_in)
     left = int((end - res.clock()).total_seconds())
@@ -194,34 +195,15 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
         return KnownParts(layout.part_size, layout.count, all_parts)
     if file.state != State.COMPLETING:
         require_pending(file)
-    arrived = await arrived_parts(res, file)
+    arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
     if arrived is None:
-        settled(await settle_gone(res, file))
+        require_confirmed(await verify_lost(res, file))
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
     parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]
     if layout is None:
         return KnownParts(None, None, parts)
     return KnownParts(layout.part_size, layout.count, parts)
-
-
-async def arrived_parts(res: Resources, file: File) -> list[StoredPart] | None:
-    """The parts that the bucket has, in order; None where the store has no such upload."""
-    if file.store_upload_id is None:
-        return []
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    return await res.buckets.list_parts(destination, file.bucket, file.key, file.store_upload_id)
-
-
-async def abort(res: Resources, file: File) -> None:
-    """Drop every multipart upload of the key, known to the row or not, with all their parts."""
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    where = destination, file.bucket, file.key
-    uploads = set(await res.buckets.find_uploads(*where))
-    if file.store_upload_id is not None:
-        uploads.add(file.store_upload_id)
-    for upload_id in uploads:
-        await res.buckets.abort_upload(*where, upload_id)
 
 
 def _require_multipart(file: File) -> File:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app.announcements import ID_METADATA, was_sent_for
 from app.audit import audit
+from app.bucket import ID_METADATA
 from app.core.deadlines import LATE
 from app.core.destination import Destination
 from app.listing import Listed, list_bucket
@@ -100,7 +100,7 @@ async def reconcile(
             finding = await _still(res, section, finding, listed, old)
         if finding is not None:
             if apply and finding.kind is Kind.ORPHAN:
-                await res.buckets.delete(section.destination, finding.bucket, finding.key)
+                await res.object_at(section.destination, finding.key).delete()
                 audit("orphan.deleted", bucket=finding.bucket, key=finding.key)
                 finding = replace(finding, deleted=True)
             yield finding
@@ -163,7 +163,7 @@ async def _still(
         listed = first if first is not None and first.key == finding.key else None
     if finding.kind is not Kind.ORPHAN:
         return _differs(section, listed, row, old)
-    there = await res.buckets.head(section.destination, finding.bucket, finding.key)
+    there = await res.object_at(section.destination, finding.key).head()
     if there is None:
         return None
     # Others may keep things under the prefix, too, which are not ours to delete.
@@ -172,8 +172,7 @@ async def _still(
 
 async def _delete_extra(res: Resources, section: Section, extra: Finding) -> Finding:
     assert extra.version_id is not None
-    where = section.destination, extra.bucket, extra.key
-    await res.buckets.delete_version(*where, extra.version_id)
+    await res.object_at(section.destination, extra.key).delete_version(extra.version_id)
     audit("version.deleted", bucket=extra.bucket, key=extra.key, version_id=extra.version_id)
     return replace(extra, deleted=True)
 
@@ -187,12 +186,12 @@ async def _extra(
     """
     if row.state != State.CONFIRMED or row.version_id not in listed.sizes:
         return
-    where = section.destination, section.destination.bucket, row.key
+    kept = res.object_at(section.destination, row.key)
     for version_id, size in listed.sizes.items():
         if version_id == row.version_id or listed.dates[version_id] > old:
             continue
-        found = await res.buckets.head(*where, version_id)
-        if not was_sent_for(found, row.id):
+        found = await kept.head(version_id)
+        if found is None or not found.is_of(row.id):
             continue
         async with res.db.connection() as db:
             if await row_of(db, section.destination.bucket, row.key) != row:

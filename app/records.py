@@ -4,7 +4,7 @@ A record is made by the first file that is put into it. It is held (its row lock
 change, then the files in the order of their ids: so no two changes wait for each other.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
@@ -15,8 +15,8 @@ import asyncpg
 from app import queries_records as queries
 from app.audit import audit
 from app.core.preconditions import Preconditions
-from app.core.principal import BoundSlot, Principal, missing_scopes
-from app.core.record_field import RecordField
+from app.core.principal import Principal, SessionField, missing_scopes
+from app.core.record_field import FieldPath, RecordField
 from app.errors import (
     FileNotFound,
     InsufficientScope,
@@ -35,12 +35,20 @@ MAX_RECORDS: Final = 200
 _ANY: Final = Preconditions()
 
 
-class Slot(NamedTuple):
-    """A field of one record; `id` is what the other system knows the record by."""
+class Attachment(NamedTuple):
+    """A field that a file goes into as it is confirmed, and by whose right."""
 
-    type: str
-    id: str
-    field: str
+    path: FieldPath
+    holder: Principal
+
+
+class Change(NamedTuple):
+    """What a change made of a field: the record before and after it, and the files it holds."""
+
+    path: FieldPath
+    before: Record
+    after: Record
+    file_ids: Sequence[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ async def _read(
 async def put_files(
     res: Resources,
     caller: Principal,
-    slot: Slot,
+    path: FieldPath,
     file_ids: Sequence[UUID],
     conditions: Preconditions = _ANY,
 ) -> Fields:
@@ -142,14 +150,14 @@ async def put_files(
     What was there stays a file. Answers with the record as this change left it. Raises
     PreconditionFailed, FileNotFound, WrongDestination, TooManyFiles, RecordNotFound.
     """
-    field = _writable_field(res, caller, slot.type, slot.field)
+    field = _writable_field(res, caller, path.type, path.field)
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, slot.type, slot.id)
-        before = await queries.field_files(db, record, slot.field)
+        record, is_new = await _hold(res, db, caller, path.type, path.id)
+        before = await queries.field_files(db, record, path.field)
         _check(conditions, None if is_new else record, filled=bool(before))
-        after = await _fill(res, db, caller, slot, field, record, before, list(file_ids))
-        answer = (await _read(db, caller, slot.type, [slot.id]))[slot.id]
-    _audit_change(slot, record, after, file_ids)
+        after = await _fill(res, db, caller, path, field, record, before, list(file_ids))
+        answer = (await _read(db, caller, path.type, [path.id]))[path.id]
+    audit_change(Change(path, record, after, file_ids))
     return answer
 
 
@@ -166,7 +174,7 @@ async def change(
     `conditions` are the record's: with `If-None-Match: *` there may be none yet. Who may not
     change a field may name it with what it holds. Raises what `put_files` does.
     """
-    changes: list[tuple[Slot, Record, Record, Sequence[UUID]]] = []
+    changes: list[Change] = []
     async with res.db.transaction() as db:
         record, is_new = await _hold(res, db, caller, record_type, name)
         _check(conditions, None if is_new else record, filled=not is_new)
@@ -176,22 +184,22 @@ async def change(
         for field, file_ids in fields.items():
             if held[field] == list(file_ids):
                 continue
-            slot, before = Slot(record_type, name, field), record
+            path, before = FieldPath(record_type, name, field), record
             declared = _writable_field(res, caller, record_type, field)
             record = await _fill(
-                res, db, caller, slot, declared, before, held[field], list(file_ids)
+                res, db, caller, path, declared, before, held[field], list(file_ids)
             )
-            changes.append((slot, before, record, file_ids))
+            changes.append(Change(path, before, record, file_ids))
     for done in changes:
-        _audit_change(*done)
+        audit_change(done)
     return record
 
 
-async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[Slot]:
+async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[FieldPath]:
     """Where the caller's records hold the file, so many of them."""
     async with res.db.connection() as db:
         uses = await queries.uses_of_file(db, file.id, caller, limit)
-    return [Slot(*use) for use in uses]
+    return [FieldPath(*use) for use in uses]
 
 
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
@@ -203,21 +211,21 @@ async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
 
 
 async def clear(
-    res: Resources, caller: Principal, slot: Slot, conditions: Preconditions = _ANY
+    res: Resources, caller: Principal, path: FieldPath, conditions: Preconditions = _ANY
 ) -> Record:
     """Take out what the field holds; files and objects stay. Repeating it is no error.
 
     Raises RecordNotFound, PreconditionFailed.
     """
-    field = _writable_field(res, caller, slot.type, slot.field)
+    field = _writable_field(res, caller, path.type, path.field)
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, slot.type, slot.id)
+        record, is_new = await _hold(res, db, caller, path.type, path.id)
         if is_new:
             raise _not_found()
-        before = await queries.field_files(db, record, slot.field)
+        before = await queries.field_files(db, record, path.field)
         _check(conditions, record, filled=bool(before))
-        after = await _fill(res, db, caller, slot, field, record, before, [])
-    _audit_change(slot, record, after, [])
+        after = await _fill(res, db, caller, path, field, record, before, [])
+    audit_change(Change(path, record, after, []))
     return after
 
 
@@ -239,73 +247,82 @@ async def forget(
     audit("record.forgotten", record_type=record_type, record_id=name)
 
 
-def check_slot(res: Resources, caller: Principal, slot: Slot, destination: str) -> None:
+def check_field(res: Resources, caller: Principal, path: FieldPath, destination: str) -> None:
     """Raise what can be known to forbid files of a destination there before anybody is asked.
 
     Raises UnknownRecordField, InsufficientScope, WrongDestination.
     """
-    field = _writable_field(res, caller, slot.type, slot.field)
-    _check_destination(field, slot, destination)
+    field = _writable_field(res, caller, path.type, path.field)
+    _check_destination(field, path, destination)
 
 
-async def bind(res: Resources, caller: Principal, slot: Slot, destination: str) -> BoundSlot:
+async def session_field(
+    res: Resources, caller: Principal, path: FieldPath, destination: str
+) -> SessionField:
     """The field for what an upload session of the caller's will confirm.
 
     Its files go there by the right of whoever made the session, whosever they are. Raises
     UnknownRecordField, InsufficientScope, WrongDestination and RecordNotFound.
     """
-    check_slot(res, caller, slot, destination)
+    check_field(res, caller, path, destination)
     async with res.db.connection() as db:
-        owner = await queries.owner_of_record(db, caller.tenant, slot.type, slot.id)
+        owner = await queries.owner_of_record(db, caller.tenant, path.type, path.id)
     if owner not in {None, caller.owner} and not caller.sees_tenant:
         raise _not_found()
-    return BoundSlot(*slot, owner or caller.owner)
+    return SessionField(*path, owner or caller.owner)
+
+
+def attachment(
+    res: Resources, caller: Principal, path: FieldPath | None, destination: str
+) -> Attachment | None:
+    """Where a file that the caller confirms goes: what their upload session says, else `path`.
+
+    Raises UnknownRecordField, InsufficientScope, WrongDestination.
+    """
+    holder, of_session = caller, caller.session and caller.session.attach_to
+    if of_session:
+        path = FieldPath(of_session.type, of_session.id, of_session.field)
+        holder = Principal(of_session.owner, caller.tenant)
+    if path is None:
+        return None
+    check_field(res, caller, path, destination)
+    return Attachment(path, holder)
+
+
+async def hold(res: Resources, db: asyncpg.Connection, to: Attachment) -> Record:
+    """The record that a file is about to go into, locked, made if there is none.
+
+    Raises RecordNotFound.
+    """
+    record, _ = await _hold(res, db, to.holder, to.path.type, to.path.id)
+    return record
 
 
 async def attach(
-    res: Resources,
-    caller: Principal,
-    slot: Slot,
-    confirm: Callable[[asyncpg.Connection], Awaitable[tuple[File | None, bool]]],
-) -> tuple[File | None, bool]:
-    """Confirm a file and put it into the field, both or neither; what `confirm` answers.
+    res: Resources, db: asyncpg.Connection, to: Attachment, record: Record, file_id: UUID
+) -> Change:
+    """Put a file into the field of the record that is held; where it takes many, as the last one.
 
-    `confirm` gives the row as it is afterwards, and whether it has made the move. Else nothing is
-    changed: a call that is repeated must not undo what has become of the field since. Where the
-    field takes many, the file becomes the last one.
+    Say so with `audit_change` once it is committed. Raises TooManyFiles, WrongDestination.
     """
-    field = declared_field(res, slot.type, slot.field)
-    async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, _keeper(caller), slot.type, slot.id)
-        file, moved = await confirm(db)
-        if file is None or not moved:
-            if is_new:
-                await queries.forget_record(db, record)
-            return file, False
-        before = await queries.field_files(db, record, slot.field)
-        files = [*before, file.id] if field.many else [file.id]
-        after = await _fill(res, db, caller, slot, field, record, before, files)
-    _audit_change(slot, record, after, files)
-    return file, True
+    field = declared_field(res, to.path.type, to.path.field)
+    before = await queries.field_files(db, record, to.path.field)
+    files = [*before, file_id] if field.many else [file_id]
+    after = await _fill(res, db, to.holder, to.path, field, record, before, files)
+    return Change(to.path, record, after, files)
 
 
-def _audit_change(slot: Slot, before: Record, after: Record, file_ids: Sequence[UUID]) -> None:
+def audit_change(change: Change) -> None:
     """Say what the field holds now, if it is not what it held before."""
-    if after.version != before.version:
-        where = dict(zip(("record_type", "record_id", "field"), slot, strict=True))
+    if change.after.version != change.before.version:
+        where = dict(zip(("record_type", "record_id", "field"), change.path, strict=True))
         audit(
             "record.changed",
             **where,
-            record_owner=after.owner,
-            count=len(file_ids),
-            file_ids=file_ids,
+            record_owner=change.after.owner,
+            count=len(change.file_ids),
+            file_ids=change.file_ids,
         )
-
-
-def _keeper(caller: Principal) -> Principal:
-    """By whose right a file is put into a record."""
-    bound = caller.session and caller.session.attach_to
-    return Principal(bound.owner, caller.tenant) if bound else caller
 
 
 async def _hold(
@@ -347,7 +364,7 @@ async def _fill(
     res: Resources,
     db: asyncpg.Connection,
     caller: Principal,
-    slot: Slot,
+    path: FieldPath,
     field: RecordField,
     record: Record,
     before: Sequence[UUID],
@@ -358,7 +375,7 @@ async def _fill(
         return record
     if len(after) > field.capacity:
         raise TooManyFiles(
-            f"Field {slot.field} takes {field.capacity} file(s) at most.",
+            f"Field {path.field} takes {field.capacity} file(s) at most.",
             max_files=field.capacity,
         )
     locked = {file.id: file for file in await queries.lock_files(db, list({*before, *after}))}
@@ -372,16 +389,16 @@ async def _fill(
         raise FileNotFound(f"No confirmed file of yours has the id {missing[0]}.", file_ids=missing)
     for file_id in after:
         if file_id in coming:
-            _check_destination(field, slot, locked[file_id].destination)
+            _check_destination(field, path, locked[file_id].destination)
     now = res.clock()
     version = res.new_id(now)
-    return await queries.replace_files(db, record, slot.field, before, after, version, now)
+    return await queries.replace_files(db, record, path.field, before, after, version, now)
 
 
-def _check_destination(field: RecordField, slot: Slot, destination: str) -> None:
+def _check_destination(field: RecordField, path: FieldPath, destination: str) -> None:
     if destination != field.destination:
         raise WrongDestination(
-            f"Field {slot.field} takes files of destination {field.destination}, "
+            f"Field {path.field} takes files of destination {field.destination}, "
             f"not of {destination}.",
             destination=field.destination,
         )

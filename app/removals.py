@@ -10,8 +10,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app import multipart, queries, queries_moves, queries_records
-from app.announcements import was_sent_for
+from app import queries, queries_moves, queries_records
 from app.audit import audit_file
 from app.core.principal import Principal
 from app.errors import (
@@ -166,16 +165,16 @@ async def delete_object(res: Resources, file: File) -> None:
 
     Where the key may be another's, too, only the versions that were sent for this file.
     """
-    destination = res.settings.destination_of(file.destination, file.bucket)
+    kept = res.bucket_of(file)
     if file.method == "multipart":
-        await multipart.abort(res, file)
-    where = destination, file.bucket, file.key
+        await kept.abort_uploads(file.store_upload_id)
     if not file.may_share_key:
-        await res.buckets.delete(*where)
+        await kept.delete()
         return
-    for version_id in await res.buckets.find_versions(*where):
-        if was_sent_for(await res.buckets.head(*where, version_id), file.id):
-            await res.buckets.delete_version(*where, version_id)
+    for version_id in await kept.find_versions():
+        found = await kept.head(version_id)
+        if found is not None and found.is_of(file.id):
+            await kept.delete_version(version_id)
 
 
 async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:

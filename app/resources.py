@@ -15,14 +15,17 @@ import aioboto3
 from botocore.exceptions import ProfileNotFound
 
 from app.background import Background
-from app.bucket import Buckets, open_buckets
+from app.bucket import ObjectHandle
+from app.bucket_client import Buckets, open_buckets
 from app.core.cursor import decode_cursor, encode_cursor
+from app.core.destination import Destination
 from app.core.ids import uuid7
 from app.core.known_plenty import KnownPlenty
 from app.core.known_tokens import KnownTokens
 from app.db import Database
 from app.errors import ConfigurationError, InvalidCursor
 from app.inserts import Inserts
+from app.models import File
 from app.rate_limits import RateLimits
 from app.settings import Settings
 from app.signer import Signer, utc_now
@@ -49,6 +52,14 @@ class Resources:
     cursor_secret: bytes
     grant_secret: bytes | None
     clock: Callable[[], datetime]
+
+    def bucket_of(self, file: File) -> ObjectHandle:
+        """The file's object, through the destination that has its bucket now."""
+        return self.object_at(self.settings.destination_of(file.destination, file.bucket), file.key)
+
+    def object_at(self, destination: Destination, key: str) -> ObjectHandle:
+        """The object at a key of the destination's bucket."""
+        return ObjectHandle(self.buckets, destination, key)
 
     def make_cursor(self, scope: str, last: UUID) -> str:
         """The cursor of the page after `last`, for lists of this scope alone."""

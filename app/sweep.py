@@ -31,7 +31,6 @@ from app.errors import (
 from app.log import Actor, acting, get_logger
 from app.metrics import count_upload
 from app.models import File, State
-from app.multipart import arrived_parts
 from app.queries_sweep import Place
 from app.removals import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.resources import Resources
@@ -244,7 +243,7 @@ async def _clear(res: Resources, file: File) -> Outcome:
 
 async def _end(res: Resources, file: File) -> Outcome:
     """Make a file of an abandoned upload if all of it is there, else remove what is."""
-    destination = res.settings.destination_of(file.destination, file.bucket)
+    destination = res.bucket_of(file).destination
     if destination.unconfirmed == "confirm" and await _may_be_whole(res, file):
         try:
             # To the confirm it is an upload like any other: the lease is among sweeps.
@@ -270,11 +269,11 @@ async def _may_be_whole(res: Resources, file: File) -> bool:
     """Whether confirming would show that it is whole.
 
     Parts of an upload without a size could be joined at any time: only its client, who never said
-    that they are all there, could tell. Once they are joined, he has.
+    that they are all there, could tell. Once they are joined, they have.
     """
     if file.method != "multipart" or file.size is not None:
         return True
-    return await arrived_parts(res, file) is None
+    return await res.bucket_of(file).list_parts(file.store_upload_id) is None
 
 
 async def _look(res: Resources, file: File) -> Outcome:

@@ -12,7 +12,7 @@ from app import queries_credentials as queries
 from app.api_keys import STALENESS
 from app.audit import audit
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
-from app.core.principal import BoundSlot, Principal, Scope, SessionBounds
+from app.core.principal import Principal, Scope, SessionBounds, SessionField
 from app.errors import InvalidToken, UploadSessionNotFound
 from app.locate import destination_for
 from app.models_credentials import UploadSession
@@ -31,13 +31,13 @@ async def mint(
     max_files: int,
     max_bytes: int | None,
     expires_in: int,
-    attach_to: BoundSlot | None = None,
+    attach_to: SessionField | None = None,
 ) -> tuple[UploadSession, str]:
     """The new session, in the caller's tenant, and its token, which nobody can have again.
 
     The uploads belong to `owner`. `max_bytes`, over all files, is by default what that many files
     of the destination can have. `expires_in` is seconds. Whatever is confirmed goes into
-    `attach_to`, of which the caller has been asked (`app.records.bind`).
+    `attach_to`, of which the caller has been asked (`app.records.session_field`).
     Raises UnknownDestination and DestinationForbidden.
     """
     found = destination_for(res.settings, caller, destination)
@@ -116,7 +116,7 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         session=SessionBounds(
             session.id,
             session.destination,
-            BoundSlot._make(session.attach_to) if session.attach_to else None,
+            SessionField._make(session.attach_to) if session.attach_to else None,
         ),
         credential=_credential(session),
     )

@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +19,7 @@ from app.announcements import (
     pending_file,
     store,
 )
-from app.arrivals import Attach, get_upload, require_pending, settle, settled
+from app.arrivals import get_upload, require_confirmed, require_pending, verify
 from app.audit import audit_file, audit_files
 from app.completion import complete
 from app.core.content_types import guess_content_type
@@ -28,6 +27,7 @@ from app.core.destination import MAX_SINGLE_UPLOAD, Destination
 from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
 from app.core.parts import Layout
 from app.core.principal import Principal
+from app.core.record_field import FieldPath
 from app.errors import (
     ClientKeysNotAllowed,
     InvalidObjectKey,
@@ -40,7 +40,6 @@ from app.locate import check_host, destination_named, parse_url
 from app.metrics import count_upload
 from app.models import File, State
 from app.multipart import FIRST_PARTS, SignedParts
-from app.records import Slot
 from app.resources import Resources
 from app.signer import Presigned, PresignedPost
 
@@ -139,7 +138,7 @@ def _exhausted() -> KeyExhausted:
 async def _prepare(res: Resources, destination: Destination, file: File) -> Announced:
     """The row to store, and the signed instructions. Parts cannot be signed yet."""
     if file.method == "multipart":
-        return Announced(multipart.lasting(destination, file), None)
+        return Announced(multipart.with_lifetime(destination, file), None)
     instructions = await _sign(res, destination, file)
     return Announced(file._replace(expires_at=instructions.expires_at), instructions)
 
@@ -167,7 +166,7 @@ async def _same_bytes(
         if file.bucket != destination.bucket:
             return None
         try:
-            there = await res.buckets.head(destination, file.bucket, file.key)
+            there = await res.object_at(destination, file.key).head()
         except Problem as problem:
             return problem
         return Announced(file, None) if there is not None and there.etag == file.etag else None
@@ -179,9 +178,8 @@ async def _same_bytes(
 
 async def _begin(res: Resources, file: File, parts: int) -> Announced | Problem:
     """Begin a stored multipart upload at the bucket, and sign its first parts."""
-    destination = res.settings.destinations[file.destination]
     try:
-        return await _first_parts(res, await multipart.begun(res, destination, file), parts)
+        return await _first_parts(res, await multipart.begin(res, file), parts)
     except Problem as problem:
         return problem
 
@@ -266,7 +264,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         now=now,
     )
     taken = KeyTaken(f"There is a file or an object with the key {key} already.")
-    if await res.buckets.is_used(destination, destination.bucket, key):
+    if await res.object_at(destination, key).is_used():
         raise taken
     instructions = await _sign(res, destination, file)
     file = file._replace(expires_at=instructions.expires_at)
@@ -284,8 +282,7 @@ async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced
     file = require_pending(await get_upload(res, caller, upload_id))
     if file.method == "multipart":
         return await _first_parts(res, file)
-    destination = res.settings.destination_of(file.destination, file.bucket)
-    instructions = await _sign(res, destination, file)
+    instructions = await _sign(res, res.bucket_of(file).destination, file)
     async with res.db.connection() as db:
         renewed = await queries_moves.renew_upload(db, file, instructions.expires_at)
         # Lost a race against confirm or cancel: say where it is now.
@@ -301,7 +298,7 @@ async def confirm(
     *,
     patience: float | None = PATIENCE,
     part_count: int | None = None,
-    attach_to: Slot | None = None,
+    attach_to: FieldPath | None = None,
 ) -> File:
     """Ask the bucket whether the announced bytes are there, and make the upload a file.
 
@@ -322,9 +319,9 @@ async def confirm(
 
 
 async def confirm_url(
-    res: Resources, caller: Principal, url: str, *, attach_to: Slot | None = None
+    res: Resources, caller: Principal, url: str, *, attach_to: FieldPath | None = None
 ) -> File:
-    """The same for a client that keeps its object's URL. Raises UrlNotOurs."""
+    """Confirm for a client that keeps its object's URL. Raises UrlNotOurs."""
     name = parse_url(res.settings, url)
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, name.bucket, name.key, caller)
@@ -333,9 +330,14 @@ async def confirm_url(
 
 
 async def confirm_key(
-    res: Resources, caller: Principal, destination: str, key: str, *, attach_to: Slot | None = None
+    res: Resources,
+    caller: Principal,
+    destination: str,
+    key: str,
+    *,
+    attach_to: FieldPath | None = None,
 ) -> File:
-    """The same for a client that knows destination and key."""
+    """Confirm for a client that knows destination and key."""
     bucket = destination_named(res.settings, destination).bucket
     async with res.db.connection() as db:
         file = await queries.get_file_by_key(db, bucket, key, caller)
@@ -349,37 +351,24 @@ async def confirm_file(
     *,
     patience: float | None = PATIENCE,
     part_count: int | None = None,
-    attach_to: Slot | None = None,
+    attach_to: FieldPath | None = None,
 ) -> File:
-    """The same for a row that was read already; None: it is not there for the caller."""
-    bound = caller.session and caller.session.attach_to
-    if bound:
-        attach_to = Slot(bound.type, bound.id, bound.field)
-    attach: Attach | None = None
-    if file is not None and attach_to is not None:
-        records.check_slot(res, caller, attach_to, file.destination)
-        attach = partial(records.attach, res, caller, attach_to)
-    if file is None or file.state not in _UNDER_WAY:
-        return await _ended(res, file)
-    if file.method == "multipart":
-        after = await complete(res, file, patience, part_count, attach)
-        if after is not None and after.state in _UNDER_WAY:
-            return after
-        return await _ended(res, after)
-    after = await settle(res, file, attach)
-    if after is None:
-        raise UploadNotArrived(
-            "The bucket does not hold the object yet: finish sending the bytes, then confirm.",
-            retry_after=1,
-        )
-    return await _ended(res, after)
-
-
-async def _ended(res: Resources, file: File | None) -> File:
-    """The file, or the problem that says what became of it.
-
-    A rejected object goes where its destination says so.
-    """
+    """Confirm a row that was read already; None: it is not there for the caller. See `confirm`."""
+    to = file and records.attachment(res, caller, attach_to, file.destination)
+    if file is not None and file.state in _UNDER_WAY:
+        if file.method == "multipart":
+            file = await complete(res, file, patience, part_count, to)
+            if file is not None and file.state in _UNDER_WAY:
+                return file
+        else:
+            file = await verify(res, file, to)
+            if file is None:
+                raise UploadNotArrived(
+                    "The bucket does not hold the object yet: finish sending the bytes, then "
+                    "confirm.",
+                    retry_after=1,
+                )
     if file is not None:
+        # A rejected object goes where its destination says so.
         await removals.clear_rejected(res, file)
-    return settled(file)
+    return require_confirmed(file)

@@ -11,8 +11,7 @@ import pytest
 from aiobotocore.client import AioBaseClient
 
 from app import removals
-from app.bucket import Buckets, StoredObject
-from app.core.destination import Destination
+from app.bucket import ObjectHandle, StoredObject
 from app.errors import DatabaseUnavailable
 from tests.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
 from tests.support import announced, owner_of_bucket, prepared, running, send, slug, stored
@@ -112,7 +111,7 @@ async def test_what_is_read_is_what_head_described(
 ) -> None:
     settings = await prepared(environ)
     bucket = settings.destinations["files"].bucket
-    head = Buckets.head
+    head = ObjectHandle.head
 
     async with owner_of_bucket(settings) as s3, running(settings) as client:
         if not versioned:
@@ -122,20 +121,18 @@ async def test_what_is_read_is_what_head_described(
         upload = await announced(client, PNG, "a.png")
         await send(web, upload["upload"], PNG)
 
-        async def then_replaced(
-            self: Buckets, destination: Destination, bucket: str, key: str
-        ) -> StoredObject | None:
-            found = await head(self, destination, bucket, key)
+        async def then_replaced(self: ObjectHandle) -> StoredObject | None:
+            found = await head(self)
             await s3.put_object(
                 Bucket=bucket,
-                Key=key,
+                Key=self.key,
                 Body=HTML,
                 ContentType="image/png",
                 Metadata={"claimcheck-id": upload["id"]},
             )
             return found
 
-        monkeypatch.setattr(Buckets, "head", then_replaced)
+        monkeypatch.setattr(ObjectHandle, "head", then_replaced)
         response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
         monkeypatch.undo()
         if versioned:

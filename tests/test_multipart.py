@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app import completion, multipart, removals, uploads
-from app.bucket import Buckets
+from app.bucket import ObjectHandle
 from app.core.parts import MIB
 from app.core.principal import DEV
 from app.errors import (
@@ -419,7 +419,7 @@ async def test_whoever_takes_over_joins_the_same_parts(
         raise BucketUnavailable("It is down.", retry_after=1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Buckets, "complete_upload", down)
+        patch.setattr(ObjectHandle, "complete_upload", down)
         patch.setattr(completion, "_RETRY_DELAYS", ())
         with pytest.raises(BucketUnavailable):
             await uploads.confirm(res, DEV, file.id, part_count=1)

@@ -259,18 +259,16 @@ async def test_one_worker_at_a_time(
     assert await state(database_url, file["id"]) == "removed"
 
 
-async def test_a_bucket_is_not_asked_for_again_with_every_key(
-    settings: Settings, environ: dict[str, str]
-) -> None:
-    destination = settings.destinations["files"]
+@pytest.mark.usefixtures("settings")  # which make the bucket
+async def test_a_bucket_is_not_asked_for_again_with_every_key(environ: dict[str, str]) -> None:
     async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
         behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
         async with open_resources(behind) as res:
-            where = behind.destinations["files"], destination.bucket
+            none = res.object_at(behind.destinations["files"], "files/none")
             for _ in range(3):
-                assert await res.buckets.head(*where, "files/none") is None
+                assert await none.head() is None
             assert between.seen == ["HEAD"] * 4
-            await res.buckets.delete(*where, "files/none")
+            await none.delete()
             assert between.seen[4:] == ["GET"]
 
 
@@ -329,6 +327,5 @@ async def test_a_store_that_answers_with_another_list(
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         other = load_settings(environ | {"AWS_S3_ENDPOINT_URL": address})
         async with open_resources(other) as res:
-            destination = other.destinations["files"]
-            await res.buckets.delete(destination, destination.bucket, "files/there")
+            await res.object_at(other.destinations["files"], "files/there").delete()
     assert [call.strip() for call in asked] == calls

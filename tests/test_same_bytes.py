@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app import queries
-from app.bucket import Buckets
+from app.bucket import ObjectHandle
 from app.errors import BucketUnavailable
 from app.models import File
 from app.settings import Settings
@@ -93,7 +93,7 @@ async def test_a_bucket_that_does_not_say_whether_it_is_there_holds_up_no_other(
     async def silent(*where: object) -> None:
         raise BucketUnavailable("The bucket did not answer.")
 
-    monkeypatch.setattr(Buckets, "head", silent)
+    monkeypatch.setattr(ObjectHandle, "head", silent)
     batch = {"uploads": [BODY, BODY | {"size": 6}]}
     same, new = (await client.post("/v1/uploads/batch", json=batch)).json()["uploads"]
     assert same["problem"]["type"].endswith(":bucket-unavailable")

@@ -13,9 +13,9 @@ import pytest
 from app import queries, queries_search, records
 from app.core.ids import first_uuid7, uuid7
 from app.core.principal import Principal, Scope
+from app.core.record_field import FieldPath
 from app.models import File, State
 from app.queries_search import Search
-from app.records import Slot
 from app.resources import Resources, open_resources
 from app.search import Found, search_files, search_records
 from app.settings import Settings
@@ -211,7 +211,7 @@ async def test_records_by_what_their_ids_begin_with(environ: dict[str, str]) -> 
         async with res.db.connection() as db:
             await queries.insert_files(db, [row])
         for name in names:
-            await records.put_files(res, STAFF, Slot("product", name, "picture"), [row.id])
+            await records.put_files(res, STAFF, FieldPath("product", name, "picture"), [row.id])
         uses = await records.uses_of(res, STAFF, row, 3)
         assert {(use.type, use.field) for use in uses} == {("product", "picture")}
 

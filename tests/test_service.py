@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.bucket import Buckets
+from app.bucket_client import Buckets
 from app.core.destination import Destination
 from app.embedded.postgres import create_database
 from app.routers import service

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -13,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from app import completion, uploads
-from app.bucket import Buckets
+from app import uploads
+from app.bucket import ObjectHandle
 from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Problem
 from app.main import create_app
 from app.routers import uppy
@@ -305,6 +306,10 @@ class Away:
             raise self.problem
         return await self.call(*arguments, **named)
 
+    def __get__(self, instance: object, _: type) -> Callable[..., Any]:
+        """As a method."""
+        return partial(self, instance)
+
 
 async def test_a_store_or_a_database_that_is_away_for_a_moment_fails_no_completion(
     upload: Uppy, monkeypatch: pytest.MonkeyPatch
@@ -320,7 +325,7 @@ async def test_a_store_or_a_database_that_is_away_for_a_moment_fails_no_completi
     for module, name, problem in (
         (uppy, "get_upload", database),
         (uploads, "confirm", database),
-        (completion, "arrived_parts", bucket),
+        (ObjectHandle, "list_parts", bucket),
     ):
         calls.append(Away(getattr(module, name), problem, times=2))
         monkeypatch.setattr(module, name, calls[-1])
@@ -337,7 +342,7 @@ async def test_a_store_that_stays_away_fails_it_in_the_end(
     await upload.send(1, b"x")
     bucket = BucketUnavailable("It is down.", retry_after=1)
     with monkeypatch.context() as patch:
-        patch.setattr(completion, "arrived_parts", Away(completion.arrived_parts, bucket, 1))
+        patch.setattr(ObjectHandle, "list_parts", Away(ObjectHandle.list_parts, bucket, 1))
         assert explained(await upload.complete(), 503) == "bucket-unavailable"
     assert (await upload.complete()).status_code == 200
 
@@ -466,13 +471,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """The bucket takes its time to join parts: until this is set. Nobody waits long."""
     monkeypatch.setattr(uppy, "PATIENCE", 0.01)
     monkeypatch.setattr(uppy, "HEARTBEAT", 0.01)
-    joined, join = asyncio.Event(), Buckets.complete_upload
+    joined, join = asyncio.Event(), ObjectHandle.complete_upload
 
     async def late(*arguments: Any, **named: Any) -> Any:
         await joined.wait()
         return await join(*arguments, **named)
 
-    monkeypatch.setattr(Buckets, "complete_upload", late)
+    monkeypatch.setattr(ObjectHandle, "complete_upload", late)
     return joined
 
 
@@ -539,7 +544,7 @@ async def test_a_failure_after_the_status_is_still_told(
         await held.wait()
         raise failure
 
-    monkeypatch.setattr(Buckets, "complete_upload", fail)
+    monkeypatch.setattr(ObjectHandle, "complete_upload", fail)
     await upload.create()
     await upload.send(1, b"x")
     reader = Reader(app, upload, major)

@@ -49,8 +49,8 @@ LETS: Final = MappingProxyType[str, str](
 """What each scope lets its holder do: for help, forms and the README."""
 
 
-class BoundSlot(NamedTuple):
-    """The field of a record that a session's files go into; `owner` is the record's."""
+class SessionField(NamedTuple):
+    """The field of a record that an upload session's files go into; `owner` is the record's."""
 
     type: str
     id: str
@@ -63,7 +63,7 @@ class SessionBounds(NamedTuple):
 
     id: UUID
     destination: str
-    attach_to: BoundSlot | None = None
+    attach_to: SessionField | None = None
 
 
 @dataclass(frozen=True, slots=True)

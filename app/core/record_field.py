@@ -1,7 +1,7 @@
-"""RecordField: what a field of a type of records takes, and what names records have. Pure."""
+"""What a field of a type of records takes, and how a field of one record is named. Pure."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,14 @@ MAX_FILES: Final = 100
 def is_record_id(text: str) -> bool:
     """Whether other systems' records may have this id here."""
     return RECORD_ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+class FieldPath(NamedTuple):
+    """A field of one record; `id` is the record's, which is the other system's to choose."""
+
+    type: str
+    id: str
+    field: str
 
 
 class RecordField(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import aioboto3
 
-from app.bucket import Buckets, open_buckets
+from app.bucket_client import Buckets, open_buckets
 from app.bucket_config import Unread
 from app.core.bucket_setup import Aspect, needs_of
 from app.core.destination import Destination

@@ -37,23 +37,23 @@ async def check_multipart(patient: Patient) -> None:
 
 async def _try(patient: Patient) -> str | None:
     """What the store said to a part that it did not store, None if it did."""
-    destination, buckets, key = patient.destination, patient.buckets, patient.new_key()
-    bucket = destination.bucket
+    key = patient.new_key()
+    made = patient.object_at(key)
     upload_id = await _begin(patient, key)
     [url], _ = await patient.signer.presign_parts(
-        destination.address, key, upload_id, [(1, len(FIRST))], expires_in=SIGNED_FOR
+        patient.destination.address, key, upload_id, [(1, len(FIRST))], expires_in=SIGNED_FOR
     )
     sent = await patient.visitor.send("PUT", url, None, FIRST)
-    parts = await buckets.list_parts(destination, bucket, key, upload_id)
+    parts = await made.list_parts(upload_id)
     if not sent.good or not parts:
         return sent.said
-    await buckets.complete_upload(destination, bucket, key, upload_id, parts)
+    await made.complete_upload(upload_id, parts)
     del patient.begun[upload_id]
     again = await patient.visitor.send("PUT", url, None, OTHER)
     await _try_copies(patient, key)
     other = await _begin(patient, key)
-    await buckets.find_uploads(destination, bucket, key)
-    await buckets.abort_upload(destination, bucket, key, other)
+    await made.find_uploads()
+    await made.abort_upload(other)
     del patient.begun[other]
     patient.abilities.multipart = not again.good
     patient.findings.judge(
@@ -80,7 +80,7 @@ async def _try_copies(patient: Patient, source: str) -> None:
         sent = await patient.visitor.send("PUT", url, copying, FIRST if size else b"")
         if sent.good:
             made.append(size)
-        await patient.buckets.abort_upload(destination, destination.bucket, key, upload_id)
+        await patient.object_at(key).abort_upload(upload_id)
         del patient.begun[upload_id]
     if not made:
         patient.findings.ok("part-copies", "The store makes no part a copy of another object.")
@@ -97,10 +97,7 @@ async def _try_copies(patient: Patient, source: str) -> None:
 
 
 async def _begin(patient: Patient, key: str) -> str:
-    destination = patient.destination
-    upload_id = await patient.buckets.create_upload(
-        destination, destination.bucket, key, patient.headers("multipart")
-    )
+    upload_id = await patient.object_at(key).create_upload(patient.headers("multipart"))
     patient.begun[upload_id] = key
     return upload_id
 

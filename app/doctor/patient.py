@@ -15,9 +15,8 @@ from uuid import uuid4
 import aioboto3
 from botocore.exceptions import ClientError
 
-from app.announcements import ID_METADATA
-from app.bucket import Buckets
-from app.bucket_client import error_code
+from app.bucket import ID_METADATA, ObjectHandle
+from app.bucket_client import Buckets, error_code
 from app.core.destination import Destination
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
@@ -120,6 +119,9 @@ class Patient:
             return {"Error": error_code(error)}
         return said
 
+    def object_at(self, key: str) -> ObjectHandle:
+        return ObjectHandle(self.buckets, self.destination, key)
+
     def headers(self, method: str) -> dict[str, str]:
         """What the destination's objects are stored with, as the service signs it."""
         own = {"content-type": CONTENT_TYPE, ID_HEADER: "doctor"}
@@ -136,15 +138,13 @@ async def tidy_up(patient: Patient) -> None:
     problems = set()
     for upload_id, key in patient.begun.items():
         try:
-            await patient.buckets.abort_upload(
-                patient.destination, patient.destination.bucket, key, upload_id
-            )
+            await patient.object_at(key).abort_upload(upload_id)
         except Problem as problem:
             left.append(key)
             problems.add(str(problem.__cause__ or problem.detail))
     for key in patient.keys:
         try:
-            await patient.buckets.delete(patient.destination, patient.destination.bucket, key)
+            await patient.object_at(key).delete()
         except Problem as problem:
             left.append(key)
             problems.add(str(problem.__cause__ or problem.detail))

@@ -56,7 +56,7 @@ from app.routers.rendering import (
     file_response,
     json_response,
 )
-from app.routers.slots import ATTACH_PROBLEMS, AttachTo, slot_of
+from app.routers.slots import ATTACH_PROBLEMS, AttachTo, field_path
 from app.routers.upload_bodies import COMPLETING, confirmed_response
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
@@ -194,7 +194,7 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     """For clients that end by sending the object's URL to be stored. The URL is parsed, looked up
     and never fetched; the bucket is asked, as in confirm. Repeating it gives the same file.
     """
-    attach_to = slot_of(caller, body.attach_to)
+    attach_to = field_path(caller, body.attach_to)
     if body.url is not None:
         file = await uploads.confirm_url(res, caller, body.url, attach_to=attach_to)
     else:

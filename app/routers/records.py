@@ -15,7 +15,7 @@ from pydantic import (
 
 from app import records
 from app.core.preconditions import Preconditions
-from app.core.record_field import MAX_FILES, is_record_id
+from app.core.record_field import MAX_FILES, FieldPath, is_record_id
 from app.errors import (
     DatabaseUnavailable,
     FileNotFound,
@@ -29,7 +29,6 @@ from app.errors import (
 )
 from app.files import Link, read_links
 from app.models import File
-from app.records import Slot
 from app.resources import Resources
 from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanReadRecords, CanWriteRecords, Res
@@ -202,9 +201,9 @@ async def put(
         wanted = [body.file_id]
     else:
         wanted = [await records.find_by_url(res, caller, body.url or "")]
-    slot = Slot(record_type, record_id, field)
+    path = FieldPath(record_type, record_id, field)
     return await _record_response(
-        res, await records.put_files(res, caller, slot, wanted, conditions)
+        res, await records.put_files(res, caller, path, wanted, conditions)
     )
 
 
@@ -283,8 +282,8 @@ async def clear(
     res: Res,
 ) -> Response:
     """The files stay files, and their objects stay in the bucket. Repeating it is no error."""
-    slot = Slot(record_type, record_id, field)
-    record = await records.clear(res, caller, slot, conditions)
+    path = FieldPath(record_type, record_id, field)
+    record = await records.clear(res, caller, path, conditions)
     return Response(status_code=204, headers={"ETag": records.etag_of(record)})
 
 

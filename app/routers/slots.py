@@ -6,9 +6,8 @@ from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.core.principal import Principal, Scope
-from app.core.record_field import RECORD_ID, is_record_id
+from app.core.record_field import RECORD_ID, FieldPath, is_record_id
 from app.errors import RecordNotFound, TooManyFiles, UnknownRecordField, WrongDestination
-from app.records import Slot
 from app.routers.permissions import require
 
 # What a confirm answers besides, where the file is to go into a record.
@@ -52,7 +51,7 @@ class AttachTo(BaseModel):
     field: Annotated[str, StringConstraints(max_length=63), Field(description=_DECLARED)]
 
 
-def slot_of(caller: Principal, attach_to: AttachTo | None) -> Slot | None:
+def field_path(caller: Principal, attach_to: AttachTo | None) -> FieldPath | None:
     """The field to put a file into; InsufficientScope for those who may not write records.
 
     An upload session is among them.
@@ -60,4 +59,4 @@ def slot_of(caller: Principal, attach_to: AttachTo | None) -> Slot | None:
     if attach_to is None:
         return None
     require(caller, Scope.RECORDS_WRITE)
-    return Slot(attach_to.type, attach_to.id, attach_to.field)
+    return FieldPath(attach_to.type, attach_to.id, attach_to.field)

@@ -22,7 +22,7 @@ from app.routers.lean_route import LeanRoute
 from app.routers.permissions import CanMint, Res
 from app.routers.problems import header, responses
 from app.routers.rendering import Moment, json_response
-from app.routers.slots import AttachTo, slot_of
+from app.routers.slots import AttachTo, field_path
 
 router = APIRouter(prefix="/v1/upload-sessions", tags=["credentials"], route_class=LeanRoute)
 
@@ -120,9 +120,9 @@ class NewSession(SessionBody):
 
 def _json(session: UploadSession) -> dict[str, Any]:
     """What `SessionBody` describes."""
-    bound = session.attach_to
+    field = session.attach_to
     shown = session._asdict() | {
-        "attach_to": bound and dict(zip(AttachTo.model_fields, bound, strict=False))
+        "attach_to": field and dict(zip(AttachTo.model_fields, field, strict=False))
     }
     return {name: value for name, value in shown.items() if name != "token_hash"}
 
@@ -150,8 +150,8 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
     so many files and bytes to this destination, and nothing else. With `attach_to` whatever it
     confirms goes into that field of a record by your right; that takes `records:write` as well.
     """
-    slot = slot_of(caller, body.attach_to)
-    bound = slot and await records.bind(res, caller, slot, body.destination)
+    path = field_path(caller, body.attach_to)
+    field = path and await records.session_field(res, caller, path, body.destination)
     session, token = await upload_sessions.mint(
         res,
         caller,
@@ -160,7 +160,7 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
         max_files=body.max_files,
         max_bytes=body.max_bytes,
         expires_in=body.expires_in,
-        attach_to=bound,
+        attach_to=field,
     )
     location = {"Location": f"/v1/upload-sessions/{session.id}"}
     return json_response(_json(session) | {"token": token}, location, 201)

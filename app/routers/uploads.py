@@ -49,7 +49,7 @@ from app.routers.problems import (
     validation_problem,
 )
 from app.routers.rendering import FileBody, json_response
-from app.routers.slots import ATTACH_PROBLEMS, AttachTo, slot_of
+from app.routers.slots import ATTACH_PROBLEMS, AttachTo, field_path
 from app.routers.upload_bodies import (
     COMPLETING,
     AnnouncedBody,
@@ -282,7 +282,7 @@ async def confirm(
     missing is named, and what takes long answers 202. No body is needed; with `attach_to` the file
     goes into a field of a record as it is confirmed, or neither happens.
     """
-    attach_to = slot_of(caller, None if body is None else body.attach_to)
+    attach_to = field_path(caller, None if body is None else body.attach_to)
     file = await uploads.confirm(res, caller, upload_id, attach_to=attach_to)
     return await confirmed_response(res, file)
 

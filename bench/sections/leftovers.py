@@ -22,7 +22,7 @@ import aiohttp
 import asyncpg
 from yarl import URL
 
-from app.announcements import ID_METADATA
+from app.bucket import ID_METADATA
 from app.core.ids import uuid7
 from app.provision import apply
 from app.resources import open_resources, open_session

@@ -11,8 +11,8 @@ import pytest
 from app import queries, queries_records, records, removals, uploads
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope
+from app.core.record_field import FieldPath
 from app.errors import FileInUse, FileNotFound, RecordNotFound
-from app.records import Slot
 from app.resources import Resources
 from app.settings import Settings
 from app.signer import utc_now
@@ -248,7 +248,7 @@ ANN, BOB = Principal("ann", "one"), Principal("bob", "one")
 OTHER_ANN = Principal("ann", "two")
 STAFF = Principal("staff", "one", frozenset({Scope.FILES_ALL}))
 OTHER_STAFF = Principal("staff", "two", frozenset({Scope.FILES_ALL}))
-SLOT = Slot("product", "42", "picture")
+SLOT = FieldPath("product", "42", "picture")
 
 
 class TestOwners:
