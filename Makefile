@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
-.PHONY: run test bench picture lint lock clean
+.PHONY: run test bench docs picture lint lock clean
 
 $(READY): requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,10 @@ test: $(READY)  ## run every test that this machine can run
 bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
 
-picture: $(READY)  ## take the README's pictures anew; needs Chromium and Ceph RGW
+docs: $(READY)  ## make docs/problems.md anew from app/errors.py
+	$(BIN)/python docs/problems.py
+
+picture: $(READY)  ## take the pictures of README and docs anew; needs Chromium and Ceph RGW
 	$(BIN)/python -m tests.browser.picture docs/page.png
 	PICTURES=docs $(BIN)/python -m pytest -q tests/admin/test_story.py tests/admin/test_upload_field_staff.py
 

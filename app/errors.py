@@ -2,7 +2,8 @@
 
 A problem is rendered as RFC 9457 `application/problem+json` by `app.routers.problems`; its stable
 `type` is `urn:claimcheck:problem:<slug>`, the slug being the class name in kebab case. The class
-docstring is the sentence of the catalogue (README and OpenAPI); `detail` speaks of the one case.
+docstring is its sentence in the catalogue (docs/problems.md, which `make docs` makes from here) and
+in OpenAPI; `detail` speaks of the one case.
 """
 
 import re
@@ -17,13 +18,14 @@ class ConfigurationError(Exception):
 class Problem(Exception):
     """Base of all problems: `status` and `title` are the class's, `detail` the instance's.
 
-    `extensions` are further members of the JSON (RFC 9457 section 3.2) and must be JSON values;
-    `retry_after` (seconds) becomes the `Retry-After` header, `challenge` the `WWW-Authenticate`;
-    `headers` are further ones.
+    `extensions` are further members of the JSON (RFC 9457 section 3.2), of those that the class
+    names in `members`, and must be JSON values; `retry_after` (seconds) becomes the `Retry-After`
+    header, `challenge` the `WWW-Authenticate`; `headers` are further ones.
     """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    members: ClassVar[tuple[str, ...]] = ()
     challenge: ClassVar[str | None] = None
 
     def __init__(
@@ -57,6 +59,7 @@ class ValidationFailed(Problem):
     """The request does not fit the API; `errors` names each field and what is wrong with it."""
 
     status, title = 422, "The request does not fit the API"
+    members = ("errors",)
 
 
 class MalformedRequest(Problem):
@@ -81,6 +84,7 @@ class RequestTooLarge(Problem):
     """The body is larger than this route reads; files go to the bucket, never through here."""
 
     status, title = 413, "The request body is too large"
+    members = ("limit",)
 
 
 class CredentialRequired(Problem):
@@ -101,6 +105,7 @@ class InsufficientScope(Problem):
     """Your credential lacks the scope that this takes; `scope` names it."""
 
     status, title = 403, "Scope missing"
+    members = ("scope",)
     challenge = 'Bearer realm="claimcheck", error="insufficient_scope"'
 
 
@@ -111,9 +116,10 @@ class DestinationForbidden(Problem):
 
 
 class ScopeNotGrantable(Problem):
-    """Nobody can hand on more than he has: make the key with scopes that your credential holds."""
+    """Nobody can grant more than they hold: make the key with scopes that your credential has."""
 
     status, title = 403, "More than you have"
+    members = ("scopes",)
 
 
 class UploadSessionExhausted(Problem):
@@ -138,6 +144,7 @@ class InvalidObjectKey(Problem):
     """The object key cannot be used; `suggestion`, where given, is one that can."""
 
     status, title = 422, "The object key cannot be used"
+    members = ("suggestion",)
 
 
 class UnknownDestination(Problem):
@@ -150,18 +157,21 @@ class ContentTypeNotAllowed(Problem):
     """The destination does not take this content type; `allowed` lists those it takes."""
 
     status, title = 422, "Content type not allowed"
+    members = ("allowed",)
 
 
 class ExtensionNotAllowed(Problem):
     """The destination does not take this file name extension; `allowed` lists those it takes."""
 
     status, title = 422, "File name extension not allowed"
+    members = ("allowed",)
 
 
 class SizeNotAllowed(Problem):
     """The file is smaller or larger than the destination takes: see `min_size` and `max_size`."""
 
     status, title = 422, "File size not allowed"
+    members = ("min_size", "max_size")
 
 
 class FormNotOffered(Problem):
@@ -216,18 +226,21 @@ class UploadNotArrived(Problem):
     """Not all bytes are there yet: send the rest (`missing_parts`, if in parts), confirm again."""
 
     status, title = 409, "The bytes have not arrived"
+    members = ("missing_count", "missing_parts")
 
 
 class UploadRejected(Problem):
     """What the bucket holds is not what was announced; announce the file anew."""
 
     status, title = 422, "The upload was rejected"
+    members = ("state", "content_type", "detected_type")
 
 
 class UploadNotPending(Problem):
     """The upload is past the state in which this can be done; `state` says where it is."""
 
     status, title = 409, "The upload is no longer pending"
+    members = ("state",)
 
 
 class UploadExpired(Problem):
@@ -246,6 +259,7 @@ class UnknownPart(Problem):
     """The upload has no part of that number: they run from 1 to `part_count`."""
 
     status, title = 422, "No such part"
+    members = ("part_count",)
 
 
 class InvalidGrant(Problem):
@@ -258,6 +272,7 @@ class FileNotFound(Problem):
     """No file of yours has this id or URL."""
 
     status, title = 404, "No such file"
+    members = ("file_ids",)
 
 
 class UrlNotOurs(Problem):
@@ -270,6 +285,7 @@ class FileInUse(Problem):
     """Records hold this file: take it out of them first; `records` names those that are yours."""
 
     status, title = 409, "The file is in use"
+    members = ("records",)
 
 
 class UnknownRecordField(Problem):
@@ -294,12 +310,14 @@ class WrongDestination(Problem):
     """The field takes files of another destination, which `destination` names."""
 
     status, title = 422, "The field takes other files"
+    members = ("destination",)
 
 
 class TooManyFiles(Problem):
     """The field does not take so many files; `max_files` says how many it takes."""
 
     status, title = 422, "Too many files for the field"
+    members = ("max_files",)
 
 
 class RemovalUnderWay(Problem):

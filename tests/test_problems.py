@@ -2,8 +2,6 @@
 
 import json
 import logging
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app import queries
-from app.errors import Problem
 from app.settings import Settings, load_settings
 from tests.support import UNKNOWN_ID, log_lines, prepared, running, slug
 
-README = Path(__file__).parent.parent / "README.md"
 ORIGIN = "https://www.example.com"
 JSON = {"Content-Type": "application/json"}
 
@@ -33,32 +29,6 @@ async def settings(environ: dict[str, str]) -> Settings:
             "CLAIMCHECK_DESTINATIONS__OPEN__ALLOW_CLIENT_KEYS": "true",
         }
     )
-
-
-def problems() -> Iterator[type[Problem]]:
-    waiting = Problem.__subclasses__()
-    while waiting:
-        problem = waiting.pop()
-        waiting += problem.__subclasses__()
-        yield problem
-
-
-def test_every_problem_is_documented() -> None:
-    found = list(problems())
-    assert len({problem.slug() for problem in found}) == len(found) > 20
-    catalogue = README.read_text(encoding="utf-8")
-    rows = set()
-    for problem in found:
-        assert problem.__doc__ is not None, problem
-        assert re.fullmatch(r"[A-Z`].*\.", problem.__doc__), problem
-        assert problem.title != "Internal error" or problem.slug() == "internal-error"
-        assert 400 <= problem.status < 600
-        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", problem.slug())
-        row = f"| `{problem.slug()}` | {problem.status} | {problem.__doc__} |"
-        assert row in catalogue, f"README.md's problem catalogue lacks the line\n{row}"
-        rows.add(problem.slug())
-    listed = set(re.findall(r"^\| `([a-z-]+)` \| \d{3} \|", catalogue, re.MULTILINE))
-    assert listed == rows, "README.md's problem catalogue has problems that there are not"
 
 
 async def test_every_failure_has_the_members_of_a_problem(client: httpx.AsyncClient) -> None:
