@@ -1,4 +1,4 @@
-"""The Python of README.md and docs/records.md, run as it stands."""
+"""The Python of docs/records.md, run as it stands."""
 
 import asyncio
 import os
@@ -76,11 +76,11 @@ async def test_a_model_has_its_picture(
         shop = tmp_path / "shop"
         shop.mkdir()
         (shop / "__init__.py").touch()
-        (shop / "models.py").write_text(block("README.md", "class Product"))
+        (shop / "models.py").write_text(block("docs/records.md", "models.Model"))
         script = DJANGO
     else:
         for name, containing in (
-            ("models.py", "class Product"),
+            ("models.py", "DeclarativeBase"),
             ("pictures.py", "def presigned_images"),
         ):
             (tmp_path / name).write_text(block("docs/records.md", containing))

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from app.core.destination import Destination, Method
+from app.core.destination import Method
 from app.models import Seal
 from app.settings import load_settings
 
@@ -28,13 +28,6 @@ def test_the_example_is_one_that_starts(tmp_path: Path) -> None:
     path.write_text(toml, encoding="utf-8")
     footage = load_settings({"CLAIMCHECK_CONFIG": str(path)}).destinations["footage"]
     assert footage.method_for(1) == "multipart"
-
-
-def test_the_defaults_are_those_of_the_settings() -> None:
-    defaults = {words(name)[0]: default for name, default, _ in rows("Files in parts")}
-    for name in ("multipart_threshold", "part_size", "multipart_expires_in"):
-        assert int(defaults.pop(name).partition(" ")[0]) == getattr(Destination(), name)
-    assert list(defaults) == ["max_size"]
 
 
 def test_every_seal_is_explained_and_every_store_has_one() -> None:

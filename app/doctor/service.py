@@ -43,7 +43,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str] = os.environ) 
         findings.warn(
             "stray-settings",
             f"Neither this service nor an AWS library reads {', '.join(strays)}.",
-            "Take it out, or write the name as the README's table of settings has it.",
+            "Take it out, or write the name as docs/settings.md has it.",
         )
     for first, *others in _doubles(environ):
         findings.warn(
