@@ -46,7 +46,7 @@ LETS: Final = MappingProxyType[str, str](
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )
-"""What each scope lets its holder do: for help, forms and the README."""
+"""For help, forms and docs/auth.md."""
 
 
 class SessionField(NamedTuple):

@@ -22,7 +22,7 @@ const HANDOVER = 1_000; // milliseconds at most until a page that goes has let g
 
 /**
  * A failure in words that a person can act on. `status` is the HTTP status, 0 when no answer came;
- * `type` the problem's slug (README, "Problems"), `problem` all of it; `retry` says whether the
+ * `type` the problem's slug (docs/problems.md), `problem` all of it; `retry` says whether the
  * same upload may work later.
  */
 export class UploadError extends Error {

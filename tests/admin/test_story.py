@@ -1,6 +1,6 @@
 """The panel in Chromium, on Ceph RGW: the whole of a working day in one test.
 
-`make picture` takes the README's pictures from here, into the folder that PICTURES names.
+`make picture` takes the pictures of docs/admin.md from here, into the folder that PICTURES names.
 """
 
 import base64

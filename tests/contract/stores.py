@@ -117,7 +117,7 @@ async def _open_gate(*, versioned: bool) -> AsyncIterator[OpenStore]:
 
 @asynccontextmanager
 async def _open_rgw(*, versioned: bool) -> AsyncIterator[OpenStore]:
-    """The owner makes the bucket, the service gets a user with the README's rights alone."""
+    """The owner makes the bucket, the service gets a user with nothing but its own rights."""
     with rgw.start_rgw() as gateway:
         keys, bucket, owner = gateway.owner, "contract", gateway.client()
         if versioned:

@@ -1,4 +1,4 @@
-"""The service's own S3 rights: each that the README asks for is needed, and a lack is told."""
+"""The service's own S3 rights: each that docs/bucket.md asks for is needed, and a lack is told."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
