@@ -473,7 +473,7 @@ async def test_parts_that_could_not_be_dropped_are_dropped_by_whoever_comes_next
         raise BucketUnavailable("It is down.", retry_after=1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(completion, "abort", down)
+        patch.setattr(ObjectHandle, "abort_uploads", down)
         with pytest.raises(BucketUnavailable):
             await uploads.confirm(res, DEV, file.id, part_count=1)
     assert len(await under_way(s3, settings)) == 1
