@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.doctor import RememberedReport, examine
 from app.errors import ConfigurationError
 from app.metrics import measured
-from app.process import configure_logging, spare_the_collector
+from app.process import configure_logging, freeze_garbage_collector
 from app.resources import open_resources
 from app.routers import (
     api_keys,
@@ -58,7 +58,7 @@ def create_app(
         except ConfigurationError as error:
             sys.exit(f"claimcheck cannot start: {error}")
         app = create_app(settings, clock=clock)
-        spare_the_collector()
+        freeze_garbage_collector()
         return app
 
     @asynccontextmanager

@@ -50,7 +50,7 @@ def configure_logging() -> None:
         write_for_people(colors="NO_COLOR" not in os.environ)
 
 
-def spare_the_collector() -> None:
+def freeze_garbage_collector() -> None:
     """Keep garbage collection out of requests; call it when the application is built.
 
     What was imported stays for good, and going through it again and again stopped the event loop

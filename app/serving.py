@@ -3,7 +3,7 @@
 import uvicorn
 
 from app.main import create_app
-from app.process import configure_logging, spare_the_collector
+from app.process import configure_logging, freeze_garbage_collector
 from app.settings import Settings
 
 
@@ -16,7 +16,7 @@ def serve(settings: Settings) -> None:
     configure_logging()
     host = "127.0.0.1" if settings.open_here else settings.host or "0.0.0.0"  # noqa: S104
     app = create_app(settings)
-    spare_the_collector()
+    freeze_garbage_collector()
     uvicorn.run(
         app,
         host=host,

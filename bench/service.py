@@ -8,12 +8,12 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from app import main
-from app.process import configure_logging, spare_the_collector
+from app.process import configure_logging, freeze_garbage_collector
 from app.settings import load_settings
 
 
 def create_app() -> FastAPI:
     configure_logging()
     app = main.create_app(load_settings())
-    spare_the_collector()
+    freeze_garbage_collector()
     return app
