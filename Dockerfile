@@ -24,6 +24,4 @@ USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
   CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=2)"]
-# The check ends with one message where uvicorn's workers would start over and over. The shell is
-# for that and for $PORT; exec hands SIGTERM to the server itself.
-CMD ["sh", "-c", "python -m app.cli check && exec uvicorn app.main:create_app --factory --host 0.0.0.0 --port $PORT --no-proxy-headers --no-access-log --no-server-header --timeout-graceful-shutdown 20"]
+CMD ["python", "-m", "app.cli", "serve"]

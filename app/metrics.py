@@ -1,8 +1,9 @@
 """What Prometheus is told, and how several processes of one service tell it together.
 
-uvicorn's workers are children of one process. They keep their figures in files of one folder,
-named after that parent, and whichever worker is asked adds them up (prometheus_client's
-"multiprocess mode"). A process that is alone keeps its figures in memory.
+Workers keep their figures in files of one folder, and whichever is asked adds them up
+(prometheus_client's "multiprocess mode"). `claimcheck serve` names the folder before it loads this
+module; uvicorn's own workers, children of one process, name it after that parent. A process that is
+alone keeps its figures in memory.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ def _others() -> logging.Formatter:
     return ProcessorFormatter(processors=STEPS)
 
 
-_LOGGING: Final[dict[str, Any]] = {
+LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"others": {"()": _others}},
@@ -26,6 +26,8 @@ _LOGGING: Final[dict[str, Any]] = {
         # What uvicorn set up before it loaded us.
         "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
         "uvicorn.error": {"level": "INFO"},
+        # Their own handler: uvicorn_worker takes it for uvicorn's lines as well.
+        "gunicorn.error": {"level": "INFO", "handlers": ["others"], "propagate": False},
         # Its access log has query strings in it; ours (app.routers.middleware) has not.
         "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
         # The panel's: it writes whole addresses, with what was searched for in them.
@@ -44,7 +46,7 @@ def configure_logging() -> None:
     # "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-    logging.config.dictConfig(_LOGGING)
+    logging.config.dictConfig(LOGGING)
     write_to(sys.stderr)
     if sys.stderr.isatty():
         write_for_people(colors="NO_COLOR" not in os.environ)

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     )
     database_url: PostgresqlUrl | None = Field(None, validation_alias="DATABASE_URL")
     port: int = Field(8000, ge=1, le=65_535, validation_alias="PORT")
+    web_concurrency: int = Field(1, ge=1, le=1000, validation_alias="WEB_CONCURRENCY")
 
     auth: Annotated[tuple[Literal["none", "jwt", "keys"], ...], BeforeValidator(split_words)] = ()
     jwt: JwtSettings | None = None

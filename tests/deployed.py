@@ -62,12 +62,12 @@ class Root:
 
 @asynccontextmanager
 async def web(
-    root: Root, environ: Mapping[str, str], log: Path
+    root: Root, environ: Mapping[str, str], log: Path, host: str = "127.0.0.1"
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """The web process, answering: its URL, and the process, which is ended if it still runs."""
     port = free_port()
     process = await root.start(procfile()["web"], {**environ, "PORT": str(port)}, log)
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             for _ in range(1200):
@@ -84,8 +84,10 @@ async def web(
             await process.wait()
 
 
-async def sigterm_under_load(root: Root, environ: dict[str, str], log: Path) -> int:
-    """SIGTERM while two workers are busy: whatever they have taken in, they answer.
+async def sigterm_under_load(
+    root: Root, environ: dict[str, str], log: Path, *, workers: int = 2
+) -> int:
+    """SIGTERM while the web processes are busy: whatever they have taken in, they answer.
 
     Requests that wait for the bucket are answered once it has; of the announcements that come in
     all the while, each that was stored was answered; and an upload that was under way is confirmed
@@ -102,7 +104,7 @@ async def sigterm_under_load(root: Root, environ: dict[str, str], log: Path) -> 
             **environ,
             "AWS_S3_ENDPOINT_URL": between.address,
             "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
-            "WEB_CONCURRENCY": "2",
+            "WEB_CONCURRENCY": str(workers),
         }
         async with (
             web(root, deployed, log) as (url, process),

@@ -91,7 +91,7 @@ def test_heroku_yml_does_what_the_procfile_does(
 def test_the_image_starts_what_the_procfile_starts() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     [command] = [line.removeprefix("CMD ") for line in lines if line.startswith("CMD ")]
-    assert json.loads(command) == ["sh", "-c", procfile()["web"]]
+    assert json.loads(command) == procfile()["web"].removeprefix("exec ").split()
 
 
 def test_compose_starts_what_the_procfile_starts() -> None:
@@ -141,5 +141,6 @@ async def test_two_releases_at_once_and_sigterm_under_load(
     }
     here, log = Root(), tmp_path / "log"
     assert await here.run(procfile()["release"], deployed, log) == 0, log.read_text()
-    assert await sigterm_under_load(here, deployed, log) > 0
+    for workers in (1, 2):
+        assert await sigterm_under_load(here, deployed, log, workers=workers) > 0
     assert "Traceback" not in log.read_text()

@@ -26,6 +26,8 @@ from tests.test_sweep import EXPIRED, swept
 
 TOKEN = "scrape-" + secrets.token_hex(16)
 ELSEWHERE = {"DATABASE_URL": "postgres://somewhere/else"}
+SERVE = ("app.cli", "serve")
+BY_UVICORN = ("uvicorn", "app.main:create_app", "--factory", "--port", "{port}")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -192,12 +194,15 @@ async def test_a_loop_that_was_held_up_is_seen(open_to_token: httpx.AsyncClient)
     assert lag > 0.2
 
 
-async def test_workers_add_up(environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [SERVE, BY_UVICORN])
+async def test_workers_add_up(
+    environ: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
     """Whichever of two workers is asked tells of both, and of none of an earlier start."""
     announcements = 40
     for _ in range(2):
         environ |= {"CLAIMCHECK_METRICS_TOKEN": TOKEN, "CLAIMCHECK_AUTH": "keys"}
-        async with workers(environ, tmp_path) as port:
+        async with workers(command, environ, tmp_path) as port:
 
             async def ask(method: str, path: str, port: int = port, **more: Any) -> httpx.Response:
                 # A connection each, so that both workers get some.
@@ -254,18 +259,24 @@ def test_gauges_are_of_the_living_and_of_now(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def workers(environ: dict[str, str], folder: Path) -> AsyncIterator[int]:
-    """Two uvicorn workers, as a deployment starts them; the port."""
+async def workers(
+    command: tuple[str, ...], environ: dict[str, str], folder: Path
+) -> AsyncIterator[int]:
+    """Two workers of that command; the port."""
     await prepared(environ)
     port = free_port()
     ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL", "PROMETHEUS_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory"),
-            *("--host", "127.0.0.1", "--port", str(port), "--workers", "2"),
-            *("--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "5"),
-            env={**inherited, **environ, "TMPDIR": str(folder)},
+            *(sys.executable, "-m", *(word.format(port=port) for word in command)),
+            env={
+                **inherited,
+                **environ,
+                "TMPDIR": str(folder),
+                "PORT": str(port),
+                "WEB_CONCURRENCY": "2",
+            },
             stdout=log,
             stderr=log,
         )

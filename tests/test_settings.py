@@ -215,7 +215,7 @@ def test_misspelt_names_stop_the_start(name: str, hint: str) -> None:
         *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CA_BUNDLE"),
         *("AWS_SESSION_EXPIRATION", "AWS_EXECUTION_ENV", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"),
         *("AWS_STS_REGIONAL_ENDPOINTS", "AWS_EC2_METADATA_DISABLED", "AWS_DEFAULT_OUTPUT"),
-        *("DATABASE_URL_OLD", "HOST", "AUTH", "PATH", "HOME", "DYNO", "WEB_CONCURRENCY"),
+        *("DATABASE_URL_OLD", "HOST", "AUTH", "PATH", "HOME", "DYNO"),
     ],
 )
 def test_other_programs_settings_are_none_of_ours(name: str) -> None:
@@ -227,6 +227,8 @@ def test_other_programs_settings_are_none_of_ours(name: str) -> None:
     [
         ("PORT", SECRET, "valid integer"),
         ("PORT", "65536", "less than or equal to 65535"),
+        ("WEB_CONCURRENCY", SECRET, "valid integer"),
+        ("WEB_CONCURRENCY", "0", "greater than or equal to 1"),
         ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "0", "greater than or equal to 1"),
         ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "10081", "less than or equal to 10080"),
         ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "1.5", "valid integer"),

@@ -1,5 +1,6 @@
 """`claimcheck dev`: everything on this machine. For development only; all of it vanishes."""
 
+import argparse
 import asyncio
 import os
 import secrets
@@ -8,18 +9,23 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from app import staff
+from app.commands.serve import serve_alone
 from app.core.principal import DEV
-from app.embedded.postgres import start_postgres
-from app.embedded.s3 import start_s3
+from app.embedded.postgres import EmbeddedPostgresError, start_postgres
+from app.embedded.s3 import EmbeddedS3Error, start_s3
 from app.errors import ConfigurationError
 from app.migrations import migrate
 from app.panel import missing_for_panel
+from app.process import configure_logging
 from app.provision import apply
 from app.resources import open_resources, open_session
-from app.serving import serve
 from app.settings import Settings, load_settings, require_deployed
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
 
 BUCKET = "claimcheck"
 STAFF = "dev"
@@ -29,6 +35,19 @@ _EXAMPLE = {
     "CLAIMCHECK_RECORDS__PRODUCT__GALLERY__DESTINATION": "images",
     "CLAIMCHECK_RECORDS__PRODUCT__GALLERY__MANY": "true",
 }
+
+
+def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command."""
+    what = "start the service, with database and bucket of its own where none is set"
+    commands.add_parser("dev", help=what, description=what).set_defaults(run=_dev)
+
+
+def _dev(_: argparse.Namespace) -> None:
+    try:
+        run_dev()
+    except (EmbeddedPostgresError, EmbeddedS3Error) as error:
+        sys.exit(f"claimcheck cannot start: {error}")
 
 
 def run_dev(environ: Mapping[str, str] = os.environ) -> None:
@@ -71,7 +90,9 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
             password = secrets.token_urlsafe(12)
             asyncio.run(_let_in(settings, password))
         _greet(settings, password, own_database=own_database, own_bucket=own_bucket)
-        serve(settings)
+        configure_logging()
+        # One process, whatever WEB_CONCURRENCY says: a forked one would end what was started here.
+        serve_alone(settings)
 
 
 def _refuse_busy_port(port: int) -> None:

@@ -1,0 +1,268 @@
+"""`claimcheck serve` in processes of its own: as many as it was asked for, and all of them gone."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.commands import serve
+from app.settings import load_settings
+from tests.deployed import KILLED_AFTER, Root, procfile, web
+from tests.meddler import meddler
+from tests.support import announced, key_for, prepared, send
+from tests.test_cli import DEPLOYED
+from tests.test_dev import descendants, parents
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="several processes come on Linux alone; /proc says which"
+)
+TOKEN = "scrape-" + "0" * 32
+
+
+@pytest.fixture
+async def deployed(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment of a deployment, its bucket made."""
+    environ |= {
+        "CLAIMCHECK_AUTH": "keys",
+        "CLAIMCHECK_METRICS_TOKEN": TOKEN,
+        "TMPDIR": str(tmp_path),
+    }
+    await prepared(environ)
+    return environ
+
+
+async def becomes(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    for _ in range(round(seconds / 0.05)):
+        if condition():
+            return True
+        await asyncio.sleep(0.05)
+    return condition()
+
+
+def gone(pids: set[int]) -> bool:
+    return not pids & parents().keys()
+
+
+def written(log: Path) -> list[dict[str, object]]:
+    """All lines, each of which must be a JSON object."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def metrics_of(folder: Path) -> list[str]:
+    """The names of the files in which workers below this TMPDIR keep their figures."""
+    return [file.name for file in folder.glob("claimcheck-metrics-*/*")]
+
+
+def state_of(pid: int) -> tuple[int, list[str]]:
+    """How many threads it has, and what it has open that is not a file (proc(5))."""
+    process = Path("/proc", str(pid))
+    [threads] = re.findall(r"^Threads:\s+(\d+)$", (process / "status").read_text(), re.MULTILINE)
+    opened = [str(file.readlink()) for file in (process / "fd").iterdir()]
+    return int(threads), [name.partition(":")[0] for name in opened if not name.startswith("/")]
+
+
+async def workers_of(process: asyncio.subprocess.Process, count: int) -> set[int]:
+    """The process ids below it, once there are so many."""
+    assert await becomes(lambda: len(descendants(process.pid)) == count)
+    return descendants(process.pid)
+
+
+@pytest.mark.parametrize(
+    ("asked", "workers", "host"), [("", 0, ""), ("1", 0, ""), ("2", 2, ""), ("3", 3, "::1")]
+)
+async def test_as_many_processes_as_were_asked_for(
+    deployed: dict[str, str], tmp_path: Path, asked: str, workers: int, host: str
+) -> None:
+    log = tmp_path / "log"
+    environ = deployed | {"WEB_CONCURRENCY": asked, "CLAIMCHECK_HOST": host}
+    async with web(Root(), environ, log, host or "127.0.0.1") as (url, process):
+        pids = await workers_of(process, workers) | {process.pid}
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            answer = await client.get("/livez?X=1", headers={"X-Forwarded-For": "192.0.2.7"})
+        assert answer.status_code == 200
+        assert "server" not in answer.headers
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), KILLED_AFTER) == 0
+        assert await becomes(lambda: gone(pids))
+    lines = written(log)
+    started = [line for line in lines if line["event"] == "Application startup complete."]
+    assert len(started) == max(workers, 1)
+    requests = [line for line in lines if line["event"] == "request"]
+    assert requests
+    assert {line["client"] for line in requests} == {host or "127.0.0.1"}
+    assert {line["logger"] for line in lines} <= {
+        *("claimcheck.access", "uvicorn.error", "gunicorn.error")
+    }
+    assert not metrics_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEB_CONCURRENCY", "two"),
+        ("WEB_CONCURRENCY", "0"),
+        ("PORT", "65536"),
+        ("CLAIMCHECK_AUHT", "keys"),
+        ("CLAIMCHECK_AUTH", "none"),
+    ],
+)
+async def test_a_wrong_setting_ends_it_with_one_message(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    log = tmp_path / "log"
+    environ = DEPLOYED | {"WEB_CONCURRENCY": "2", name: value}
+    process = await Root().start(procfile()["web"], environ, log)
+    assert await asyncio.wait_for(process.wait(), 60) == 1
+    said = log.read_text()
+    assert said.startswith(f"claimcheck cannot start: {name}")
+    assert said.count("\n") == 1
+
+
+async def test_a_port_that_is_taken_ends_it(deployed: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with web(Root(), deployed, log) as (url, _):
+        port = url.rpartition(":")[2]
+        for asked in ("1", "2"):
+            environ = deployed | {"PORT": port, "WEB_CONCURRENCY": asked}
+            process = await Root().start(procfile()["web"], environ, tmp_path / asked)
+            assert await asyncio.wait_for(process.wait(), 60) != 0
+            said = (tmp_path / asked).read_text()
+            assert "in use" in said
+            assert "Traceback" not in said
+
+
+async def test_workers_that_cannot_start_are_not_started_again(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    environ = deployed | {"WEB_CONCURRENCY": "2", "AWS_PROFILE": "nosuch"}
+    process = await Root().start(procfile()["web"], environ, log)
+    assert await asyncio.wait_for(process.wait(), 60) == 3
+    assert "AWS_PROFILE" in log.read_text()
+    assert log.read_text().count("Booting worker") <= 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_what_is_under_way_is_answered(
+    deployed: dict[str, str], tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
+    """The signal reaches the first process alone, as a container's does."""
+    key = await key_for(load_settings(deployed), "uploads:write")
+    store = deployed["AWS_S3_ENDPOINT_URL"]
+    async with meddler(store) as between, httpx.AsyncClient(timeout=60) as browser:
+        environ = deployed | {
+            "AWS_S3_ENDPOINT_URL": between.address,
+            "AWS_S3_PUBLIC_ENDPOINT_URL": store,
+            "WEB_CONCURRENCY": str(workers),
+        }
+        async with (
+            web(Root(), environ, tmp_path / "log") as (url, process),
+            httpx.AsyncClient(base_url=url, headers=key, timeout=60, trust_env=False) as client,
+        ):
+            pids = await workers_of(process, 0 if workers == 1 else workers) | {process.pid}
+            upload = await announced(client, b"hello")
+            assert (await send(browser, upload["upload"], b"hello")).is_success
+            rule = between.meddle("HEAD", "before")
+            confirm = asyncio.create_task(client.post(f"/v1/uploads/{upload['id']}/confirm"))
+            await asyncio.wait_for(rule.asked.wait(), 30)
+            process.send_signal(number)
+            # Longer than a supervisor that does not wait would take.
+            await asyncio.sleep(3)
+            with pytest.raises(httpx.ConnectError):
+                await httpx.AsyncClient(trust_env=False).get(f"{url}/livez")
+            between.release()
+            assert (await confirm).status_code == 200
+            assert await asyncio.wait_for(process.wait(), KILLED_AFTER) == 0
+            assert await becomes(lambda: gone(pids))
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+async def test_a_worker_that_was_killed_is_replaced(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    """What it counted stays, and a gauge of its own goes with it."""
+    key = await key_for(load_settings(deployed), "uploads:write")
+    environ = deployed | {"WEB_CONCURRENCY": "2"}
+    async with web(Root(), environ, tmp_path / "log") as (url, process):
+        before = await workers_of(process, 2)
+        async with httpx.AsyncClient(base_url=url, headers=key, trust_env=False) as client:
+            await announced(client, b"hello")
+        killed = before.pop()
+        os.kill(killed, signal.SIGKILL)
+        assert await becomes(lambda: gone({killed}))
+        after = await workers_of(process, 2)
+        assert before < after
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        name = 'claimcheck_uploads_total{destination="files",outcome="announced"}'
+        for _ in range(10):
+            # A connection each, so that both workers are asked.
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                report = (await client.get("/metrics", headers=bearer)).text
+            assert f"{name} 1.0" in report.splitlines()
+        gauges = [name for name in metrics_of(tmp_path) if name.startswith("gauge_live")]
+        assert gauges
+        assert not [name for name in gauges if name.endswith(f"_{killed}.db")]
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), KILLED_AFTER) == 0
+        assert await becomes(lambda: gone(before | after))
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+async def test_workers_end_after_a_supervisor_that_was_killed(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    environ = deployed | {"WEB_CONCURRENCY": "2"}
+    async with web(Root(), environ, tmp_path / "log") as (_, process):
+        pids = await workers_of(process, 2)
+        process.kill()
+        await process.wait()
+        assert await becomes(lambda: gone(pids))
+
+
+async def test_the_supervisor_has_nothing_that_a_fork_must_not_copy(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    """No thread beside the first, no socket but the port's: what a replacement starts from."""
+    environ = deployed | {"WEB_CONCURRENCY": "2"}
+    async with web(Root(), environ, tmp_path / "log") as (_, process):
+        await workers_of(process, 2)
+        assert state_of(process.pid) == (1, ["socket"])
+
+
+def test_elsewhere_there_is_one_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = []
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(serve, "serve_alone", served.append)
+    monkeypatch.setattr(serve, "configure_logging", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for name, value in (DEPLOYED | {"WEB_CONCURRENCY": "2"}).items():
+        monkeypatch.setenv(name, value)
+    serve._serve(None)  # type: ignore[arg-type]
+    assert [settings.web_concurrency for settings in served] == [2]
+    assert "one_process" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("auth", "given", "host"),
+    [
+        ("none", "0.0.0.0", "127.0.0.1"),
+        ("none", "", "127.0.0.1"),
+        ("keys", "", "0.0.0.0"),
+        ("keys", "::1", "::1"),
+    ],
+)
+def test_without_authentication_it_listens_on_loopback_alone(
+    auth: str, given: str, host: str
+) -> None:
+    settings = load_settings(DEPLOYED | {"CLAIMCHECK_AUTH": auth, "CLAIMCHECK_HOST": given})
+    assert serve.host_of(settings) == host
