@@ -420,8 +420,8 @@ async def test_connections_are_counted(postgres_url: str) -> None:
 
     async def counted(limit: int, processes: str = "", **environ: str) -> Finding | None:
         await connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}")
-        settings = load_settings({"DATABASE_URL": url} | environ)
-        findings = await check_database(settings, {"WEB_CONCURRENCY": processes})
+        given = {"DATABASE_URL": url, "WEB_CONCURRENCY": processes}
+        findings = await check_database(load_settings(given | environ))
         return next((f for f in findings.made if f.check == "connections"), None)
 
     # A web process, a worker, and two by hand: 5 + 5 + 2.

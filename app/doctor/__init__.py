@@ -46,7 +46,7 @@ async def examine(
     """
     session = open_session(settings)
     credentials = await check_credentials(Signer(session, clock=clock), clock())
-    database = await check_database(settings, environ)
+    database = await check_database(settings)
     found = [check_settings(settings, environ), database, credentials]
     advice: dict[str, Advice] = {}
     if not credentials.has_failed():

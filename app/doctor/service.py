@@ -110,7 +110,7 @@ async def check_credentials(signer: Signer, now: datetime) -> Findings:
     return findings
 
 
-async def check_database(settings: Settings, environ: Mapping[str, str] = os.environ) -> Findings:
+async def check_database(settings: Settings) -> Findings:
     """Whether it answers, has the tables of this version, and room for all processes."""
     findings = Findings(SUBJECT)
     if settings.database_url is None:
@@ -142,16 +142,13 @@ async def check_database(settings: Settings, environ: Mapping[str, str] = os.env
         _MIGRATE,
     )
     if not settings.database_transaction_pooling:  # behind a pooler the server's limit is its own
-        _count_connections(findings, settings.database_pool_size, limit, environ)
+        _count_connections(findings, settings, limit)
     return findings
 
 
-def _count_connections(
-    findings: Findings, pool: int, limit: int, environ: Mapping[str, str]
-) -> None:
+def _count_connections(findings: Findings, settings: Settings, limit: int) -> None:
     """How many of the web's dynos or containers fit beside one worker."""
-    said = environ.get("WEB_CONCURRENCY", "")
-    processes = int(said) if said.isdigit() and int(said) else 1
+    processes, pool = settings.web_concurrency, settings.database_pool_size
     dyno = processes * pool
     fit = max(0, limit - pool - _BY_HAND) // dyno
     sums = (
