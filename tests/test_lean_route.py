@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Respons
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.principal import Scope
 from app.errors import LoopbackOnly
 from app.main import create_app
 from app.routers import problems
@@ -20,7 +21,7 @@ from app.routers.lean_route import LeanRoute
 from app.routers.rendering import json_response
 from app.routers.uploads import AnnouncementBody, BatchBody
 from app.settings import Settings
-from tests.support import announced, stored
+from tests.support import announced, key_for, prepared, running, stored
 
 JSON = {"Content-Type": "application/json"}
 # Fixed: test processes side by side must collect the same names.
@@ -28,6 +29,7 @@ SOME_ID = "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51"
 
 
 async def _caller(request: Request) -> str:
+    request.app.state.asked += 1
     name = request.headers.get("x-caller", "nobody")
     if name == "refused":
         raise LoopbackOnly("You are refused.")
@@ -123,7 +125,10 @@ class Both:
         ]
 
     async def __call__(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        for app in self.apps:
+            app.state.asked = 0
         lean, own = [await client.request(method, path, **kwargs) for client in self.clients]
+        assert all(app.state.asked <= 1 for app in self.apps)
         assert (lean.status_code, lean.content, lean.headers) == (
             own.status_code,
             own.content,
@@ -269,6 +274,87 @@ async def test_query_parameters(both: Both, path: str, status: int) -> None:
     refused = {"X-Caller": "refused"}
     if path != "/needed" and not path.startswith("/needed?"):
         assert (await both("GET", path, headers=refused)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "content", "status"),
+    [
+        ("POST", "/announce", "application/json", GOOD, 200),
+        ("POST", "/announce", "application/json; charset=utf-8", GOOD, 200),
+        ("POST", "/announce", "application/problem+json", GOOD, 200),
+        ("POST", "/announce", "application/json", GOOD.decode().encode("utf-16"), 200),
+        ("POST", "/announce", "text/plain", GOOD, 422),
+        ("POST", "/announce", "application/json", GOOD.replace(b"5", b"-5"), 422),
+        ("POST", "/announce", "application/json", b"", 422),
+        ("POST", "/announce", "application/json", b"{", 400),
+        ("POST", "/announce", "application/json; charset=utf-8", b"{", 400),
+        ("POST", "/announce", "application/json", b"\xff", 400),
+        ("POST", "/optional", "text/plain", b"{}", 422),
+        ("GET", "/files/x/1", "", b"", 422),
+        ("GET", "/query/1?limit=x", "", b"", 422),
+        ("GET", "/query/1?tags=a", "", b"", 200),
+        ("GET", "/query/x?limit=x", "", b"", 422),
+        ("GET", "/narrowed?unknown=1", "", b"", 422),
+    ],
+)
+async def test_dependencies_run_once(
+    both: Both, method: str, path: str, kind: str, content: bytes, status: int
+) -> None:
+    answer = await both(method, path, headers={"Content-Type": kind}, content=content)
+    assert answer.status_code == status
+    assert both.apps[0].state.asked == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_dependencies_run_once_for_who_goes_away(both: Both, begun: bool) -> None:
+    app = both.apps[0]
+    app.state.asked = 0
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}] * begun
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    request = {"type": "http", "method": "POST", "path": "/announce", "query_string": b""}
+    await app(request | {"headers": [(b"content-type", b"application/json")]}, receive, send)
+    assert (sent[0]["status"], app.state.asked) == (400, 1)
+
+
+async def test_a_request_counts_once(environ: dict[str, str]) -> None:
+    limited = {"CLAIMCHECK_AUTH": "keys", "CLAIMCHECK_RATE_LIMIT": "100/hour"}
+    settings = await prepared(environ | limited)
+    announcement = b'{"destination": "files", "filename": "a", "size": 1}'
+    left = 100
+    async with running(settings) as client:
+        client.headers.update(await key_for(settings, *Scope))
+        for kind, content, status in (
+            ("application/json", announcement, 201),
+            ("application/json; charset=utf-8", announcement, 201),
+            ("application/json;charset=UTF-8", announcement, 201),
+            ("application/vnd.api+json", announcement, 201),
+            ("APPLICATION/JSON", announcement, 201),
+            ("application/x-www-form-urlencoded", announcement, 422),
+            ("application/json", b"[]", 422),
+            ("application/json", b"{", 400),
+            ("application/json", b"", 422),
+        ):
+            answer = await client.post(
+                "/v1/uploads", content=content, headers={"Content-Type": kind}
+            )
+            left -= 1
+            assert answer.status_code == status
+            assert answer.headers["ratelimit"].startswith(f'"requests";r={left};')
+        for path in (
+            *("/v1/files/x", "/v1/files?limit=0", "/v1/files?unknown=1", "/v1/uploads/x/parts"),
+            *(f"/v1/files/{SOME_ID}/content?disposition=x", "/v1/records/product"),
+        ):
+            answer = await client.get(path)
+            left -= 1
+            assert answer.status_code == 422
+            assert answer.headers["ratelimit"].startswith(f'"requests";r={left};')
 
 
 async def test_the_document_is_the_same(both: Both) -> None:

@@ -1,13 +1,12 @@
 """A route that goes the short way to its function, for requests that are as they should be."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from fastapi import HTTPException, Request, Response
-from fastapi.dependencies.utils import request_params_to_args
-from fastapi.params import Depends
+from fastapi.params import Depends, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
@@ -15,53 +14,60 @@ from starlette.requests import ClientDisconnect
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Dependency = Callable[[Request], Awaitable[Any]]
 
+# For a model of the whole query, in the place of a parameter's default.
+_WHOLE: Final = object()
+
 
 class LeanRoute(APIRoute):
-    """Does what FastAPI does for a request, in a fifth of the time, unless something is wrong.
+    """Does what FastAPI does for a request, in less time: about 0.1 ms of processor time less.
 
     The short way calls the dependencies, parses and validates the body in one pass, converts the
-    path's parameters, has FastAPI convert the query's, and calls the function. It is for functions
-    that answer with a Response and ask for nothing but one JSON body (which may be optional),
-    parameters of the path and the query, the request, and dependencies that are coroutine functions
-    of the request alone (`permissions.py`). All others, and requests that do not validate, go
-    FastAPI's own way from its beginning: it says what is wrong. The OpenAPI document is FastAPI's
-    in any case.
+    parameters of path and query, and calls the function. It is for functions that answer with a
+    Response and ask for nothing but one JSON body (which may be optional), parameters of the path
+    and the query (the latter as `Annotated[..., Query()]`, without aliases), the request, and
+    dependencies that are coroutine functions of the request alone (`permissions.py`). All others go
+    FastAPI's own way. Where the short way cannot read a request, FastAPI reads it once more and
+    says what is wrong; the dependencies have run by then, and do not run again. The OpenAPI
+    document is FastAPI's in any case.
 
     Dependencies belong in the function's signature or its router's `dependencies`: those given to
     `include_router` or to the application are not seen here.
     """
 
     def get_route_handler(self) -> _Handler:
-        thorough = super().get_route_handler()
         function: Any = self.endpoint
+        signature = inspect.signature(function, eval_str=True)
         bodies: list[tuple[str, type[BaseModel], bool]] = []
         in_path: list[tuple[str, TypeAdapter[Any]]] = []
+        in_query: list[tuple[str, TypeAdapter[Any], Any]] = []
         dependencies: list[tuple[str, _Dependency]] = []
         requests: list[str] = []
-        in_query = self.dependant.query_params
-        names_in_query = {field.name for field in in_query}
-        hints = get_type_hints(function, include_extras=True)
-        if self.dependencies or not _is_class(hints.pop("return", None), Response):
-            return thorough
-        for name, hint in hints.items():
+        if self.dependencies or not _is_class(signature.return_annotation, Response):
+            return super().get_route_handler()
+        for name, parameter in signature.parameters.items():
+            hint = parameter.annotation
             if hint is Request:
                 requests.append(name)
             elif name in self.param_convertors:
                 in_path.append((name, TypeAdapter(hint)))
-            elif name in names_in_query:
-                continue
+            elif _is_of_query(hint):
+                # A model takes the query whole.
+                default = _WHOLE if _model_of(get_args(hint)[0]) else parameter.default
+                in_query.append((name, TypeAdapter(hint), default))
             elif (model := _model_of(hint)) is not None:
                 bodies.append((name, model, hint is model))
             elif (dependency := _of_the_request_alone(hint)) is not None:
                 dependencies.append((name, dependency))
             else:
-                return thorough
+                return super().get_route_handler()
         if len(bodies) > 1:
-            return thorough
+            return super().get_route_handler()
+        known = {*requests, *(name for name, _ in dependencies)}
+        read_thoroughly = _thorough_reader(self.path, signature, known)
 
         async def short(request: Request) -> Response:
             values: dict[str, Any] = dict.fromkeys(requests, request)
-            # First of all: nobody's body is read before it is known that he may send it.
+            # First of all: nobody's body is read before it is known that they may send it.
             for name, dependency in dependencies:
                 values[name] = await dependency(request)
             try:
@@ -69,25 +75,57 @@ class LeanRoute(APIRoute):
                     body = await request.body()
                     if not body and not required:
                         continue
-                    if request.headers.get("content-type") != "application/json":
-                        return await thorough(request)
-                    values[name] = model.model_validate_json(body)
+                    if _media_type(request) == "application/json":
+                        values[name] = model.model_validate_json(body)
+                    else:
+                        values |= await read_thoroughly(request)
                 for name, kind in in_path:
                     values[name] = kind.validate_python(request.path_params[name])
+                for name, kind, default in in_query:
+                    given = request.query_params
+                    value = dict(given) if default is _WHOLE else given.get(name, default)
+                    values[name] = kind.validate_python(value)
             except ValidationError:
-                return await thorough(request)
+                values |= await read_thoroughly(request)
             except ClientDisconnect:
                 # As FastAPI has it. Nobody is there to read it.
                 raise HTTPException(400) from None
-            if in_query:
-                found, errors = request_params_to_args(in_query, request.query_params)
-                if errors:
-                    return await thorough(request)
-                values |= found
             answer: Response = await function(**values)
             return answer
 
         return short
+
+
+def _thorough_reader(
+    path: str, signature: inspect.Signature, known: Collection[str]
+) -> Callable[[Request], Awaitable[dict[str, Any]]]:
+    """FastAPI's own reading of all that a function asks for but what is known already."""
+
+    async def read(**values: Any) -> _Values:
+        return _Values(values)
+
+    asked = [one for name, one in signature.parameters.items() if name not in known]
+    read.__signature__ = signature.replace(parameters=asked)  # type: ignore[attr-defined]
+    handler = APIRoute(path, read, response_model=None).get_route_handler()
+
+    async def read_thoroughly(request: Request) -> dict[str, Any]:
+        answer = await handler(request)
+        assert isinstance(answer, _Values)
+        return answer.values
+
+    return read_thoroughly
+
+
+class _Values(Response):
+    """Takes the values of parameters through FastAPI, which hands on a Response as it is."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__()
+        self.values = values
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0]
 
 
 def _model_of(hint: Any) -> type[BaseModel] | None:
@@ -98,6 +136,11 @@ def _model_of(hint: Any) -> type[BaseModel] | None:
 
 def _is_class(hint: Any, base: type) -> bool:
     return inspect.isclass(hint) and issubclass(hint, base)
+
+
+def _is_of_query(hint: Any) -> bool:
+    last = get_args(hint)[-1] if get_origin(hint) is Annotated else None
+    return isinstance(last, Query) and last.alias is None
 
 
 def _of_the_request_alone(hint: Any) -> _Dependency | None:
