@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from app import queries
+from app.core.single_flight import SingleFlight
 from app.db import Database
 from app.errors import DatabaseUnavailable, TooManyPending
 from app.models import File
@@ -35,7 +36,7 @@ class Inserts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[_Waiting] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._storing = SingleFlight()
 
     async def insert(self, files: Sequence[File]) -> set[UUID]:
         """Store the files; the ids of all that were, those of other requests among them.
@@ -43,19 +44,14 @@ class Inserts:
         A file that is not there has a key that is taken. Raises TooManyPending, and none of these
         files is stored; or DatabaseUnavailable, and the outcome is unknown.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[set[UUID]] = loop.create_future()
+        answer: asyncio.Future[set[UUID]] = asyncio.get_running_loop().create_future()
         self._waiting.append((files, answer))
-        if self._running is None:
-            self._running = loop.create_task(self._work())
+        self._storing.share("groups", self._work)
         return await answer
 
     async def _work(self) -> None:
-        try:
-            while self._waiting:
-                await self._store_all(self._next_group())
-        finally:
-            self._running = None
+        while self._waiting:
+            await self._store_all(self._next_group())
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []

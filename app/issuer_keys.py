@@ -10,6 +10,7 @@ import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
+from app.core.single_flight import SingleFlight
 from app.errors import IssuerUnavailable
 from app.log import get_logger
 
@@ -40,7 +41,7 @@ class IssuerKeys:
         self._url = url
         self._clock = clock
         self._keys: Mapping[str | None, PublicKey] = {}
-        self._fetching: asyncio.Task[None] | None = None
+        self._fetching = SingleFlight()
         start = clock() - PAUSE
         self._next_forced = start
         self.trusted_until = start
@@ -66,17 +67,12 @@ class IssuerKeys:
         return found
 
     async def close(self) -> None:
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.gather(self._fetching, return_exceptions=True)
+        await self._fetching.drain()
 
     def _start(self) -> asyncio.Task[None]:
-        if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.create_task(self._fetch())
-        return self._fetching
+        return self._fetching.share(self._url, self._fetch)
 
     async def _fetched(self) -> None:
-        # A caller who goes away must not take the others' fetch with him.
         await asyncio.shield(self._start())
 
     async def _fetch(self) -> None:

@@ -22,6 +22,7 @@ from app.core.sigv4 import (
     presign_post,
     presign_url,
 )
+from app.core.single_flight import SingleFlight
 from app.log import get_logger
 
 _log: Final = get_logger("signer")
@@ -83,7 +84,7 @@ class Signer:
         self._clock = clock
         self._source: Any = None  # botocore's credentials object, which knows how to refresh
         self._held: Credentials | None = None
-        self._refresh: asyncio.Task[Exception | None] | None = None
+        self._refreshing = SingleFlight()
         self._patience_ends = 0.0  # on the event loop's clock
         self._retry_at = datetime.min.replace(tzinfo=UTC)
         # What is listed again and again within a window is signed once; a URL takes about 1 KiB.
@@ -210,17 +211,16 @@ class Signer:
         if held is not None and (held.expires_at is None or now < held.expires_at - REFRESH_BEFORE):
             return held
         loop = asyncio.get_running_loop()
-        task = self._refresh
-        if task is None or task.done():
+        task = self._refreshing.shared("credentials")
+        if task is None:
             if held is not None and _is_alive(held, now) and now < self._retry_at:
                 return held
             self._retry_at = now + RETRY_AFTER
             self._patience_ends = loop.time() + PATIENCE
-            task = self._refresh = loop.create_task(self._fetch())
+            task = self._refreshing.share("credentials", self._fetch)
         timeout = None
         if held is not None and _is_alive(held, now):
             timeout = max(0.0, self._patience_ends - loop.time())
-        # wait() leaves the task alone when its own caller is cancelled: the others need it.
         await asyncio.wait({task}, timeout=timeout)
         held = self._held
         if held is not None and _is_alive(held, now):

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from app.core.single_flight import SingleFlight
 from app.doctor.findings import Report
 from app.errors import ExaminationUnderWay
 
@@ -22,7 +23,7 @@ class RememberedReport:
         self._examine = examine
         self._clock = clock
         self._made: tuple[Report, datetime] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._making = SingleFlight()
 
     async def get(self) -> tuple[Report, datetime]:
         """The report and when it was made.
@@ -31,9 +32,8 @@ class RememberedReport:
         """
         if self._made is None or self._clock() - self._made[1] >= LIFE:
             self._made = None
-            if self._task is None or self._task.done():
-                self._task = asyncio.create_task(self._make())
-            done, _ = await asyncio.wait({self._task}, timeout=_PATIENCE)
+            making = self._making.share("report", self._make)
+            done, _ = await asyncio.wait({making}, timeout=_PATIENCE)
             for task in done:
                 task.result()
         if self._made is None:
@@ -42,9 +42,7 @@ class RememberedReport:
 
     async def close(self) -> None:
         """End an examination that is under way; it takes away what it has made."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._making.drain()
 
     async def _make(self) -> None:
         self._made = await self._examine(), self._clock()

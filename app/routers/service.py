@@ -96,9 +96,7 @@ async def livez() -> dict[str, str]:
 async def readyz(res: Res, response: Response) -> Ready:
     """503 if any does not answer within 5 seconds. The answer is up to 2 seconds old."""
     asking = res.background.share("readyz", lambda: _ask(res), READY_REMEMBERED)
-    # The others who wait need it when this one goes away.
-    await asyncio.wait({asking})
-    ready = asking.result()
+    ready = await asyncio.shield(asking)
     if {ready.database, *ready.buckets.values()} != {"ok"}:
         response.status_code = 503
     return ready
