@@ -104,7 +104,8 @@ async def revoke(res: Resources, caller: Principal, key_id: UUID) -> None:
         key = await queries.revoke_api_key(db, key_id, caller.tenant, res.clock())
     if key is None:
         raise _not_found()
-    res.known_tokens.forget(_credential(key))
+    credential = _credential(key)
+    res.known_tokens.forget(lambda known: known.credential == credential)
     audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner)
 
 

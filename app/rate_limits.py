@@ -130,12 +130,12 @@ class RateLimits:
         Counts nothing.
         """
         if self._of_strangers is not None:
-            await self._count("failures", self._of_strangers, _network(address), 0)
+            await self._count("failures", self._of_strangers, limited_network(address), 0)
 
     async def failed(self, address: str | None) -> None:
         """Count a request of a stranger's who was not let in; TooManyRequests past the limit."""
         if self._of_strangers is not None:
-            await self._count("failures", self._of_strangers, _network(address), 1)
+            await self._count("failures", self._of_strangers, limited_network(address), 1)
 
     async def _count(self, policy: str, limit: RateLimitItem, who: str, cost: int) -> Standing:
         key = limit.key_for(policy, who)
@@ -167,7 +167,3 @@ class RateLimits:
             else:
                 return used, left
         return self._windows.add(key, seconds, cost)
-
-
-def _network(address: str | None) -> str:
-    return "unknown" if address is None else limited_network(address)

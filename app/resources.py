@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ from app.bucket import ObjectHandle
 from app.bucket_client import Buckets, open_buckets
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.destination import Destination
+from app.core.expiring import Expiring
 from app.core.ids import uuid7
-from app.core.known_plenty import KnownPlenty
-from app.core.known_tokens import KnownTokens
+from app.core.principal import Principal
 from app.db import Database
 from app.errors import ConfigurationError, InvalidCursor
 from app.inserts import Inserts
@@ -33,6 +33,9 @@ from app.web_tokens import WebTokens
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
+# How many are remembered.
+_KNOWN_TOKENS: Final = 10_000
+_LARGE_COUNTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,10 @@ class Resources:
     signer: Signer
     background: Background
     web_tokens: WebTokens | None
-    known_tokens: KnownTokens
-    known_plenty: KnownPlenty
+    # Tokens that were found good lately, by their SHA-256: not every request pays for that again.
+    known_tokens: Expiring[bytes, Principal]
+    # Searches that found very many files lately, by tenant: nobody counts them again at once.
+    large_counts: Expiring[Hashable, int]
     rate_limits: RateLimits
     cursor_secret: bytes
     grant_secret: bytes | None
@@ -100,8 +105,8 @@ async def open_resources(
                     signer=Signer(session, clock=clock),
                     background=background,
                     web_tokens=web_tokens,
-                    known_tokens=KnownTokens(),
-                    known_plenty=KnownPlenty(),
+                    known_tokens=Expiring(_KNOWN_TOKENS),
+                    large_counts=Expiring(_LARGE_COUNTS),
                     rate_limits=rate_limits,
                     cursor_secret=_cursor_secret(settings),
                     grant_secret=_grant_secret(settings),

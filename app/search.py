@@ -16,7 +16,8 @@ from app.queries_search import COUNTED, Position, Search
 from app.records import Fields
 from app.resources import Resources
 
-_PLENTY: Final = timedelta(minutes=1)
+# For so long very many files are taken to stay very many.
+_LARGE_COUNT_LIFE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,12 @@ async def search_files(
         if len(found) <= limit:
             end = await searching.end_of_walk(db, tenant, search, position)
         # Counting so far is what costs most, and very many do not become few within a minute.
-        now, count = res.clock(), COUNTED + 1
-        if not res.known_plenty.holds((tenant, search), now):
+        now = res.clock()
+        count = res.large_counts.get((tenant, search), now)
+        if count is None:
             count = await searching.count(db, tenant, search)
             if count > COUNTED:
-                res.known_plenty.note((tenant, search), now + _PLENTY)
+                res.large_counts.note((tenant, search), count, now + _LARGE_COUNT_LIFE)
     backwards = position is not None and position.before
     is_more = len(found) > limit
     files = (found[1:] if backwards else found[:-1]) if is_more else found

@@ -6,7 +6,6 @@ are counted exactly, over all processes.
 """
 
 import asyncio
-import ipaddress
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from uuid import UUID
 
 from app import queries_staff as queries
 from app.audit import audit
+from app.core.client_address import limited_network
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
 from app.core.principal import LETS, STAFF_OWNER, Principal, Scope, is_name
 from app.models_staff import Staff
@@ -159,14 +159,15 @@ async def sign_out_everywhere(res: Resources, name: str) -> int | None:
 
 
 async def sign_in(
-    res: Resources, name: str, password: str, *, address: str, before: str | None
+    res: Resources, name: str, password: str, *, address: str | None, before: str | None
 ) -> str:
     """The token of a new session, never one that the browser had before, which ends.
 
-    `address` is where the attempt comes from. Raises SignInRefused and TooManyAttempts.
+    `address` is where the attempt comes from, None: that is not known. Raises SignInRefused and
+    TooManyAttempts.
     """
     name, now = tidy_name(name), res.clock()
-    account, place = _account(name), f"address {_network(address)}"
+    account, place = _account(name), f"address {limited_network(address)}"
     # From the outside in: what is refused counts no further, or one address could use up what an
     # account has for all of them, or fill the table with names.
     there = f"{account}\n{place}"
@@ -230,17 +231,6 @@ async def sign_out(res: Resources, token: str) -> None:
 def _account(name: str) -> str:
     # What cannot be a name is counted too.
     return f"account {name if is_name(name) else ''}"
-
-
-def _network(address: str) -> str:
-    """An IPv4 address, or the /64 that one IPv6 subscriber has to himself."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:255]
-    if parsed.version == 4:
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 @cache

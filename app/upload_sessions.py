@@ -94,7 +94,8 @@ async def revoke(res: Resources, caller: Principal, session_id: UUID) -> None:
         session = await queries.revoke_upload_session(db, session_id, caller, res.clock())
     if session is None:
         raise UploadSessionNotFound("No upload session of yours has this id.")
-    res.known_tokens.forget(_credential(session))
+    credential = _credential(session)
+    res.known_tokens.forget(lambda known: known.credential == credential)
     audit("session.revoked", session_id=session.id, session_owner=session.owner)
 
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from app import api_keys
 from app.api_keys import STALENESS
-from app.core.known_tokens import KnownTokens
 from app.core.opaque_tokens import (
     KEY_PREFIX,
     RANDOM_BYTES,
@@ -25,9 +24,8 @@ from app.core.opaque_tokens import (
     is_token,
     make_token,
 )
-from app.core.principal import Principal, Scope
+from app.core.principal import Scope
 from app.settings import Settings
-from app.signer import utc_now
 from tests.support import UNKNOWN_ID, Clock, bearer, key_for, minted, prepared, running, slug
 
 
@@ -276,25 +274,7 @@ async def test_where_keys_are_off_none_opens_anything(environ: dict[str, str]) -
     assert (response.status_code, slug(response)) == (401, "invalid-token")
 
 
-# --- What is remembered
-
-
-def test_memory_is_bounded_and_forgets() -> None:
-    now = utc_now()
-    known = KnownTokens(limit=3)
-    ann, bob = (Principal(name, credential=f"key:{name}") for name in ("ann", "bob"))
-    for n in range(5):
-        known.note(bytes([n]), ann if n % 2 else bob, now + timedelta(seconds=n))
-    assert len(known) == 3
-    assert known.get(b"\0", now) is None
-    assert known.get(b"\4", now + timedelta(seconds=3)) == bob
-    assert known.get(b"\4", now + timedelta(seconds=4)) is None
-    assert len(known) == 2
-    known.forget("key:ann")
-    assert known.get(b"\3", now) is None
-    assert known.get(b"\2", now) == bob
-    known.note(b"\2", bob, now + timedelta(seconds=9))
-    assert len(known) == 1
+# --- Their form
 
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES))

@@ -89,7 +89,7 @@ class StaffSignIn(BaseAuthProvider):
         address = actor.client if actor else None
         try:
             token = await staff.sign_in(
-                resources_of(request), name, password, address=address or "", before=before
+                resources_of(request), name, password, address=address, before=before
             )
         except SignInRefused as refused:
             return self._form(request, 403, name=name, error=str(refused))

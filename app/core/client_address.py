@@ -19,6 +19,7 @@ TrustedProxies = int | Networks
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
 _PORT = re.compile(r":\d+$")
 _IPV6_NETWORK = 64
+_MAX_NAME = 255
 
 
 @lru_cache(maxsize=4096)
@@ -42,11 +43,17 @@ def client_address(
     return None if found is None else str(found)
 
 
-def limited_network(address: str) -> str:
-    """What is counted as one client: an IPv6 subscriber has a whole /64 to ask from."""
-    if ":" not in address:
-        return address
-    return str(ip_network((address, _IPV6_NETWORK), strict=False))
+def limited_network(address: str | None) -> str:
+    """The name under which all that one client may ask from is counted.
+
+    An IPv6 subscriber has a whole /64. What is no address counts as it is, None as `unknown`.
+    """
+    if address is None:
+        return "unknown"
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, _IPV6_NETWORK), strict=False))
+    return address[:_MAX_NAME] if parsed is None else str(parsed)
 
 
 def names_this_machine(host: str) -> bool:

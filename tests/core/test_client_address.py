@@ -82,6 +82,16 @@ def test_a_subscriber_with_ipv6_is_one_client() -> None:
     assert limited_network("203.0.113.7") == "203.0.113.7"
     assert limited_network("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64"
     assert limited_network("2001:db8:1:2::1") == limited_network("2001:db8:1:2:ffff::")
+    assert limited_network("fe80::1%eth0") == "fe80::/64"
+    # An IPv4 client of a socket that takes both is no IPv6 subscriber.
+    assert limited_network("::ffff:203.0.113.7") == "203.0.113.7"
+
+
+def test_who_has_no_address_is_counted_too() -> None:
+    assert limited_network(None) == "unknown"
+    assert limited_network("/run/proxy.sock") == "/run/proxy.sock"
+    assert limited_network("a:b:c") == "a:b:c"
+    assert limited_network("a" * 5000) == "a" * 255
 
 
 def test_which_hosts_are_this_machine() -> None:
