@@ -58,8 +58,9 @@ class Case:
     """Requests to send to a server, in turn, each with one of the `bodies` (JSON), if any.
 
     Each carries one of the `tokens`, where there are any, as its bearer, and the `cookie`.
-    `before` runs ahead of each run, to prepare it, and `check` after it, to disbelieve it: with the
-    number of requests that were answered. Up to `connections` more may have been under way.
+    `before` prepares each run. `check` verifies it, given the number of requests that were
+    answered (up to `connections` more may have been under way), and raises BenchError if they did
+    not do what they are for.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a case: medians of its runs.
+    """The figures of a case: medians of its runs.
 
     `rate` is requests a second, `p50` and `p99` milliseconds; `cpu` and `database_cpu` are
     processor microseconds that the server and PostgreSQL spent on one request. `memory` is the most

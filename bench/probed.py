@@ -35,9 +35,9 @@ class Probe:
 
     async def run(self) -> None:
         while True:
-            begun, spent = time.perf_counter(), time.process_time()
+            start, spent = time.perf_counter(), time.process_time()
             await asyncio.sleep(_INTERVAL)
-            late = time.perf_counter() - begun - _INTERVAL
+            late = time.perf_counter() - start - _INTERVAL
             self.delays.append((late, time.process_time() - spent))
 
     def on_collection(self, phase: str, _: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a run found: figures, ratios between two of them, and the claims they must bear out."""
+"""Results of a run: figures, ratios between two of them, and the claims they must bear out."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Results:
         return figure.value if figure else None
 
     def claims(self) -> list[Claim]:
-        """What this service promises of its speed, judged by this run's figures."""
+        """The promises of this service about its speed, judged by this run's figures."""
         batch = self.get("announce by batch of 50", "claimcheck")
         least: Callable[..., Claim] = lambda n, text, limit, x: Claim(n, text, limit, True, x)  # noqa: E731
         most: Callable[..., Claim] = lambda n, text, limit, x: Claim(n, text, limit, False, x)  # noqa: E731

@@ -84,7 +84,7 @@ async def id_at(db: asyncpg.Connection, offset: int) -> asyncpg.pgproto.UUID:
 
 
 async def bytes_a_row(db: asyncpg.Connection) -> float:
-    """What a file costs in the database, table and indexes, in bytes."""
+    """Bytes that a file takes in the database, table and indexes."""
     size, count = await db.fetchrow(
         "SELECT pg_total_relation_size('files'), (SELECT count(*) FROM files)"
     )

@@ -82,7 +82,7 @@ def serve(
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with log.open("ab") as output:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603
             [str(word).replace("{port}", str(port)) for word in command],
             env={**inherited, **environ, "PORT": str(port)},
@@ -96,10 +96,10 @@ def serve(
     url = f"http://127.0.0.1:{port}"
     try:
         while not _answers(url + probe):
-            if process.poll() is not None or time.perf_counter() - begun > _START_SECONDS:
+            if process.poll() is not None or time.perf_counter() - start > _START_SECONDS:
                 raise BenchError(f"{process.args!r} did not start:\n{_tail(log)}")
             time.sleep(0.005)
-        yield Server(url, process.pid, time.perf_counter() - begun, log)
+        yield Server(url, process.pid, time.perf_counter() - start, log)
     finally:
         process.terminate()
         try:

@@ -1,4 +1,4 @@
-"""What signing one request costs, in microseconds: ours, the arithmetic alone, and the others.
+"""The cost of signing one request, in microseconds: ours, the arithmetic alone, and the others.
 
 Each way signs the same requests. They take turns, in short spells, and the fastest spell counts:
 noise only ever adds.
@@ -87,10 +87,10 @@ def _fastest(ways: dict[str, Way], queries: list[Query], spells: int) -> dict[st
         for name, way in ways.items():
             # About 20 ms a spell, whatever a call costs; the first one only finds the count.
             count = 1 if not turn else max(1, min(10_000, int(20_000 / best[name])))
-            begun = time.perf_counter()
+            start = time.perf_counter()
             for _ in range(count):
                 way(*next(requests))
-            micros = (time.perf_counter() - begun) / count * 1e6
+            micros = (time.perf_counter() - start) / count * 1e6
             best[name] = min(best[name], micros)
     return best
 

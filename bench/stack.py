@@ -1,4 +1,4 @@
-"""What every section stands on: a durable PostgreSQL, an S3 store, the service's environment."""
+"""The parts that every section uses: a durable PostgreSQL, an S3 store, and settings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the service is measured against. Each peer answers the same request as well as it can."""
+"""Peers of the service. Each answers the same request as well as it can."""

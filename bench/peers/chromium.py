@@ -14,9 +14,9 @@ from playwright.sync_api import sync_playwright
 _UPLOAD = """async (parallel) => {
   const { Uploader } = await import("/static/uploader.js");
   const uploader = new Uploader({ destination: "large", parallel });
-  const begun = performance.now();
+  const start = performance.now();
   const file = await uploader.upload(document.querySelector("#bench").files[0]);
-  return { seconds: (performance.now() - begun) / 1000, size: file.size };
+  return { seconds: (performance.now() - start) / 1000, size: file.size };
 }"""
 
 

@@ -31,7 +31,7 @@ from rest_framework.views import APIView  # noqa: E402
 
 
 class KeySerializer(serializers.Serializer):
-    """What a client sends."""
+    """The body of a client's request."""
 
     object_key = serializers.CharField(max_length=1024)
 

@@ -25,9 +25,9 @@ def main() -> None:
         multipart_chunksize=int(part_size),
         max_concurrency=int(parallel),
     )
-    begun = time.perf_counter()
+    start = time.perf_counter()
     s3.upload_file(path, os.environ["AWS_STORAGE_BUCKET_NAME"], "by-boto3", Config=config)
-    print(json.dumps({"seconds": time.perf_counter() - begun}))  # noqa: T201
+    print(json.dumps({"seconds": time.perf_counter() - start}))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What is measured, a module for each kind of question."""
+"""Measurements, a module for each subject."""

@@ -17,13 +17,13 @@ from joserfc.jwk import RSAKey
 from bench.sections.uploads import announcing
 from bench.stack import Stack
 
-# Callers at the same time, each with a token of his own: each is verified once a run.
+# Callers at the same time, each with a token of their own: each is verified once a run.
 CALLERS: Final = 500
 _AUDIENCE: Final = "claimcheck"
 
 
 def announce(stack: Stack) -> None:
-    """The same announcement without authentication, and with an RS256 JWT in each request."""
+    """An announcement without authentication, and with an RS256 JWT in each request."""
     key = RSAKey.generate_key(2048, {"kid": "bench", "use": "sig", "alg": "RS256"})
     with _published(key) as url:
         environ = stack.environ | {

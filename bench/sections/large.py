@@ -23,7 +23,7 @@ _ROUNDS: Final = 3
 
 
 def upload(stack: Stack) -> None:
-    """The same file, part size and most requests at once; the two take turns.
+    """One file, sent by both in turn with one part size and as many requests at once.
 
     Of uploader.js's no more than two are leaving: to the others the bucket's answer is out.
     """

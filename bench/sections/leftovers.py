@@ -255,7 +255,7 @@ def _run(
     """Run the command of the service, in so many processes at once; all are to end so."""
     inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "CLAIMCHECK_"))}
     logs = [stack.scratch / f"{arguments[0]}-{number}" for number in range(processes)]
-    begun = time.perf_counter()
+    start = time.perf_counter()
     started = []
     for log in logs:
         with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
@@ -275,7 +275,7 @@ def _run(
             # The peak, as the kernel keeps it (proc(5), VmHWM); gone once the process is.
             memory[number] = _peak(process.pid) or memory[number]
             if number not in ended and process.poll() is not None:
-                ended[number] = (time.perf_counter() - begun, memory[number])
+                ended[number] = (time.perf_counter() - start, memory[number])
     runs = []
     for number, (process, log) in enumerate(zip(started, logs, strict=True)):
         output = log.with_suffix(".out").read_text().splitlines()

@@ -32,7 +32,7 @@ _NAME: Final = "bench"
 
 
 def files(stack: Stack) -> None:
-    """The same pages on both tables, each in a database of its own, with all that they show."""
+    """Three pages on both tables, each in a database of its own, with all that they show."""
     rows_of_many = stack.plan.rows[-1]
     small = _with_few(stack)
     large = dataclasses.replace(stack, environ=stack.environ | {"CLAIMCHECK_ADMIN": "true"})

@@ -27,7 +27,7 @@ _LIST: Final = f"/v1/files?limit={PAGE}"
 
 
 def grow(stack: Stack) -> None:
-    """The same requests on ever larger tables, up to the size that `read` needs."""
+    """Lists, redirects and announcements on ever larger tables, up to the one that `read` needs."""
     stack.query(rows.empty)
     filled = 0
     for count in stack.plan.rows:
