@@ -68,10 +68,10 @@ def main() -> None:
         sys.exit(f"bench: {error}")
     report.show(console, results)
     if options.quick or options.sections:
-        console.print("Not a whole run: results.json and README.md are left as they are.")
+        console.print("Not a whole run: bench/RESULTS.md is left as it is.")
     else:
         report.write(results)
-        console.print("Written: bench/results.json, and the tables in bench/README.md.")
+        console.print("Written: bench/RESULTS.md.")
     missed = [claim.text for claim in results.claims() if claim.verdict == "NOT MET"]
     if missed and not options.quick:
         sys.exit(f"bench: not met: {'; '.join(missed)}")

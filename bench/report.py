@@ -1,21 +1,21 @@
-"""Results as tables: on the console, as JSON, and in README.md between its markers."""
+"""Results as tables: on the console, and in RESULTS.md."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.results import Claim, Figure, Ratio, Results
 
-_HERE: Final = Path(__file__).parent
-JSON_FILE: Final = _HERE / "results.json"
-README: Final = _HERE / "README.md"
+RESULTS: Final = Path(__file__).parent / "RESULTS.md"
+_HEAD: Final = """\
+# The last whole run
+
+Written by `make bench`. [README.md](README.md) says how to read it.
+"""
 
 # What the capacity page takes for one uploaded file, and for the shape of the day.
 _PER_UPLOAD: Final = {"announce": 1, "confirm": 1, "redirect": 10, "list of 100": 1}
@@ -40,28 +40,9 @@ def show(console: Console, results: Results) -> None:
 
 
 def write(results: Results) -> None:
-    """results.json, and the generated parts of README.md."""
-    found: dict[str, Any] = {
-        "about": results.about,
-        "claims": [
-            dataclasses.asdict(claim) | {"verdict": claim.verdict} for claim in results.claims()
-        ],
-        "ratios": [
-            {"section": r.section, "ours": r.ours.name, "peer": r.peer.name, "ratio": r.value}
-            for r in results.ratios
-        ],
-        "figures": [dataclasses.asdict(figure) for figure in results.figures.values()],
-        "skipped": results.skipped,
-    }
-    JSON_FILE.write_text(json.dumps(found, indent=1) + "\n")
-    text = README.read_text()
-    text = _between(text, "results", _markdown(results))
-    README.write_text(_between(text, "capacity", capacity(results)))
-
-
-def _between(text: str, name: str, new: str) -> str:
-    pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-    return pattern.sub(lambda match: f"{match[1]}{new}\n{match[2]}", text)
+    """Write RESULTS.md."""
+    parts = [_HEAD, _markdown(results), "\n## Capacity\n", capacity(results)]
+    RESULTS.write_text("\n".join(parts) + "\n")
 
 
 def _markdown(results: Results) -> str:
@@ -138,7 +119,7 @@ def _number(value: float) -> str:
 
 
 def capacity(results: Results) -> str:
-    """The capacity table, from processor time a request: what a month's uploads need.
+    """The capacity table, from processor time a request: the cores that a month's uploads need.
 
     Empty of rows where a figure it stands on was not measured.
     """

@@ -147,6 +147,27 @@ def test_the_capacity_page_counts_lists_at_their_worst() -> None:
     assert "Not every figure" in report.capacity(results)
 
 
+def test_a_whole_run_is_written_to_the_results_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "RESULTS.md")
+    results = Results(about={"cores": 2}, skipped={"Companion": "npm is not installed"})
+    results.add("event loop", "longest pause", 11, "ms")
+    report.write(results)
+    written = report.RESULTS.read_text()
+    assert written.startswith("# The last whole run\n")
+    for line in (
+        "cores: 2.",
+        "| event loop | longest pause | 11.0 | ms |",
+        "- Companion: npm is not installed.",
+        "## Capacity",
+    ):
+        assert f"\n{line}\n" in written
+    # No figure stands twice: beside the results, the explanation has no tables.
+    readme = Path(bench.__path__[0], "README.md").read_text()
+    assert not [line for line in readme.splitlines() if line.startswith("|")]
+
+
 @pytest.mark.parametrize(("arguments", "status"), [([], 1), (["announce"], 1), (["--quick"], 0)])
 def test_a_claim_that_is_not_met_is_a_failure(
     arguments: list[str], status: int, monkeypatch: pytest.MonkeyPatch
