@@ -1,19 +1,25 @@
-"""The one command: measure everything, say how it went, write it down."""
+"""Measure the service beside its peers, or beside another commit of itself; print the results.
+
+With no sections named, all of them are measured and written to bench/RESULTS.md. With --against,
+the sections are announce, confirm and read (all three if none is named), and nothing is written.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
 from rich.console import Console
 
-from bench import report, signing
+from bench import against, outside, report, signing
 from bench.load import require_wrk
 from bench.results import Results
 from bench.sections import (
@@ -48,24 +54,43 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "sections", nargs="*", metavar="SECTION", help=f"signing, {', '.join(SECTIONS)}; all"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="a second each, small tables; for a look, not a table"
-    )
-    options = parser.parse_args()
-    chosen = options.sections or ["signing", *SECTIONS]
-    if unknown := set(chosen) - {"signing", *SECTIONS}:
-        parser.error(f"no such section: {', '.join(sorted(unknown))}")
-    if "read" in chosen and "rows" not in chosen:
-        parser.error("read needs the rows that the section rows makes: name both")
+    options = _options()
     console = Console(width=None if sys.stdout.isatty() else 140)
     try:
-        results = _measure(chosen, console, quick=options.quick)
+        if options.against is None:
+            _beside_peers(options, console)
+        else:
+            _beside_commit(options, console)
     except BenchError as error:
         sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"signing, {', '.join(SECTIONS)}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="short runs, small tables; for a look, not a verdict"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="REV",
+        help=f"compare with this commit; sections: {', '.join(outside.SECTIONS)}",
+    )
+    options = parser.parse_args()
+    known = {"signing", *SECTIONS} if options.against is None else set(outside.SECTIONS)
+    if unknown := set(options.sections) - known:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    if options.against is None and "read" in options.sections and "rows" not in options.sections:
+        parser.error("read needs the rows that the section rows makes: name both")
+    return options
+
+
+def _beside_peers(options: argparse.Namespace, console: Console) -> None:
+    results = _measure(options.sections or ["signing", *SECTIONS], console, quick=options.quick)
     report.show(console, results)
     if options.quick or options.sections:
         console.print("Not a whole run: bench/RESULTS.md is left as it is.")
@@ -77,15 +102,30 @@ def main() -> None:
         sys.exit(f"bench: not met: {'; '.join(missed)}")
 
 
+def _beside_commit(options: argparse.Namespace, console: Console) -> None:
+    comparison = against.measure(
+        options.against,
+        options.sections or list(outside.SECTIONS),
+        against.QUICK if options.quick else against.FULL,
+        Cores.take(),
+        partial(_say, console),
+    )
+    report.show_comparison(console, comparison)
+    if comparison.slower:
+        sys.exit(f"bench: slower than {options.against}: {', '.join(comparison.slower)}")
+
+
+def _say(console: Console, what: str) -> None:
+    console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {what}", highlight=False)
+
+
 def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:
     require_wrk()
     results = Results(about=_about())
     cores = Cores.take()
     plan = QUICK if quick else FULL
 
-    def say(what: str) -> None:
-        console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {what}", highlight=False)
-
+    say = partial(_say, console)
     if "signing" in chosen:
         signing.measure(results, spells=plan.spells, say=say)
     wanted = [(name, run) for name, run in SECTIONS.items() if name in chosen]
@@ -109,4 +149,6 @@ def _about() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # So that servers, databases and the work tree are removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))
     main()

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from bench.against import AGAIN, NEW, OLD, TOLERANCE, Comparison, Row
 from bench.results import Claim, Figure, Ratio, Results
 
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
@@ -37,6 +38,36 @@ def show(console: Console, results: Results) -> None:
         console.print(table)
     for name, reason in results.skipped.items():
         console.print(f"Skipped: {name}: {reason}.")
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """A row for each case: rates, requests a processor second, spread, ratio, verdict."""
+    commit = comparison.commit[:12]
+    table = Table(
+        *("", "requests/s", "again", "new", "per CPU second", "again", "new"),
+        *("spread", "new/old", ""),
+        title=f"The working tree beside {commit}",
+        title_justify="left",
+    )
+    for row in comparison.rows:
+        table.add_row(*_comparison_row(row))
+    console.print(table)
+    console.print(
+        f"Slower: new/old, of the requests a processor second, is below 1 by more than the spread "
+        f"and {TOLERANCE:.0%}. The old build is {commit}; again is the same, measured once more."
+    )
+    for note in comparison.notes:
+        console.print(f"Note: {note}")
+
+
+def _comparison_row(row: Row) -> list[str]:
+    return [
+        row.name,
+        *(_number(row.rate(who)) for who in (OLD, AGAIN, NEW)),
+        *(_number(row.per_cpu(who)) for who in (OLD, AGAIN, NEW)),
+        *(f"{row.spread:.1%}", f"{row.ratio:.3f}"),
+        "SLOWER" if row.is_slower else "no slower",
+    ]
 
 
 def write(results: Results) -> None:

@@ -1,0 +1,257 @@
+"""The working tree beside another commit, `--against REV`: is anything slower than it was?
+
+Three services run side by side: the commit, the commit once more, and the working tree. Short runs
+of the same requests take turns between them, forth and back, so that a machine that gets faster or
+slower does so for all three. They are started anew for each block of rounds, because two processes
+of the same code differ by a percent or so, each for as long as it lives. How far the commit is from
+itself is the spread, below which a difference means nothing.
+
+Judged by processor time, the service's and PostgreSQL's together: the rate depends on what else the
+machine does, the processor time of a request hardly.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from bench import outside
+from bench.builds import (
+    WORKING_TREE,
+    Build,
+    build_at,
+    create_database,
+    create_key,
+    find_commit,
+    has_same_lock,
+    work_tree,
+)
+from bench.outside import SECTIONS, Case, Site
+from bench.sender import Send, open_sender
+from bench.servers import Cores, durable_postgres, serve, tree_cpu_seconds, uvicorn
+
+TOLERANCE: Final = 0.03
+OLD, AGAIN, NEW = WHO = ("old", "again", "new")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure: so many blocks, each of so many rounds, an even number."""
+
+    blocks: int
+    rounds: int
+
+
+FULL: Final = Plan(blocks=4, rounds=6)
+QUICK: Final = Plan(blocks=1, rounds=2)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: requests a second, and requests a second of processor time."""
+
+    rate: float
+    per_cpu: float
+
+
+@dataclass
+class Row:
+    """A case as measured on each of the three, a sample a round."""
+
+    name: str
+    samples: dict[str, list[Sample]] = field(default_factory=lambda: {who: [] for who in WHO})
+
+    def rate(self, who: str) -> float:
+        """Requests a second, the median."""
+        return statistics.median(sample.rate for sample in self.samples[who])
+
+    def per_cpu(self, who: str) -> float:
+        """Requests a second of processor time, the median."""
+        return statistics.median(sample.per_cpu for sample in self.samples[who])
+
+    @property
+    def spread(self) -> float:
+        """How far the commit is from itself, as a fraction."""
+        rounds = zip(self.samples[OLD], self.samples[AGAIN], strict=True)
+        return abs(statistics.median(again.per_cpu / old.per_cpu for old, again in rounds) - 1)
+
+    @property
+    def ratio(self) -> float:
+        """Requests per processor second of the working tree, times the commit's; under 1: slower.
+
+        The median of the rounds, in each of which the commit's two runs are averaged.
+        """
+        old, again, new = (self.samples[who] for who in WHO)
+        rounds = zip(old, again, new, strict=True)
+        return statistics.median(2 * c.per_cpu / (a.per_cpu + b.per_cpu) for a, b, c in rounds)
+
+    @property
+    def is_slower(self) -> bool:
+        return self.ratio < 1 - self.spread - TOLERANCE
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whose rows these are, and what the reader is to know of them."""
+
+    commit: str
+    rows: list[Row]
+    notes: list[str]
+
+    @property
+    def slower(self) -> list[str]:
+        return [row.name for row in self.rows if row.is_slower]
+
+
+def measure(rev: str, sections: list[str], plan: Plan, cores: Cores, say: Say) -> Comparison:
+    """Measure these sections on the commit that `rev` names and on the working tree.
+
+    A row that looks slower is measured once more, as long again, and judged by all its runs.
+    Raises BenchError if one of the builds cannot be run.
+    """
+    commit = find_commit(rev)
+    with ExitStack() as stack:
+        say(f"checking {commit[:12]} out into a work tree of its own")
+        tree = stack.enter_context(work_tree(commit))
+        notes = []
+        if not has_same_lock(tree):
+            notes.append(f"{commit[:12]} locks other packages; it ran with the working tree's.")
+        say("starting PostgreSQL, durable, and a bucket that answers at once")
+        bench = stack.enter_context(_open_bench(tree, cores))
+        rows: dict[str, Row] = {}
+        wanted = [name for name in SECTIONS if name in sections]
+        for block in range(plan.blocks):
+            say(f"block {block + 1} of {plan.blocks}")
+            bench.measure_block(wanted, plan.rounds, rows)
+        suspects = {name for name, row in rows.items() if row.is_slower}
+        for block in range(plan.blocks if suspects else 0):
+            say(f"once more, {', '.join(sorted(suspects))}: block {block + 1} of {plan.blocks}")
+            bench.measure_block(wanted, plan.rounds, rows, only=suspects)
+    return Comparison(commit, list(rows.values()), notes)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    builds: dict[str, Build]
+    keys: dict[str, str]
+    bucket: str
+    send: Send
+    database_pid: int
+    cores: Cores
+    scratch: Path
+
+    def measure_block(
+        self, sections: list[str], rounds: int, rows: dict[str, Row], only: set[str] | None = None
+    ) -> None:
+        """Start the three services, add a sample a round to the rows, stop them."""
+        with ExitStack() as stack:
+            client = stack.enter_context(httpx.Client(trust_env=False, timeout=30))
+            sites = {
+                who: Site(
+                    stack.enter_context(
+                        build.serve(cores={self.cores.service}, log=self.scratch / f"{who}.log")
+                    ),
+                    self.keys[who],
+                    self.bucket,
+                    client,
+                )
+                for who, build in self.builds.items()
+            }
+            for section in sections:
+                for cases in zip(*(SECTIONS[section](sites[who]) for who in WHO), strict=True):
+                    name = cases[0].name
+                    if only is None or name in only:
+                        row = rows.setdefault(name, Row(name))
+                        self._measure_row(sites, dict(zip(WHO, cases, strict=True)), rounds, row)
+
+    def _measure_row(
+        self, sites: dict[str, Site], cases: dict[str, Case], rounds: int, row: Row
+    ) -> None:
+        for who in WHO:  # warms up: pools, caches, prepared statements
+            self._run(sites[who], cases[who])
+        for turn in range(rounds):
+            # Forth and back: the working tree's turn is as early as the mean of the other two.
+            for who in (OLD, NEW, AGAIN) if turn % 2 == 0 else (AGAIN, NEW, OLD):
+                row.samples[who].append(self._run(sites[who], cases[who]))
+
+    def _run(self, site: Site, case: Case) -> Sample:
+        paths = case.prepare()
+        requests = _requests(site, case, paths)
+        start = self._cpu_seconds(site)
+        seconds = self.send(site.server.url, requests)
+        spent = self._cpu_seconds(site) - start
+        case.check(paths)
+        return Sample(len(paths) / seconds, len(paths) / spent)
+
+    def _cpu_seconds(self, site: Site) -> float:
+        return site.server.cpu_seconds() + tree_cpu_seconds(self.database_pid)
+
+
+def _requests(site: Site, case: Case, paths: list[str]) -> list[str]:
+    """The requests of one run, as HTTP/1.1 has them."""
+    body = "" if case.body is None else json.dumps(case.body)
+    headers = (
+        f"Host: {urlsplit(site.server.url).netloc}\r\nAuthorization: Bearer {site.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return [f"{case.method} {path} HTTP/1.1\r\n{headers}{body}" for path in paths]
+
+
+@contextmanager
+def _open_bench(tree: Path, cores: Cores) -> Iterator[_Bench]:
+    """Start PostgreSQL and the bucket; give each of the three a database, a bucket and a key."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claimcheck-bench-")))
+        send = stack.enter_context(open_sender())
+        dsn, database_pid = stack.enter_context(durable_postgres())
+        bucket = stack.enter_context(
+            serve(
+                uvicorn("bench.bucket:create_app"),
+                cores={cores.rest},
+                environ={},
+                log=scratch / "bucket.log",
+                probe="/bench",
+                directory=WORKING_TREE,
+            )
+        )
+        settings = _settings(bucket.url)
+        old = build_at(tree, settings | _place(create_database(dsn, OLD), OLD))
+        new = build_at(WORKING_TREE, settings | _place(create_database(dsn, NEW), NEW))
+        keys = {}
+        for who, build in ((OLD, old), (NEW, new)):
+            build.python("-m", "app.cli", "migrate")
+            keys[who] = create_key(build)
+        # The same build on a copy of its database, key and all.
+        again = old.with_settings(_place(create_database(dsn, AGAIN, template=OLD), AGAIN))
+        keys[AGAIN] = keys[OLD]
+        builds = {OLD: old, AGAIN: again, NEW: new}
+        yield _Bench(builds, keys, bucket.url, send, database_pid, cores, scratch)
+
+
+def _settings(endpoint: str) -> dict[str, str]:
+    return {
+        "CLAIMCHECK_AUTH": "keys",
+        "CLAIMCHECK_SECRET_KEY": secrets.token_hex(32),
+        "CLAIMCHECK_DESTINATIONS": json.dumps(outside.DESTINATIONS),
+        "AWS_ACCESS_KEY_ID": "BENCHAGAINSTREVISION",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        "AWS_S3_ENDPOINT_URL": endpoint,
+        "AWS_S3_ADDRESSING_STYLE": "path",
+    }
+
+
+def _place(dsn: str, who: str) -> dict[str, str]:
+    """Where one of the three keeps rows and objects; the names are of one length, as URLs go."""
+    return {"DATABASE_URL": dsn, "AWS_STORAGE_BUCKET_NAME": f"bench-{WHO.index(who)}"}

@@ -1,0 +1,141 @@
+"""Requests that know a build by its HTTP API alone: announce, confirm, read.
+
+They bring their own files, announced and confirmed over HTTP, since the tables of two builds may
+differ. Each section takes a site and returns its cases; their names are alike on every site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from bench.bucket import PICTURE
+from bench.servers import BenchError, Server
+
+BATCH: Final = 50
+PAGE: Final = 100
+DESTINATIONS: Final = {
+    "images": {"content_types": ["image/*"]},
+    "put": {"content_types": ["image/*"], "method": "put"},
+}
+ANNOUNCEMENT: Final = {
+    "destination": "images",
+    "filename": "Holiday in Provence 2026.png",
+    "content_type": "image/png",
+    "size": 482_133,
+}
+_SMALL: Final = ANNOUNCEMENT | {"destination": "put", "size": len(PICTURE)}
+# Requests of one run: a quarter to half a second of a core for each case.
+_ANNOUNCEMENTS: Final = 1000
+_BATCHES: Final = 80
+_CONFIRMS: Final = 150
+_GETS: Final = 800
+_LISTS: Final = 200
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of request.
+
+    `prepare` returns the paths that one run asks for, one a request. `check` is told them after
+    the run, and raises BenchError if the requests did not do what they are for.
+    """
+
+    name: str
+    method: str
+    prepare: Callable[[], list[str]]
+    body: Any = None
+    check: Callable[[list[str]], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running build, a key that opens it, and the URL of the bucket behind it."""
+
+    server: Server
+    key: str
+    bucket: str
+    client: httpx.Client
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of the answer.
+
+        Raises BenchError if the status says that it failed.
+        """
+        headers = {"Authorization": f"Bearer {self.key}"}
+        answer = self.client.request(method, self.server.url + path, json=body, headers=headers)
+        if answer.is_error:
+            raise BenchError(f"{method} {path} was answered {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def arrive(self, count: int) -> list[str]:
+        """Ids of `count` new uploads, a multiple of BATCH, whose objects are in the bucket."""
+        batch = {"uploads": [_SMALL] * BATCH}
+        announced: list[dict[str, Any]] = []
+        while len(announced) < count:
+            announced += self.call("POST", "/v1/uploads/batch", batch)["uploads"]
+        uploads = [one["upload"] for one in announced]
+        sent = {unquote(urlsplit(one["url"]).path): one["headers"] for one in uploads}
+        self.client.post(self.bucket, json=sent).raise_for_status()
+        return [one["id"] for one in announced]
+
+
+def announce(site: Site) -> list[Case]:
+    """One announcement a request, and by batch."""
+    one, batch = ANNOUNCEMENT, {"uploads": [ANNOUNCEMENT] * BATCH}
+
+    def check(_: list[str]) -> None:
+        found = [site.call("POST", "/v1/uploads", one)]
+        found += site.call("POST", "/v1/uploads/batch", batch)["uploads"]
+        for upload in found:
+            site.call("GET", f"/v1/uploads/{upload['id']}")
+
+    return [
+        Case("announce", "POST", lambda: ["/v1/uploads"] * _ANNOUNCEMENTS, one, check),
+        Case(
+            f"announce by batch of {BATCH}",
+            *("POST", lambda: ["/v1/uploads/batch"] * _BATCHES, batch, check),
+        ),
+    ]
+
+
+def confirm(site: Site) -> list[Case]:
+    """Confirm uploads sent by PUT whose objects are there, each once."""
+
+    def prepare() -> list[str]:
+        return [f"/v1/uploads/{upload_id}/confirm" for upload_id in site.arrive(_CONFIRMS)]
+
+    def check(paths: list[str]) -> None:
+        for path in (paths[0], paths[-1]):
+            site.call("GET", path.replace("uploads", "files").removesuffix("/confirm"))
+
+    return [Case("confirm", "POST", prepare, check=check)]
+
+
+def read(site: Site) -> list[Case]:
+    """One file with its link, the redirect to it, and a list with links."""
+    page = f"/v1/files?limit={PAGE}"
+    if len(site.call("GET", page)["items"]) < PAGE:
+        # More than a page, so that there is a next one.
+        for upload_id in site.arrive(2 * PAGE):
+            site.call("POST", f"/v1/uploads/{upload_id}/confirm")
+    files = site.call("GET", page)["items"]
+    if len(files) < PAGE or not all(file["presigned_url"] for file in files):
+        raise BenchError(f"{page} is not a page of {PAGE} files with links.")
+    each = [f"/v1/files/{file['id']}" for file in files] * (_GETS // PAGE)
+    return [
+        Case("get", "GET", lambda: each),
+        Case("redirect", "GET", lambda: [f"{path}/content" for path in each]),
+        Case(f"list of {PAGE}", "GET", lambda: [page] * _LISTS),
+    ]
+
+
+SECTIONS: Final[dict[str, Callable[[Site], list[Case]]]] = {
+    "announce": announce,
+    "confirm": confirm,
+    "read": read,
+}
