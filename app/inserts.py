@@ -72,8 +72,8 @@ class Inserts:
             if len(group) == 1 or isinstance(error, DatabaseUnavailable):
                 _fail(group, error)
                 return
-            owner = who_has_too_many(error) if isinstance(error, TooManyPending) else None
-            if owner is not None:
+            if isinstance(error, TooManyPending):
+                owner = who_has_too_many(error)
                 others = [waiting for waiting in group if _owner(waiting) != owner]
                 if others:
                     await self._store_all(others)

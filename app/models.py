@@ -38,7 +38,7 @@ class State(StrEnum):
 
 
 # The migration that brings the tables to what stands here.
-REVISION: Final = "0016"
+REVISION: Final = "0001"
 
 # The allowed moves; app.queries makes no others.
 MOVES: Final[dict[State, frozenset[State]]] = {
@@ -105,7 +105,7 @@ files: Final = sa.Table(
     # and whoever removes it wait for each other, and so that an index can find the loose ones.
     sa.Column("attachments", sa.Integer(), nullable=False, server_default="0"),
     # How many pending uploads its owner might have, this one included, when it was announced. NULL:
-    # it is not counted. Triggers (migration 0008) keep the counts in `pending_uploads`.
+    # it is not counted. Triggers, which the migration makes, keep the counts in `pending_uploads`.
     sa.Column("pending_cap", sa.Integer()),
     # How many parts are being joined of an upload without a size: whoever takes over joins as many.
     sa.Column("part_count", sa.Integer()),
@@ -177,8 +177,8 @@ sa.Index(
     postgresql_where=files.c.state == State.REMOVED.value,
 )
 # For whoever looks through all files of a tenant (app.queries_search): what their names begin with,
-# and what is in no list of the API. The names are in byte order (migration 0012); alembic does not
-# see that, and would see a difference if it were said here.
+# and what is in no list of the API. The migration has the names in byte order; alembic does not see
+# that, and would see a difference if it were said here.
 sa.Index(
     "ix_files_tenant_name",
     files.c.tenant,

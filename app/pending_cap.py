@@ -34,10 +34,9 @@ def too_many(rows: Sequence[File]) -> TooManyPending:
     )
 
 
-def who_has_too_many(problem: TooManyPending) -> tuple[str, str] | None:
-    """Tenant and owner, as the database named them; None before migration 0015."""
+def who_has_too_many(problem: TooManyPending) -> tuple[str, str]:
+    """Tenant and owner, as the trigger on `files` names them. `problem` is `pending_capped`'s."""
     error = problem.__cause__
-    if not isinstance(error, asyncpg.CheckViolationError) or not error.detail:
-        return None
+    assert isinstance(error, asyncpg.CheckViolationError)
     tenant, owner = json.loads(error.detail)
     return tenant, owner
