@@ -11,28 +11,29 @@ from app.models import MOMENT, metadata
 records: Final = sa.Table(
     "records",
     metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("tenant", sa.Text(), nullable=False),
+    sa.Column("tenant", sa.Text(), primary_key=True),
+    sa.Column("type", sa.Text(), primary_key=True),
+    # Byte order, so that what ids begin with is a range of the index whatever the locale is.
+    sa.Column("id", sa.Text(collation="C"), primary_key=True),
     sa.Column("owner", sa.Text(), nullable=False),
-    sa.Column("type", sa.Text(), nullable=False),
-    sa.Column("name", sa.Text(collation="C"), nullable=False),
     sa.Column("version", sa.Uuid(), nullable=False),
     sa.Column("created_at", MOMENT, nullable=False),
     sa.Column("updated_at", MOMENT, nullable=False),
-    sa.UniqueConstraint("tenant", "type", "name"),
 )
 record_files: Final = sa.Table(
     "record_files",
     metadata,
-    sa.Column(
-        "record_id",
-        sa.Uuid(),
-        sa.ForeignKey("records.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    sa.Column("tenant", sa.Text(), primary_key=True),
+    sa.Column("type", sa.Text(), primary_key=True),
+    sa.Column("record_id", sa.Text(collation="C"), primary_key=True),
     sa.Column("field", sa.Text(), primary_key=True),
     sa.Column("position", sa.SmallInteger(), primary_key=True, autoincrement=False),
     sa.Column("file_id", sa.Uuid(), sa.ForeignKey("files.id"), nullable=False),
+    sa.ForeignKeyConstraint(
+        ["tenant", "type", "record_id"],
+        ["records.tenant", "records.type", "records.id"],
+        ondelete="CASCADE",
+    ),
     sa.Index("ix_record_files_file_id", "file_id"),
 )
 
@@ -40,15 +41,14 @@ record_files: Final = sa.Table(
 class Record(NamedTuple):
     """A row of `records`, column by column in the table's order.
 
-    `name` is the id that the other system knows the record by, one in a tenant and type. `version`
-    is another UUID after every change; ids and versions are never used again.
+    `id` is what the other system knows the record by, one in a tenant and type. `version` is
+    another UUID after every change, and never used again.
     """
 
-    id: UUID
     tenant: str
-    owner: str
     type: str
-    name: str
+    id: str
+    owner: str
     version: UUID
     created_at: datetime
     updated_at: datetime

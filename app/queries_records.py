@@ -26,6 +26,24 @@ def _seen_by(caller: Principal) -> dict[str, Any]:
     return {"tenant": caller.tenant, "owner": None if caller.sees_tenant else caller.owner}
 
 
+# A record, by the arguments that `_key` gives; its files, by the same; and the two together.
+_THIS = sa.and_(
+    _r.tenant == sa.bindparam("tenant"),
+    _r.type == sa.bindparam("type"),
+    _r.id == sa.bindparam("record_id"),
+)
+_IN_THIS = sa.and_(
+    _rf.tenant == sa.bindparam("tenant"),
+    _rf.type == sa.bindparam("type"),
+    _rf.record_id == sa.bindparam("record_id"),
+)
+_HOLDS = sa.and_(_rf.tenant == _r.tenant, _rf.type == _r.type, _rf.record_id == _r.id)
+
+
+def _key(record: Record) -> dict[str, str]:
+    return {"tenant": record.tenant, "type": record.type, "record_id": record.id}
+
+
 async def _run(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Any]:
     rows: list[Any] = await db.fetch(statement.sql, *statement.arguments(values))
     return rows
@@ -44,14 +62,14 @@ _HOLD = write(
     insert(records)
     .values({column: sa.bindparam(column, type_=_r[column].type) for column in Record._fields})
     .on_conflict_do_update(
-        index_elements=["tenant", "type", "name"], set_={"updated_at": _r.updated_at}
+        index_elements=["tenant", "type", "id"], set_={"updated_at": _r.updated_at}
     )
     .returning(records)
 )
 
 
 async def hold_record(db: asyncpg.Connection, record: Record) -> Record:
-    """The record of this tenant, type and name as it is, or as given if it is new.
+    """The record of this tenant, type and id as it is, or as given if it is new.
 
     It is locked until the transaction ends: changes of one record come one after the other.
     """
@@ -64,15 +82,13 @@ _READ = write(
     sa.select(records, _rf.field, files)
     .outerjoin(
         record_files,
-        sa.and_(
-            _rf.record_id == _r.id, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields))
-        ),
+        sa.and_(_HOLDS, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields))),
     )
     .outerjoin(files, files.c.id == _rf.file_id)
     .where(
         _SEEN,
         _r.type == sa.bindparam("type"),
-        _r.name == sa.func.any(sa.bindparam("names", type_=ARRAY(sa.Text()))),
+        _r.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Text()))),
     )
     .order_by(_rf.position)
 )
@@ -83,16 +99,14 @@ async def read_records(
     db: asyncpg.Connection,
     caller: Principal,
     record_type: str,
-    names: Sequence[str],
+    ids: Sequence[str],
     fields: Sequence[str] | None = None,
 ) -> Iterator[Held]:
     """What those of the records hold that the caller may see, each field in its order.
 
     With `fields` the others are left out.
     """
-    rows = await _run(
-        db, _READ, **_seen_by(caller), type=record_type, names=list(names), fields=fields
-    )
+    rows = await _run(db, _READ, **_seen_by(caller), type=record_type, ids=list(ids), fields=fields)
     return (
         Held(
             Record._make(row[:_FIELD]),
@@ -103,25 +117,24 @@ async def read_records(
     )
 
 
-def _names(*, backwards: bool) -> Statement:
-    column = _r.name.desc() if backwards else _r.name
+def _ids_in_order(*, backwards: bool) -> Statement:
     return write(
-        sa.select(_r.name)
+        sa.select(_r.id)
         .where(
             _r.tenant == sa.bindparam("tenant"),
             _r.type == sa.bindparam("type"),
-            _r.name >= sa.bindparam("low", type_=sa.Text()),
-            _r.name < sa.bindparam("high", type_=sa.Text()),
+            _r.id >= sa.bindparam("low", type_=sa.Text()),
+            _r.id < sa.bindparam("high", type_=sa.Text()),
         )
-        .order_by(column)
+        .order_by(_r.id.desc() if backwards else _r.id)
         .limit(sa.bindparam("limit", type_=sa.Integer()))
     )
 
 
-_NAMES = {backwards: _names(backwards=backwards) for backwards in (False, True)}
+_IDS_IN_ORDER = {backwards: _ids_in_order(backwards=backwards) for backwards in (False, True)}
 
 
-async def record_names(
+async def record_ids(
     db: asyncpg.Connection,
     tenant: str,
     record_type: str,
@@ -131,26 +144,27 @@ async def record_names(
     *,
     backwards: bool,
 ) -> list[str]:
-    """What records of a whole tenant are known by, from `low` on and before `high`, in order.
+    """Ids of a whole tenant's records, from `low` on and before `high`, in order.
 
     With `backwards` the last ones of them, the last one first.
     """
+    statement = _IDS_IN_ORDER[backwards]
     rows = await _run(
-        db, _NAMES[backwards], tenant=tenant, type=record_type, low=low, high=high, limit=limit
+        db, statement, tenant=tenant, type=record_type, low=low, high=high, limit=limit
     )
     return [row[0] for row in rows]
 
 
 _FIELD_FILES = write(
     sa.select(_rf.file_id)
-    .where(_rf.record_id == sa.bindparam("record_id"), _rf.field == sa.bindparam("field"))
+    .where(_IN_THIS, _rf.field == sa.bindparam("field"))
     .order_by(_rf.position)
 )
 
 
 async def field_files(db: asyncpg.Connection, record: Record, field: str) -> list[UUID]:
     """Ids of the files in a field, in order."""
-    rows = await _run(db, _FIELD_FILES, record_id=record.id, field=field)
+    rows = await _run(db, _FIELD_FILES, **_key(record), field=field)
     return [row[0] for row in rows]
 
 
@@ -176,16 +190,14 @@ _COUNT = write(
     .where(files.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS)))
     .values(attachments=files.c.attachments + sa.bindparam("change", type_=sa.Integer()))
 )
-_EMPTY_FIELD = write(
-    sa.delete(record_files).where(
-        _rf.record_id == sa.bindparam("of_record"), _rf.field == sa.bindparam("of_field")
-    )
-)
+_EMPTY_FIELD = write(sa.delete(record_files).where(_IN_THIS, _rf.field == sa.bindparam("field")))
 _FILL_FIELD = write(
     insert(record_files).from_select(
-        ["record_id", "field", "position", "file_id"],
+        ["tenant", "type", "record_id", "field", "position", "file_id"],
         sa.select(
-            sa.bindparam("record_id", type_=sa.Uuid()),
+            sa.bindparam("tenant", type_=sa.Text()),
+            sa.bindparam("type", type_=sa.Text()),
+            sa.bindparam("record_id", type_=sa.Text()),
             sa.bindparam("field", type_=sa.Text()),
             array("positions", sa.SmallInteger()),
             array("ids", sa.Uuid()),
@@ -194,7 +206,7 @@ _FILL_FIELD = write(
 )
 _SET_VERSION = write(
     sa.update(records)
-    .where(_r.id == sa.bindparam("record_id"))
+    .where(_THIS)
     .values(
         version=sa.bindparam("to_version", type_=sa.Uuid()),
         updated_at=sa.bindparam("now", type_=sa.DateTime(timezone=True)),
@@ -220,36 +232,30 @@ async def replace_files(
         if ids:
             await _run(db, _COUNT, ids=list(ids), change=change)
     if before:
-        await _run(db, _EMPTY_FIELD, of_record=record.id, of_field=field)
+        await _run(db, _EMPTY_FIELD, **_key(record), field=field)
     if after:
         positions = list(range(len(after)))
         await _run(
-            db, _FILL_FIELD, record_id=record.id, field=field, positions=positions, ids=list(after)
+            db, _FILL_FIELD, **_key(record), field=field, positions=positions, ids=list(after)
         )
-    [row] = await _run(db, _SET_VERSION, record_id=record.id, to_version=version, now=now)
+    [row] = await _run(db, _SET_VERSION, **_key(record), to_version=version, now=now)
     return Record._make(row)
 
 
-_OWNER = write(
-    sa.select(_r.owner).where(
-        _r.tenant == sa.bindparam("tenant"),
-        _r.type == sa.bindparam("type"),
-        _r.name == sa.bindparam("name"),
-    )
-)
+_OWNER = write(sa.select(_r.owner).where(_THIS))
 
 
 async def owner_of_record(
-    db: asyncpg.Connection, tenant: str, record_type: str, name: str
+    db: asyncpg.Connection, tenant: str, record_type: str, record_id: str
 ) -> str | None:
     """Whose the record is; None where there is none."""
-    rows = await _run(db, _OWNER, tenant=tenant, type=record_type, name=name)
+    rows = await _run(db, _OWNER, tenant=tenant, type=record_type, record_id=record_id)
     return rows[0][0] if rows else None
 
 
 _USES = write(
-    sa.select(_r.type, _r.name, _rf.field)
-    .join(record_files, _rf.record_id == _r.id)
+    sa.select(_r.type, _r.id, _rf.field)
+    .join(record_files, _HOLDS)
     .where(
         _rf.file_id == sa.bindparam("file_id"),
         _SEEN,
@@ -261,14 +267,14 @@ _USES = write(
 async def uses_of_file(
     db: asyncpg.Connection, file_id: UUID, caller: Principal, limit: int
 ) -> list[tuple[str, str, str]]:
-    """Type, name and field of those of the caller's records that hold the file."""
+    """Type, id and field of those of the caller's records that hold the file."""
     rows = await _run(db, _USES, **_seen_by(caller), file_id=file_id, limit=limit)
     return [tuple(row) for row in rows]
 
 
 _HELD = (
     sa.select(_rf.file_id, sa.func.count().label("times"))
-    .where(_rf.record_id == sa.bindparam("record_id"))
+    .where(_IN_THIS)
     .group_by(_rf.file_id)
     .order_by(_rf.file_id)
 )
@@ -279,12 +285,12 @@ _LET_GO = write(
     .where(files.c.id == _used.c.file_id)
     .values(attachments=files.c.attachments - _used.c.times)
 )
-_FORGET = write(sa.delete(records).where(_r.id == sa.bindparam("record_id")))
+_FORGET = write(sa.delete(records).where(_THIS))
 
 
 async def forget_record(db: asyncpg.Connection, record: Record) -> None:
     """Delete a record that is held; its files stay, and it uses them no longer."""
-    held = await _run(db, _HELD_IDS, record_id=record.id)
+    held = await _run(db, _HELD_IDS, **_key(record))
     await lock_files(db, [row[0] for row in held])
-    await _run(db, _LET_GO, record_id=record.id)
-    await _run(db, _FORGET, record_id=record.id)
+    await _run(db, _LET_GO, **_key(record))
+    await _run(db, _FORGET, **_key(record))

@@ -94,22 +94,22 @@ def _writable_field(res: Resources, caller: Principal, record_type: str, name: s
     return field
 
 
-async def get_record(res: Resources, caller: Principal, record_type: str, name: str) -> Fields:
+async def get_record(res: Resources, caller: Principal, record_type: str, record_id: str) -> Fields:
     """The record with its files; RecordNotFound for everybody else's."""
-    found = await get_records(res, caller, record_type, [name])
-    if name not in found:
+    found = await get_records(res, caller, record_type, [record_id])
+    if record_id not in found:
         raise _not_found()
-    return found[name]
+    return found[record_id]
 
 
 async def get_records(
     res: Resources,
     caller: Principal,
     record_type: str,
-    names: Sequence[str],
+    ids: Sequence[str],
     fields: Sequence[str] | None = None,
 ) -> dict[str, Fields]:
-    """Those of the records that there are and that the caller may see, by name: one query.
+    """Those of the records that there are and that the caller may see, by id: one query.
 
     `fields`: these alone. Raises UnknownRecordField.
     """
@@ -117,25 +117,25 @@ async def get_records(
         declared_field(res, record_type, field)
     declared_fields(res, record_type)
     async with res.db.connection() as db:
-        return await _read(db, caller, record_type, names, fields)
+        return await _read(db, caller, record_type, ids, fields)
 
 
 async def _read(
     db: asyncpg.Connection,
     caller: Principal,
     record_type: str,
-    names: Sequence[str],
+    ids: Sequence[str],
     wanted: Sequence[str] | None = None,
 ) -> dict[str, Fields]:
-    held = await queries.read_records(db, caller, record_type, list(set(names)), wanted)
+    held = await queries.read_records(db, caller, record_type, list(set(ids)), wanted)
     records: dict[str, Record] = {}
     files: dict[str, dict[str, list[File]]] = {}
     for record, field, file in held:
-        records[record.name] = record
-        fields = files.setdefault(record.name, {})
+        records[record.id] = record
+        fields = files.setdefault(record.id, {})
         if field is not None and file is not None:
             fields.setdefault(field, []).append(file)
-    return {name: Fields(record, files[name]) for name, record in records.items()}
+    return {record_id: Fields(record, files[record_id]) for record_id, record in records.items()}
 
 
 async def put_files(
@@ -165,7 +165,7 @@ async def change(
     res: Resources,
     caller: Principal,
     record_type: str,
-    name: str,
+    record_id: str,
     fields: Mapping[str, Sequence[UUID]],
     conditions: Preconditions,
 ) -> Record:
@@ -176,7 +176,7 @@ async def change(
     """
     changes: list[Change] = []
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, record_type, name)
+        record, is_new = await _hold(res, db, caller, record_type, record_id)
         _check(conditions, None if is_new else record, filled=not is_new)
         held = {field: await queries.field_files(db, record, field) for field in fields}
         # Of all fields at once: one after the other would be in no order.
@@ -184,7 +184,7 @@ async def change(
         for field, file_ids in fields.items():
             if held[field] == list(file_ids):
                 continue
-            path, before = FieldPath(record_type, name, field), record
+            path, before = FieldPath(record_type, record_id, field), record
             declared = _writable_field(res, caller, record_type, field)
             record = await _fill(
                 res, db, caller, path, declared, before, held[field], list(file_ids)
@@ -230,7 +230,11 @@ async def clear(
 
 
 async def forget(
-    res: Resources, caller: Principal, record_type: str, name: str, conditions: Preconditions = _ANY
+    res: Resources,
+    caller: Principal,
+    record_type: str,
+    record_id: str,
+    conditions: Preconditions = _ANY,
 ) -> None:
     """Take out what all fields hold, and the record with them; files and objects stay.
 
@@ -239,12 +243,12 @@ async def forget(
     for field in declared_fields(res, record_type):
         _writable_field(res, caller, record_type, field)
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, record_type, name)
+        record, is_new = await _hold(res, db, caller, record_type, record_id)
         if is_new:
             raise _not_found()
         _check(conditions, record, filled=True)
         await queries.forget_record(db, record)
-    audit("record.forgotten", record_type=record_type, record_id=name)
+    audit("record.forgotten", record_type=record_type, record_id=record_id)
 
 
 def check_field(res: Resources, caller: Principal, path: FieldPath, destination: str) -> None:
@@ -326,25 +330,23 @@ def audit_change(change: Change) -> None:
 
 
 async def _hold(
-    res: Resources, db: asyncpg.Connection, caller: Principal, record_type: str, name: str
+    res: Resources, db: asyncpg.Connection, caller: Principal, record_type: str, record_id: str
 ) -> tuple[Record, bool]:
     """The record, locked, and whether it is new; RecordNotFound if it is somebody else's."""
     now = res.clock()
-    record_id = res.new_id(now)
     new = Record(
-        id=record_id,
         tenant=caller.tenant,
-        owner=caller.owner,
         type=record_type,
-        name=name,
-        version=record_id,
+        id=record_id,
+        owner=caller.owner,
+        version=res.new_id(now),
         created_at=now,
         updated_at=now,
     )
     record = await queries.hold_record(db, new)
     if not _is_for(record, caller):
         raise _not_found()
-    return record, record.id == record_id
+    return record, record.version == new.version
 
 
 def etag_of(record: Record) -> str:

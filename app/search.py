@@ -91,10 +91,10 @@ async def search_files(
 
 @dataclass(frozen=True, slots=True)
 class FoundRecords:
-    """A page of records in the order of what they are known by.
+    """A page of records in the order of their ids.
 
-    `earlier` and `later` are what the pages before and behind it end and begin at, None where there
-    is none.
+    `earlier` and `later` are the ids that the pages before and behind it end and begin at, None
+    where there is none.
     """
 
     records: list[Fields]
@@ -123,18 +123,18 @@ async def search_records(
     high = f"{prefix}\x7f" if before is None else before
     backwards = before is not None
     async with res.db.connection() as db:
-        names = await queries_records.record_names(
+        ids = await queries_records.record_ids(
             db, caller.tenant, record_type, low, high, limit + 1, backwards=backwards
         )
-    is_more = len(names) > limit
-    names = names[:limit]
+    is_more = len(ids) > limit
+    ids = ids[:limit]
     if backwards:
-        names.reverse()
-    found = await records.get_records(res, caller, record_type, names)
-    first, last = (names[0], names[-1]) if names else (None, None)
+        ids.reverse()
+    found = await records.get_records(res, caller, record_type, ids)
+    first, last = (ids[0], ids[-1]) if ids else (None, None)
     is_earlier, is_later = (is_more, True) if backwards else (after is not None, is_more)
     return FoundRecords(
-        [found[name] for name in names if name in found],
+        [found[record_id] for record_id in ids if record_id in found],
         first if is_earlier else None,
         last if is_later else None,
     )

@@ -218,7 +218,7 @@ async def test_records_by_what_their_ids_begin_with(environ: dict[str, str]) -> 
         async def page(**where: Any) -> tuple[list[str], str | None, str | None]:
             found = await search_records(res, STAFF, "product", limit=4, **where)
             assert all(one.files["picture"][0].id == row.id for one in found.records)
-            return [one.record.name for one in found.records], found.earlier, found.later
+            return [one.record.id for one in found.records], found.earlier, found.later
 
         assert await page() == (names[:4], None, names[3])
         assert await page(after=names[3]) == (names[4:8], names[4], names[7])

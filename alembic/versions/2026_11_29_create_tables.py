@@ -202,28 +202,31 @@ def create_pending_uploads() -> None:
 def create_records() -> None:
     op.create_table(
         "records",
-        sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("tenant", sa.Text(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(collation="C"), nullable=False),
+        # Byte order, in which the panel lists records by what their ids begin with.
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("version", sa.Uuid(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
-        sa.UniqueConstraint("tenant", "type", "name", name=op.f("uq_records_tenant_type_name")),
+        sa.PrimaryKeyConstraint("tenant", "type", "id", name=op.f("pk_records")),
     )
     op.create_table(
         "record_files",
-        sa.Column("record_id", sa.Uuid(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(collation="C"), nullable=False),
         sa.Column("field", sa.Text(), nullable=False),
         sa.Column("position", sa.SmallInteger(), nullable=False, autoincrement=False),
         sa.Column("file_id", sa.Uuid(), nullable=False),
-        sa.PrimaryKeyConstraint("record_id", "field", "position", name=op.f("pk_record_files")),
+        sa.PrimaryKeyConstraint(
+            *("tenant", "type", "record_id", "field", "position"), name=op.f("pk_record_files")
+        ),
         sa.ForeignKeyConstraint(
-            ["record_id"],
-            ["records.id"],
-            name=op.f("fk_record_files_record_id"),
+            ["tenant", "type", "record_id"],
+            ["records.tenant", "records.type", "records.id"],
+            name=op.f("fk_record_files_tenant_type_record_id"),
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(["file_id"], ["files.id"], name=op.f("fk_record_files_file_id")),

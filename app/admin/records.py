@@ -87,9 +87,9 @@ class Records(View):
             may_write=_may_write(request),
         )
 
-    def _record(self, request: Request, kind: str, name: str) -> str:
+    def _record(self, request: Request, kind: str, record_id: str) -> str:
         """The address of a record; its id may hold whatever an address gives a meaning to."""
-        return self.to(request, f"/{kind}/of/{quote(name, safe='')}")
+        return self.to(request, f"/{kind}/of/{quote(record_id, safe='')}")
 
     async def _links(self, request: Request, files: Sequence[File]) -> dict[UUID, Link]:
         found = await read_links(resources_of(request), files)
@@ -103,11 +103,11 @@ class Records(View):
         if request.method == "GET":
             return await self._form(request, kind, {})
         form = await request.form()
-        name = str(form.get("record-id") or "").strip()
+        record_id = str(form.get("record-id") or "").strip()
         owner = str(form.get("owner") or "").strip() or caller_of(request).owner
         given = _given(form, fields)
         wrong = None
-        if not is_record_id(name):
+        if not is_record_id(record_id):
             wrong = "The id must be 1 to 200 visible ASCII characters without “/” and “,”."
         elif not is_name(owner):
             wrong = "The owner must be printable, with 1 to 255 characters."
@@ -116,32 +116,44 @@ class Records(View):
         if wrong is None:
             # Whoever acts for his whole tenant may make things for others of it, as with API keys.
             maker = dataclasses.replace(caller_of(request), owner=owner)
-            wrong = await self._save(request, maker, kind, name, given, None)
+            wrong = await self._save(request, maker, kind, record_id, given, None)
         if wrong is None:
-            flash(request, f"{kind.capitalize()} {name} is saved.", "success")
-            return RedirectResponse(self._record(request, kind, name), 303)
+            flash(request, f"{kind.capitalize()} {record_id} is saved.", "success")
+            return RedirectResponse(self._record(request, kind, record_id), 303)
         return await self._form(
-            request, kind, given, wrong=wrong, name=name, owner=str(form.get("owner") or "")
+            request,
+            kind,
+            given,
+            wrong=wrong,
+            record_id=record_id,
+            owner=str(form.get("owner") or ""),
         )
 
-    @route("/{type}/of/{name}", methods=["GET", "POST"], name="record")
+    @route("/{type}/of/{id}", methods=["GET", "POST"], name="record")
     async def edit(self, request: Request) -> Response:
         res, caller = resources_of(request), caller_of(request)
-        kind, name = request.path_params["type"], request.path_params["name"]
-        found = await records.get_record(res, caller, kind, name)
+        kind, record_id = request.path_params["type"], request.path_params["id"]
+        found = await records.get_record(res, caller, kind, record_id)
         if request.method == "GET":
-            return await self._form(request, kind, found.files, record=found.record, name=name)
+            return await self._form(
+                request, kind, found.files, record=found.record, record_id=record_id
+            )
         form = await request.form()
         fields = records.declared_fields(res, kind)
         given = _given(form, fields)
         etag = str(form.get("etag") or "")
-        wrong = await self._save(request, caller, kind, name, given, etag)
+        wrong = await self._save(request, caller, kind, record_id, given, etag)
         if wrong is None:
-            flash(request, f"{kind.capitalize()} {name} is saved.", "success")
-            return RedirectResponse(self._record(request, kind, name), 303)
-        found = await records.get_record(res, caller, kind, name)
+            flash(request, f"{kind.capitalize()} {record_id} is saved.", "success")
+            return RedirectResponse(self._record(request, kind, record_id), 303)
+        found = await records.get_record(res, caller, kind, record_id)
         return await self._form(
-            request, kind, {**found.files, **given}, record=found.record, name=name, wrong=wrong
+            request,
+            kind,
+            {**found.files, **given},
+            record=found.record,
+            record_id=record_id,
+            wrong=wrong,
         )
 
     async def _save(
@@ -149,7 +161,7 @@ class Records(View):
         request: Request,
         caller: Principal,
         kind: str,
-        name: str,
+        record_id: str,
         given: Mapping[str, Sequence[UUID]],
         etag: str | None,
     ) -> str | None:
@@ -161,7 +173,7 @@ class Records(View):
         asked = _NEW if etag is None else Preconditions(match=frozenset({etag}))
         try:
             require(caller, Scope.RECORDS_WRITE)
-            await records.change(resources_of(request), caller, kind, name, given, asked)
+            await records.change(resources_of(request), caller, kind, record_id, given, asked)
         except Problem as problem:
             return _told(problem)
         return None
@@ -200,7 +212,7 @@ class Records(View):
             request,
             "record.html",
             422 if wrong else 200,
-            title=f"{kind.capitalize()} {context['name']}" if record else f"New {kind}",
+            title=f"{kind.capitalize()} {context['record_id']}" if record else f"New {kind}",
             kind=kind,
             record=record,
             etag=record and records.etag_of(record),
@@ -246,17 +258,17 @@ class Records(View):
             {"token": token, "endpoint": service, "destination": session.destination}
         )
 
-    @route("/{type}/of/{name}/forget", methods=["GET", "POST"], name="record-forget")
+    @route("/{type}/of/{id}/forget", methods=["GET", "POST"], name="record-forget")
     async def forget(self, request: Request) -> Response:
         res, caller = resources_of(request), caller_of(request)
-        kind, name = request.path_params["type"], request.path_params["name"]
+        kind, record_id = request.path_params["type"], request.path_params["id"]
         require(caller, Scope.RECORDS_WRITE)
-        await records.get_record(res, caller, kind, name)
-        page = self._record(request, kind, name)
+        await records.get_record(res, caller, kind, record_id)
+        page = self._record(request, kind, record_id)
         if request.method == "GET":
             return self.confirm(
                 request,
-                subject=f"{kind} {name}",
+                subject=f"{kind} {record_id}",
                 title="Forget the record?",
                 words="Its fields are emptied and it is gone from here. Its files stay, and so do "
                 "their objects in the bucket.",
@@ -265,13 +277,13 @@ class Records(View):
             )
 
         async def forget() -> None:
-            await records.forget(res, caller, kind, name)
+            await records.forget(res, caller, kind, record_id)
 
         return await self.act(
             request,
             Scope.RECORDS_WRITE,
             forget,
-            done=f"{kind.capitalize()} {name} is forgotten. Its files are still there.",
+            done=f"{kind.capitalize()} {record_id} is forgotten. Its files are still there.",
             then=self.to(request, f"/{kind}"),
             otherwise=page,
         )

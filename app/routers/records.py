@@ -137,7 +137,7 @@ async def _record_json(
     return [
         {
             "type": one.record.type,
-            "id": one.record.name,
+            "id": one.record.id,
             "etag": records.etag_of(one.record),
             "fields": {
                 name: _field_json(one.files.get(name, ()), links, many=declared[name].many)
@@ -261,9 +261,9 @@ async def get_many(
         raise ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
     wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
     found = await records.get_records(res, caller, record_type, asked, wanted)
-    there = [found[name] for name in asked if name in found]
+    there = [found[record_id] for record_id in asked if record_id in found]
     items = await _record_json(res, record_type, there, wanted)
-    return json_response({"items": items, "missing": [n for n in asked if n not in found]})
+    return json_response({"items": items, "missing": [one for one in asked if one not in found]})
 
 
 @router.delete(

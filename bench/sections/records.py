@@ -18,16 +18,16 @@ SECTION: Final = f"{RECORDS} records"
 # The newest files, one in each record, as `app.records` would have put them there.
 _FILL: Final = """
 WITH newest AS (
-  SELECT id, row_number() OVER (ORDER BY id DESC)::text AS name FROM files
+  SELECT id, row_number() OVER (ORDER BY id DESC)::text AS number FROM files
 ), made AS (
-  INSERT INTO records (id, tenant, owner, type, name, version, created_at, updated_at)
-  SELECT gen_random_uuid(), '', 'dev', 'product', name, gen_random_uuid(), now(), now() FROM newest
-  RETURNING id, name
+  INSERT INTO records (tenant, type, id, owner, version, created_at, updated_at)
+  SELECT '', 'product', number, 'dev', gen_random_uuid(), now(), now() FROM newest
+  RETURNING id
 ), counted AS (
   UPDATE files SET attachments = 1
 )
-INSERT INTO record_files (record_id, field, position, file_id)
-SELECT made.id, 'picture', 0, newest.id FROM made JOIN newest USING (name)
+INSERT INTO record_files (tenant, type, record_id, field, position, file_id)
+SELECT '', 'product', made.id, 'picture', 0, newest.id FROM made JOIN newest ON number = made.id
 """
 
 

@@ -189,7 +189,7 @@ class TestAttach:
     ) -> None:
         await db.execute(
             """INSERT INTO records VALUES
-               (gen_random_uuid(), '', 'ann', 'product', '42', gen_random_uuid(), now(), now())"""
+               ('', 'product', '42', 'ann', gen_random_uuid(), now(), now())"""
         )
         upload = await self.sent(client, web)
         caller = Principal("dev")

@@ -80,9 +80,7 @@ class TestRaces:
             [file] = await images(client, database_url, 1)
             other = await asyncpg.connect(database_url)
             now = utc_now()
-            record = Record(
-                uuid7(now, b"12345678"), "", "dev", "product", "7", UUID(int=7), now, now
-            )
+            record = Record("", "product", "7", "dev", uuid7(now, b"12345678"), now, now)
             async with other.transaction():
                 record = await queries_records.hold_record(other, record)
                 [locked] = await queries_records.lock_files(other, [UUID(file)])
