@@ -36,9 +36,10 @@ _ANY: Final = Preconditions()
 
 
 class Attachment(NamedTuple):
-    """A field that a file goes into as it is confirmed, and by whose right."""
+    """A field that a caller's file goes into as it is confirmed; `holder` may change the record."""
 
     path: FieldPath
+    caller: Principal
     holder: Principal
 
 
@@ -290,7 +291,7 @@ def attachment(
     if path is None:
         return None
     check_field(res, caller, path, destination)
-    return Attachment(path, holder)
+    return Attachment(path, caller, holder)
 
 
 async def hold(res: Resources, db: asyncpg.Connection, to: Attachment) -> Record:
@@ -312,7 +313,7 @@ async def attach(
     field = declared_field(res, to.path.type, to.path.field)
     before = await queries.field_files(db, record, to.path.field)
     files = [*before, file_id] if field.many else [file_id]
-    after = await _fill(res, db, to.holder, to.path, field, record, before, files)
+    after = await _fill(res, db, to.caller, to.path, field, record, before, files)
     return Change(to.path, record, after, files)
 
 
