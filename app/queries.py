@@ -1,6 +1,6 @@
-"""Every SQL statement, as a function of a connection.
+"""The SQL of files, as functions of a connection: store, find and list them.
 
-Moves between states are in app.queries_moves.
+Moves between states are in app.queries_moves, other subjects in other queries_*.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,29 +16,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from app.core.principal import Principal
 from app.models import LISTED_BY, File, Readable, State, files
 from app.pending_cap import pending_capped
-from app.statements import Statement, array, write
+from app.statements import FIRST, Statement, arguments, array, or_any, seen, seen_by, write
 
 _c = files.c
 
 
-def _or_any(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    """The column is the argument of its own name, where that is not NULL."""
-    wanted = sa.bindparam(column.name, type_=column.type)
-    return sa.or_(wanted.is_(None), column == wanted)
-
-
-# What the caller may act on at all; `_seen_by` has the arguments.
-_SEEN: Final = sa.and_(
-    _c.tenant == sa.bindparam("tenant"), _or_any(_c.owner), _or_any(_c.session_id)
-)
-
-
-def _seen_by(caller: Principal) -> dict[str, Any]:
-    return {
-        "tenant": caller.tenant,
-        "owner": None if caller.sees_tenant else caller.owner,
-        "session_id": caller.session and caller.session.id,
-    }
+_SEEN: Final = seen(files)
 
 
 def literal(state: State) -> sa.ColumnElement[str]:
@@ -51,16 +34,6 @@ def in_state(*states: State) -> sa.ColumnElement[bool]:
     return _c.state.in_([literal(state) for state in states])
 
 
-async def many(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[File]:
-    return list(map(File._make, await db.fetch(statement.sql, *statement.arguments(values))))
-
-
-async def one(db: asyncpg.Connection, statement: Statement, **values: Any) -> File | None:
-    """The file that the statement gives, if any."""
-    row = await db.fetchrow(statement.sql, *statement.arguments(values))
-    return None if row is None else File._make(row)
-
-
 # One array a column, so that any number of files are the same prepared statement ...
 _INSERT = write(
     insert(files)
@@ -69,16 +42,18 @@ _INSERT = write(
         sa.select(*(array(column, files.c[column].type) for column in File._fields)),
     )
     .on_conflict_do_nothing(index_elements=["bucket", "key"])
-    .returning(_c.id)
+    .returning(_c.id),
+    FIRST,
 )
 
 
 # ... except for one, which the driver and the server handle faster without arrays.
 _INSERT_ONE = write(
     insert(files)
-    .values({column: sa.bindparam(column, type_=_c[column].type) for column in File._fields})
+    .values(arguments(files, File._fields))
     .on_conflict_do_nothing(index_elements=["bucket", "key"])
-    .returning(_c.id)
+    .returning(_c.id),
+    FIRST,
 )
 
 
@@ -89,32 +64,30 @@ async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID
     """
     with pending_capped(rows):
         if len(rows) == 1:
-            stored = await db.fetch(_INSERT_ONE.sql, *_INSERT_ONE.arguments(rows[0]._asdict()))
-        else:
-            arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
-            stored = await db.fetch(_INSERT.sql, *_INSERT.arguments(arrays))
-    return {record[0] for record in stored}
+            return set(await _INSERT_ONE.rows(db, **rows[0]._asdict()))
+        arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
+        return set(await _INSERT.rows(db, **arrays))
 
 
-_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _SEEN))
+_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _SEEN), File._make)
 
 
 async def get_file(db: asyncpg.Connection, file_id: UUID, caller: Principal) -> File | None:
     """The file, if the caller may act on it."""
-    return await one(db, _GET, id=file_id, **_seen_by(caller))
+    return await _GET.row(db, id=file_id, **seen_by(caller))
 
 
-_GET_AGAIN = write(sa.select(files).where(_c.id == sa.bindparam("id")))
+_GET_AGAIN = write(sa.select(files).where(_c.id == sa.bindparam("id")), File._make)
 
 
 async def get_again(db: asyncpg.Connection, file: File) -> File | None:
     """The row as it is now, of a file that the caller has been given already."""
-    return await one(db, _GET_AGAIN, id=file.id)
+    return await _GET_AGAIN.row(db, id=file.id)
 
 
 async def get_granted(db: asyncpg.Connection, file_id: UUID) -> File | None:
     """The file, for whoever holds a grant to read it."""
-    return await one(db, _GET_AGAIN, id=file_id)
+    return await _GET_AGAIN.row(db, id=file_id)
 
 
 _GET_BY_KEY = write(
@@ -122,49 +95,44 @@ _GET_BY_KEY = write(
         _c.bucket == sa.bindparam("bucket"),
         _c.key == sa.bindparam("key"),
         _SEEN,
-    )
+    ),
+    File._make,
 )
 
 
 async def get_file_by_key(
     db: asyncpg.Connection, bucket: str, key: str, caller: Principal
 ) -> File | None:
-    return await one(db, _GET_BY_KEY, bucket=bucket, key=key, **_seen_by(caller))
+    return await _GET_BY_KEY.row(db, bucket=bucket, key=key, **seen_by(caller))
 
 
 _READABLE: Final = [_c[name] for name in Readable._fields]
 
 
-def _by_id(*columns: Any) -> Statement:
-    return write(
-        sa.select(*columns).where(
-            _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
-            _SEEN,
-            in_state(State.CONFIRMED),
-        )
-    )
-
-
-_CONFIRMED_BY_ID = _by_id(files)
-_READABLE_BY_ID = _by_id(*_READABLE)
+_BY_ID = sa.and_(
+    _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
+    _SEEN,
+    in_state(State.CONFIRMED),
+)
+_CONFIRMED_BY_ID = write(sa.select(files).where(_BY_ID), File._make)
+_READABLE_BY_ID = write(sa.select(*_READABLE).where(_BY_ID), Readable._make)
 
 
 async def confirmed_by_id(
     db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
 ) -> list[File]:
     """Those of the files that are confirmed and the caller's to see, in no order."""
-    return await many(db, _CONFIRMED_BY_ID, ids=list(ids), **_seen_by(caller))
-
-
-async def _readable(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Readable]:
-    return list(map(Readable._make, await db.fetch(statement.sql, *statement.arguments(values))))
+    return await _CONFIRMED_BY_ID.rows(db, ids=list(ids), **seen_by(caller))
 
 
 async def readable_by_id(
     db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
 ) -> list[Readable]:
-    """The same, for a thousand at once: a third of the columns."""
-    return await _readable(db, _READABLE_BY_ID, ids=list(ids), **_seen_by(caller))
+    """Those of the files that are confirmed and the caller's to see, in no order.
+
+    A third of the columns, for it may be a thousand files.
+    """
+    return await _READABLE_BY_ID.rows(db, ids=list(ids), **seen_by(caller))
 
 
 # What makes two files the same, beside their owner.
@@ -176,12 +144,13 @@ _CONFIRMED_BY_CHECKSUM = write(
     .where(
         _c.tenant == sa.bindparam("tenant"),
         _c.owner == sa.bindparam("owner"),
-        _or_any(_c.session_id),
+        or_any(_c.session_id),
         in_state(State.CONFIRMED),
         _c.checksum_verified,
     )
     .ext(distinct_on(*(_c[name] for name in SAME)))
-    .order_by(*(_c[name] for name in SAME), _c.id.desc())
+    .order_by(*(_c[name] for name in SAME), _c.id.desc()),
+    File._make,
 )
 
 
@@ -192,7 +161,7 @@ async def confirmed_by_checksum(db: asyncpg.Connection, like: Sequence[File]) ->
     let one read the file.
     """
     arrays = {f"{name}s": [getattr(file, name) for file in like] for name in SAME}
-    return await many(db, _CONFIRMED_BY_CHECKSUM, **like[0]._asdict(), **arrays)
+    return await _CONFIRMED_BY_CHECKSUM.rows(db, **like[0]._asdict(), **arrays)
 
 
 _WANTED = sa.select(
@@ -202,7 +171,8 @@ _WANTED = sa.select(
 _READABLE_BY_KEY = write(
     sa.select(*_READABLE)
     .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
-    .where(_SEEN, in_state(State.CONFIRMED))
+    .where(_SEEN, in_state(State.CONFIRMED)),
+    Readable._make,
 )
 
 
@@ -211,12 +181,11 @@ async def readable_by_key(
 ) -> list[Readable]:
     """Those of the (bucket, key) pairs that are confirmed and the caller's to see, in no order."""
     pairs = sorted(set(names))
-    return await _readable(
+    return await _READABLE_BY_KEY.rows(
         db,
-        _READABLE_BY_KEY,
         buckets=[bucket for bucket, _ in pairs],
         keys=[key for _, key in pairs],
-        **_seen_by(caller),
+        **seen_by(caller),
     )
 
 
@@ -237,7 +206,7 @@ _ALL: Final = {"first": UUID(int=0), "end": UUID(int=(1 << 128) - 1)}
 
 
 @lru_cache(maxsize=64)
-def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement:
+def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement[File]:
     # The columns of one of the list's indexes, in their order and in row comparisons instead of
     # equations, so that no other index will do. Else, after many announcements and before the next
     # ANALYZE, PostgreSQL walks the primary key past all that are not confirmed.
@@ -265,7 +234,8 @@ def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) ->
     return write(
         sa.select(*(found[name] for name in File._fields))
         .order_by(*(found[name].desc() for name in (*names, "id")))
-        .limit(_LIMIT)
+        .limit(_LIMIT),
+        File._make,
     )
 
 
@@ -273,7 +243,7 @@ async def list_files(
     db: asyncpg.Connection, caller: Principal, narrowed: Filter, limit: int
 ) -> list[File]:
     """Confirmed files that are the caller's to see, newest first, `narrowed.end` excluded."""
-    values: dict[str, Any] = {**_seen_by(caller), "destination": narrowed.destination}
+    values: dict[str, Any] = {**seen_by(caller), "destination": narrowed.destination}
     if narrowed.content_type and narrowed.content_type.endswith("/*"):
         values["family"] = narrowed.content_type.removesuffix("/*")
     else:
@@ -287,7 +257,7 @@ async def list_files(
     values["session_id"] = session_id
     values["first"] = narrowed.first or _ALL["first"]
     values["end"] = narrowed.end or _ALL["end"]
-    return await many(db, statement, limit=limit, **values)
+    return await statement.rows(db, limit=limit, **values)
 
 
 _REVISION = write(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))
@@ -295,7 +265,7 @@ _REVISION = write(sa.select(sa.column("version_num")).select_from(sa.table("alem
 
 async def schema_revision(db: asyncpg.Connection) -> str | None:
     """The migration that the tables were brought to last."""
-    found: str | None = await db.fetchval(_REVISION.sql)
+    found: str | None = await _REVISION.value(db)
     return found
 
 

@@ -13,7 +13,7 @@ from app.core.principal import Principal
 from app.models import MOMENT, File, files
 from app.models_credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.pending_cap import pending_capped
-from app.statements import Statement, array, write
+from app.statements import FIRST, Statement, arguments, array, or_any, seen_by, write
 
 _k = api_keys.c
 _s = upload_sessions.c
@@ -22,23 +22,16 @@ _s = upload_sessions.c
 USED_EVERY: Final = timedelta(minutes=1)
 
 
-def _insert(table: sa.Table) -> Statement:
-    values = {c.name: sa.bindparam(c.name, type_=c.type) for c in table.c}
-    return write(insert(table).values(values))
-
-
-async def _row(db: asyncpg.Connection, statement: Statement, **values: Any) -> asyncpg.Record:
-    return await db.fetchrow(statement.sql, *statement.arguments(values))
-
-
-_INSERT_KEY = _insert(api_keys)
+_INSERT_KEY = write(insert(api_keys).values(arguments(api_keys, ApiKey._fields)))
 
 
 async def insert_api_key(db: asyncpg.Connection, key: ApiKey) -> None:
-    await db.execute(_INSERT_KEY.sql, *_INSERT_KEY.arguments(key._asdict()))
+    await _INSERT_KEY.run(db, **key._asdict())
 
 
-_KEY_BY_HASH = write(sa.select(api_keys).where(_k.token_hash == sa.bindparam("token_hash")))
+_KEY_BY_HASH = write(
+    sa.select(api_keys).where(_k.token_hash == sa.bindparam("token_hash")), ApiKey._make
+)
 _KEY_USED = write(
     sa.update(api_keys)
     .where(
@@ -51,14 +44,12 @@ _KEY_USED = write(
 
 async def use_api_key(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> ApiKey | None:
     """The key of that hash, in whatever state it is; once a minute its use is noted."""
-    row = await _row(db, _KEY_BY_HASH, token_hash=token_hash)
-    if row is None:
+    key = await _KEY_BY_HASH.row(db, token_hash=token_hash)
+    if key is None:
         return None
-    key = ApiKey._make(row)
     before = now - USED_EVERY
     if key.last_used_at is None or key.last_used_at < before:
-        values = {"key_id": key.id, "before": before, "now": now}
-        await db.execute(_KEY_USED.sql, *_KEY_USED.arguments(values))
+        await _KEY_USED.run(db, key_id=key.id, before=before, now=now)
     return key
 
 
@@ -66,33 +57,31 @@ _LIST_KEYS = write(
     sa.select(api_keys)
     .where(_k.tenant == sa.bindparam("tenant"), _k.id < sa.bindparam("end", type_=sa.Uuid()))
     .order_by(_k.id.desc())
-    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .limit(sa.bindparam("limit", type_=sa.Integer())),
+    ApiKey._make,
 )
 
 
 async def list_api_keys(db: asyncpg.Connection, tenant: str, end: UUID, limit: int) -> list[ApiKey]:
     """The tenant's keys, newest first, `end` excluded."""
-    values = {"tenant": tenant, "end": end, "limit": limit}
-    return list(map(ApiKey._make, await db.fetch(_LIST_KEYS.sql, *_LIST_KEYS.arguments(values))))
+    return await _LIST_KEYS.rows(db, tenant=tenant, end=end, limit=limit)
 
 
-_OF_ID = write(
-    sa.select(api_keys).where(
-        _k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("of_tenant")
-    )
-)
+_OF_ID = sa.and_(_k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("tenant"))
+_GET_KEY = write(sa.select(api_keys).where(_OF_ID), ApiKey._make)
 
 
 async def get_api_key(db: asyncpg.Connection, key_id: UUID, tenant: str) -> ApiKey | None:
-    row = await _row(db, _OF_ID, key_id=key_id, of_tenant=tenant)
-    return None if row is None else ApiKey._make(row)
+    """The key, in whatever state it is; None if the tenant has none of that id."""
+    return await _GET_KEY.row(db, key_id=key_id, tenant=tenant)
 
 
 _REVOKE_KEY = write(
     sa.update(api_keys)
-    .where(_k.id == sa.bindparam("key_id"), _k.tenant == sa.bindparam("of_tenant"))
+    .where(_OF_ID)
     .values(revoked_at=sa.func.coalesce(_k.revoked_at, sa.bindparam("now", type_=MOMENT)))
-    .returning(api_keys)
+    .returning(api_keys),
+    ApiKey._make,
 )
 
 
@@ -100,62 +89,49 @@ async def revoke_api_key(
     db: asyncpg.Connection, key_id: UUID, tenant: str, now: datetime
 ) -> ApiKey | None:
     """The key, revoked now or before; None if the tenant has none of that id."""
-    row = await _row(db, _REVOKE_KEY, key_id=key_id, of_tenant=tenant, now=now)
-    return None if row is None else ApiKey._make(row)
+    return await _REVOKE_KEY.row(db, key_id=key_id, tenant=tenant, now=now)
 
 
-_INSERT_SESSION = _insert(upload_sessions)
+_INSERT_SESSION = write(
+    insert(upload_sessions).values(arguments(upload_sessions, UploadSession._fields))
+)
 
 
 async def insert_upload_session(db: asyncpg.Connection, session: UploadSession) -> None:
-    await db.execute(_INSERT_SESSION.sql, *_INSERT_SESSION.arguments(session._asdict()))
+    await _INSERT_SESSION.run(db, **session._asdict())
 
 
 _SESSION_BY_HASH = write(
-    sa.select(upload_sessions).where(_s.token_hash == sa.bindparam("token_hash"))
+    sa.select(upload_sessions).where(_s.token_hash == sa.bindparam("token_hash")),
+    UploadSession._make,
 )
 
 
 async def upload_session_by_hash(db: asyncpg.Connection, token_hash: bytes) -> UploadSession | None:
     """The session of that hash, in whatever state it is."""
-    row = await _row(db, _SESSION_BY_HASH, token_hash=token_hash)
-    return None if row is None else UploadSession._make(row)
+    return await _SESSION_BY_HASH.row(db, token_hash=token_hash)
 
 
-def _made_by() -> sa.ColumnElement[bool]:
-    """Its maker's, or anybody's in the tenant where `maker` is NULL."""
-    maker = sa.bindparam("maker", type_=sa.Text())
-    return sa.and_(
-        _s.id == sa.bindparam("session_id"),
-        _s.tenant == sa.bindparam("of_tenant"),
-        sa.or_(maker.is_(None), _s.created_by == maker),
-    )
-
-
-def _maker(caller: Principal, session_id: UUID) -> dict[str, Any]:
-    return {
-        "session_id": session_id,
-        "of_tenant": caller.tenant,
-        "maker": None if caller.sees_tenant else caller.owner,
-    }
-
-
-_GET_SESSION = write(sa.select(upload_sessions).where(_made_by()))
+# Of those that the caller made, not those that are for them: `owner` is who uses the session.
+_MADE = sa.and_(
+    _s.id == sa.bindparam("id"), _s.tenant == sa.bindparam("tenant"), or_any(_s.created_by, "owner")
+)
+_GET_SESSION = write(sa.select(upload_sessions).where(_MADE), UploadSession._make)
 
 
 async def get_upload_session(
     db: asyncpg.Connection, session_id: UUID, caller: Principal
 ) -> UploadSession | None:
     """The session, if the caller made it, or acts for its whole tenant."""
-    row = await _row(db, _GET_SESSION, **_maker(caller, session_id))
-    return None if row is None else UploadSession._make(row)
+    return await _GET_SESSION.row(db, id=session_id, **seen_by(caller))
 
 
 _REVOKE_SESSION = write(
     sa.update(upload_sessions)
-    .where(_made_by())
+    .where(_MADE)
     .values(revoked_at=sa.func.coalesce(_s.revoked_at, sa.bindparam("now", type_=MOMENT)))
-    .returning(upload_sessions)
+    .returning(upload_sessions),
+    UploadSession._make,
 )
 
 
@@ -163,11 +139,10 @@ async def revoke_upload_session(
     db: asyncpg.Connection, session_id: UUID, caller: Principal, now: datetime
 ) -> UploadSession | None:
     """The session, revoked now or before; None if it is not the caller's to revoke."""
-    row = await _row(db, _REVOKE_SESSION, **_maker(caller, session_id), now=now)
-    return None if row is None else UploadSession._make(row)
+    return await _REVOKE_SESSION.row(db, id=session_id, now=now, **seen_by(caller))
 
 
-def _spend() -> Statement:
+def _spend() -> Statement[UUID | None]:
     """Take files and bytes from the session and store the files, or do neither."""
     wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
     wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
@@ -199,7 +174,8 @@ def _spend() -> Statement:
         .returning(files.c.id)
         .cte("stored")
     )
-    return write(sa.select(stored.c.id).select_from(spent.join(stored, sa.true(), isouter=True)))
+    found = sa.select(stored.c.id).select_from(spent.join(stored, sa.true(), isouter=True))
+    return write(found, FIRST)
 
 
 _SPEND = _spend()
@@ -224,10 +200,10 @@ async def insert_files_of_session(
         "wanted_bytes": sum(row.size or 0 for row in rows),
     }
     with pending_capped(rows):
-        found = await db.fetch(_SPEND.sql, *_SPEND.arguments(values))
+        found = await _SPEND.rows(db, **values)
     if not found:
         return None
-    return {record[0] for record in found if record[0] is not None}
+    return {file_id for file_id in found if file_id is not None}
 
 
 _BYTES_LEFT = write(
@@ -246,11 +222,9 @@ _SPEND_BYTES = write(
 
 async def bytes_left(db: asyncpg.Connection, session_id: UUID) -> int:
     """How many bytes the session has not spent; none where there is no such session any more."""
-    return (
-        await db.fetchval(_BYTES_LEFT.sql, *_BYTES_LEFT.arguments({"session_id": session_id}))
-    ) or 0
+    return await _BYTES_LEFT.value(db, session_id=session_id) or 0
 
 
 async def spend_bytes(db: asyncpg.Connection, session_id: UUID, size: int) -> bool:
     """Take the bytes of a file whose size is known only now; False where too few are left."""
-    return await _row(db, _SPEND_BYTES, session_id=session_id, size=size) is not None
+    return await _SPEND_BYTES.value(db, session_id=session_id, size=size) is not None

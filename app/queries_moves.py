@@ -11,42 +11,38 @@ import asyncpg
 import sqlalchemy as sa
 
 from app.models import MOMENT, File, State, files, states_before
-from app.queries import LOOSE, in_state, literal, one
-from app.statements import Statement, write
+from app.queries import LOOSE, in_state, literal
+from app.statements import Statement, arguments, write
 
 _c = files.c
 
 
-def _parameters(*columns: str) -> dict[str, Any]:
-    """Columns to set, each to the argument of its own name."""
-    return {column: sa.bindparam(column, type_=_c[column].type) for column in columns}
-
-
-def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement:
+def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement[File]:
     """One conditional statement on one owner's file; no row comes back unless it applied."""
     return write(
         sa.update(files)
         .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
         .values(**values)
-        .returning(files)
+        .returning(files),
+        File._make,
     )
 
 
 async def _move_row(
-    db: asyncpg.Connection, statement: Statement, file: File, **values: Any
+    db: asyncpg.Connection, statement: Statement[File], file: File, **values: Any
 ) -> File | None:
-    return await one(db, statement, file_id=file.id, of_owner=file.owner, **values)
+    return await statement.row(db, file_id=file.id, of_owner=file.owner, **values)
 
 
-def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement:
+def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:
     """A move between states, from wherever app.models.MOVES allows it."""
     condition = sa.and_(in_state(*states_before(to)), *only)
-    return _update(condition, state=literal(to), **_parameters(*columns))
+    return _update(condition, state=literal(to), **arguments(files, columns))
 
 
 _RENEW = _update(
     in_state(State.PENDING),
-    expires_at=sa.func.greatest(_c.expires_at, *_parameters("expires_at").values()),
+    expires_at=sa.func.greatest(_c.expires_at, sa.bindparam("expires_at", type_=MOMENT)),
 )
 
 
@@ -56,7 +52,8 @@ async def renew_upload(db: asyncpg.Connection, file: File, expires_at: datetime)
 
 
 _LEARN_UPLOAD = _update(
-    sa.and_(in_state(State.PENDING), _c.store_upload_id.is_(None)), **_parameters("store_upload_id")
+    sa.and_(in_state(State.PENDING), _c.store_upload_id.is_(None)),
+    **arguments(files, ["store_upload_id"]),
 )
 
 
@@ -73,7 +70,7 @@ def _lapsed(state: State) -> sa.ColumnElement[bool]:
 _CLAIM_COMPLETION = _update(
     sa.or_(in_state(State.PENDING), _lapsed(State.COMPLETING)),
     state=literal(State.COMPLETING),
-    **_parameters("claimed_until", "part_size", "part_count"),
+    **arguments(files, ["claimed_until", "part_size", "part_count"]),
 )
 
 
@@ -101,7 +98,7 @@ _HOLDING = _c.claimed_until == sa.bindparam("lease", type_=MOMENT)
 _ABANDON_COMPLETION = _update(
     sa.and_(in_state(*states_before(State.PENDING)), _HOLDING),
     state=literal(State.PENDING),
-    **_parameters("claimed_until", "part_count"),
+    **arguments(files, ["claimed_until", "part_count"]),
 )
 
 
@@ -174,7 +171,7 @@ async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> Fil
     return await _move_row(db, _RELEASE, file, ended_at=now)
 
 
-def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement:
+def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:
     """Take a removal: from one of these states, or from a worker whose lease ran out.
 
     Never of a file that a record holds.
@@ -182,7 +179,7 @@ def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> State
     return _update(
         sa.or_(sa.and_(in_state(*states), LOOSE, *only), _lapsed(State.REMOVING)),
         state=literal(State.REMOVING),
-        **_parameters("claimed_until"),
+        **arguments(files, ["claimed_until"]),
     )
 
 
@@ -209,14 +206,18 @@ async def claim_upload_removal(
     until: datetime,
     expired_by: datetime = _ANY_TIME,
 ) -> File | None:
-    """The same for an upload that never became a file; not if it lives longer than `expired_by`."""
+    """Claim the removal of what an upload that never became a file has sent, until the lease ends.
+
+    Not if its instructions work for longer than `expired_by`.
+    """
     return await _move_row(
         db, _CLAIM_UPLOAD, file, now=now, claimed_until=until, expired_by=expired_by
     )
 
 
 _MOVE_LEASE = _update(
-    sa.and_(in_state(State.COMPLETING, State.REMOVING), _HOLDING), **_parameters("claimed_until")
+    sa.and_(in_state(State.COMPLETING, State.REMOVING), _HOLDING),
+    **arguments(files, ["claimed_until"]),
 )
 
 

@@ -27,20 +27,19 @@ _ROW = sa.select(*(_c[name] for name in Row._fields)).where(_c.bucket == sa.bind
 _PAGE = write(
     _ROW.where(_c.key > sa.bindparam("after"), _c.key < sa.bindparam("end"))
     .order_by(_c.key)
-    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .limit(sa.bindparam("limit", type_=sa.Integer())),
+    Row._make,
 )
-_BY_KEY = write(_ROW.where(_c.key == sa.bindparam("key")))
+_BY_KEY = write(_ROW.where(_c.key == sa.bindparam("key")), Row._make)
 
 
 async def rows_in_order(
     db: asyncpg.Connection, bucket: str, after: str, end: str, limit: int
 ) -> list[Row]:
     """The bucket's rows whose keys lie between the two, both excluded, in order."""
-    values = {"bucket": bucket, "after": after, "end": end, "limit": limit}
-    return [Row(*row) for row in await db.fetch(_PAGE.sql, *_PAGE.arguments(values))]
+    return await _PAGE.rows(db, bucket=bucket, after=after, end=end, limit=limit)
 
 
 async def row_of(db: asyncpg.Connection, bucket: str, key: str) -> Row | None:
-    values = {"bucket": bucket, "key": key}
-    row = await db.fetchrow(_BY_KEY.sql, *_BY_KEY.arguments(values))
-    return None if row is None else Row(*row)
+    """The row of the object, None where there is none."""
+    return await _BY_KEY.row(db, bucket=bucket, key=key)

@@ -1,6 +1,6 @@
-"""Every SQL statement on records, as a function of a connection."""
+"""The SQL of records, as functions of a connection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,22 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
+from app.core.record_field import FieldPath
 from app.models import File, State, files
 from app.models_records import Record, record_files, records
-from app.statements import Statement, array, write
+from app.statements import FIRST, Statement, arguments, array, seen, seen_by, write
 
 _r, _rf = records.c, record_files.c
 _IDS = ARRAY(sa.Uuid())
-
-
-_owner = sa.bindparam("owner", type_=sa.Text())
-_SEEN = sa.and_(_r.tenant == sa.bindparam("tenant"), sa.or_(_owner.is_(None), _r.owner == _owner))
-
-
-def _seen_by(caller: Principal) -> dict[str, Any]:
-    return {"tenant": caller.tenant, "owner": None if caller.sees_tenant else caller.owner}
-
-
+_SEEN = seen(records)
 # A record, by the arguments that `_key` gives; its files, by the same; and the two together.
 _THIS = sa.and_(
     _r.tenant == sa.bindparam("tenant"),
@@ -44,11 +36,6 @@ def _key(record: Record) -> dict[str, str]:
     return {"tenant": record.tenant, "type": record.type, "record_id": record.id}
 
 
-async def _run(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Any]:
-    rows: list[Any] = await db.fetch(statement.sql, *statement.arguments(values))
-    return rows
-
-
 class Held(NamedTuple):
     """A file in a field of a record; a record that holds none comes once, with neither."""
 
@@ -60,11 +47,12 @@ class Held(NamedTuple):
 # Taken even where nothing is to be changed in it, so that the row is locked until the commit.
 _HOLD = write(
     insert(records)
-    .values({column: sa.bindparam(column, type_=_r[column].type) for column in Record._fields})
+    .values(arguments(records, Record._fields))
     .on_conflict_do_update(
         index_elements=["tenant", "type", "id"], set_={"updated_at": _r.updated_at}
     )
-    .returning(records)
+    .returning(records),
+    Record._make,
 )
 
 
@@ -73,8 +61,17 @@ async def hold_record(db: asyncpg.Connection, record: Record) -> Record:
 
     It is locked until the transaction ends: changes of one record come one after the other.
     """
-    [row] = await _run(db, _HOLD, **record._asdict())
-    return Record._make(row)
+    [held] = await _HOLD.rows(db, **record._asdict())
+    return held
+
+
+_FIELD = len(Record._fields)
+
+
+def _held(row: Any) -> Held:
+    """A row of `_READ`: the record's columns, the field, the file's columns."""
+    record, field = Record._make(row[:_FIELD]), row[_FIELD]
+    return Held(record, field, None if field is None else File._make(row[_FIELD + 1 :]))
 
 
 _fields = sa.bindparam("fields", type_=ARRAY(sa.Text()))
@@ -90,9 +87,9 @@ _READ = write(
         _r.type == sa.bindparam("type"),
         _r.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Text()))),
     )
-    .order_by(_rf.position)
+    .order_by(_rf.position),
+    _held,
 )
-_FIELD = len(Record._fields)
 
 
 async def read_records(
@@ -101,23 +98,15 @@ async def read_records(
     record_type: str,
     ids: Sequence[str],
     fields: Sequence[str] | None = None,
-) -> Iterator[Held]:
+) -> list[Held]:
     """What those of the records hold that the caller may see, each field in its order.
 
     With `fields` the others are left out.
     """
-    rows = await _run(db, _READ, **_seen_by(caller), type=record_type, ids=list(ids), fields=fields)
-    return (
-        Held(
-            Record._make(row[:_FIELD]),
-            row[_FIELD],
-            None if row[_FIELD] is None else File._make(row[_FIELD + 1 :]),
-        )
-        for row in rows
-    )
+    return await _READ.rows(db, type=record_type, ids=list(ids), fields=fields, **seen_by(caller))
 
 
-def _ids_in_order(*, backwards: bool) -> Statement:
+def _ids_in_order(*, backwards: bool) -> Statement[str]:
     return write(
         sa.select(_r.id)
         .where(
@@ -127,7 +116,8 @@ def _ids_in_order(*, backwards: bool) -> Statement:
             _r.id < sa.bindparam("high", type_=sa.Text()),
         )
         .order_by(_r.id.desc() if backwards else _r.id)
-        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .limit(sa.bindparam("limit", type_=sa.Integer())),
+        FIRST,
     )
 
 
@@ -148,24 +138,22 @@ async def record_ids(
 
     With `backwards` the last ones of them, the last one first.
     """
-    statement = _IDS_IN_ORDER[backwards]
-    rows = await _run(
-        db, statement, tenant=tenant, type=record_type, low=low, high=high, limit=limit
+    return await _IDS_IN_ORDER[backwards].rows(
+        db, tenant=tenant, type=record_type, low=low, high=high, limit=limit
     )
-    return [row[0] for row in rows]
 
 
-_FIELD_FILES = write(
+_FIELD_FILES: Statement[UUID] = write(
     sa.select(_rf.file_id)
     .where(_IN_THIS, _rf.field == sa.bindparam("field"))
-    .order_by(_rf.position)
+    .order_by(_rf.position),
+    FIRST,
 )
 
 
 async def field_files(db: asyncpg.Connection, record: Record, field: str) -> list[UUID]:
     """Ids of the files in a field, in order."""
-    rows = await _run(db, _FIELD_FILES, **_key(record), field=field)
-    return [row[0] for row in rows]
+    return await _FIELD_FILES.rows(db, field=field, **_key(record))
 
 
 # In the order of the ids, so that two changes that share files never wait for each other.
@@ -176,13 +164,14 @@ _LOCK = write(
         files.c.state == sa.literal_column(f"'{State.CONFIRMED.value}'"),
     )
     .order_by(files.c.id)
-    .with_for_update(key_share=True)
+    .with_for_update(key_share=True),
+    File._make,
 )
 
 
 async def lock_files(db: asyncpg.Connection, ids: Sequence[UUID]) -> list[File]:
     """Those of the files that are confirmed, which they remain until the transaction ends."""
-    return [File._make(row) for row in await _run(db, _LOCK, ids=list(ids))]
+    return await _LOCK.rows(db, ids=list(ids))
 
 
 _COUNT = write(
@@ -211,7 +200,8 @@ _SET_VERSION = write(
         version=sa.bindparam("to_version", type_=sa.Uuid()),
         updated_at=sa.bindparam("now", type_=sa.DateTime(timezone=True)),
     )
-    .returning(records)
+    .returning(records),
+    Record._make,
 )
 
 
@@ -230,16 +220,14 @@ async def replace_files(
     """
     for ids, change in ((set(after) - set(before), 1), (set(before) - set(after), -1)):
         if ids:
-            await _run(db, _COUNT, ids=list(ids), change=change)
+            await _COUNT.run(db, ids=list(ids), change=change)
     if before:
-        await _run(db, _EMPTY_FIELD, **_key(record), field=field)
+        await _EMPTY_FIELD.run(db, field=field, **_key(record))
     if after:
         positions = list(range(len(after)))
-        await _run(
-            db, _FILL_FIELD, **_key(record), field=field, positions=positions, ids=list(after)
-        )
-    [row] = await _run(db, _SET_VERSION, **_key(record), to_version=version, now=now)
-    return Record._make(row)
+        await _FILL_FIELD.run(db, field=field, positions=positions, ids=list(after), **_key(record))
+    [changed] = await _SET_VERSION.rows(db, to_version=version, now=now, **_key(record))
+    return changed
 
 
 _OWNER = write(sa.select(_r.owner).where(_THIS))
@@ -249,8 +237,8 @@ async def owner_of_record(
     db: asyncpg.Connection, tenant: str, record_type: str, record_id: str
 ) -> str | None:
     """Whose the record is; None where there is none."""
-    rows = await _run(db, _OWNER, tenant=tenant, type=record_type, record_id=record_id)
-    return rows[0][0] if rows else None
+    owner: str | None = await _OWNER.value(db, tenant=tenant, type=record_type, record_id=record_id)
+    return owner
 
 
 _USES = write(
@@ -260,16 +248,16 @@ _USES = write(
         _rf.file_id == sa.bindparam("file_id"),
         _SEEN,
     )
-    .limit(sa.bindparam("limit", type_=sa.Integer()))
+    .limit(sa.bindparam("limit", type_=sa.Integer())),
+    FieldPath._make,
 )
 
 
 async def uses_of_file(
     db: asyncpg.Connection, file_id: UUID, caller: Principal, limit: int
-) -> list[tuple[str, str, str]]:
-    """Type, id and field of those of the caller's records that hold the file."""
-    rows = await _run(db, _USES, **_seen_by(caller), file_id=file_id, limit=limit)
-    return [tuple(row) for row in rows]
+) -> list[FieldPath]:
+    """The fields of the caller's records that hold the file, `limit` of them at most."""
+    return await _USES.rows(db, file_id=file_id, limit=limit, **seen_by(caller))
 
 
 _HELD = (
@@ -278,7 +266,7 @@ _HELD = (
     .group_by(_rf.file_id)
     .order_by(_rf.file_id)
 )
-_HELD_IDS = write(_HELD)
+_HELD_IDS: Statement[UUID] = write(_HELD, FIRST)
 _used = _HELD.subquery("used")
 _LET_GO = write(
     sa.update(files)
@@ -290,7 +278,7 @@ _FORGET = write(sa.delete(records).where(_THIS))
 
 async def forget_record(db: asyncpg.Connection, record: Record) -> None:
     """Delete a record that is held; its files stay, and it uses them no longer."""
-    held = await _run(db, _HELD_IDS, **_key(record))
-    await lock_files(db, [row[0] for row in held])
-    await _run(db, _LET_GO, **_key(record))
-    await _run(db, _FORGET, **_key(record))
+    key = _key(record)
+    await lock_files(db, await _HELD_IDS.rows(db, **key))
+    await _LET_GO.run(db, **key)
+    await _FORGET.run(db, **key)

@@ -14,7 +14,7 @@ import asyncpg
 import sqlalchemy as sa
 
 from app.models import LISTED_BY, File, State, files
-from app.queries import in_state, literal, many
+from app.queries import in_state, literal
 from app.statements import Statement, write
 
 # So many files are looked at for one page that asks of them what its index does not know.
@@ -179,21 +179,21 @@ def _found(shape: _Shape, limit: Any) -> sa.Select[Any]:
 
 
 @lru_cache(maxsize=256)
-def _page_statement(shape: _Shape) -> Statement:
+def _page_statement(shape: _Shape) -> Statement[File]:
     found = _found(shape, _LIMIT).subquery("found").c
     columns = [sa.func.lower(found.filename).collate("C")] * shape.by_name + [found.id]
     ordered = [column.asc() if shape.is_upward else column.desc() for column in columns]
-    return write(sa.select(*(found[column.name] for column in _c)).order_by(*ordered))
+    return write(sa.select(*(found[column.name] for column in _c)).order_by(*ordered), File._make)
 
 
 @lru_cache(maxsize=256)
-def _count_statement(shape: _Shape) -> Statement:
+def _count_statement(shape: _Shape) -> Statement[tuple[int]]:
     found = _found(shape, _LIMIT)
     return write(sa.select(sa.func.count()).select_from(found.subquery()))
 
 
 @lru_cache(maxsize=256)
-def _end_statement(shape: _Shape) -> Statement:
+def _end_statement(shape: _Shape) -> Statement[tuple[UUID, str]]:
     walked = _walk(shape, sa.literal_column(str(WALK))).subquery("walked").c
     return write(
         sa.select(walked.id, walked.filename).offset(sa.literal_column(str(WALK - 1))).limit(_ONE)
@@ -236,7 +236,7 @@ async def page(
     """The files behind (or before) the position, in the list's order."""
     shape = _shape(search, before=at is not None and at.before)
     values = _arguments(search, shape, tenant, at)
-    found = await many(db, _page_statement(shape), limit=limit, **values)
+    found = await _page_statement(shape).rows(db, limit=limit, **values)
     return found[::-1] if shape.before else found
 
 
@@ -247,17 +247,13 @@ async def end_of_walk(
     shape = _shape(search, before=at is not None and at.before)
     if not shape.asked:
         return None
-    statement = _end_statement(shape)
-    row = await db.fetchrow(
-        statement.sql, *statement.arguments(_arguments(search, shape, tenant, at))
-    )
-    return None if row is None else Position(row[0], row[1], shape.before)
+    row = await _end_statement(shape).row(db, **_arguments(search, shape, tenant, at))
+    return None if row is None else Position(*row, shape.before)
 
 
 async def count(db: asyncpg.Connection, tenant: str, search: Search) -> int:
     """How many there are, of those within WALK; COUNTED + 1 where there are more than COUNTED."""
     shape = _shape(search)
-    statement = _count_statement(shape)
-    values = _arguments(search, shape, tenant, None) | {"limit": COUNTED + 1}
-    counted: int = await db.fetchval(statement.sql, *statement.arguments(values))
+    values = _arguments(search, shape, tenant, None)
+    counted: int = await _count_statement(shape).value(db, limit=COUNTED + 1, **values)
     return counted

@@ -1,7 +1,7 @@
 """The SQL of staff, their sessions and their attempts to sign in, as functions of a connection."""
 
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -10,21 +10,16 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.models import MOMENT
 from app.models_staff import Staff, sign_in_attempts, staff, staff_sessions
-from app.statements import Statement, write
+from app.statements import arguments, write
 
 _t, _s, _a = staff.c, staff_sessions.c, sign_in_attempts.c
 _name = sa.bindparam("of_name", type_=sa.Text())
 _now = sa.bindparam("now", type_=MOMENT)
 
 
-async def _rows(db: asyncpg.Connection, statement: Statement, **values: Any) -> list[Any]:
-    found: list[Any] = await db.fetch(statement.sql, *statement.arguments(values))
-    return found
-
-
 _INSERT = write(
     insert(staff)
-    .values({column: sa.bindparam(column, type_=_t[column].type) for column in Staff._fields})
+    .values(arguments(staff, Staff._fields))
     .on_conflict_do_nothing(index_elements=["name"])
     .returning(_t.id)
 )
@@ -32,23 +27,23 @@ _INSERT = write(
 
 async def insert_staff(db: asyncpg.Connection, row: Staff) -> bool:
     """Store who may sign in; False where there is somebody of that name."""
-    return bool(await _rows(db, _INSERT, **row._asdict()))
+    return await _INSERT.value(db, **row._asdict()) is not None
 
 
-_LIST = write(sa.select(staff).order_by(_t.tenant, _t.name))
+_LIST = write(sa.select(staff).order_by(_t.tenant, _t.name), Staff._make)
 
 
 async def list_staff(db: asyncpg.Connection) -> list[Staff]:
     """Everybody, of all tenants, by name."""
-    return [Staff._make(row) for row in await _rows(db, _LIST)]
+    return await _LIST.rows(db)
 
 
-_BY_NAME = write(sa.select(staff).where(_t.name == _name))
+_BY_NAME = write(sa.select(staff).where(_t.name == _name), Staff._make)
 
 
 async def staff_by_name(db: asyncpg.Connection, name: str) -> Staff | None:
-    rows = await _rows(db, _BY_NAME, of_name=name)
-    return Staff._make(rows[0]) if rows else None
+    """Who has the name, None where nobody has."""
+    return await _BY_NAME.row(db, of_name=name)
 
 
 _SET_PASSWORD = write(
@@ -67,14 +62,17 @@ _SET_DISABLED = write(
 
 async def set_password(db: asyncpg.Connection, name: str, password_hash: str) -> UUID | None:
     """The id of whoever has the name; None where nobody has."""
-    rows = await _rows(db, _SET_PASSWORD, of_name=name, new_hash=password_hash)
-    return rows[0][0] if rows else None
+    found: UUID | None = await _SET_PASSWORD.value(db, of_name=name, new_hash=password_hash)
+    return found
 
 
 async def set_disabled(db: asyncpg.Connection, name: str, moment: datetime | None) -> UUID | None:
-    """The same; with no moment he may sign in again."""
-    rows = await _rows(db, _SET_DISABLED, of_name=name, moment=moment)
-    return rows[0][0] if rows else None
+    """Disable whoever has the name, or with no moment let them sign in again.
+
+    The id of whoever has the name; None where nobody has.
+    """
+    found: UUID | None = await _SET_DISABLED.value(db, of_name=name, moment=moment)
+    return found
 
 
 class NewSession(NamedTuple):
@@ -89,17 +87,15 @@ class NewSession(NamedTuple):
 
 
 _INSERT_SESSION = write(
-    insert(staff_sessions).values(
-        {column: sa.bindparam(column, type_=_s[column].type) for column in NewSession._fields}
-    )
+    insert(staff_sessions).values(arguments(staff_sessions, NewSession._fields))
 )
 _FORGET_ENDED = write(sa.delete(staff_sessions).where(_s.expires_at < _now))
 
 
 async def insert_session(db: asyncpg.Connection, session: NewSession) -> None:
     """Begin a session, and forget those that have ended."""
-    await _rows(db, _FORGET_ENDED, now=session.created_at)
-    await _rows(db, _INSERT_SESSION, **session._asdict())
+    await _FORGET_ENDED.run(db, now=session.created_at)
+    await _INSERT_SESSION.run(db, **session._asdict())
 
 
 _GOOD: Final = sa.and_(
@@ -124,12 +120,12 @@ async def staff_by_session(
     db: asyncpg.Connection, token_hash: bytes, now: datetime, idle_since: datetime
 ) -> tuple[Staff, datetime] | None:
     """Whose session it is, if it is good still, and when it was noted as seen last."""
-    rows = await _rows(db, _BY_TOKEN, token_hash=token_hash, now=now, idle_since=idle_since)
-    return (Staff._make(rows[0][:-1]), rows[0][-1]) if rows else None
+    row = await _BY_TOKEN.row(db, token_hash=token_hash, now=now, idle_since=idle_since)
+    return None if row is None else (Staff._make(row[:-1]), row[-1])
 
 
 async def note_seen(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> None:
-    await _rows(db, _SEEN, of_token=token_hash, now=now)
+    await _SEEN.run(db, of_token=token_hash, now=now)
 
 
 _REVOKE = write(
@@ -146,12 +142,12 @@ _REVOKE_ALL = write(
 
 
 async def revoke_session(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> None:
-    await _rows(db, _REVOKE, of_token=token_hash, now=now)
+    await _REVOKE.run(db, of_token=token_hash, now=now)
 
 
 async def revoke_sessions(db: asyncpg.Connection, staff_id: UUID, now: datetime) -> int:
     """End all sessions of one member of staff; how many there were."""
-    return len(await _rows(db, _REVOKE_ALL, of_staff=staff_id, now=now))
+    return len(await _REVOKE_ALL.rows(db, of_staff=staff_id, now=now))
 
 
 _subject = sa.bindparam("of_subject", type_=sa.Text())
@@ -175,15 +171,15 @@ _FORGET_ATTEMPTS = write(sa.delete(sign_in_attempts).where(_over))
 
 async def forget_attempts(db: asyncpg.Connection, now: datetime) -> None:
     """Forget those that count no more."""
-    await _rows(db, _FORGET_ATTEMPTS, now=now)
+    await _FORGET_ATTEMPTS.run(db, now=now)
 
 
 async def count_attempt(
     db: asyncpg.Connection, subject: str, now: datetime, ends: datetime
 ) -> tuple[int, datetime]:
     """Count one more; how many there are now, and when the count begins anew."""
-    [row] = await _rows(db, _ATTEMPT, of_subject=subject, now=now, ends=ends)
-    return row[0], row[1]
+    [(attempts, ends_at)] = await _ATTEMPT.rows(db, of_subject=subject, now=now, ends=ends)
+    return attempts, ends_at
 
 
 _beneath = sa.bindparam("beneath", type_=sa.Text())
@@ -201,9 +197,9 @@ _TAKE_BACK = write(
 
 async def forgive(db: asyncpg.Connection, subject: str) -> None:
     """Forget all attempts, also those of an account that were counted by address."""
-    await _rows(db, _FORGIVE, of_subject=subject, beneath=f"{subject}\n")
+    await _FORGIVE.run(db, of_subject=subject, beneath=f"{subject}\n")
 
 
 async def take_back_attempt(db: asyncpg.Connection, subject: str) -> None:
     """Count one less."""
-    await _rows(db, _TAKE_BACK, of_subject=subject)
+    await _TAKE_BACK.run(db, of_subject=subject)

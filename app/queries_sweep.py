@@ -5,7 +5,7 @@ Each statement walks a partial index of nothing but what there is to sweep. Plac
 `shunned` are left out.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.models import MOMENT, File, State, files, sweep_totals
-from app.queries import in_state, many
+from app.queries import in_state
 from app.statements import Statement, array, write
 
 _c = files.c
@@ -41,7 +41,7 @@ def _but(shunned: Collection[Place]) -> dict[str, list[str]]:
     }
 
 
-def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) -> Statement:
+def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) -> Statement[File]:
     """Put a lease on some files in a state, in an order, without waiting for anybody's locks."""
     # A CTE is evaluated once; a subquery might be again, and then lock more than it returns.
     picked = (
@@ -56,7 +56,8 @@ def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) 
         sa.update(files)
         .where(_c.id == picked.c.id)
         .values(claimed_until=sa.bindparam("until", type_=MOMENT))
-        .returning(files)
+        .returning(files),
+        File._make,
     )
 
 
@@ -87,9 +88,8 @@ async def claim_abandoned(
 
     Not those on which another sweeper's lease ended later than `lapsed_before`.
     """
-    return await many(
+    return await _CLAIM_ABANDONED.rows(
         db,
-        _CLAIM_ABANDONED,
         expired_before=expired_before,
         paused_before=paused_before,
         lapsed_before=lapsed_before,
@@ -116,9 +116,8 @@ async def claim_lapsed(
     """Claim what is due since before a moment, by state: removals that were cut short, rejected
     uploads whose objects should have gone, tombstones that should have been looked at.
     """
-    return await many(
+    return await _CLAIM_LAPSED[state].rows(
         db,
-        _CLAIM_LAPSED[state],
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,
@@ -135,7 +134,8 @@ _STALLED = write(
         _elsewhere,
     )
     .order_by(_c.claimed_until)
-    .limit(_limit)
+    .limit(_limit),
+    File._make,
 )
 
 
@@ -150,8 +150,9 @@ async def stalled_completions(
 
     Not claimed: completing them is a claim of its own (app.completion).
     """
-    values = {"after": after, "lapsed_before": lapsed_before, "limit": limit, **_but(shunned)}
-    return await many(db, _STALLED, **values)
+    return await _STALLED.rows(
+        db, after=after, lapsed_before=lapsed_before, limit=limit, **_but(shunned)
+    )
 
 
 _of_this_look = sa.and_(
@@ -169,15 +170,12 @@ _PURGE = write(sa.delete(files).where(_of_this_look).returning(_c.id))
 
 async def look_again(db: asyncpg.Connection, file: File, look_at: datetime) -> None:
     """Have the tombstone, whose lease `file` holds, looked at again from then on."""
-    values = {"file_id": file.id, "lease": file.claimed_until, "look_at": look_at}
-    await db.execute(_LOOK_AGAIN.sql, *_LOOK_AGAIN.arguments(values))
+    await _LOOK_AGAIN.run(db, file_id=file.id, lease=file.claimed_until, look_at=look_at)
 
 
 async def purge(db: asyncpg.Connection, file: File) -> bool:
     """Forget the tombstone, whose lease `file` holds; False if another has it by now."""
-    values = {"file_id": file.id, "lease": file.claimed_until}
-    found: Sequence[Any] = await db.fetch(_PURGE.sql, *_PURGE.arguments(values))
-    return bool(found)
+    return await _PURGE.value(db, file_id=file.id, lease=file.claimed_until) is not None
 
 
 _added = insert(sweep_totals).from_select(
@@ -197,7 +195,6 @@ _ADD_TOTALS = write(
         },
     )
 )
-_TOTALS = write(sa.select(sweep_totals))
 
 
 class Total(NamedTuple):
@@ -208,13 +205,16 @@ class Total(NamedTuple):
     changed_at: datetime
 
 
+_TOTALS = write(sa.select(sweep_totals), Total._make)
+
+
 async def add_totals(db: asyncpg.Connection, counts: Mapping[str, int], now: datetime) -> None:
     """Add what a sweep has done. In one order, so that no two wait for each other."""
     outcomes = sorted(counts)
-    values = {"outcomes": outcomes, "counts": [counts[o] for o in outcomes], "now": now}
-    await db.execute(_ADD_TOTALS.sql, *_ADD_TOTALS.arguments(values))
+    added = [counts[outcome] for outcome in outcomes]
+    await _ADD_TOTALS.run(db, outcomes=outcomes, counts=added, now=now)
 
 
 async def totals(db: asyncpg.Connection) -> list[Total]:
     """What all sweeps have done."""
-    return [Total(*row) for row in await db.fetch(_TOTALS.sql)]
+    return await _TOTALS.rows(db)

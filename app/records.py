@@ -199,8 +199,7 @@ async def change(
 async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[FieldPath]:
     """Where the caller's records hold the file, so many of them."""
     async with res.db.connection() as db:
-        uses = await queries.uses_of_file(db, file.id, caller, limit)
-    return [FieldPath(*use) for use in uses]
+        return await queries.uses_of_file(db, file.id, caller, limit)
 
 
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:

@@ -182,7 +182,7 @@ async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:
         uses = await queries_records.uses_of_file(db, file.id, caller, _NAMED)
     return FileInUse(
         "Records hold the file: take it out of them first.",
-        records=[dict(zip(("type", "id", "field"), use, strict=True)) for use in uses],
+        records=[use._asdict() for use in uses],
     )
 
 

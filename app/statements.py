@@ -1,34 +1,92 @@
 """SQL from the tables in app/models*.py: SQLAlchemy writes it once, asyncpg runs it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from operator import itemgetter
+from typing import Any, Final, Generic, TypeVar, cast, overload
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from app.core.principal import Principal
+
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+Row = TypeVar("Row")
+
+# For `write`: each row becomes its first column.
+FIRST: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """SQL in PostgreSQL's own notation, and the names that `$1`, `$2` ... stand for."""
+class Statement(Generic[Row]):
+    """SQL in PostgreSQL's own notation, and the names that `$1`, `$2` ... stand for.
+
+    Its methods run it on a connection with values by name; those of other names are ignored.
+    `make` turns the driver's records into rows.
+    """
 
     sql: str
     names: tuple[str, ...]
+    make: Callable[[Any], Row]
 
-    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        return [values[name] for name in self.names]
+    async def rows(self, db: asyncpg.Connection, **values: Any) -> list[Row]:
+        """All rows."""
+        found = await db.fetch(self.sql, *[values[name] for name in self.names])
+        return list(map(self.make, found))
+
+    async def row(self, db: asyncpg.Connection, **values: Any) -> Row | None:
+        """The first row, None where there is none."""
+        found = await db.fetchrow(self.sql, *[values[name] for name in self.names])
+        return None if found is None else self.make(found)
+
+    async def value(self, db: asyncpg.Connection, **values: Any) -> Any:
+        """The first column of the first row, None where there is none."""
+        return await db.fetchval(self.sql, *[values[name] for name in self.names])
+
+    async def run(self, db: asyncpg.Connection, **values: Any) -> None:
+        """Run it for its effect alone."""
+        await db.execute(self.sql, *[values[name] for name in self.names])
 
 
-def write(statement: sa.sql.ClauseElement) -> Statement:
-    """The statement as asyncpg takes it."""
+@overload
+def write(statement: sa.sql.ClauseElement) -> Statement[tuple[Any, ...]]: ...
+@overload
+def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Row]) -> Statement[Row]: ...
+def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Any] = tuple) -> Statement[Any]:
+    """The statement as asyncpg takes it; `make` is the `_make` of a NamedTuple, or `FIRST`."""
     compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
-    return Statement(str(compiled), tuple(compiled.positiontup or ()))
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), make)
 
 
 def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
     """The elements, as rows, of an argument that is an array."""
     return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
+
+
+def arguments(table: sa.Table, names: Iterable[str]) -> dict[str, sa.BindParameter[Any]]:
+    """Columns to set, each to the argument of its own name."""
+    return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
+
+
+def or_any(column: sa.Column[Any], name: str | None = None) -> sa.ColumnElement[bool]:
+    """The column is the argument of this name, or of its own, where that is not NULL."""
+    wanted = sa.bindparam(name or column.name, type_=column.type)
+    return sa.or_(wanted.is_(None), column == wanted)
+
+
+def seen(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether the caller may act on the row at all; `seen_by` has the arguments."""
+    narrowed = [or_any(table.c[name]) for name in ("owner", "session_id") if name in table.c]
+    return sa.and_(table.c.tenant == sa.bindparam("tenant"), *narrowed)
+
+
+def seen_by(caller: Principal) -> dict[str, Any]:
+    """The caller's tenant, owner and upload session; None for any of the tenant."""
+    return {
+        "tenant": caller.tenant,
+        "owner": caller.seen_owner,
+        "session_id": caller.session and caller.session.id,
+    }

@@ -86,6 +86,11 @@ class Principal:
         """Whether he acts on all files of his tenant, and not on his own alone."""
         return Scope.FILES_ALL in self.scopes and self.session is None
 
+    @property
+    def seen_owner(self) -> str | None:
+        """Whose things the caller acts on; None for everybody's in the tenant."""
+        return None if self.sees_tenant else self.owner
+
 
 DEV: Final = Principal(owner="dev", scopes=frozenset(Scope))
 """Everyone on this machine, with `auth = none`."""
