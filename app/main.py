@@ -8,7 +8,8 @@ from datetime import datetime
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.doctor import RememberedReport, examine
+from app.doctor.examine import examine
+from app.doctor.report_cache import ReportCache
 from app.errors import ConfigurationError
 from app.metrics import measured
 from app.process import configure_logging, freeze_garbage_collector
@@ -65,7 +66,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, clock=clock) as resources, measured():
             app.state.resources = resources
-            report = RememberedReport(lambda: examine(settings, clock=clock), clock)
+            report = ReportCache(lambda: examine(settings, clock=clock), clock)
             app.state.report = report
             try:
                 yield

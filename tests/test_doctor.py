@@ -13,14 +13,14 @@ import asyncpg
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
-from app import doctor
 from app.core.bucket_setup import StoreKind
 from app.core.destination import Destination
 from app.core.iam import service_policy
-from app.doctor import Finding, Level, RememberedReport, Report, examine, keeping
 from app.doctor.advice import advise
-from app.doctor.findings import Abilities
-from app.doctor.patient import Patient
+from app.doctor.examination import Examination, tidy_up
+from app.doctor.examine import examine
+from app.doctor.findings import Abilities, Finding, Level, Report
+from app.doctor.report_cache import ReportCache
 from app.doctor.service import check_credentials, check_database
 from app.embedded.postgres import create_database
 from app.errors import ExaminationUnderWay
@@ -495,7 +495,7 @@ async def test_age_is_tried_beyond_what_any_destination_of_the_bucket_needs(
             ages.append(expires_in)
             return await super().presign(*args, expires_in=expires_in, **more)
 
-    monkeypatch.setattr(keeping, "Signer", Spy)
+    monkeypatch.setattr("app.doctor.objects.Signer", Spy)
     await ward.examine()
     assert len(ages) == 2
     assert min(ages) > hours
@@ -643,20 +643,20 @@ async def test_an_examination_that_is_cut_short_tidies_up_everywhere(
 ) -> None:
     """One destination is done with it sooner than the other."""
     ward.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps({"files": {}, "images": {}})
-    tidy_up, under_way, tidied = doctor.tidy_up, asyncio.Semaphore(0), []
+    under_way, tidied = asyncio.Semaphore(0), []
 
     async def examined_for_ever(*_: Any) -> None:
         under_way.release()
         await asyncio.Event().wait()
 
-    async def tidied_up(patient: Patient) -> None:
-        if patient.destination.name == "images":
+    async def tidied_up(examination: Examination) -> None:
+        if examination.destination.name == "images":
             await asyncio.sleep(0.1)
-        await tidy_up(patient)
-        tidied.append(patient.destination.name)
+        await tidy_up(examination)
+        tidied.append(examination.destination.name)
 
-    monkeypatch.setattr(doctor, "check_pages", examined_for_ever)
-    monkeypatch.setattr(doctor, "tidy_up", tidied_up)
+    monkeypatch.setattr("app.doctor.examine.check_cors", examined_for_ever)
+    monkeypatch.setattr("app.doctor.examine.tidy_up", tidied_up)
     examination = asyncio.create_task(ward.examine())
     for _ in range(2):
         await asyncio.wait_for(under_way.acquire(), 120)
@@ -685,32 +685,32 @@ class Slow:
 
 async def test_one_examination_for_all_who_ask() -> None:
     now, slow = [utc_now()], Slow()
-    remembered = RememberedReport(slow, lambda: now[0])
-    asked = [asyncio.create_task(remembered.get()) for _ in range(5)]
+    cache = ReportCache(slow, lambda: now[0])
+    asked = [asyncio.create_task(cache.get()) for _ in range(5)]
     await slow.has_begun.wait()
     slow.may_end.set()
     answers = await asyncio.gather(*asked)
     assert answers == [(Report(()), now[0])] * 5
     assert slow.begun == 1
     now[0] += timedelta(minutes=9, seconds=59)
-    assert await remembered.get() == answers[0]
+    assert await cache.get() == answers[0]
     now[0] += timedelta(seconds=1)
-    assert (await remembered.get())[1] == now[0]
+    assert (await cache.get())[1] == now[0]
     assert slow.begun == 2
-    await remembered.close()
+    await cache.close()
 
 
 async def test_an_examination_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.doctor.remembered._PATIENCE", 0)
+    monkeypatch.setattr("app.doctor.report_cache._LONGEST_WAIT", 0)
     slow = Slow()
-    remembered = RememberedReport(slow, utc_now)
+    cache = ReportCache(slow, utc_now)
     for _ in range(2):
         with pytest.raises(ExaminationUnderWay) as caught:
-            await remembered.get()
+            await cache.get()
         assert caught.value.retry_after == 5
         await asyncio.sleep(0)
     assert slow.begun == 1
-    await remembered.close()
+    await cache.close()
     assert slow.ended == 1
 
 
@@ -718,7 +718,7 @@ async def test_an_examination_that_fails_is_not_remembered() -> None:
     async def broken() -> Report:
         raise OSError("the store went away")
 
-    remembered = RememberedReport(broken, utc_now)
+    cache = ReportCache(broken, utc_now)
     for _ in range(2):
         with pytest.raises(OSError, match="went away"):
-            await remembered.get()
+            await cache.get()

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
-from app.doctor import Finding, Level, Report, examine
+from app.doctor.examine import examine
+from app.doctor.findings import Finding, Level, Report
 from app.errors import ConfigurationError
 from app.settings import load_settings
 

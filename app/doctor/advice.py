@@ -1,4 +1,4 @@
-"""Which settings suit a store best, from what it did when it was tried."""
+"""Which settings suit a store best, from what it was found able to do."""
 
 from app.core.bucket_setup import StoreKind
 from app.core.destination import Destination, Method
@@ -24,7 +24,10 @@ def advise(
 
 
 def _best_method(destination: Destination, abilities: Abilities, *, has_versions: bool) -> Method:
-    """The one that is configured, unless it does not work, is loose, or leaves files unsealed."""
+    """The configured method, unless it does not work, checks less than another, or does not seal.
+
+    A method seals if the bytes of a confirmed file cannot be replaced while an upload is valid.
+    """
     usable: dict[Method, bool | None] = {
         "post": abilities.forms,
         "put": abilities.puts,
@@ -39,14 +42,14 @@ def _best_method(destination: Destination, abilities: Abilities, *, has_versions
         return "multipart"
     if usable[method] is False:
         return next((other for other, works in usable.items() if works), method)
-    # A form is as tight as it is signed; a PUT may not be.
+    # A policy names every field of its form; some stores obey unsigned headers of a PUT.
     if method == "put" and usable["post"] and abilities.signed_headers_only is False:
         return "post"
     return method
 
 
-def say(findings: Findings, advice: Advice) -> None:
-    """The advice as a finding."""
+def report_advice(findings: Findings, advice: Advice) -> None:
+    """Add the advice to the findings."""
     if advice.settings:
         findings.warn(
             "advice",

@@ -1,4 +1,4 @@
-"""One bucket: whether it is reached, where it is, what the time is there, how it is set."""
+"""One bucket: whether it can be reached, its region, the store's clock, its configuration."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,11 +32,15 @@ _SKEW_FELT: Final = 60
 async def check_reach(
     client: Any, destination: Destination, now: datetime
 ) -> tuple[Findings, BucketState | None]:
-    """Whether these keys get in, and how the bucket is set; None where there is no going on."""
+    """Whether the credentials may use the bucket, and its configuration.
+
+    The configuration is None where the bucket cannot be examined further. `now` is compared with
+    the store's clock.
+    """
     findings = Findings(destination.bucket)
     where = destination.endpoint_url or f"AWS in {destination.region}"
     try:
-        said = await client.list_objects_v2(Bucket=destination.bucket, MaxKeys=1)
+        listing = await client.list_objects_v2(Bucket=destination.bucket, MaxKeys=1)
     except ClientError as error:
         headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
         code = error_code(error)
@@ -57,7 +61,7 @@ async def check_reach(
             "store's operator gives, and see that this machine may connect there.",
         )
         return findings, None
-    headers = said["ResponseMetadata"]["HTTPHeaders"]
+    headers = listing["ResponseMetadata"]["HTTPHeaders"]
     findings.ok("bucket", f"The bucket at {where} lets the service in.")
     _check_clock(findings, headers, now)
     try:
@@ -93,7 +97,7 @@ def _check_region(findings: Findings, headers: Mapping[str, str], destination: D
     region = headers.get("x-amz-bucket-region")
     if region is None:
         return
-    findings.judge(
+    findings.ok_or_fail(
         region == destination.region,
         "region",
         f"The bucket is in {region}, as configured.",
@@ -105,19 +109,19 @@ def _check_region(findings: Findings, headers: Mapping[str, str], destination: D
 async def check_state(
     client: Any, destinations: Sequence[Destination], origins: Sequence[str], state: BucketState
 ) -> Findings:
-    """How the bucket is set, as far as that cannot be proved by doing."""
+    """Check the configuration that no upload can prove: policy, encryption, lifecycle ..."""
     bucket = destinations[0].bucket
     findings = Findings(bucket)
     await _check_public(findings, client, bucket, state)
     for change in compare(destinations, origins, state).changes:
         check = change.aspect.replace(" ", "-")
-        if change.aspect not in _PROVED_BY_DOING:
+        if change.aspect not in _CHECKED_ELSEWHERE:
             if change.outcome is Outcome.SAME:
                 findings.ok(check, f"The {change.aspect} is set as `claimcheck bucket` sets it.")
             elif change.outcome is Outcome.CHANGE:
                 findings.warn(check, f"The {change.aspect} is not set as it should be.", APPLY)
             else:
-                _say_unread(findings, check, change.aspect, state)
+                _report_unread(findings, check, change.aspect, state)
     if state.kind is StoreKind.CEPH and state.config(Aspect.PUBLIC_ACCESS).get("BlockPublicAcls"):
         findings.warn(
             "public-access-block",
@@ -125,18 +129,18 @@ async def check_state(
             "Switch it off: IgnorePublicAcls and RestrictPublicBuckets do its work.",
         )
     if isinstance(state.aspects[Aspect.LIFECYCLE], Unread):
-        _say_unread(findings, "lifecycle", Aspect.LIFECYCLE, state)
+        _report_unread(findings, "lifecycle", Aspect.LIFECYCLE, state)
         return findings
     for destination in destinations:
         _check_lifecycle(findings, destination, state)
     return findings
 
 
-# Versions and pages are looked at by using them, lifecycle rules by what they do to our keys.
-_PROVED_BY_DOING: Final = frozenset({Aspect.VERSIONING, Aspect.CORS, Aspect.LIFECYCLE})
+# Versioning and CORS are checked by uploads; lifecycle rules have checks of their own below.
+_CHECKED_ELSEWHERE: Final = frozenset({Aspect.VERSIONING, Aspect.CORS, Aspect.LIFECYCLE})
 
 
-def _say_unread(findings: Findings, check: str, aspect: Aspect, state: BucketState) -> None:
+def _report_unread(findings: Findings, check: str, aspect: Aspect, state: BucketState) -> None:
     if state.aspects[aspect] is Unread.DENIED:
         findings.warn(
             check,
@@ -156,7 +160,7 @@ async def _check_public(findings: Findings, client: Any, bucket: str, state: Buc
     # Ceph RGW 16 calls every policy public that allows anything to anybody.
     if not public and state.kind is not StoreKind.CEPH:
         public = bool(await is_public(client, bucket))
-    findings.judge(
+    findings.ok_or_fail(
         not public,
         "public-policy",
         "No bucket policy lets the public in.",

@@ -1,4 +1,4 @@
-"""What the doctor finds: each finding says what was looked at, what it means, how to mend it."""
+"""Findings of the doctor: each says what was checked, what the result means, how to mend it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`check` is a stable name, `subject` the service, a bucket or a destination."""
+    """The result of one check.
+
+    `check` is a stable name, `subject` is `service`, a bucket's name or a destination's.
+    """
 
     check: str
     subject: str
@@ -26,7 +29,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Abilities:
-    """What a store did when it was tried; None where that could not be found out."""
+    """Which features of S3 a store was found to have; None where that could not be found out."""
 
     forms: bool | None = None
     puts: bool | None = None
@@ -40,7 +43,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """For one destination: what its store can do, and the settings that suit it best."""
+    """For one destination: what its store can do, and the settings to change, by variable name."""
 
     store: str
     abilities: Abilities
@@ -49,7 +52,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was found, in the order in which it was looked at."""
+    """All findings, in the order of the checks, and the advice by destination name."""
 
     findings: tuple[Finding, ...]
     destinations: dict[str, Advice] = field(default_factory=dict)
@@ -77,9 +80,11 @@ class Findings:
     def fail(self, check: str, meaning: str, remedy: str) -> None:
         self.made.append(Finding(check, self._subject, Level.FAILURE, meaning, remedy))
 
-    def judge(self, good: bool, check: str, meaning: str, otherwise: str, remedy: str) -> None:
-        """`ok` if it is good, else a failure that says `otherwise`."""
-        if good:
+    def ok_or_fail(
+        self, passed: bool, check: str, meaning: str, otherwise: str, remedy: str
+    ) -> None:
+        """Add `ok` with `meaning` if the check passed, else a failure that says `otherwise`."""
+        if passed:
             self.ok(check, meaning)
         else:
             self.fail(check, otherwise, remedy)

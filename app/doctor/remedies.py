@@ -1,4 +1,4 @@
-"""What to do about an S3 error code (AWS API, ErrorResponses), in one place."""
+"""Remedies by S3 error code (AWS API, ErrorResponses)."""
 
 from typing import Final
 
@@ -23,12 +23,15 @@ _REMEDIES: Final = {
 }
 
 
-def remedy_for(said: str, *rights: str) -> str:
-    """What to do where the store said a code (in whatever words), or denied one of the rights."""
+def remedy_for(answer: str, *rights: str) -> str:
+    """The remedy for the first known code in `answer`, the store's answer in any form.
+
+    `rights` are the IAM actions that the request needed, named where access was denied.
+    """
     for code, remedy in _REMEDIES.items():
-        if code in said:
+        if code in answer:
             return remedy
-    if rights and any(word in said for word in ("AccessDenied", "403", "Forbidden")):
+    if rights and any(word in answer for word in ("AccessDenied", "403", "Forbidden")):
         return (
             f"Give the service {' and '.join(rights)}, as `claimcheck bucket iam` prints it, and "
             "look for a bucket policy that denies it."

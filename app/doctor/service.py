@@ -19,7 +19,7 @@ from app.signer import CredentialsUnavailable, Signer
 
 SUBJECT: Final = "service"
 _SOON: Final = timedelta(minutes=5)
-_BY_HAND: Final = 2
+_RESERVED_CONNECTIONS: Final = 2  # for migrations and commands
 _MIGRATE: Final = "Run `claimcheck migrate`."
 # Read by AWS libraries, beside what botocore lists.
 _AWS_LIBRARIES: Final = (
@@ -30,7 +30,7 @@ _AWS_LIBRARIES: Final = (
 
 
 def check_settings(settings: Settings, environ: Mapping[str, str] = os.environ) -> Findings:
-    """Whether a deployment would start, and which names in the environment mean nothing."""
+    """Whether a deployment would start, and which AWS_* and S3_* variables nothing reads."""
     findings = Findings(SUBJECT)
     try:
         require_deployed(settings, on_this_machine=True)
@@ -45,7 +45,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str] = os.environ) 
             f"Neither this service nor an AWS library reads {', '.join(strays)}.",
             "Take it out, or write the name as docs/settings.md has it.",
         )
-    for first, *others in _doubles(environ):
+    for first, *others in _conflicting_names(environ):
         findings.warn(
             "doubled-settings",
             f"{first} hides another value in {', '.join(others)}.",
@@ -65,7 +65,7 @@ def _is_stray(name: str) -> bool:
 
 
 def _aliases() -> list[list[str]]:
-    """The names in the environment of each setting that has names of its own."""
+    """The variable names of each setting that is not named after its field."""
     found = []
     for field in Settings.model_fields.values():
         alias = field.validation_alias
@@ -76,8 +76,8 @@ def _aliases() -> list[list[str]]:
     return found
 
 
-def _doubles(environ: Mapping[str, str]) -> list[list[str]]:
-    """Names of one setting that have different values, the one that counts first."""
+def _conflicting_names(environ: Mapping[str, str]) -> list[list[str]]:
+    """The names of each setting that has different values under them, the one in effect first."""
     found = []
     for names in _aliases():
         given = [name for name in names if environ.get(name)]
@@ -87,7 +87,7 @@ def _doubles(environ: Mapping[str, str]) -> list[list[str]]:
 
 
 async def check_credentials(signer: Signer, now: datetime) -> Findings:
-    """Whether there are keys, and how long they still live."""
+    """Whether there are credentials, and how long they are still valid."""
     findings = Findings(SUBJECT)
     try:
         credentials = await signer.credentials()
@@ -111,10 +111,10 @@ async def check_credentials(signer: Signer, now: datetime) -> Findings:
 
 
 async def check_database(settings: Settings) -> Findings:
-    """Whether it answers, has the tables of this version, and room for all processes."""
+    """Whether the database answers, has the tables of this version, and connections enough."""
     findings = Findings(SUBJECT)
     if settings.database_url is None:
-        return findings  # said among the settings
+        return findings  # check_settings has reported it
     db = Database(settings)
     try:
         async with db.connection() as connection:
@@ -134,7 +134,7 @@ async def check_database(settings: Settings) -> Findings:
     finally:
         await db.close()
     findings.ok("database", "The database answers.")
-    findings.judge(
+    findings.ok_or_fail(
         found == REVISION,
         "migrations",
         f"The tables are those of this version ({REVISION}).",
@@ -150,11 +150,11 @@ def _count_connections(findings: Findings, settings: Settings, limit: int) -> No
     """How many of the web's dynos or containers fit beside one worker."""
     processes, pool = settings.web_concurrency, settings.database_pool_size
     dyno = processes * pool
-    fit = max(0, limit - pool - _BY_HAND) // dyno
+    fit = max(0, limit - pool - _RESERVED_CONNECTIONS) // dyno
     sums = (
         f"The database takes {limit} connections from us. A web dyno or container holds up to "
         f"{dyno} (WEB_CONCURRENCY {processes} x CLAIMCHECK_DATABASE_POOL_SIZE {pool}), a worker "
-        f"{pool}, and {_BY_HAND} are left for migrations and commands: "
+        f"{pool}, and {_RESERVED_CONNECTIONS} are left for migrations and commands: "
     )
     if fit:
         findings.ok("connections", f"{sums}{fit} web beside one worker.")

@@ -5,7 +5,8 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from app.doctor import Level, RememberedReport
+from app.doctor.findings import Level
+from app.doctor.report_cache import ReportCache
 from app.errors import ExaminationUnderWay
 from app.routers.permissions import CanAdmin
 from app.routers.problems import responses
@@ -61,8 +62,8 @@ class Capabilities(BaseModel):
 )
 async def capabilities(_: CanAdmin, request: Request) -> Capabilities:
     """What `claimcheck doctor` prints, found out by doing at most every ten minutes."""
-    remembered: RememberedReport = request.app.state.report
-    report, examined_at = await remembered.get()
+    cache: ReportCache = request.app.state.report
+    report, examined_at = await cache.get()
     return Capabilities.model_validate(
         {
             "examined_at": examined_at,

@@ -1,4 +1,4 @@
-"""A report that is asked for over HTTP: made once, for all who ask within some minutes."""
+"""A cache for the report over HTTP: one examination serves all requests of ten minutes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,13 +9,13 @@ from app.core.single_flight import SingleFlight
 from app.doctor.findings import Report
 from app.errors import ExaminationUnderWay
 
-LIFE: Final = timedelta(minutes=10)
+LIFETIME: Final = timedelta(minutes=10)
 # Routers in front give up after 30 s (Heroku: H12).
-_PATIENCE: Final = 20
+_LONGEST_WAIT: Final = 20  # seconds
 
 
-class RememberedReport:
-    """The newest report, at most ten minutes old; one examination at a time."""
+class ReportCache:
+    """Holds the newest report, at most ten minutes old; runs one examination at a time."""
 
     def __init__(
         self, examine: Callable[[], Awaitable[Report]], clock: Callable[[], datetime]
@@ -26,14 +26,14 @@ class RememberedReport:
         self._making = SingleFlight()
 
     async def get(self) -> tuple[Report, datetime]:
-        """The report and when it was made.
+        """The report and when it was made; a new one if there is none of the last ten minutes.
 
         Raises ExaminationUnderWay when a new one takes more than 20 seconds; it goes on.
         """
-        if self._made is None or self._clock() - self._made[1] >= LIFE:
+        if self._made is None or self._clock() - self._made[1] >= LIFETIME:
             self._made = None
             making = self._making.share("report", self._make)
-            done, _ = await asyncio.wait({making}, timeout=_PATIENCE)
+            done, _ = await asyncio.wait({making}, timeout=_LONGEST_WAIT)
             for task in done:
                 task.result()
         if self._made is None:
@@ -41,7 +41,7 @@ class RememberedReport:
         return self._made
 
     async def close(self) -> None:
-        """End an examination that is under way; it takes away what it has made."""
+        """Cancel an examination that is under way, and wait until it has removed what it made."""
         await self._making.drain()
 
     async def _make(self) -> None:

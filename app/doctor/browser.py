@@ -1,4 +1,4 @@
-"""The browser's part: requests to the bucket with nothing but what was signed."""
+"""Requests to a bucket as a browser sends them: with what was signed and no credentials."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -17,36 +17,36 @@ _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]+)</Code>")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; header names are in lower case. Status 0: nothing did, `body` says why."""
+    """An HTTP response, header names in lower case. Status 0: there was none, `body` says why."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @property
-    def good(self) -> bool:
+    def ok(self) -> bool:
         return 200 <= self.status < 300
 
     @property
     def refused(self) -> bool:
-        """Whether the store said no; a failure of its own is neither."""
+        """Whether it is a 4xx: a 5xx is the store's own failure and says nothing of the request."""
         return 400 <= self.status < 500
 
     @property
-    def said(self) -> str:
-        """Status and S3's error code, in words."""
+    def summary(self) -> str:
+        """Status and S3's error code, for findings."""
         if not self.status:
             return f"no answer ({self.body.decode(errors='replace')})"
         code = _CODE.search(self.body)
         return f"{self.status} {code[1].decode()}" if code else str(self.status)
 
-    def listed(self, header: str) -> set[str]:
-        """A header's words, in lower case."""
+    def elements(self, header: str) -> set[str]:
+        """The elements of a comma-separated header, in lower case."""
         return {w.strip().lower() for w in self.headers.get(header, "").split(",") if w.strip()}
 
 
-class Visitor:
-    """Sends requests exactly as they are, follows nothing, and raises nothing."""
+class Browser:
+    """Sends requests exactly as written, follows no redirect, and raises no exception."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -74,14 +74,14 @@ class Visitor:
             return Answer(0, {}, (str(error) or type(error).__name__).encode())
 
     async def put(self, signed: Presigned, data: bytes, **headers: str) -> Answer:
-        """Follow the instructions; further headers are added or put in place of theirs."""
+        """Send the presigned PUT; `headers` (`_` for `-`) are added to its own or replace them."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send("PUT", signed.url, {**signed.headers, **more}, data)
 
     async def post(
         self, signed: PresignedPost, data: bytes, origin: str | None = None, **fields: str
     ) -> Answer:
-        """Follow the instructions; further fields are put in place of theirs."""
+        """Send the presigned form; `fields` (`_` for `-`) are added to its own or replace them."""
         form = aiohttp.FormData(quote_fields=False)
         more = {name.replace("_", "-"): value for name, value in fields.items()}
         for name, value in {**signed.fields, **more}.items():
@@ -91,10 +91,10 @@ class Visitor:
 
 
 @asynccontextmanager
-async def open_visitor() -> AsyncIterator[Visitor]:
-    """A visitor without cookies, proxies or memory."""
+async def open_browser() -> AsyncIterator[Browser]:
+    """A browser without cookies, proxies and cache."""
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
     async with aiohttp.ClientSession(
         timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     ) as session:
-        yield Visitor(session)
+        yield Browser(session)

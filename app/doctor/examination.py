@@ -1,6 +1,6 @@
-"""One destination under examination: the service's part and the browser's, on objects of its own.
+"""The examination of one destination, on objects of its own.
 
-Everything is signed by the service's own signer and sent as a browser sends it. Objects are named
+Requests are signed by the service's own signer and sent as a browser sends them. Objects are named
 `<prefix>claimcheck-doctor-...` and are deleted at the end, with every version.
 """
 
@@ -18,13 +18,15 @@ from botocore.exceptions import ClientError
 from app.bucket import ID_METADATA, ObjectHandle
 from app.bucket_client import Buckets, error_code
 from app.core.destination import Destination
+from app.doctor.browser import Answer, Browser
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
-from app.doctor.visitor import Answer, Visitor
 from app.errors import Problem
 from app.signer import Presigned, PresignedPost, Signer
 
-FIRST, OTHER, LONGER = b"claimcheck doctor", b"CLAIMCHECK DOCTOR", b"claimcheck doctor, longer"
+CONTENT: Final = b"claimcheck doctor"
+OTHER_CONTENT: Final = b"CLAIMCHECK DOCTOR"  # of the same length
+LONGER_CONTENT: Final = b"claimcheck doctor, longer"
 CONTENT_TYPE: Final = "text/plain"
 ID_HEADER: Final = f"x-amz-meta-{ID_METADATA}"
 SIGNED_FOR: Final = 300  # seconds
@@ -37,29 +39,29 @@ _RIGHTS_TO_REMOVE: Final = (
 
 
 @dataclass(slots=True)
-class Patient:
-    """One destination under examination.
+class Examination:
+    """One destination, what checking it takes, and what was found so far.
 
-    `origin` is a page's that may send here, `longest_signature` the age in seconds that the
-    bucket's policy allows, for the sake of all its destinations.
+    `origin` is the first configured CORS origin. `longest_signature` is the age in seconds up to
+    which the bucket's policy takes a signature: the longest that any of its destinations needs.
     """
 
     destination: Destination
     session: aioboto3.Session
     buckets: Buckets
-    visitor: Visitor
+    browser: Browser
     clock: Callable[[], datetime]
     origin: str | None
     longest_signature: int
     findings: Findings
     abilities: Abilities = field(default_factory=Abilities)
     keys: list[str] = field(default_factory=list)
-    # Keys by upload id: what was begun in parts and neither joined nor aborted.
-    begun: dict[str, str] = field(default_factory=dict)
+    # Keys by upload id: multipart uploads that are neither completed nor aborted.
+    unfinished: dict[str, str] = field(default_factory=dict)
 
     @property
     def base_url(self) -> str:
-        """Where browsers reach the bucket."""
+        """The bucket's URL for browsers, without a slash at the end."""
         return self.destination.address.origin + self.destination.address.base_path
 
     @property
@@ -71,19 +73,23 @@ class Patient:
         return Signer(self.session, clock=self.clock)
 
     def new_key(self) -> str:
+        """A key that no object has; `tidy_up` deletes its object."""
         key = f"{self.destination.prefix}claimcheck-doctor-{uuid4()}"
         self.keys.append(key)
         return key
 
     async def signed_put(
-        self, key: str, data: bytes = FIRST, *, new: bool = True, promise: bytes | None = None
+        self, key: str, *, if_absent: bool = True, checksum_of: bytes | None = None
     ) -> Presigned:
-        """A PUT of that many bytes; `new` only where there is no object, `promise`: of these."""
-        headers = self.headers("put") | {"content-length": str(len(data))}
-        if new:
+        """Presign a PUT of `CONTENT`.
+
+        `if_absent` signs `If-None-Match: *`, `checksum_of` the SHA-256 of these bytes.
+        """
+        headers = self.headers("put") | {"content-length": str(len(CONTENT))}
+        if if_absent:
             headers["if-none-match"] = "*"
-        if promise is not None:
-            headers["x-amz-checksum-sha256"] = sha256(promise)
+        if checksum_of is not None:
+            headers["x-amz-checksum-sha256"] = sha256(checksum_of)
         signed = await self.signer.presign(
             "PUT", self.destination.address, key, expires_in=SIGNED_FOR, headers=headers
         )
@@ -92,68 +98,71 @@ class Patient:
         return signed
 
     async def signed_form(self, key: str) -> PresignedPost:
+        """Presign a POST form for exactly as many bytes as `CONTENT` has."""
         fields = self.headers("post") | {"success_action_status": "201"}
         return await self.signer.presign_post(
             self.destination.address,
             key,
             expires_in=SIGNED_FOR,
             fields=fields,
-            size_range=(len(FIRST), len(FIRST)),
+            size_range=(len(CONTENT), len(CONTENT)),
         )
 
     async def read(self, key: str, **query: str) -> Answer:
-        """What a link to the object serves."""
+        """Get the object with a presigned link; `query` with `_` for `-` in names."""
         query = {name.replace("_", "-"): value for name, value in query.items()}
         link = await self.signer.presign(
             "GET", self.destination.address, key, expires_in=SIGNED_FOR, query=query
         )
-        return await self.visitor.send("GET", link.url)
+        return await self.browser.send("GET", link.url)
 
     async def head(self, key: str) -> dict[str, Any]:
-        """HeadObject by the service; its error code under `Error`."""
+        """The answer to HeadObject, or `{"Error": code}`."""
         try:
-            said: dict[str, Any] = await self.client.head_object(
+            answer: dict[str, Any] = await self.client.head_object(
                 Bucket=self.destination.bucket, Key=key, ChecksumMode="ENABLED"
             )
         except ClientError as error:
             return {"Error": error_code(error)}
-        return said
+        return answer
 
     def object_at(self, key: str) -> ObjectHandle:
+        """The handle by which the service itself asks for the object."""
         return ObjectHandle(self.buckets, self.destination, key)
 
     def headers(self, method: str) -> dict[str, str]:
-        """What the destination's objects are stored with, as the service signs it."""
+        """The headers or form fields that the service signs for an object of this destination."""
         own = {"content-type": CONTENT_TYPE, ID_HEADER: "doctor"}
         return own | self.destination.object_headers(method)
 
 
 def sha256(data: bytes) -> str:
+    """The SHA-256 in Base64, as S3 writes checksums."""
     return b64encode(hashlib.sha256(data).digest()).decode()
 
 
-async def tidy_up(patient: Patient) -> None:
-    """Delete everything that was made, and say whether that works."""
+async def tidy_up(examination: Examination) -> None:
+    """Delete every object and abort every upload that was made; add whether that worked."""
     left = []
     problems = set()
-    for upload_id, key in patient.begun.items():
+    for upload_id, key in examination.unfinished.items():
         try:
-            await patient.object_at(key).abort_upload(upload_id)
+            await examination.object_at(key).abort_upload(upload_id)
         except Problem as problem:
             left.append(key)
             problems.add(str(problem.__cause__ or problem.detail))
-    for key in patient.keys:
+    for key in examination.keys:
         try:
-            await patient.object_at(key).delete()
+            await examination.object_at(key).delete()
         except Problem as problem:
             left.append(key)
             problems.add(str(problem.__cause__ or problem.detail))
     if not left:
-        patient.findings.ok("removal", "Objects are deleted with every version.")
+        examination.findings.ok("removal", "Objects are deleted with every version.")
         return
-    patient.findings.fail(
+    examination.findings.fail(
         "removal",
         f"Objects cannot be deleted: {'; '.join(sorted(problems))}. Left behind: {len(left)} that "
-        f"begin with {patient.destination.prefix}claimcheck-doctor-.",
+        f"begin with {examination.destination.prefix}claimcheck-doctor-.",
         remedy_for("AccessDenied", *_RIGHTS_TO_REMOVE),
     )

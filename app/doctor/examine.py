@@ -1,0 +1,129 @@
+"""The whole examination: the service first, then each bucket with all its destinations."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import aioboto3
+
+from app.bucket_client import Buckets, open_buckets
+from app.bucket_config import Unread
+from app.core.bucket_setup import Aspect, needs_of
+from app.core.destination import Destination
+from app.doctor.access import check_anonymous, check_cors
+from app.doctor.advice import advise, report_advice
+from app.doctor.browser import Browser, open_browser
+from app.doctor.buckets import check_reach, check_state
+from app.doctor.examination import Examination, tidy_up
+from app.doctor.findings import Advice, Findings, Report
+from app.doctor.service import check_credentials, check_database, check_settings
+from app.doctor.uploads import check_public_endpoint, check_uploads
+from app.provision import browser_origins, by_bucket
+from app.resources import open_session
+from app.settings import Settings
+from app.signer import Signer, utc_now
+
+_T = TypeVar("_T")
+
+
+async def examine(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+) -> Report:
+    """Check the settings, the credentials, the database and every bucket; return all findings.
+
+    The objects and uploads that it makes are removed before it returns, also when it is cancelled.
+    Where the credentials fail, no bucket is examined. Raises ConfigurationError where AWS_PROFILE
+    names no profile.
+    """
+    session = open_session(settings)
+    credentials = await check_credentials(Signer(session, clock=clock), clock())
+    database = await check_database(settings)
+    found = [check_settings(settings, environ), database, credentials]
+    advice: dict[str, Advice] = {}
+    if not credentials.has_failed():
+        async with (
+            open_buckets(session, settings.every_destination()) as buckets,
+            open_browser() as browser,
+        ):
+            for more, advised in await _gather(
+                *(
+                    _examine_bucket(
+                        destinations, browser_origins(settings), session, buckets, browser, clock
+                    )
+                    for destinations in by_bucket(settings)
+                )
+            ):
+                found += more
+                advice |= advised
+    return Report(tuple(f for findings in found for f in findings.made), advice)
+
+
+async def _gather(*work: Coroutine[Any, Any, _T]) -> list[_T]:
+    """Run them concurrently and return their results in order.
+
+    It waits for all of them also when it is cancelled or one of them fails: each removes what it
+    has made, with clients that the caller closes afterwards.
+    """
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def _examine_bucket(
+    destinations: Sequence[Destination],
+    origins: list[str],
+    session: aioboto3.Session,
+    buckets: Buckets,
+    browser: Browser,
+    clock: Callable[[], datetime],
+) -> tuple[list[Findings], dict[str, Advice]]:
+    """Findings about a bucket and each of its destinations, and advice by destination name."""
+    first = destinations[0]
+    client = buckets.client(first)
+    reach, state = await check_reach(client, first, clock())
+    if state is None:
+        # Whatever else failed would fail for the same reason.
+        return [reach], {}
+    examinations = [
+        Examination(
+            destination=destination,
+            session=session,
+            buckets=buckets,
+            browser=browser,
+            clock=clock,
+            origin=origins[0] if origins else None,
+            longest_signature=needs_of(destinations, origins).longest_signature,
+            findings=Findings(destination.name),
+        )
+        for destination in destinations
+    ]
+    set_up = await check_state(client, destinations, origins, state)
+    await _gather(*(_examine_destination(examination, origins) for examination in examinations))
+    has_versions = state.aspects[Aspect.VERSIONING] is not Unread.UNKNOWN
+    advised = {}
+    for examination in examinations:
+        advice = advise(
+            examination.destination, state.kind, examination.abilities, has_versions=has_versions
+        )
+        report_advice(examination.findings, advice)
+        advised[examination.destination.name] = advice
+    return [reach, set_up, *(examination.findings for examination in examinations)], advised
+
+
+async def _examine_destination(examination: Examination, origins: list[str]) -> None:
+    if not await check_public_endpoint(examination):
+        return
+    try:
+        await check_uploads(examination)
+        await check_cors(examination, origins)
+        await check_anonymous(examination)
+    finally:
+        await tidy_up(examination)

@@ -1,0 +1,197 @@
+"""Uploaded objects: metadata, checksums, links, sealing and the age of signatures."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+from app.core.sigv4 import MAX_EXPIRES_IN
+from app.doctor.examination import (
+    CONTENT,
+    CONTENT_TYPE,
+    ID_HEADER,
+    OTHER_CONTENT,
+    Examination,
+    sha256,
+)
+from app.doctor.remedies import APPLY, remedy_for
+from app.signer import Signer
+
+
+async def check_missing(examination: Examination) -> None:
+    """Whether HeadObject tells a missing object from a forbidden one (AWS API, HeadObject: 404
+    needs s3:ListBucket).
+    """
+    head = await examination.head(f"{examination.destination.prefix}claimcheck-doctor-{uuid4()}")
+    examination.findings.ok_or_fail(
+        head.get("Error") in {"404", "NoSuchKey"},
+        "missing-object",
+        "A missing object is told from a forbidden one.",
+        f"A missing object looks like {head.get('Error', 'one that is there')}: an upload that "
+        "has not arrived is taken for a failure of the service.",
+        remedy_for("AccessDenied", "s3:ListBucket"),
+    )
+
+
+async def check_stored(examination: Examination, key: str) -> None:
+    """Whether the object has the size, type and id that confirm compares, and the headers that the
+    destination sets on its objects.
+    """
+    head = await examination.head(key)
+    if code := head.get("Error"):
+        examination.findings.fail(
+            "confirm",
+            f"The service cannot look at what was uploaded: {code}.",
+            remedy_for(code, "s3:GetObject"),
+        )
+        return
+    as_sent = (
+        head["ContentLength"] == len(CONTENT)
+        and head.get("ContentType", "").partition(";")[0] == CONTENT_TYPE
+        and head.get("Metadata", {}).get(ID_HEADER.removeprefix("x-amz-meta-")) == "doctor"
+    )
+    examination.findings.ok_or_fail(
+        as_sent,
+        "confirm",
+        "What was uploaded is found with the size, type and id that it was signed with.",
+        "The store does not keep size, type and x-amz-meta-claimcheck-id of an object.",
+        "No upload can be confirmed on this store.",
+    )
+    kept = {"cache_control": "CacheControl", "content_disposition": "ContentDisposition"}
+    lost = [
+        name
+        for name, element in kept.items()
+        if (value := getattr(examination.destination, name)) and head.get(element) != value
+    ]
+    if lost:
+        examination.findings.warn(
+            "object-headers",
+            f"The store does not keep the {' and '.join(lost)} of the destination.",
+            "Set the destination's method = put: this store drops them from a form.",
+        )
+
+
+async def check_checksums(examination: Examination) -> None:
+    """Whether the store compares an announced SHA-256 with the bytes, and returns it later."""
+    broken = await examination.signed_put(examination.new_key(), checksum_of=OTHER_CONTENT)
+    key = examination.new_key()
+    right = await examination.signed_put(key, checksum_of=CONTENT)
+    refused = (await examination.browser.put(broken, CONTENT)).refused
+    kept = (await examination.browser.put(right, CONTENT)).ok
+    head = await examination.head(key) if kept else {}
+    told = head.get("ChecksumSHA256") == sha256(CONTENT) and head.get("ChecksumType") is not None
+    examination.abilities.checksums = refused and told
+    if examination.abilities.checksums:
+        examination.findings.ok(
+            "checksums", "The store compares an announced SHA-256 and tells it."
+        )
+    else:
+        examination.findings.warn(
+            "checksums",
+            "The store does not vouch for an announced SHA-256: checksum_verified stays false.",
+            "Nothing to mend: compare the checksum where you read the file, if it matters.",
+        )
+
+
+async def check_links(examination: Examination, key: str) -> None:
+    """Whether a presigned GET serves the bytes, with the response headers that were signed."""
+    read = await examination.read(
+        key,
+        response_content_disposition="attachment",
+        response_content_type="application/octet-stream",
+    )
+    if read.body != CONTENT:
+        examination.findings.fail(
+            "links",
+            f"A link does not open what was uploaded: {read.summary}.",
+            remedy_for(read.summary, "s3:GetObject"),
+        )
+        return
+    examination.findings.ok_or_fail(
+        read.headers.get("content-disposition") == "attachment"
+        and read.headers.get("content-type") == "application/octet-stream",
+        "links",
+        "Links open, and say how a browser has to treat the file.",
+        "The store ignores response-content-disposition and -type in a link, so that a browser "
+        "may run what it was to download.",
+        "Allow only harmless content types on this store.",
+    )
+
+
+async def check_sealing(examination: Examination, put_key: str | None) -> None:
+    """Whether links go on serving the confirmed bytes when an upload is repeated."""
+    if put_key is not None:
+        again = await examination.browser.put(await examination.signed_put(put_key), OTHER_CONTENT)
+        examination.abilities.conditional_writes = again.status == 412
+    by_form = examination.destination.method == "post"
+    key = examination.new_key()
+    if by_form:
+        form = await examination.signed_form(key)
+        await examination.browser.post(form, CONTENT)
+    else:
+        signed = await examination.signed_put(key, if_absent=False)
+        await examination.browser.put(signed, CONTENT)
+    version = (await examination.head(key)).get("VersionId")
+    examination.abilities.versions = version not in {None, "null"}
+    if by_form:
+        await examination.browser.post(form, OTHER_CONTENT)
+    else:
+        await examination.browser.put(signed, OTHER_CONTENT)
+    if examination.abilities.versions:
+        pinned = await examination.read(key, versionId=str(version))
+        examination.findings.ok_or_fail(
+            pinned.body == CONTENT,
+            "sealing",
+            "Links pin a version: a repeated upload does not change what they serve.",
+            f"A link that pins a version does not open it: {pinned.summary}.",
+            remedy_for(pinned.summary, "s3:GetObjectVersion"),
+        )
+        return
+    _report_unsealed(examination)
+
+
+def _report_unsealed(examination: Examination) -> None:
+    """Report which method seals on a bucket without versions, if one does."""
+    destination, abilities, findings = (
+        examination.destination,
+        examination.abilities,
+        examination.findings,
+    )
+    if destination.method == "multipart" and abilities.multipart:
+        findings.ok("sealing", "What is sent in parts cannot be sent again once they are joined.")
+    elif destination.method == "put" and abilities.conditional_writes:
+        findings.ok("sealing", "The store refuses a second PUT to the same key.")
+    elif destination.method == "put" and destination.conditional_writes:
+        findings.fail(
+            "sealing",
+            "The destination claims conditional_writes, and the store takes a second PUT to the "
+            "same key: files are called sealed that are not.",
+            f"Set conditional_writes = false. {APPLY} It turns versioning on, which seals better.",
+        )
+    else:
+        findings.warn(
+            "sealing",
+            "The bucket keeps no versions: whoever holds an upload can replace the bytes until it "
+            "expires.",
+            f"{APPLY} It turns versioning on. Where the store has none, set method = multipart.",
+        )
+
+
+async def check_age(examination: Examination, key: str) -> None:
+    """Whether the store enforces the bucket policy's limit on the age of signatures."""
+    age = examination.longest_signature + 3600
+    if age + 60 > MAX_EXPIRES_IN:
+        return
+    past = examination.clock() - timedelta(seconds=age)
+    old = await Signer(examination.session, clock=lambda: past).presign(
+        "GET", examination.destination.address, key, expires_in=age + 60
+    )
+    answer = await examination.browser.send("GET", old.url)
+    examination.abilities.signature_age = answer.refused
+    if answer.refused:
+        examination.findings.ok("signature-age", "Signatures older than any of ours are refused.")
+    else:
+        examination.findings.warn(
+            "signature-age",
+            "Signatures of any age are taken, up to S3's seven days.",
+            f"{APPLY} If it says that there is nothing to change, the store ignores the policy's "
+            "s3:signatureAge, and nothing is to be mended.",
+        )
