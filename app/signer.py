@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import aioboto3
 
+from app.core.object_url import BucketAddress
 from app.core.sigv4 import (
-    BucketAddress,
     Credentials,
     Method,
     UrlSigner,

@@ -26,7 +26,8 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from app.bucket_client import open_client
 from app.core.delivery import content_disposition
 from app.core.destination import Destination
-from app.core.sigv4 import Credentials, UrlSigner, bucket_address, presign_post, presign_url
+from app.core.object_url import bucket_address
+from app.core.sigv4 import Credentials, UrlSigner, presign_post, presign_url
 from bench.results import Results
 
 _REGION, _BUCKET = "us-east-1", "bench-bucket"

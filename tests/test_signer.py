@@ -14,7 +14,7 @@ import pytest
 
 from app import signer as signer_module
 from app.core import sigv4
-from app.core.sigv4 import UnsignableValue, bucket_address
+from app.core.object_url import UnsignableValue, bucket_address
 from app.signer import CredentialsUnavailable, Presigned, PresignedPost, Signer, utc_now
 
 NOW = datetime(2024, 7, 1, 12, 13, 14, 567_890, tzinfo=UTC)
@@ -411,7 +411,7 @@ async def test_a_remembered_link_is_what_signing_it_anew_gives(
         return signed[-1]
 
     monkeypatch.setattr(sigv4.UrlSigner, "url", noted)
-    elsewhere = sigv4.bucket_address("https://store.example.com", "another", "us-east-1")
+    elsewhere = bucket_address("https://store.example.com", "another", "us-east-1")
     requests = [(key, query) for key in ("a", "b") for query in ((), (("versionId", "1"),))]
     for _ in range(3):
         for address in (ADDRESS, elsewhere):

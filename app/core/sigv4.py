@@ -1,9 +1,9 @@
 """AWS Signature Version 4 for S3: presigned URLs and POST policies, as pure functions.
 
-Nothing here reads a clock, the environment or the network: ``now`` is an argument, and equal
+Nothing here reads a clock, the environment or the network: `now` is an argument, and equal
 arguments give equal bytes. Every value that is signed is checked first, because a presigned
 request is carried out by somebody else: what cannot be sent unchanged by a browser is refused
-with :class:`UnsignableValue`.
+with `UnsignableValue`.
 
 Sources: AWS, "Authenticating Requests: Using Query Parameters" (API/sigv4-query-string-auth),
 "Creating a POST Policy" (API/sigv4-HTTPPOSTConstructPolicy), "Signature Calculation" of the same
@@ -24,10 +24,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from app.core.hmac_states import hmac_states
 from app.core.object_url import (
     UNRESERVED,
-    AddressingStyle,
     BucketAddress,
     UnsignableValue,
-    bucket_address,
     check_key,
     check_sendable,
     percent_encode,
@@ -36,22 +34,6 @@ from app.core.object_url import (
 
 if TYPE_CHECKING:
     from hashlib import _Hash
-
-# Who signs needs an address too: one import serves.
-__all__ = [
-    "MAX_EXPIRES_IN",
-    "AddressingStyle",
-    "BucketAddress",
-    "Credentials",
-    "Method",
-    "UnsignableValue",
-    "UrlSigner",
-    "bucket_address",
-    "check_expires_in",
-    "policy_signature",
-    "presign_post",
-    "presign_url",
-]
 
 Method = Literal["GET", "HEAD", "PUT", "DELETE"]
 
@@ -94,11 +76,10 @@ _json_string = JSONEncoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What signs: an access key, its secret, for temporary ones a token and their end (UTC).
+    """An access key and its secret; temporary ones have a session token and expire (UTC).
 
-    Raises:
-        UnsignableValue: a part is empty or holds anything but printable ASCII without spaces
-            (a line end left over from a file, for example).
+    Raises UnsignableValue where a part is empty or holds anything but printable ASCII without
+    spaces (a line end left over from a file, for example).
     """
 
     access_key: str
@@ -123,7 +104,7 @@ class Credentials:
 class UrlSigner:
     """Signs many URLs of one bucket, made at one moment, with the repeated work done once.
 
-    Arguments are those of :func:`presign_url`; only key and query differ from URL to URL.
+    Arguments are those of `presign_url`; only key and query differ from URL to URL.
     """
 
     __slots__ = ("_bucket_url", "_constant", "_head", "_outer", "_string_to_sign", "_tail")
@@ -160,10 +141,9 @@ class UrlSigner:
         self._outer = scope.outer
 
     def url(self, key: str, query: Mapping[str, str] | None = None) -> str:
-        """Presign the object ``key``; ``query`` holds S3's parameters, unescaped.
+        """Presign the object `key`; `query` holds S3's parameters, unescaped.
 
-        Raises:
-            UnsignableValue: the key or a parameter cannot be signed.
+        Raises UnsignableValue where the key or a parameter cannot be signed.
         """
         path, parameters = quote_key(key), self._constant
         if query:
@@ -190,13 +170,12 @@ def presign_url(
 ) -> str:
     """Presign one request to an object.
 
-    Whoever sends it must send ``headers`` (names in any case, values printable ASCII) exactly as
-    given; ``host`` is always signed. ``query`` holds S3's parameters (``versionId``,
-    ``partNumber``, ``response-content-disposition`` ...), unescaped. ``now`` is timezone-aware,
-    its fraction of a second ignored; ``expires_in`` is seconds, 1 to 604,800.
+    Whoever sends it must send `headers` (names in any case, values printable ASCII) exactly as
+    given; `host` is always signed. `query` holds S3's parameters (`versionId`,
+    `partNumber`, `response-content-disposition` ...), unescaped. `now` is timezone-aware,
+    its fraction of a second ignored; `expires_in` is seconds, 1 to 604,800.
 
-    Raises:
-        UnsignableValue: an argument cannot be signed, or would be altered by browsers.
+    Raises UnsignableValue where an argument cannot be signed, or would be altered by browsers.
     """
     if headers:
         signer = UrlSigner(
@@ -226,16 +205,15 @@ def presign_post(
     fields: Mapping[str, str],
     size_range: tuple[int, int],
 ) -> tuple[str, dict[str, str]]:
-    """Presign one POST upload: ``(url, form fields)``, fields in the order to send them.
+    """Presign one POST upload: `(url, form fields)`, fields in the order to send them.
 
-    The form ends with the ``file`` part, which is not among them. Each field, ``bucket`` and
-    ``key`` included, is held by an exact condition; the body is ``size_range`` bytes, both ends
-    included. ``bucket`` is sent as well because some stores (Garage) want a field for each
+    The form ends with the `file` part, which is not among them. Each field, `bucket` and
+    `key` included, is held by an exact condition; the body is `size_range` bytes, both ends
+    included. `bucket` is sent as well because some stores (Garage) want a field for each
     condition.
 
-    Raises:
-        UnsignableValue: an argument cannot be signed, or holds ``$`` (S3 expands ``${filename}``
-            before it compares, so such a field would not be pinned).
+    Raises UnsignableValue where an argument cannot be signed, or holds `$` (S3 expands
+    `${filename}` before it compares, so such a field would not be pinned).
     """
     low, high = size_range
     if not (type(low) is int and type(high) is int and 0 <= low <= high):
@@ -268,7 +246,7 @@ def presign_post(
 
 
 def policy_signature(policy: str, *, credentials: Credentials, region: str, now: datetime) -> str:
-    """Sign a POST policy given in base64: the hexadecimal value of ``x-amz-signature``."""
+    """Sign a POST policy given in base64: the hexadecimal value of `x-amz-signature`."""
     scope = _scope(credentials, region, _unix_second(now))
     inner = scope.inner.copy()
     inner.update(policy.encode("ascii"))
@@ -278,7 +256,7 @@ def policy_signature(policy: str, *, credentials: Credentials, region: str, now:
 
 
 def _query_parameter(name: str, value: str) -> str:
-    """``&name=value``, encoded."""
+    """`&name=value`, encoded."""
     prefix = _query_prefix(name)
     if value.isascii() and not value.encode().translate(None, UNRESERVED):
         return prefix + value  # a version id: nothing to refuse, nothing to encode
@@ -288,8 +266,8 @@ def _query_parameter(name: str, value: str) -> str:
 
 @lru_cache(maxsize=256)
 def _query_prefix(name: str) -> str:
-    """``&name=``; names are few and checked once, values differ from file to file."""
-    # S3's own names begin with a small letter and so sort behind every X-Amz-* of the signature.
+    """`&name=`. Names are few, so each is checked once; values differ from file to file."""
+    # S3's own names begin with a lower-case letter and so sort behind the signature's X-Amz-*.
     if not _QUERY_NAME.fullmatch(name) or name.lower() in _AUTH_NAMES:
         raise UnsignableValue(
             "query parameter name: must be a parameter of S3 such as versionId, in letters, "
@@ -317,7 +295,7 @@ def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]
 
 @lru_cache(maxsize=256)
 def _signable_name(name: str) -> str:
-    """A header's name in small letters."""
+    """The header's name in lower case. Raises UnsignableValue for one that cannot be signed."""
     lower = name.lower()
     if not _FIELD_NAME.fullmatch(name):
         raise UnsignableValue("header name: must be ASCII letters, digits, '-', '_' and '.'")
@@ -328,7 +306,7 @@ def _signable_name(name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _pinnable_name(name: str) -> str:
-    """A form field's name in small letters."""
+    """The form field's name in lower case. Raises UnsignableValue for one that is reserved."""
     lower = name.lower()
     if not _FIELD_NAME.fullmatch(name):
         raise UnsignableValue("form field name: must be ASCII letters, digits, '-', '_' and '.'")
@@ -346,11 +324,7 @@ def _check_secret(role: str, text: str) -> None:
 
 
 def check_expires_in(expires_in: int) -> None:
-    """Refuse an expiry that S3 does not take.
-
-    Raises:
-        UnsignableValue: it is not a whole number of seconds from 1 to 604,800.
-    """
+    """Raises UnsignableValue unless `expires_in` is a whole number of seconds, 1 to 604,800."""
     if type(expires_in) is not int or not 1 <= expires_in <= MAX_EXPIRES_IN:
         raise UnsignableValue(
             f"expiry: must be a whole number of seconds from 1 to {MAX_EXPIRES_IN:,}"
@@ -364,14 +338,14 @@ def _unix_second(now: datetime) -> int:
 
 
 class _Scope(NamedTuple):
-    """What all signatures of one second, region and credential have in common.
+    """The parts that all signatures of one second, region and credential share.
 
     The hash states are never updated, only copied.
     """
 
     inner: "_Hash"
     outer: "_Hash"
-    string_to_sign: "_Hash"  # inner, having read all of it but the request's hash
+    string_to_sign: "_Hash"  # inner, updated with the string to sign but for the request's hash
     query: str
     fields: dict[str, str]
     conditions: str  # fields as JSON conditions
@@ -405,7 +379,7 @@ def _scope(credentials: Credentials, region: str, second: int) -> _Scope:
 
 @lru_cache(maxsize=64)
 def _signing_key(secret_key: str, date: str, region: str) -> "tuple[_Hash, _Hash]":
-    """The day's signing key, as hashes that are only copied."""
+    """The day's signing key (AWS, API/sig-v4-header-based-auth), as hashes to copy."""
     key = f"AWS4{secret_key}".encode("ascii")
     for step in (date, region, "s3", "aws4_request"):
         key = hmac.digest(key, step.encode("ascii"), "sha256")

@@ -13,12 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from app.core import sigv4
+from app.core.object_url import BucketAddress, UnsignableValue, bucket_address
 from app.core.sigv4 import (
-    BucketAddress,
     Credentials,
-    UnsignableValue,
     UrlSigner,
-    bucket_address,
     policy_signature,
     presign_post,
     presign_url,

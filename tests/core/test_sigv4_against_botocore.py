@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core import sigv4
-from app.core.sigv4 import Credentials, Method, bucket_address, policy_signature
+from app.core.object_url import AddressingStyle, BucketAddress, bucket_address
+from app.core.sigv4 import Credentials, Method, policy_signature
 
 CASES = {
     "get_object": 600,
@@ -83,7 +84,7 @@ credentials = st.sampled_from(
     ]
 )
 # Endpoint, botocore's addressing style, ours.
-endpoints: st.SearchStrategy[tuple[str | None, str, sigv4.AddressingStyle]] = st.sampled_from(
+endpoints: st.SearchStrategy[tuple[str | None, str, AddressingStyle]] = st.sampled_from(
     [
         (None, "virtual", "auto"),
         (None, "virtual", "virtual"),
@@ -292,9 +293,7 @@ def test_any_request() -> None:
     """botocore's signer alone, on hosts, regions, names and secrets that no client would make."""
 
     def check(case: dict[str, Any]) -> None:
-        address = sigv4.BucketAddress(
-            "https", case["host"], "photos", case["base_path"], case["region"]
-        )
+        address = BucketAddress("https", case["host"], "photos", case["base_path"], case["region"])
         signs = Credentials(case["access_key"], case["secret_key"], case["token"])
         request = AWSRequest(
             method=case["method"],
