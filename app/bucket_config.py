@@ -15,7 +15,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from app.bucket_client import error_code, error_status, translated
-from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify
+from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
 
 _UNKNOWN_CODES: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 
@@ -61,7 +61,7 @@ async def read_bucket(client: Any, bucket: str) -> BucketState | None:
     if aspects[Aspect.VERSIONING] == {} and not await _keeps_versions(client, bucket):
         aspects[Aspect.VERSIONING] = Unread.UNKNOWN
     headers = said["ResponseMetadata"]["HTTPHeaders"]
-    return BucketState(identify(headers), headers.get("x-amz-bucket-region"), aspects)
+    return BucketState(identify_store(headers), headers.get("x-amz-bucket-region"), aspects)
 
 
 async def read_aspect(client: Any, bucket: str, aspect: Aspect) -> Found:

@@ -10,7 +10,7 @@ from uuid import UUID
 from app import queries
 from app.audit import audit_files
 from app.core.delivery import Disposition, response_overrides
-from app.core.grants import granting, is_granted, window_end
+from app.core.grants import grant_maker, is_granted, window_end
 from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.object_url import ObjectName
@@ -158,7 +158,7 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
             where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
             end = window_end(now, to.link_expires_in, to.window)
-            grant = granting(res.grant_secret, end) if to.content_urls else None
+            grant = grant_maker(res.grant_secret, end) if to.content_urls else None
         urls.append(grant and f"/v1/files/{file.id}/content?grant={grant(file.id)}")
     return urls
 

@@ -29,7 +29,7 @@ from app.core.bucket_setup import (
     is_same,
     needs_of,
     notes,
-    wanted,
+    target_config,
 )
 from app.core.destination import Destination
 from app.settings import Settings
@@ -151,7 +151,7 @@ def compare(
             outcome = Outcome.UNKNOWN if found is Unread.UNKNOWN else Outcome.DENIED
             changes.append(Change(aspect, outcome, {}, {}))
             continue
-        after = wanted(aspect, needs, found, kind)
+        after = target_config(aspect, needs, found, kind)
         outcome = Outcome.SAME if is_same(found, after) else Outcome.CHANGE
         changes.append(Change(aspect, outcome, found, after))
     return BucketPlan(destinations[0], needs, kind, state is None, tuple(changes))
@@ -171,6 +171,6 @@ async def _carry_out(client: Any, planned: BucketPlan, change: Change) -> Change
     # As a store puts it: some fill in defaults of their own.
     kept = await read_aspect(client, bucket, aspect)
     done = not isinstance(kept, Unread) and is_same(
-        kept, wanted(aspect, planned.needs, kept, planned.kind)
+        kept, target_config(aspect, planned.needs, kept, planned.kind)
     )
     return replace(change, outcome=Outcome.CHANGED if done else Outcome.IGNORED)

@@ -19,7 +19,7 @@ from app import queries_staff as queries
 from app.audit import audit
 from app.core.client_address import limited_network
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
-from app.core.principal import LETS, STAFF_OWNER, Principal, Scope, is_name
+from app.core.principal import SCOPE_DESCRIPTIONS, STAFF_OWNER, Principal, Scope, is_name
 from app.models_staff import Staff
 from app.queries_staff import NewSession
 from app.resources import Resources
@@ -89,9 +89,11 @@ def every_scope(settings: Settings) -> dict[str, str]:
     ]
     places = defaultdict(list)
     for place, scopes in asked:
-        for scope in set(scopes) - set(LETS):
+        for scope in set(scopes) - set(SCOPE_DESCRIPTIONS):
             places[scope].append(place)
-    return LETS | {scope: f"put files into {', '.join(places[scope])}" for scope in sorted(places)}
+    return SCOPE_DESCRIPTIONS | {
+        scope: f"put files into {', '.join(places[scope])}" for scope in sorted(places)
+    }
 
 
 async def create(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.core.principal import LETS, Scope
+from app.core.principal import SCOPE_DESCRIPTIONS, Scope
 from app.settings import load_settings
 from tests.issuer import Issuer, running_issuer
 from tests.support import Service, key_for, prepared, served
@@ -142,6 +142,6 @@ def test_the_settings_of_the_guide() -> None:
 
 
 def test_the_guide_names_every_scope() -> None:
-    assert set(LETS) == set(Scope)
+    assert set(SCOPE_DESCRIPTIONS) == set(Scope)
     table = re.findall(r"^\| `([a-z]+:?[a-z]*)` \| (.+) \|$", GUIDE, re.MULTILINE)
-    assert table == list(LETS.items())
+    assert table == list(SCOPE_DESCRIPTIONS.items())

@@ -4,7 +4,7 @@ import argparse
 import textwrap
 from typing import Any, Final
 
-from app.core.principal import LETS
+from app.core.principal import SCOPE_DESCRIPTIONS
 
 
 def _line(scope: str, lets: str) -> str:
@@ -16,7 +16,7 @@ SCOPES_AFTER: Final[dict[str, Any]] = {
     "epilog": "\n".join(
         [
             "scopes, and what each lets its holder do:",
-            *(_line(scope, lets) for scope, lets in LETS.items()),
+            *(_line(scope, lets) for scope, lets in SCOPE_DESCRIPTIONS.items()),
             "and those that destinations and fields of records ask for in the settings",
         ]
     ),

@@ -1,7 +1,7 @@
-"""What a bucket is to be set to, so that browsers can use it and nobody else. Pure.
+"""The configuration that a bucket needs, so that browsers can use it and nobody else. Pure.
 
-Every aspect is merged into what the bucket has: rules of other owners stay, ours are found again
-by their id. The shapes are those of the S3 API (AWS, API/API_PutBucket...).
+Each aspect is merged into the configuration found: rules of other owners stay, ours are known by
+their ids. The shapes are those of the S3 API (AWS, API/API_PutBucket...).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from app.core.destination import Destination
 from app.core.iam import bucket_arn, object_arns
-from app.core.lifecycle import abort_days, aborts_early, modern
+from app.core.lifecycle import abort_days, aborts_early, with_filter
 from app.core.sigv4 import MAX_EXPIRES_IN
 
 Config = Mapping[str, Any]
@@ -23,7 +23,7 @@ _AGE_SID: Final = "ClaimcheckSignatureAge"
 _COPIES_SID: Final = "ClaimcheckCopies"
 _OUR_IDS: Final = frozenset({CORS_ID, _TLS_SID, _AGE_SID, _COPIES_SID})
 
-# What uploads and links are signed with, or browsers add to a read; nothing else may be sent.
+# The headers that uploads are signed with, or browsers add to a read; no others may be sent.
 _CORS_HEADERS: Final = (
     "cache-control",
     "content-disposition",
@@ -46,7 +46,9 @@ _NOT_ON_CEPH: Final = frozenset({"BlockPublicAcls", "BlockPublicPolicy"})
 
 
 class Aspect(StrEnum):
-    """What is set, in the order of writing: a policy may be refused once public ones are."""
+    """A part of a bucket's configuration, in the order of writing: a store may refuse any bucket
+    policy once the public access block is on.
+    """
 
     VERSIONING = "versioning"
     OWNERSHIP = "object ownership"
@@ -58,7 +60,7 @@ class Aspect(StrEnum):
 
 
 class StoreKind(StrEnum):
-    """The stores whose ways change what is set; all others are taken at their word."""
+    """Stores that need another configuration than S3; all others are treated as S3."""
 
     CEPH = "Ceph RGW"
     OTHER = "S3"
@@ -66,7 +68,7 @@ class StoreKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the destinations of one bucket need of it. Times are seconds."""
+    """The requirements of all destinations of one bucket. Times are in seconds."""
 
     bucket: str
     region: str
@@ -80,7 +82,7 @@ class Needs:
 
 
 def needs_of(destinations: Sequence[Destination], origins: Sequence[str]) -> Needs:
-    """What these destinations, all of one bucket, need for pages of these origins."""
+    """The requirements of these destinations, all of one bucket, for pages of these origins."""
     first = destinations[0]
     urls = [url for d in destinations for url in (d.endpoint_url, d.public_endpoint_url) if url]
     return Needs(
@@ -99,61 +101,63 @@ def needs_of(destinations: Sequence[Destination], origins: Sequence[str]) -> Nee
     )
 
 
-def identify(headers: Mapping[str, str]) -> StoreKind:
-    """Which store answers with these headers (lower-case names) to a HEAD of a bucket."""
+def identify_store(headers: Mapping[str, str]) -> StoreKind:
+    """The store that answers HeadBucket with these headers (names in lower case)."""
     request_id = headers.get("x-amz-request-id", "")
     ceph = "x-rgw-object-count" in headers or (request_id[:2] == "tx" and request_id.count("-") > 1)
     return StoreKind.CEPH if ceph else StoreKind.OTHER
 
 
-def wanted(aspect: Aspect, needs: Needs, found: Config, kind: StoreKind) -> Config:
-    """What the aspect is to be; the same as `found` where nothing has to change.
+def target_config(aspect: Aspect, needs: Needs, found: Config, kind: StoreKind) -> Config:
+    """The aspect's configuration as it is to be; equal to `found` where nothing has to change.
 
-    An empty configuration is none at all.
+    An empty configuration means that the bucket has none.
     """
-    return _WANTED[aspect](needs, found, kind)
+    return _TARGETS[aspect](needs, found, kind)
 
 
 def notes(needs: Needs, kind: StoreKind, found: Mapping[Aspect, Config]) -> list[str]:
-    """What is left out, and why, and what of others' in the bucket does harm; each a sentence."""
-    said = []
+    """Sentences on what is left out and why, and on others' rules that conflict with ours."""
+    sentences = []
     if not needs.origins:
-        said.append(
+        sentences.append(
             "No page may upload: CLAIMCHECK_CORS_ORIGINS is empty, so no CORS rule is written."
         )
     if not needs.tls:
-        said.append("An endpoint is http://, so the policy cannot demand TLS.")
+        sentences.append("An endpoint is http://, so the policy cannot demand TLS.")
     if needs.acls:
-        said.append(
+        sentences.append(
             "A destination sets an acl, which object ownership would refuse: it is left as it is."
         )
     if needs.longest_signature >= MAX_EXPIRES_IN:
-        said.append("Links live as long as S3 lets them, so the policy limits no signature's age.")
+        sentences.append(
+            "Links live as long as S3 lets them, so the policy limits no signature's age."
+        )
     if kind is StoreKind.CEPH:
-        said.append(
+        sentences.append(
             "Ceph refuses every PUT under BlockPublicAcls and every later policy under "
             "BlockPublicPolicy: IgnorePublicAcls and RestrictPublicBuckets keep the bucket private."
         )
-    return said + _harm(needs, found)
+    return sentences + _conflicts(needs, found)
 
 
-def _harm(needs: Needs, found: Mapping[Aspect, Config]) -> list[str]:
-    """What only its owner may take away."""
+def _conflicts(needs: Needs, found: Mapping[Aspect, Config]) -> list[str]:
+    """Sentences on rules and statements of others, which only they may remove."""
     rules = found.get(Aspect.LIFECYCLE, {}).get("Rules", ())
     theirs = {"Rules": [rule for rule in rules if not _is_ours(rule)]}
     days = abort_days(needs.longest_upload)
-    said = [
+    sentences = [
         f"Lifecycle rule {', '.join(early)} aborts multipart uploads under {prefix!r} that may "
         f"still go on: give it {days} days, or other prefixes."
         for prefix in sorted(set(needs.prefixes.values()))
         if (early := aborts_early(theirs, prefix, days))
     ]
     if grants_to_everyone(found.get(Aspect.POLICY, {})):
-        said.append(
+        sentences.append(
             "The bucket policy lets everybody in, or would as soon as the public access block is "
             'off: take away the statement with "Principal": "*" and "Effect": "Allow".'
         )
-    return said
+    return sentences
 
 
 def _versioning(_: Needs, __: Config, ___: StoreKind) -> Config:
@@ -165,7 +169,7 @@ def _ownership(needs: Needs, found: Config, _: StoreKind) -> Config:
 
 
 def _encryption(_: Needs, found: Config, __: StoreKind) -> Config:
-    """Whatever the bucket encrypts with by default stays, a key of the owner's above all."""
+    """The bucket's own default encryption stays, for example with a KMS key; else SSE-S3."""
     return found or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
 
 
@@ -180,12 +184,14 @@ def _cors(needs: Needs, found: Config, _: StoreKind) -> Config:
     }
     # The first rule that matches decides (AWS userguide, ManageCorsUsing), so ours comes first.
     ours = [rule] if needs.origins else []
-    rules = _replaced(found.get("CORSRules", []), ours, first=True)
+    rules = _merge_rules(found.get("CORSRules", []), ours, first=True)
     return {"CORSRules": rules} if rules else {}
 
 
 def _lifecycle(needs: Needs, found: Config, _: StoreKind) -> Config:
-    """Never an expiry: after a replayed upload the confirmed version is a noncurrent one."""
+    """Abort rules alone, never an expiry: after a repeated upload the confirmed version is a
+    noncurrent one.
+    """
     days = abort_days(needs.longest_upload)
     rules = [
         {
@@ -196,12 +202,12 @@ def _lifecycle(needs: Needs, found: Config, _: StoreKind) -> Config:
         }
         for name, prefix in sorted(needs.prefixes.items())
     ]
-    theirs = [modern(rule) for rule in found.get("Rules", [])]
-    return {**found, "Rules": _replaced(theirs, rules)}
+    theirs = [with_filter(rule) for rule in found.get("Rules", [])]
+    return {**found, "Rules": _merge_rules(theirs, rules)}
 
 
 def _policy(needs: Needs, found: Config, kind: StoreKind) -> Config:
-    """It only denies: whoever has rights has them from IAM, and browsers from a signature."""
+    """Deny statements alone: rights come from IAM, and browsers' from a signature."""
     everything = [bucket_arn(needs.bucket, needs.region)]
     everything += object_arns(needs.bucket, needs.region)
     statements: list[Config] = []
@@ -231,8 +237,8 @@ def _policy(needs: Needs, found: Config, kind: StoreKind) -> Config:
             }
         )
     if kind is StoreKind.CEPH:
-        # RGW 16 obeys an x-amz-copy-source that nobody signed. `Null` it takes otherwise than S3
-        # does: under that it refuses every PUT. To copies of parts it applies no policy.
+        # RGW 16 obeys an x-amz-copy-source that nobody signed. A `Null`
+        # condition is no help: RGW would refuse every PUT. It applies no policy to copies of parts.
         statements.append(
             {
                 "Sid": _COPIES_SID,
@@ -245,19 +251,19 @@ def _policy(needs: Needs, found: Config, kind: StoreKind) -> Config:
                 "Condition": {"StringLike": {"s3:x-amz-copy-source": "*"}},
             }
         )
-    kept = _replaced(_statements(found), statements)
+    kept = _merge_rules(_statements(found), statements)
     return {"Version": "2012-10-17", **found, "Statement": kept} if kept else {}
 
 
 def _public_access(_: Needs, found: Config, kind: StoreKind) -> Config:
-    left_alone = _NOT_ON_CEPH if kind is StoreKind.CEPH else frozenset()
+    excluded = _NOT_ON_CEPH if kind is StoreKind.CEPH else frozenset()
     return {
-        switch: found.get(switch, False) if switch in left_alone else True
+        switch: found.get(switch, False) if switch in excluded else True
         for switch in PUBLIC_ACCESS_SWITCHES
     }
 
 
-_WANTED: Final[Mapping[Aspect, Callable[[Needs, Config, StoreKind], Config]]] = {
+_TARGETS: Final[Mapping[Aspect, Callable[[Needs, Config, StoreKind], Config]]] = {
     Aspect.VERSIONING: _versioning,
     Aspect.OWNERSHIP: _ownership,
     Aspect.ENCRYPTION: _encryption,
@@ -269,7 +275,7 @@ _WANTED: Final[Mapping[Aspect, Callable[[Needs, Config, StoreKind], Config]]] = 
 
 
 def is_same(one: Config, other: Config) -> bool:
-    """Whether two configurations mean the same, in whatever order a store lists their values."""
+    """Whether two configurations are equivalent: stores list values in any order."""
     return bool(_canonical(one) == _canonical(other))
 
 
@@ -278,16 +284,17 @@ def _canonical(value: Any) -> Any:
         return {name: _canonical(item) for name, item in value.items() if item not in (None, "")}
     if isinstance(value, (list, tuple)):
         items = [_canonical(item) for item in value]
-        # Lists of words are sets; the order of rules is what the first match depends on.
+        # Lists of strings are sets; the order of rules matters, because the first match decides.
         return sorted(items) if all(isinstance(item, str) for item in items) else items
     return value
 
 
-def _replaced(
+def _merge_rules(
     found: Iterable[Config], ours: Sequence[Config], *, first: bool = False
 ) -> list[Config]:
-    """The rules with ours in place of what was ours; as they are if ours are among them, or at
-    their head if they are to be `first`.
+    """`found` with `ours` in place of our earlier rules, at the end, or with `first` at the head.
+
+    `found` itself where our rules are there already, and in front if they are to be `first`.
     """
     found = list(found)
     old = [rule for rule in found if _is_ours(rule)]
@@ -311,21 +318,21 @@ def _is_ours(rule: Config) -> bool:
 
 
 def _statements(policy: Config) -> list[Config]:
-    """A policy's statements: one alone may stand without its list."""
+    """A policy's statements as a list: IAM allows a single one without a list."""
     found = policy.get("Statement", [])
     return [found] if isinstance(found, Mapping) else list(found)
 
 
 def grants_to_everyone(policy: Config) -> bool:
-    """Whether a statement allows anything to everybody, also to anonymous callers.
+    """Whether a statement without a condition allows anything to everybody, also anonymously.
 
-    One that has a condition is left to the store's own judgement (GetBucketPolicyStatus).
+    Those with a condition the store itself has to judge (GetBucketPolicyStatus).
     """
     for statement in _statements(policy):
-        who = statement.get("Principal")
-        if isinstance(who, Mapping):
-            who = who.get("AWS", ())
-        everyone = who == "*" or (isinstance(who, (list, tuple)) and "*" in who)
+        principal = statement.get("Principal")
+        if isinstance(principal, Mapping):
+            principal = principal.get("AWS", ())
+        everyone = principal == "*" or (isinstance(principal, (list, tuple)) and "*" in principal)
         if statement.get("Effect") == "Allow" and everyone and not statement.get("Condition"):
             return True
     return False

@@ -1,8 +1,8 @@
-"""Whose address a request comes from, behind proxies that are known. Pure.
+"""The address of a client behind trusted proxies. Pure.
 
-Each proxy adds the address it was asked from at the right end of `X-Forwarded-For`; what stands
-further left came with the request, and may be anything. So the list is read from the right, and
-only for as long as what stands there was added by a proxy that is trusted.
+Each proxy appends the address of its own client to `X-Forwarded-For`; entries further left came
+with the request, and may be anything. So the list is read from the right, and only as far as a
+trusted proxy added the entry.
 """
 
 import re
@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Address = IPv4Address | IPv6Address
-# So many proxies, wherever they are, or those of these networks.
+# The number of proxies in front of the service, or the networks that they are in.
 TrustedProxies = int | Networks
 
 # Some proxies add a port: 192.0.2.1:5000, [2001:db8::1]:5000.
@@ -26,11 +26,11 @@ _MAX_NAME = 255
 def client_address(
     peer: str, forwarded_for: tuple[bytes, ...], trusted: TrustedProxies
 ) -> str | None:
-    """The client's address; `peer` is who connected, `forwarded_for` all headers of that name.
+    """The client's address; `peer` is the one that connected, `forwarded_for` all such headers.
 
-    None where it cannot be known: a trusted proxy sent what is no address. With a number, the
-    service must be reachable through the proxies alone: whoever could pass them by would choose
-    his address.
+    None where it cannot be known, because a trusted proxy sent something that is no address. With
+    a number of proxies, the service must be reachable through them alone: a client that connects
+    directly could claim any address.
     """
     hops = [*_listed(forwarded_for), peer]
     if isinstance(trusted, int):
@@ -57,7 +57,7 @@ def limited_network(address: str | None) -> str:
 
 
 def names_this_machine(host: str) -> bool:
-    """Whether a Host header, with a port or without, is a name of this machine itself."""
+    """Whether a Host header, with or without a port, is a loopback name."""
     return _PORT.sub("", host).lower() in {"localhost", "127.0.0.1", "[::1]"}
 
 

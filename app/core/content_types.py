@@ -17,7 +17,7 @@ def guess_content_type(extension: str) -> str:
 
 
 def types_in(*lines: str) -> frozenset[str]:
-    """Types written with spaces between them."""
+    """The content types in these lines, separated by spaces."""
     return frozenset(" ".join(lines).split())
 
 

@@ -1,8 +1,8 @@
-"""What the first bytes of a file are, and whether that fits what was announced. Pure.
+"""Detects a file's type from its first bytes, and compares it with the announced one. Pure.
 
-Detection is libmagic's rules (pure-magic-rs, which has them built in); docs/contents.md says what
-was compared. What no rule can tell is decided here: text has no signature, the same container has
-many names, and a format that always has a signature is not there without it.
+Detection uses libmagic's rules (pure-magic-rs, which has them built in); docs/contents.md says how
+they were compared. The rest is decided here: text has no signature, one container has many names,
+and a file without the signature that its format always has is not of that format.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pure_magic_rs import MagicDb
 
 from app.core.content_types import OCTET_STREAM, essence, types_in
 
-# Enough for every signature that is told apart here, the entries of an office file included.
+# Enough for every signature distinguished here, the first entries of an office file included.
 HEAD_BYTES: Final = 4096
 
 EMPTY: Final = "application/x-empty"
@@ -26,20 +26,20 @@ _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Verdict(StrEnum):
-    """How the contents compare with the announced type."""
+    """How the detected type compares with the announced one."""
 
     AGREES = "agrees"
     DIFFERS = "differs"
-    UNKNOWN = "unknown"  # neither proved nor disproved
+    UNKNOWN = "unknown"  # neither confirmed nor refuted
 
 
 def _families(*lines: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(line.split()) for line in lines)
 
 
-# Names for one format, or for formats in one container that only a player tells apart.
-# Files of these always begin with their signature:
-_SIGNED: Final = _families(
+# Each line has the names of one format, or of formats in one container that only a player can
+# distinguish; the first stands for all. Files of these always begin with their signature:
+_WITH_SIGNATURE: Final = _families(
     "image/png image/apng image/x-png image/vnd.mozilla.apng",
     "image/jpeg image/jpg image/pjpeg",
     "image/gif",
@@ -57,8 +57,8 @@ _SIGNED: Final = _families(
     "font/woff application/font-woff",
     "font/woff2",
 )
-# These mostly do: there are players' files with rubbish in front, and brands that nobody lists.
-_USUALLY: Final = _families(
+# Files of these usually do: media files may have other bytes in front, or an unlisted brand.
+_USUALLY_WITH_SIGNATURE: Final = _families(
     "image/heif image/heic image/avif image/heif-sequence image/heic-sequence image/avif-sequence",
     "video/mp4 video/quicktime video/x-m4v video/3gpp video/3gpp2 video/mpeg4 application/mp4"
     " audio/mp4 audio/x-m4a audio/m4a audio/x-m4b audio/3gpp audio/3gpp2",
@@ -99,8 +99,10 @@ _ZIPPED_STARTS: Final = (
     "application/vnd.oasis.opendocument.",
     "application/x-iwork-",
 )
-_FAMILY_OF: Final = {kind: family[0] for family in _SIGNED + _USUALLY for kind in family}
-_SIGNED_FAMILIES: Final = frozenset({_ZIP, *(family[0] for family in _SIGNED)})
+_FAMILY_OF: Final = {
+    kind: family[0] for family in _WITH_SIGNATURE + _USUALLY_WITH_SIGNATURE for kind in family
+}
+_FAMILIES_WITH_SIGNATURE: Final = frozenset({_ZIP, *(family[0] for family in _WITH_SIGNATURE)})
 
 _TEXTUAL: Final = frozenset(
     f"application/{name}"
@@ -111,7 +113,7 @@ _TEXTUAL: Final = frozenset(
         "pgp-keys pgp-signature vnd.apple.mpegurl x-mpegurl mbox",
     )
 )
-# Types under which systems announce text too: TypeScript's .ts, lists of songs, drawn letters.
+# Types under which text is announced too: TypeScript (.ts), playlists, drawings and bitmaps.
 _ALSO_TEXT: Final = types_in(
     "video/mp2t audio/x-mpegurl audio/mpegurl audio/x-scpls image/vnd.dxf",
     "application/postscript application/eps application/x-eps image/x-eps",
@@ -119,8 +121,9 @@ _ALSO_TEXT: Final = types_in(
     "image/x-portable-bitmap image/x-portable-graymap image/x-portable-pixmap",
 )
 _MARKUP: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
-# What unknown types are told apart by; an unknown application/... may be in any container.
-_TELLING: Final = frozenset({"image", "audio", "video", "font"})
+# An unlisted type of these cannot be another known format; an unlisted application/... can, since
+# it may be in any container.
+_DISTINCT_TYPES: Final = frozenset({"image", "audio", "video", "font"})
 
 
 def detect(head: bytes) -> str:
@@ -132,7 +135,7 @@ def detect(head: bytes) -> str:
     if not head:
         return EMPTY
     if head.startswith(_UTF_16):
-        # The rules read markup in one-byte encodings alone.
+        # The rules recognize markup in ASCII-compatible encodings alone.
         head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
     kind = _by_rules(head)
     if is_textual(kind) or _family_of(kind) is not None or _is_binary(head):
@@ -146,8 +149,8 @@ def _is_binary(head: bytes) -> bool:
 
 
 def _by_rules(head: bytes) -> str:
-    # A rule that goes round in circles (a JPEG of 200 comments) ends in ValueError; the signature
-    # alone is then enough.
+    # A rule that recurses too deeply (a JPEG of 200 comments) raises ValueError; then the signature
+    # alone is enough.
     for part in (head, head[:64]):
         try:
             return _RULES.best_magic_buffer(part).mime_type.strip().lower()
@@ -157,7 +160,7 @@ def _by_rules(head: bytes) -> str:
 
 
 def compare(announced: str, detected: str) -> Verdict:
-    """Whether contents that `detect` found may be what was announced."""
+    """Whether contents of the type that `detect` returned may be of the announced type."""
     kind = essence(announced)
     family = _family_of(kind)
     if kind in {detected, OCTET_STREAM} or (family is not None and family == _family_of(detected)):
@@ -166,12 +169,12 @@ def compare(announced: str, detected: str) -> Verdict:
         return Verdict.AGREES
     if is_textual(kind):
         return Verdict.AGREES if detected == EMPTY else Verdict.DIFFERS
-    if family in _SIGNED_FAMILIES:
+    if family in _FAMILIES_WITH_SIGNATURE:
         return Verdict.DIFFERS
-    # Rules for rare formats go by a byte or two, and are met by chance.
+    # Rules for rare formats check a byte or two, and match other contents by chance.
     certain = is_textual(detected) or _family_of(detected) is not None
-    telling = family is not None or kind.partition("/")[0] in _TELLING
-    return Verdict.DIFFERS if certain and telling else Verdict.UNKNOWN
+    distinct = family is not None or kind.partition("/")[0] in _DISTINCT_TYPES
+    return Verdict.DIFFERS if certain and distinct else Verdict.UNKNOWN
 
 
 def is_textual(kind: str) -> bool:
@@ -184,7 +187,7 @@ def is_textual(kind: str) -> bool:
 
 
 def is_markup(kind: str) -> bool:
-    """Whether it is made to be shown by browsers, which run the scripts in it."""
+    """Whether browsers render the type as a document, and so run the scripts in it."""
     return kind in _MARKUP
 
 

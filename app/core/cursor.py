@@ -1,4 +1,4 @@
-"""Opaque, signed cursors for keyset pages: where the last page ended, and of which list."""
+"""Opaque, signed cursors for keyset pagination: the last id of a page, bound to its list."""
 
 import base64
 import binascii
@@ -11,12 +11,12 @@ _MAC_BYTES: Final = 16
 
 
 def encode_cursor(secret: bytes, scope: str, last: UUID) -> str:
-    """A cursor of 43 URL-safe characters that `decode_cursor` takes with the same scope alone."""
+    """A cursor of 43 URL-safe characters, which `decode_cursor` accepts for this scope alone."""
     return base64.urlsafe_b64encode(last.bytes + _mac(secret, scope, last)).decode().rstrip("=")
 
 
 def decode_cursor(secret: bytes, scope: str, cursor: str) -> UUID:
-    """The id that the last page ended with; ValueError unless we signed it for this scope."""
+    """The last id of the page before. Raises ValueError unless it was signed for this scope."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         last = UUID(bytes=raw[:16])

@@ -1,10 +1,10 @@
-"""PostgreSQL URLs as hosts hand them out, made into what asyncpg takes. Pure."""
+"""PostgreSQL URLs as hosting services give them, converted for asyncpg. Pure."""
 
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# asyncpg reads these from a URL; whatever else stands there it sends to the server as a setting.
+# asyncpg reads these from a URL; any other parameter it sends to the server as a setting.
 _KNOWN: Final = frozenset(
     {
         *("host", "port", "user", "password", "dbname", "database", "target_session_attrs"),
@@ -12,7 +12,7 @@ _KNOWN: Final = frozenset(
         *("application_name", "options", "search_path"),
     }
 )
-# For libpq or other drivers: they change nothing about what we do.
+# Of libpq or other drivers; dropping them changes nothing here.
 _IGNORED: Final = frozenset(
     {
         *("channel_binding", "connect_timeout", "gssencmode", "pgbouncer", "sslnegotiation"),
@@ -22,9 +22,9 @@ _IGNORED: Final = frozenset(
 
 
 def normalize_database_url(url: str) -> str:
-    """The URL for asyncpg (PostgreSQL documentation, "Connection URIs"), without what it ignores.
+    """The URL for asyncpg (PostgreSQL documentation, "Connection URIs"), without `_IGNORED`.
 
-    Raises ValueError, whose message names what is wrong and never shows the password.
+    Raises ValueError, whose message says what is wrong and never shows the password.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -37,7 +37,7 @@ def normalize_database_url(url: str) -> str:
     kept = [(name, value) for name, value in parameters if name not in _IGNORED]
     for name, value in kept:
         if name not in _KNOWN:
-            # Not by its name: behind a "?" that nobody encoded it is the password's other half.
+            # Its name is not shown: after an unencoded "?" it is the rest of the password.
             raise ValueError(
                 "has a parameter that PostgreSQL's URLs do not have (in a password write ? as %3F)"
             )

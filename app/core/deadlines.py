@@ -1,12 +1,12 @@
-"""How long after the last URL of an upload ended something is still waited for."""
+"""How long the service waits for an upload after its last URL has expired."""
 
 from datetime import timedelta
 from typing import Final
 
-# A URL's end is looked at when a request begins (AWS userguide, using-presigned-url): what began
-# before it is given so long to become a file, and after so much longer nothing can come any more.
+# S3 checks the expiry when a request begins (AWS userguide, using-presigned-url). An upload that
+# began before it has GRACE to be confirmed; LATE after it no request can still be under way.
 GRACE: Final = timedelta(hours=1)
 LATE: Final = timedelta(hours=24)
-# Parts that were sent are kept so long after the last URL for another ended: for a browser that is
-# offline, or a laptop that is closed over a weekend. The store must keep them as long, too.
+# Sent parts are kept for this long after the last part's URL expired, for a browser that is offline
+# or a laptop that is closed over a weekend. The store must keep them as long, too.
 PAUSE: Final = timedelta(days=3)

@@ -1,4 +1,4 @@
-"""How a stored file may be shown: Content-Disposition, and which types a browser may render.
+"""Delivery of files: Content-Disposition, and which types a browser may render.
 
 S3 sends no `X-Content-Type-Options`, and its origin is shared by all files of a bucket: a page or
 an SVG served inline there is stored cross-site scripting. So only types that no browser runs are
@@ -39,9 +39,9 @@ _NOT_PLAIN: Final = re.compile(r'[^ -~]|["\\%]')
 
 @lru_cache(maxsize=1024)
 def shown_inline(content_type: str, detected: str | None = None) -> bool:
-    """Whether a browser can show this type without running anything that is in it.
+    """Whether a browser can show this type without running anything in it.
 
-    `detected` is what the contents were found to be, None where nobody looked.
+    `detected` is the type found in the contents, None where they were not examined.
     """
     return essence(content_type) in _INLINE and not (
         detected is not None
@@ -65,10 +65,10 @@ def content_disposition(disposition: Disposition, filename: str) -> str:
 def response_overrides(
     content_type: str, detected: str | None, disposition: Disposition | None, filename: str
 ) -> tuple[tuple[str, str], ...]:
-    """The `response-*` query parameters for a read link, as pairs; they must be signed with it.
+    """The `response-*` query parameters for a read link, as pairs to sign (AWS, API/API_GetObject).
 
-    With `disposition` None a type that is safe inline gets none at all: the plain link is the
-    fastest to sign and the best to cache.
+    With `disposition` None a type that is safe inline gets none: a plain link is the fastest to
+    sign and the best to cache.
     """
     if not shown_inline(content_type, detected):
         return (

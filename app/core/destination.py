@@ -1,4 +1,4 @@
-"""Destination: where files of one kind go, and what is allowed there. Pure."""
+"""Destinations: where files of one kind go, and what is allowed there. Pure."""
 
 import re
 from functools import cached_property
@@ -34,7 +34,7 @@ _PATTERN = re.compile(r"\*/\*|[a-z0-9.+-]+/(?:\*|[a-z0-9.+-]+)")
 
 
 def split_words(value: object) -> object:
-    """Let the environment say `image/png, image/jpeg` where TOML says a list."""
+    """The comma-separated words of a string, for the environment; other values as they are."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
@@ -54,7 +54,9 @@ Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)]
 
 
 class Destination(BaseModel):
-    """One kind of file. `app.settings` fills bucket, region and endpoints from the global ones."""
+    """The settings of one destination; `app.settings` fills in bucket, region and endpoints from
+    the global ones.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +78,7 @@ class Destination(BaseModel):
     part_size: Annotated[int, Field(ge=MIN_PART_SIZE, le=MAX_PART_SIZE)] = 16 * MIB
     # Whether uploads in parts may begin without a size, as Uppy's do: no length is signed then.
     unsized_parts: bool = True
-    # Seconds from the announcement: nothing is signed for a multipart upload beyond it.
+    # Seconds from the announcement after which nothing is signed for a multipart upload.
     multipart_expires_in: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
     # Whether the store is known to refuse a PUT with `If-None-Match: *` on an existing key.
     conditional_writes: bool = False
@@ -85,11 +87,11 @@ class Destination(BaseModel):
     link_expires_in: Expiry = 3600
     # None: a quarter of link_expires_in.
     link_window: Annotated[int, Field(ge=0, le=MAX_EXPIRES_IN)] | None = None
-    # Whether files have a `content_url`, with which pages show them without a bearer.
+    # Whether files have a `content_url`, which pages can use without a bearer token.
     content_urls: bool = True
-    # What becomes of contents of which nothing shows whether they are what was announced.
+    # Whether contents are taken whose type can be neither confirmed nor refuted.
     unknown_contents: Literal["accept", "reject"] = "accept"
-    # What becomes of an object whose contents are not what was announced.
+    # Whether an object is kept whose contents differ from what was announced.
     rejected_objects: Literal["keep", "delete"] = "keep"
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
     cache_control: str | None = None
@@ -97,7 +99,7 @@ class Destination(BaseModel):
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
     kms_key_id: str | None = None
     allow_client_keys: bool = False
-    # What the sweep does with an upload that has arrived whole, and that nobody confirmed.
+    # What the sweep does with an upload that has arrived whole but was never confirmed.
     unconfirmed: Literal["confirm", "delete"] = "confirm"
     scopes: Scopes = ()
     claims: dict[str, Words] = Field(default_factory=dict)
@@ -158,34 +160,35 @@ class Destination(BaseModel):
 
     @property
     def prefix(self) -> str:
-        """The key prefix in use: `key_prefix`, or `<name>/` where none is set."""
+        """The effective key prefix: `key_prefix`, or `<name>/` where none is set."""
         return f"{self.name}/" if self.key_prefix is None else self.key_prefix
 
     @cached_property
     def address(self) -> BucketAddress:
-        """Where browsers reach the bucket, and so what is signed."""
+        """The bucket's address for browsers, which is the one that is signed."""
         return bucket_address(
             self.public_endpoint_url, self.bucket, self.region, self.addressing_style
         )
 
     @cached_property
     def stored_endpoint(self) -> str:
-        """The endpoint that stands in front of `/bucket/key` in stored URLs."""
+        """The endpoint in front of `/bucket/key` in stored object URLs."""
         by_path = bucket_address(self.public_endpoint_url, self.bucket, self.region, "path")
         path = by_path.base_path.removesuffix(f"/{self.bucket}")
         return f"{by_path.scheme}://{by_path.host}{path}"
 
     @property
     def window(self) -> int:
-        """Seconds for which links to the same object stay the same; 0: each is signed anew."""
+        """Seconds during which links to one object are identical; 0: each is signed anew."""
         if self.link_window is not None:
             return self.link_window
         return min(self.link_expires_in // 4, MAX_EXPIRES_IN - self.link_expires_in)
 
     def admits(self, caller: Principal) -> bool:
-        """Whether the caller may upload here: he has all of `scopes`, and of each of `claims` one.
+        """Whether the caller may upload here: all of `scopes`, and one value of each of `claims`.
 
-        An upload session is for one destination, and its maker was asked when it was made.
+        An upload session admits to its own destination alone; its maker's rights were checked when
+        it was made.
         """
         if caller.session is not None:
             return caller.session.destination == self.name
@@ -194,7 +197,7 @@ class Destination(BaseModel):
         )
 
     def takes_type(self, content_type: str) -> bool:
-        """Whether the allow-list (exact types or `image/*`; empty: any) has this type."""
+        """Whether `content_types` (exact types or `image/*`; empty: any) allows this type."""
         kind = essence(content_type)
         family = kind.partition("/")[0] + "/*"
         return not self.content_types or any(
@@ -202,18 +205,19 @@ class Destination(BaseModel):
         )
 
     def takes_extension(self, extension: str) -> bool:
-        """Whether the allow-list (without dots, lower case; empty: any) has this extension."""
+        """Whether `extensions` (without dots, lower case; empty: any) allows this one."""
         return not self.extensions or extension in self.extensions
 
     def takes_size(self, size: int) -> bool:
+        """Whether a file of so many bytes may be uploaded here."""
         return self.min_size <= size <= self.max_size
 
     def method_for(self, size: int | None) -> Method:
-        """How a file of that size (None: not known) is sent."""
+        """The upload method for a file of that size in bytes, None where it is not known."""
         return "multipart" if (size or 0) > self.multipart_threshold else self.method
 
     def object_headers(self, method: str) -> dict[str, str]:
-        """What every object here is stored with: headers of a PUT, or fields of a POST form."""
+        """The headers of a PUT, or fields of a POST form, that every object here is stored with."""
         wanted = {
             # The one name that differs between the two (AWS API, PutObject and POST Object).
             "acl" if method == "post" else "x-amz-acl": self.acl,
@@ -226,6 +230,6 @@ class Destination(BaseModel):
 
 
 def _has(claim: object, wanted: tuple[str, ...]) -> bool:
-    """Whether a claim, text or a list, has one of these values. Numbers and truths are no text."""
+    """Whether a claim, a string or a list, has one of these strings. Other types never match."""
     found = claim if isinstance(claim, list) else [claim]
     return any(isinstance(value, str) and value in wanted for value in found)

@@ -1,8 +1,8 @@
 """Grants: permission to read one file until a moment, for URLs in pages, which send no bearer.
 
 A grant is `<end>.<mac>`: the end in seconds since the Unix epoch, and 16 bytes of keyed BLAKE2b
-(RFC 7693) over end and file in hexadecimal. Inside one window it stays the same, on every replica
-that has the same secret, so that pages do not change without need.
+(RFC 7693) over end and file id, in hexadecimal. Within one window it stays the same on every
+replica with the same secret, so that browsers can cache pages and images.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ _MAC_BYTES: Final = 16
 _MAX_DIGITS: Final = 12
 
 
-def granting(secret: bytes, end: int) -> Callable[[UUID], str]:
-    """What makes the grant to read a file until `end`, which `window_end` gives, for many files.
+def grant_maker(secret: bytes, end: int) -> Callable[[UUID], str]:
+    """A function from a file's id to the grant to read it until `end` (from `window_end`).
 
-    The secret has 64 bytes at most.
+    It hashes the shared part once for many files. The secret has 64 bytes at most.
     """
     state = hashlib.blake2b(b"%d " % end, key=secret, digest_size=_MAC_BYTES)
     prefix = f"{end}."
@@ -38,7 +38,7 @@ def is_granted(secret: bytes, file_id: UUID, grant: str, now: float) -> bool:
         return False
     end = int(digits)
     # Made again and compared as it is written, so that one grant has one spelling.
-    ours = granting(secret, end)(file_id)
+    ours = grant_maker(secret, end)(file_id)
     return hmac.compare_digest(grant.encode("utf-8", "replace"), ours.encode()) and now < end
 
 

@@ -1,4 +1,4 @@
-"""The IAM policies: what the service needs of its buckets, and what setting them up needs. Pure.
+"""IAM policies with the least rights: for the service, and for setting its buckets up. Pure.
 
 Sources: AWS Service Authorization Reference, "Actions, resources, and condition keys for Amazon
 S3"; IAM userguide, reference_policies_grammar.
@@ -19,7 +19,7 @@ OBJECT_ACTIONS: Final = (
     "s3:ListMultipartUploadParts",
 )
 BUCKET_ACTIONS: Final = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
-# Only looks: `claimcheck doctor` reads with them how the bucket is set.
+# Read-only: `claimcheck doctor` reads the bucket's configuration with them.
 LOOK_ACTIONS: Final = (
     "s3:GetBucketCORS",
     "s3:GetBucketOwnershipControls",
@@ -48,16 +48,17 @@ Policy = dict[str, Any]
 
 
 def bucket_arn(bucket: str, region: str) -> str:
+    """The bucket's ARN, in the partition of its region."""
     return f"arn:{_partition(region)}:s3:::{bucket}"
 
 
 def object_arns(bucket: str, region: str, prefixes: Iterable[str] = ("",)) -> list[str]:
-    """The objects whose keys begin with one of the prefixes."""
+    """ARN patterns for the objects whose keys begin with one of the prefixes."""
     return [f"{bucket_arn(bucket, region)}/{prefix}*" for prefix in prefixes]
 
 
 def service_policy(destinations: Sequence[Destination]) -> Policy:
-    """The rights of the service itself, and no others: for the user or role that it runs as."""
+    """The rights that the service itself needs, for the user or role that it runs as."""
     buckets = _buckets(destinations)
     objects = [
         arn
@@ -77,7 +78,7 @@ def service_policy(destinations: Sequence[Destination]) -> Policy:
 
 
 def setup_policy(destinations: Sequence[Destination]) -> Policy:
-    """The rights of whoever runs `claimcheck bucket apply`; the service needs none of them."""
+    """The rights that `claimcheck bucket apply` needs. The service needs none that write."""
     arns = [bucket_arn(bucket, region) for bucket, region in _buckets(destinations)]
     return {
         "Version": "2012-10-17",

@@ -1,4 +1,4 @@
-"""Whose JSON Web Tokens are believed, and what in them says who may do what. Pure."""
+"""Settings of a JSON Web Token issuer: keys, algorithms, claims for scopes and tenant. Pure."""
 
 import re
 from typing import Annotated, Final, Self
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from app.core.destination import Words
 
-# Pinned by key kind: an RSA public key must never be taken for an HMAC secret (RFC 8725, 3.1).
+# By kind of key: an RSA public key must never be taken for an HMAC secret (RFC 8725, 3.1).
 _BY_PUBLIC_KEY: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"}
 )
@@ -79,5 +79,5 @@ class JwtSettings(BaseModel):
 
     @property
     def accepted(self) -> tuple[str, ...]:
-        """The algorithms that are accepted, whatever a token's own header says."""
+        """The accepted algorithms, whatever a token's own header says (RFC 8725, section 3.1)."""
         return self.algorithms or (("RS256",) if self.secret is None else ("HS256",))

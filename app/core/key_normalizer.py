@@ -22,15 +22,15 @@ MAX_NAME_BYTES: Final = 255
 DEFAULT_TEMPLATE: Final = "{timestamp}--{slug}{extension}"
 PLACEHOLDERS: Final = frozenset({"timestamp", "date", "uuid", "owner", "slug", "extension"})
 
-# What stands for "this key is like no other": one of them must be in a template, or the retry
-# after a collision would collide for ever.
+# These make a key unique: a template must have one of them, or each retry after a collision would
+# collide again.
 UNIQUE_PLACEHOLDERS: Final = frozenset({"timestamp", "uuid"})
 
-# Where the slug goes; no template has it.
+# Stands for the slug until its room is known; no template has this character.
 _GAP: Final = "\0"
 # All but the dots and spaces at the end. Greedy, so that it takes linear time.
 _VISIBLE_END = re.compile(r".*[^\s.]", re.DOTALL)
-# The longest that each can be, but for the extension; the slug as short as it can be cut.
+# The longest value of each placeholder but the extension; of the slug the shortest, as it is cut.
 _LONGEST: Final = {
     "timestamp": "x" * 26,
     "date": "x" * 10,
@@ -65,7 +65,7 @@ def clean_filename(name: str) -> Filename:
     invisible characters (removed). Raises InvalidName for control characters, lone surrogates,
     names that are empty or only dots, and names of more than 255 bytes of UTF-8.
     """
-    # Most names are plain, and each of their characters is what it seems.
+    # Most names are printable ASCII, and need no normalization.
     if not (name.isascii() and name.isprintable()):
         name = _visible(name)
     last = _SEPARATOR.split(name)[-1]
@@ -83,20 +83,22 @@ def clean_filename(name: str) -> Filename:
 
 
 def _visible(name: str) -> str:
-    """The name in NFC, without the characters that nobody sees; InvalidName for impossible ones."""
+    """The name in NFC, without invisible characters. Raises InvalidName for control characters
+    and lone surrogates.
+    """
     for character in name:
         category = unicodedata.category(character)
         if category == "Cc":
             raise InvalidName("The file name has a control character in it.")
         if category == "Cs":
             raise InvalidName("The file name is not valid Unicode: it has a lone surrogate in it.")
-    # Cf: bidirectional marks, zero-width characters. Zl, Zp: line breaks in all but category.
+    # Cf: bidirectional marks, zero-width characters. Zl, Zp: line and paragraph separators.
     visible = "".join(c for c in name if unicodedata.category(c) not in {"Cf", "Zl", "Zp"})
     return unicodedata.normalize("NFC", visible)
 
 
 def check_template(template: str) -> str:
-    """The template itself, or ValueError that says what is wrong with it."""
+    """Return the template. Raises ValueError with a message that says what is wrong with it."""
     try:
         fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
@@ -122,7 +124,9 @@ def check_template(template: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """The prefix itself, or ValueError: segments of ASCII letters, digits, `.`, `_` and `-`."""
+    """Return the prefix. Raises ValueError unless it is segments of ASCII letters, digits, `.`, `_`
+    and `-`.
+    """
     if not _PREFIX.fullmatch(prefix) or len(prefix) > MAX_KEY_BYTES // 2:
         raise ValueError(
             f"{prefix!r} is not usable in a key: use letters, digits, '.', '_', '-' and single "
@@ -143,8 +147,8 @@ def normalize_key(
     """The object key for a cleaned file name: ASCII, at most 1,024 bytes.
 
     `now` is an aware datetime in UTC, `unique` fills `{uuid}`; `{owner}` is 16 hexadecimal digits
-    of the owner's SHA-256, never the owner's text. The slug gives way, at a word boundary, when
-    the key would grow too long.
+    of the owner's SHA-256, never the owner's text. The slug is cut at a word boundary where the
+    key would be too long.
     """
     parts = {"extension": f".{filename.extension}" if filename.extension else "", "slug": _GAP}
     if "{timestamp}" in template:
@@ -162,7 +166,7 @@ def normalize_key(
 
 
 def _timestamp(now: datetime) -> str:
-    """``%m-%d-%Y_%H-%M-%S-%f``, for which strftime takes six times as long."""
+    """The moment as strftime writes `%m-%d-%Y_%H-%M-%S-%f`, in a sixth of its time."""
     return (
         f"{now.month:02}-{now.day:02}-{now.year:04}_{now.hour:02}-{now.minute:02}-{now.second:02}"
         f"-{now.microsecond:06}"
@@ -170,10 +174,10 @@ def _timestamp(now: datetime) -> str:
 
 
 def check_client_key(key: str, prefixes: Collection[str]) -> None:
-    """Accept a key that a client chose, or raise InvalidName.
+    """Raises InvalidName unless a key that a client chose can be used.
 
-    The key must lie in one of the prefixes, and what follows the prefix must look as if the
-    normaliser had written it: lower-case ASCII segments, no `$`, no `.` or `..` segment.
+    The key must begin with one of the prefixes, and continue as `normalize_key` writes keys:
+    lower-case ASCII segments, no `$`, no `.` or `..` segment.
     """
     prefix = next((p for p in prefixes if key.startswith(p)), None)
     if prefix is None:
@@ -189,7 +193,7 @@ def check_client_key(key: str, prefixes: Collection[str]) -> None:
 
 
 def suggest_key(key: str, prefix: str) -> str | None:
-    """A key near a refused one that `check_client_key` accepts, or None."""
+    """A key similar to a refused one that `check_client_key` accepts, or None."""
     try:
         name = clean_filename(key.removeprefix(prefix))
     except InvalidName:
@@ -212,11 +216,11 @@ def _slug(stem: str, room: int) -> str:
         max_length=room,
         word_boundary=True,
         save_order=True,
-        # Not whichever is installed: looking for another takes longer than the whole key.
+        # Named, because looking for another installed one takes longer than the whole key.
         backend="text-unidecode",
     )
     return slug or "file"
 
 
-# The first name in another script would wait for the tables.
+# Loads the tables now, so that the first name in another script does not wait for them.
 _slug("é", 10)

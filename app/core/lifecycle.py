@@ -1,4 +1,4 @@
-"""What the lifecycle rules of a bucket do to the keys under a prefix. Pure.
+"""Effects of a bucket's lifecycle rules on the keys under a prefix. Pure.
 
 The shapes are those of the S3 API (AWS, API/API_LifecycleRule).
 """
@@ -15,17 +15,17 @@ _ABORT: Final = "AbortIncompleteMultipartUpload"
 
 
 def abort_days(longest_upload: int) -> int:
-    """Days from its beginning after which nobody waits for a multipart upload any more.
+    """Days after its beginning when a multipart upload may be aborted by the store.
 
-    `longest_upload` is in seconds. The sweep joins parts that are all there until it has ended and
-    been paused for as long as is allowed; then it has a day.
+    `longest_upload` is the longest time in seconds for which parts are signed. After it the sweep
+    completes uploads whose parts are all there, until PAUSE and GRACE are over; a day is added.
     """
     last = timedelta(seconds=longest_upload) + PAUSE + GRACE
     return -(-last // _DAY) + 1
 
 
-def modern(rule: _Rule) -> _Rule:
-    """A lifecycle rule with its prefix in a filter: S3 takes no mixture of the two forms."""
+def with_filter(rule: _Rule) -> _Rule:
+    """The lifecycle rule with its prefix in a filter: S3 takes no mixture of the two forms."""
     if "Filter" in rule or "Prefix" not in rule:
         return rule
     others = {name: value for name, value in rule.items() if name != "Prefix"}
@@ -33,20 +33,21 @@ def modern(rule: _Rule) -> _Rule:
 
 
 def expires_versions(lifecycle: _Rule, prefix: str) -> list[str]:
-    """The ids of the rules that delete versions that are not the latest."""
+    """The ids of the rules that delete noncurrent versions."""
     return _ids(lifecycle, prefix, lambda rule: "NoncurrentVersionExpiration" in rule)
 
 
 def expires_objects(lifecycle: _Rule, prefix: str) -> list[str]:
-    """The ids of the rules that delete objects, not only what is left of deleted ones."""
+    """The ids of the rules that delete current objects, not only expired delete markers."""
     return _ids(
         lifecycle, prefix, lambda rule: bool({"Days", "Date"} & set(rule.get("Expiration", ())))
     )
 
 
 def aborts_early(lifecycle: _Rule, prefix: str, days: int) -> list[str]:
-    """The ids of the rules that abort multipart uploads sooner than so many days after they began:
-    of several the soonest counts.
+    """The ids of the rules that abort multipart uploads less than `days` days after they began.
+
+    Where several rules apply, the earliest takes effect.
     """
     return _ids(
         lifecycle,
@@ -56,7 +57,7 @@ def aborts_early(lifecycle: _Rule, prefix: str, days: int) -> list[str]:
 
 
 def aborts_all(lifecycle: _Rule, prefix: str) -> bool:
-    """Whether incomplete multipart uploads of all keys under the prefix are aborted some day."""
+    """Whether a rule aborts incomplete multipart uploads of all keys under the prefix."""
     return any(
         _ABORT in rule
         and set(limits := rule.get("Filter") or {}) <= {"Prefix"}
@@ -66,7 +67,7 @@ def aborts_all(lifecycle: _Rule, prefix: str) -> bool:
 
 
 def _ids(lifecycle: _Rule, prefix: str, does: Callable[[_Rule], bool]) -> list[str]:
-    """The ids of the enabled rules that do it to keys under the prefix, or to some of them."""
+    """The ids of the enabled rules for which `does` holds and that apply under the prefix."""
     found = []
     for rule in _enabled(lifecycle):
         limits: _Rule = rule.get("Filter") or {}
@@ -77,4 +78,6 @@ def _ids(lifecycle: _Rule, prefix: str, does: Callable[[_Rule], bool]) -> list[s
 
 
 def _enabled(lifecycle: _Rule) -> Iterator[_Rule]:
-    return (modern(rule) for rule in lifecycle.get("Rules", ()) if rule.get("Status") == "Enabled")
+    return (
+        with_filter(rule) for rule in lifecycle.get("Rules", ()) if rule.get("Status") == "Enabled"
+    )

@@ -1,6 +1,6 @@
-"""Where an object is reached: addresses of buckets, and object keys in URLs, in both styles.
+"""Addresses of buckets, and object keys in URLs, in both of S3's styles.
 
-Path style is ``https://endpoint/bucket/key``, virtual-hosted style ``https://bucket.endpoint/key``
+Path style is `https://endpoint/bucket/key`, virtual-hosted style `https://bucket.endpoint/key`
 (AWS, userguide/VirtualHosting). Syntax is RFC 3986; what browsers do to a URL before they send it
 (WHATWG URL) decides which keys are refused.
 """
@@ -16,7 +16,7 @@ AddressingStyle = Literal["auto", "virtual", "path"]
 
 MAX_KEY_BYTES = 1024
 
-# RFC 3986 section 2.3: what S3 leaves unescaped.
+# RFC 3986 section 2.3: the bytes that S3 leaves unescaped.
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _UNRESERVED_PATH = UNRESERVED + b"/"
 
@@ -31,7 +31,7 @@ _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _OBJECT_URL = re.compile(
     r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
-    # A browser reads a backslash as a slash and drops line ends: no URL of ours holds them.
+    # Browsers read a backslash as a slash and drop line ends (WHATWG URL): our URLs have neither.
     r"/([^?#\\\x00-\x20\x7f]*)(?:[?#].*)?",
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
@@ -44,12 +44,12 @@ class UnsignableValue(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BucketAddress:
-    """Where the browser reaches a bucket; made by :func:`bucket_address`.
+    """A bucket's address for browsers; made by `bucket_address`.
 
-    ``host`` is lower-case, with the port unless it is the scheme's default, and is what gets
-    signed. ``base_path`` stands before ``/{key}``: empty for virtual-hosted style,
-    ``/{bucket}`` for path style, after the endpoint's own path if it has one. ``origin`` is
-    ``{scheme}://{host}``.
+    `host` is lower-case, with the port unless it is the scheme's default, and is what gets
+    signed. `base_path` stands before `/{key}`: empty for virtual-hosted style,
+    `/{bucket}` for path style, after the endpoint's own path if it has one. `origin` is
+    `{scheme}://{host}`.
     """
 
     scheme: str
@@ -66,16 +66,13 @@ class BucketAddress:
 def bucket_address(
     endpoint_url: str | None, bucket: str, region: str, style: AddressingStyle = "auto"
 ) -> BucketAddress:
-    """Work out where a bucket is reached.
+    """Make the address of a bucket.
 
-    ``endpoint_url`` is ``http(s)://host[:port][/path]``; ``None`` means AWS in ``region``.
-    ``auto`` is virtual-hosted on AWS and path style elsewhere. A bucket name that cannot be one
+    `endpoint_url` is `http(s)://host[:port][/path]`; `None` means AWS in `region`.
+    `auto` is virtual-hosted on AWS and path style elsewhere. A bucket name that cannot be one
     DNS label under a wildcard certificate (dots, capitals, underscores, fewer than 3 or more
     than 63 characters), or an endpoint that is an IP address, is always path style, as in
-    botocore.
-
-    Raises:
-        UnsignableValue: endpoint, bucket or region is malformed.
+    botocore. Raises UnsignableValue where endpoint, bucket or region is malformed.
     """
     if not _REGION.fullmatch(region):
         raise UnsignableValue(
@@ -98,17 +95,16 @@ def bucket_address(
 
 
 def object_url(endpoint_url: str, bucket: str, key: str) -> str:
-    """``{endpoint}/{bucket}/{key}``: the URL that names an object, unsigned and for good.
+    """`{endpoint}/{bucket}/{key}`: the permanent, unsigned URL of an object.
 
-    Raises:
-        UnsignableValue: the key is one that :func:`quote_key` refuses.
+    Raises UnsignableValue for a key that `quote_key` refuses.
     """
     return f"{endpoint_url.rstrip('/')}/{bucket}/{quote_key(key)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectName:
-    """An object as a URL names it; ``host`` is the endpoint's ``host[:port]``, without bucket."""
+    """An object as a URL names it; `host` is the endpoint's `host[:port]`, without bucket."""
 
     host: str
     bucket: str
@@ -118,12 +114,12 @@ class ObjectName:
 def parse_object_url(
     url: str, buckets: Collection[str], endpoints: Collection[str] = ()
 ) -> ObjectName | None:
-    """Find out which object of ``buckets`` an ``http(s)`` URL names; ``None`` if none.
+    """Find out which object of `buckets` an `http(s)` URL names; `None` if none.
 
-    A URL under one of ``endpoints`` (``scheme://host[:port][/path]``) is path style; any other
+    A URL under one of `endpoints` (`scheme://host[:port][/path]`) is path style; any other
     may be of either style, virtual-hosted first. Query (a signature, say) and fragment are
-    ignored, the path is percent-decoded once, "+" is a plus. Keys that :func:`quote_key` refuses,
-    bad escapes, bad UTF-8 and user names in the URL all give ``None``; no string raises.
+    ignored, the path is percent-decoded once, "+" is a plus. Keys that `quote_key` refuses,
+    bad escapes, bad UTF-8 and user names in the URL all give `None`; no string raises.
     """
     endpoint = next((e for e in endpoints if url.startswith(f"{e}/")), None)
     if endpoint is not None:
@@ -161,8 +157,7 @@ def parse_object_url(
 def quote_key(key: str) -> str:
     """Percent-encode an object key for a URL path as S3 clients do ("/" stays).
 
-    Raises:
-        UnsignableValue: :func:`check_key` says why.
+    Raises UnsignableValue for a key that `check_key` refuses.
     """
     if (
         key.isascii()
@@ -177,12 +172,11 @@ def quote_key(key: str) -> str:
 
 
 def check_key(key: str) -> None:
-    """Refuse keys that S3 does not take or browsers do not leave alone.
+    """Refuse keys that S3 does not take or that browsers change.
 
-    Raises:
-        UnsignableValue: the key is empty, over 1,024 bytes of UTF-8, holds control characters or
-            lone surrogates, or a path segment that is "." or ".." (browsers resolve those, and
-            would ask for another object).
+    Raises UnsignableValue where the key is empty, over 1,024 bytes of UTF-8, holds control
+    characters or lone surrogates, or a path segment that is "." or ".." (browsers resolve those,
+    and would ask for another object).
     """
     if not key:
         raise UnsignableValue("object key: is empty")
@@ -194,10 +188,9 @@ def check_key(key: str) -> None:
 
 
 def check_sendable(role: str, text: str) -> None:
-    """Refuse control characters and lone surrogates in ``text``, whose ``role`` is named.
+    """Raises UnsignableValue for control characters and lone surrogates in `text`.
 
-    Raises:
-        UnsignableValue: there is one.
+    `role` names the text in the message.
     """
     if text.isprintable():  # most texts are, and this is far cheaper than the search
         return
@@ -210,7 +203,7 @@ def check_sendable(role: str, text: str) -> None:
 
 
 def percent_encode(text: str, unreserved: bytes = UNRESERVED) -> str:
-    """Percent-encode ``text`` as UTF-8, all but the bytes in ``unreserved``.
+    """Percent-encode `text` as UTF-8, all but the bytes in `unreserved`.
 
     As quote() does, in a fraction of the time: most texts need nothing.
     """
@@ -234,7 +227,7 @@ def _unquote(text: str) -> str:
 
 
 def _split_endpoint(endpoint_url: str) -> tuple[str, str, str, str]:
-    """Scheme, host, ``:port`` (empty for the default one) and path without a trailing slash."""
+    """Scheme, host, `:port` (empty for the default one) and path without a trailing slash."""
     try:
         parts = urlsplit(endpoint_url)
         name, port = parts.hostname or "", parts.port

@@ -1,7 +1,8 @@
 """Opaque tokens: API keys, upload sessions and sessions of staff. Pure.
 
-256 random bits behind a prefix by which people and secret scanners know them. Only the SHA-256 is
-stored: at that entropy nothing slower is needed, and whoever reads the table can use none of it.
+256 random bits behind a prefix by which people and secret scanners recognize them. Only the
+SHA-256 is stored: at that entropy no slower hash is needed, and the table is of no use to whoever
+reads it.
 """
 
 import base64
@@ -25,10 +26,10 @@ def make_token(prefix: str, randomness: bytes) -> str:
 
 
 def is_token(text: str) -> bool:
-    """Whether the text is formed like one of our tokens."""
+    """Whether the text has the form of one of these tokens."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def hash_token(token: str) -> bytes:
-    """What is stored and looked up instead of the token: SHA-256, 32 bytes."""
+    """The token's SHA-256 (32 bytes), which is stored and looked up instead of it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

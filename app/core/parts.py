@@ -26,6 +26,7 @@ class Layout:
 
     @property
     def count(self) -> int:
+        """The number of parts."""
         return max(1, _ceil(self.size, self.part_size))
 
     def size_of(self, number: int) -> int:
@@ -33,15 +34,15 @@ class Layout:
         return min(self.part_size, self.size - (number - 1) * self.part_size)
 
     def missing(self, arrived: Mapping[int, int]) -> list[int]:
-        """The parts that are not in `arrived` (sizes by number), or there in another size."""
+        """The numbers of parts that are not in `arrived` (sizes by number) in the right size."""
         return [n for n in range(1, self.count + 1) if arrived.get(n) != self.size_of(n)]
 
 
 def lay_out(size: int, preferred: int) -> Layout:
-    """Parts of `preferred` bytes, or of as many more, in whole MiB, as 10,000 parts need.
+    """Parts of `preferred` bytes, or larger ones in whole MiB where 10,000 would not be enough.
 
-    Raises:
-        ValueError: the file is larger than S3's largest object, or a size makes no sense.
+    Raises ValueError where the file is larger than S3's largest object, or `preferred` is no part
+    size that S3 takes.
     """
     if not (0 <= size <= MAX_OBJECT_SIZE and MIN_PART_SIZE <= preferred <= MAX_PART_SIZE):
         raise ValueError(f"no parts of {preferred} bytes make {size} bytes")

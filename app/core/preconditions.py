@@ -10,28 +10,28 @@ _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}(?:[ \t]*,[ \t,]*{_TAG.pattern
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What must be so for a change to be made: entity tags, or `*`; None where nothing is asked."""
+    """The entity tags of If-Match and If-None-Match, or `*`; None where a header is absent."""
 
     match: frozenset[str] | None = None
     none_match: frozenset[str] | None = None
 
     @classmethod
     def parse(cls, if_match: str | None, if_none_match: str | None) -> Self:
-        """From the two headers' values; ValueError if one is neither `*` nor a list of tags."""
+        """Parse the two headers' values. Raises ValueError for one that is neither `*` nor tags."""
         return cls(
             None if if_match is None else _tags(if_match),
             None if if_none_match is None else _tags(if_none_match),
         )
 
     def hold(self, etag: str | None, *, filled: bool) -> bool:
-        """Whether they do for what has this entity tag (None: it does not exist).
+        """Whether the preconditions hold for a resource with this entity tag (None: there is none).
 
-        `*` asks whether the target itself holds anything, `filled`: it may be a part of what has
-        the tag. A weak tag never satisfies If-Match (section 13.1.1).
+        `*` is compared with `filled`, whether the target has a value: the target may be a field,
+        where the tag is its whole record's. A weak tag never satisfies If-Match (section 13.1.1).
         """
         if self.match is not None:
-            there = filled if "*" in self.match else etag in self.match
-            if not there:
+            matches = filled if "*" in self.match else etag in self.match
+            if not matches:
                 return False
         if self.none_match is None:
             return True

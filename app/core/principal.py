@@ -33,7 +33,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-LETS: Final = MappingProxyType[str, str](
+SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
     {
         Scope.UPLOADS_WRITE: "announce, send, confirm and cancel uploads of one's own, and get a "
         "link to each file that one confirms, also by confirming it again",
@@ -46,7 +46,7 @@ LETS: Final = MappingProxyType[str, str](
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )
-"""For help, forms and docs/auth.md."""
+"""What each scope allows, as help, forms and documents say it."""
 
 
 class SessionField(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a field of a type of records takes, and how a field of one record is named. Pure."""
+"""Settings of the fields of record types, and names of one record's fields. Pure."""
 
 import re
 from typing import Annotated, Final, NamedTuple
@@ -7,19 +7,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.destination import Scopes
 
-# What every system, URL and log writes alike: visible ASCII without `/`, which separates paths,
-# and `,`, which separates ids in a query. `.` and `..` are steps in a path.
+# Written alike by every system, URL and log: visible ASCII without `/`, which separates path
+# segments, and `,`, which separates ids in a query. `.` and `..` are path segments that resolve.
 RECORD_ID: Final = re.compile(r"[!-+\-.0-~]{1,200}")
 MAX_FILES: Final = 100
 
 
 def is_record_id(text: str) -> bool:
-    """Whether other systems' records may have this id here."""
+    """Whether the text can be a record's id."""
     return RECORD_ID.fullmatch(text) is not None and text not in {".", ".."}
 
 
 class FieldPath(NamedTuple):
-    """A field of one record; `id` is the record's, which is the other system's to choose."""
+    """A field of one record; `id` is the record's, chosen by the system that has the record."""
 
     type: str
     id: str
@@ -34,9 +34,10 @@ class RecordField(BaseModel):
     destination: str
     many: bool = False
     max_files: Annotated[int, Field(ge=1, le=MAX_FILES)] = 20
-    # Of whoever changes the field, all of them, besides `records:write`.
+    # All of these are needed to change the field, besides `records:write`.
     scopes: Scopes = ()
 
     @property
     def capacity(self) -> int:
+        """The number of files that the field can hold."""
         return self.max_files if self.many else 1

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app import staff
-from app.core.principal import LETS
+from app.core.principal import SCOPE_DESCRIPTIONS
 from app.errors import DatabaseUnavailable
 from app.settings import Settings
 from tests.admin.panel import CHEAP, Panel, member, said
@@ -342,13 +342,13 @@ async def test_the_form_says_what_each_scope_lets_a_key_do(
     panel: Panel, browsers: Callable[[], Panel], settings: Settings
 ) -> None:
     page = await panel.page("/keys")
-    for scope, lets in LETS.items():
+    for scope, lets in SCOPE_DESCRIPTIONS.items():
         assert f"{scope} {lets}" in page
     assert "photos:write put files into the field photo of person" in page
     # Nobody gives more than he has.
     other = await signed_in(browsers(), settings, "bob", tenant="acme", scopes=["admin"])
     page = await other.page("/keys")
-    assert f"admin {LETS['admin']}" in page
+    assert f"admin {SCOPE_DESCRIPTIONS['admin']}" in page
     assert "photos:write" not in page
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, Route
 
-from app.core.bucket_setup import Aspect, StoreKind, needs_of, wanted
+from app.core.bucket_setup import Aspect, StoreKind, needs_of, target_config
 from app.core.destination import Destination
 from app.core.principal import Scope
 from app.errors import BucketUnavailable
@@ -68,7 +68,7 @@ async def bench(
         owner = gateway.client()
         owner.create_bucket(Bucket=BUCKET)
         needs = needs_of([Destination(name="files", bucket=BUCKET)], [origin])
-        rules = wanted(Aspect.CORS, needs, {}, StoreKind.CEPH)
+        rules = target_config(Aspect.CORS, needs, {}, StoreKind.CEPH)
         owner.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=rules)
         user = gateway.create_service_user("service", BUCKET)
         store = Store(gateway.endpoint_url, user.access_key, user.secret_key)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from app.core.bucket_setup import Aspect, StoreKind, needs_of, wanted
+from app.core.bucket_setup import Aspect, StoreKind, needs_of, target_config
 from app.core.destination import Destination
 from app.embedded.s3 import start_s3
 from tests.stores import rclone, rgw, s3_client
@@ -137,7 +137,7 @@ def make_unversioned(owner: Any, bucket: str) -> None:
     """A bucket that answers browsers, and keeps no versions."""
     owner.create_bucket(Bucket=bucket)
     needs = needs_of([Destination(name="contract", bucket=bucket)], [ORIGIN])
-    rules = wanted(Aspect.CORS, needs, {}, StoreKind.CEPH)
+    rules = target_config(Aspect.CORS, needs, {}, StoreKind.CEPH)
     owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
 
 

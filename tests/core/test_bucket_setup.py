@@ -7,11 +7,11 @@ from app.core.bucket_setup import (
     Needs,
     StoreKind,
     grants_to_everyone,
-    identify,
+    identify_store,
     is_same,
     needs_of,
     notes,
-    wanted,
+    target_config,
 )
 from app.core.destination import Destination
 
@@ -28,7 +28,7 @@ def needs(**changes: Any) -> Needs:
 def want(
     aspect: Aspect, found: Any = None, kind: StoreKind = StoreKind.OTHER, **changes: Any
 ) -> Any:
-    return wanted(aspect, needs(**changes), found or {}, kind)
+    return target_config(aspect, needs(**changes), found or {}, kind)
 
 
 @pytest.mark.parametrize("aspect", list(Aspect))
@@ -206,8 +206,8 @@ def test_ownership_is_left_alone_where_it_would_refuse_an_acl(acl: str) -> None:
 
 
 def test_which_store_it_is() -> None:
-    assert identify({"x-rgw-object-count": "0"}) is StoreKind.CEPH
+    assert identify_store({"x-rgw-object-count": "0"}) is StoreKind.CEPH
     request_id = "tx000001481762f2ce68d44-006b036a4e-100a-default"
-    assert identify({"x-amz-request-id": request_id}) is StoreKind.CEPH
-    assert identify({"x-amz-request-id": "4EAC80B23F2B41AB"}) is StoreKind.OTHER
-    assert identify({}) is StoreKind.OTHER
+    assert identify_store({"x-amz-request-id": request_id}) is StoreKind.CEPH
+    assert identify_store({"x-amz-request-id": "4EAC80B23F2B41AB"}) is StoreKind.OTHER
+    assert identify_store({}) is StoreKind.OTHER

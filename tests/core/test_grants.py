@@ -4,14 +4,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.core.grants import granting, is_granted, window_end
+from app.core.grants import grant_maker, is_granted, window_end
 
 FILE, OTHER = UUID(int=1), UUID(int=2)
 SECRET = b"s" * 32
 
 
 def test_a_grant_is_for_one_file_until_its_end() -> None:
-    grant = granting(SECRET, 1000)(FILE)
+    grant = grant_maker(SECRET, 1000)(FILE)
     assert is_granted(SECRET, FILE, grant, 999.9)
     assert not is_granted(SECRET, FILE, grant, 1000)
     assert not is_granted(SECRET, OTHER, grant, 999)
@@ -41,7 +41,7 @@ def test_a_grant_is_for_one_file_until_its_end() -> None:
 )
 def test_no_other_spelling_will_do(change: object) -> None:
     assert callable(change)
-    assert not is_granted(SECRET, FILE, change(granting(SECRET, 1000)(FILE)), 1)
+    assert not is_granted(SECRET, FILE, change(grant_maker(SECRET, 1000)(FILE)), 1)
 
 
 @given(st.text())
