@@ -33,7 +33,7 @@ _OBJECT_POSTS = ("uploads", "uploadId")
 
 
 class Gate:
-    """A WSGI application: S3's object and bucket operations for whoever signs with the key pair.
+    """A WSGI application: S3's object and bucket operations for requests signed with the key pair.
 
     Must be served through GateRequestHandler.
     """
@@ -82,7 +82,7 @@ class Gate:
                 request.method, request.bucket, request.key, query, request.headers
             )
         headers = _without_object_checksum(request)
-        # moto would take any other POST to a bucket for a form, without a look at its policy.
+        # moto treats any other POST to a bucket as a form, and does not check its policy.
         known = _OBJECT_POSTS if request.key else _BUCKET_POSTS
         if request.method == "POST" and not any(map(request.has, known)):
             raise _method_not_allowed()
@@ -117,7 +117,7 @@ class Gate:
         return _form_answer(request, form, stored)
 
     def _tag(self, form: Form, bucket: str, version_id: str | None) -> Response:
-        """The form's tags are XML, like the body of PutObjectTagging."""
+        """Set the form's tags, which are XML like the body of PutObjectTagging."""
         query = [("tagging", "")]
         if version_id is not None:
             query.append(("versionId", version_id))

@@ -1,4 +1,4 @@
-"""Who signed a request, and was it this request: AWS Signature Version 4, computed by botocore.
+"""Verifies signatures, AWS Signature Version 4, as botocore computes them.
 
 Source: AWS, API/sig-v4-authenticating-requests (headers), API/sigv4-query-string-auth (presigned)
 and API/sigv4-authentication-HTTPPOST (forms). botocore computes every signature; the service's own
@@ -37,7 +37,7 @@ _MISMATCH = (
 
 @dataclass(frozen=True)
 class _Claim:
-    """What the sender says about a signature."""
+    """A signature as a request claims it, not yet verified."""
 
     malformed: str  # the error code for a claim that cannot be read
     credential: str
@@ -47,18 +47,17 @@ class _Claim:
 
 @dataclass(frozen=True)
 class Verifier:
-    """Knows one key pair, in every region."""
+    """Accepts the signatures of one key pair, for every region."""
 
     access_key: str
     secret_key: str
 
     def verify_request(self, request: S3Request, now: datetime) -> None:
-        """Accepts a presigned URL, or an Authorization header, of the one key.
+        """Accept a presigned URL, or an Authorization header, of the one key.
 
-        Raises:
-            S3Error: 403 for a request that is unsigned, forged, changed, expired, not yet valid, of
-                another key, or that carries x-amz-* headers which were not signed; 400 for one
-                that cannot be read.
+        Raises S3Error: 403 for a request that is unsigned, forged, changed, expired, not yet valid,
+        of another key, or that carries x-amz-* headers which were not signed; 400 for one that
+        cannot be parsed.
         """
         authorization = request.headers.get("authorization")
         presigned = request.has("X-Amz-Algorithm") or request.has("X-Amz-Signature")
@@ -103,13 +102,10 @@ class Verifier:
             raise S3Error(403, "SignatureDoesNotMatch", _MISMATCH, CanonicalRequest=canonical)
 
     def verify_policy(self, fields: Mapping[str, str]) -> None:
-        """Accepts a POST form whose policy the one key signed; ``fields`` in lower case.
+        """Accept a POST form whose policy the one key signed; names of `fields` in lower case.
 
-        Says nothing about what the policy allows.
-
-        Raises:
-            S3Error: 403 for a form that is unsigned, forged or of another key, 400 for one that
-                cannot be read.
+        The policy's conditions are not checked here. Raises S3Error: 403 for a form that is
+        unsigned, forged or of another key, 400 for one that cannot be parsed.
         """
         missing = [name for name in _FORM if name not in fields]
         if missing:
@@ -132,7 +128,7 @@ class Verifier:
             raise S3Error(403, "SignatureDoesNotMatch", _MISMATCH)
 
     def _region(self, claim: _Claim) -> str:
-        """The region of a credential scope, which must be ours and of the day it was signed."""
+        """The region of the credential scope, whose key must be ours and day the signature's."""
         try:
             access_key, day, region, service, terminator = claim.credential.rsplit("/", 4)
         except ValueError:
@@ -198,7 +194,7 @@ def _header_claim(
 
 
 def _parse_timestamp(text: str, malformed: str) -> datetime:
-    # strptime alone would take fewer digits, and digits of other scripts.
+    # strptime alone accepts fewer digits, and digits of other scripts.
     if re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", text):
         try:
             return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -208,13 +204,13 @@ def _parse_timestamp(text: str, malformed: str) -> datetime:
 
 
 def _rebuild(request: S3Request, signed: Sequence[str], timestamp: str) -> AWSRequest:
-    """The request for botocore to sign: canonical URL, and the signed headers alone."""
+    """The request for botocore to sign: the canonical URL, and only the signed headers."""
     query = "&".join(
         f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"
         for name, value in request.query
         if name != "X-Amz-Signature"
     )
-    # The host is signed from the header that was sent; the one in this URL is never looked at.
+    # botocore signs the host header that was sent; the host in this URL is not used.
     rebuilt = AWSRequest(
         method=request.method,
         url=f"http://gate{request.path}?{query}",

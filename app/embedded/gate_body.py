@@ -1,4 +1,4 @@
-"""A request body on its way to the store: spooled to disk, and its digests compared."""
+"""A request body: spooled to disk, and compared with the digests that its sender gave."""
 
 from __future__ import annotations
 
@@ -59,24 +59,23 @@ _ALGORITHMS: dict[str, Callable[[], _Hasher]] = {
 
 
 @dataclass(frozen=True)
-class _Promise:
-    """A digest that the sender gave, and the error for a body of another one."""
+class _ExpectedDigest:
+    """A digest that the sender gave, and the error for a body with another one."""
 
     hasher: _Hasher
     digest: bytes
-    broken: S3Error
+    mismatch: S3Error
 
 
 class Body:
-    """Bytes in a file without a name, hashed as they come; gone when it is closed or killed."""
+    """The bytes in an unnamed temporary file, hashed as they arrive; gone when it is closed."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        """Takes the promised digests from ``headers`` (lower case), or from a form's fields.
+        """Take the expected digests from `headers`, or a form's fields (names in lower case).
 
-        Raises:
-            S3Error: 400 for a digest that cannot be read, 501 for one that cannot be verified.
+        Raises S3Error: 400 for a digest that cannot be parsed, 501 for one that cannot be verified.
         """
-        self._promises = _promises(headers)
+        self._expected = _expected_digests(headers)
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  closed by __exit__
         self.length = 0
 
@@ -87,27 +86,27 @@ class Body:
         self.file.close()
 
     def write(self, data: bytes) -> None:
-        """Appends."""
+        """Append the bytes."""
         self.file.write(data)
         self.length += len(data)
-        for promise in self._promises:
-            promise.hasher.update(data)
+        for expected in self._expected:
+            expected.hasher.update(data)
 
     def read_from(self, stream: IO[bytes], length: int) -> None:
-        """Appends ``length`` bytes of ``stream``; S3Error (400 IncompleteBody) if it has fewer."""
+        """Append `length` bytes of `stream`. Raises S3Error (400 IncompleteBody) for fewer."""
         for data in read_chunks(stream, length):
             self.write(data)
 
     def finish(self) -> None:
-        """Rewinds; S3Error (400) if a promised digest is not the one of the bytes."""
-        for promise in self._promises:
-            if not hmac.compare_digest(promise.hasher.digest(), promise.digest):
-                raise promise.broken
+        """Rewind the file. Raises S3Error (400) where a digest is not the expected one."""
+        for expected in self._expected:
+            if not hmac.compare_digest(expected.hasher.digest(), expected.digest):
+                raise expected.mismatch
         self.file.seek(0)
 
 
 def read_chunks(stream: IO[bytes], length: int) -> Iterator[bytes]:
-    """``length`` bytes of ``stream``, in pieces; S3Error (400 IncompleteBody) if it has fewer."""
+    """Yield `length` bytes of `stream` in chunks. Raises S3Error (400 IncompleteBody) for fewer."""
     while length:
         data = stream.read(min(_CHUNK, length))
         if not data:
@@ -118,10 +117,9 @@ def read_chunks(stream: IO[bytes], length: int) -> Iterator[bytes]:
 
 
 def checksum_algorithm(headers: Mapping[str, str]) -> str | None:
-    """The algorithm of the one ``x-amz-checksum-*`` header, in lower case.
+    """The algorithm of the one `x-amz-checksum-*` header in lower case, None without one.
 
-    Raises:
-        S3Error: 400 for more than one, or for an algorithm that is named without a value.
+    Raises S3Error: 400 for more than one, or for an algorithm that is named without a value.
     """
     algorithms = [
         name.removeprefix(_CHECKSUM)
@@ -142,8 +140,8 @@ def checksum_algorithm(headers: Mapping[str, str]) -> str | None:
     return algorithms[0] if algorithms else None
 
 
-def _promises(headers: Mapping[str, str]) -> list[_Promise]:
-    promises = []
+def _expected_digests(headers: Mapping[str, str]) -> list[_ExpectedDigest]:
+    digests = []
     content_sha256 = headers.get("x-amz-content-sha256", _UNSIGNED)
     if content_sha256.startswith("STREAMING-") or "x-amz-trailer" in headers:
         raise S3Error(
@@ -158,11 +156,11 @@ def _promises(headers: Mapping[str, str]) -> list[_Promise]:
             raise invalid_argument(message)
         message = "The provided 'x-amz-content-sha256' header does not match what was computed."
         mismatch = S3Error(400, "XAmzContentSHA256Mismatch", message)
-        promises.append(_Promise(hashlib.sha256(), bytes.fromhex(content_sha256), mismatch))
+        digests.append(_ExpectedDigest(hashlib.sha256(), bytes.fromhex(content_sha256), mismatch))
 
     if (content_md5 := headers.get("content-md5")) is not None:
         unreadable = S3Error(400, "InvalidDigest", "Content-MD5 must be 16 bytes in Base64.")
-        promises.append(_promise(_md5(), content_md5, "Content-MD5", unreadable))
+        digests.append(_expect(_md5(), content_md5, "Content-MD5", unreadable))
 
     if (algorithm := checksum_algorithm(headers)) is not None:
         name = f"{_CHECKSUM}{algorithm}"
@@ -171,11 +169,12 @@ def _promises(headers: Mapping[str, str]) -> list[_Promise]:
             message = f"The embedded S3 cannot verify {name}; choose one of {known}."
             raise S3Error(501, "NotImplemented", message)
         unreadable = S3Error(400, "InvalidRequest", f"Value for {name} header is invalid.")
-        promises.append(_promise(_ALGORITHMS[algorithm](), headers[name], name, unreadable))
-    return promises
+        digests.append(_expect(_ALGORITHMS[algorithm](), headers[name], name, unreadable))
+    return digests
 
 
-def _promise(hasher: _Hasher, value: str, name: str, unreadable: S3Error) -> _Promise:
+def _expect(hasher: _Hasher, value: str, name: str, unreadable: S3Error) -> _ExpectedDigest:
+    """The digest from Base64. Raises `unreadable` for another encoding or length."""
     try:
         digest = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -183,4 +182,4 @@ def _promise(hasher: _Hasher, value: str, name: str, unreadable: S3Error) -> _Pr
     if len(digest) != hasher.digest_size:
         raise unreadable
     message = f"The {name} you specified did not match the calculated checksum."
-    return _Promise(hasher, digest, S3Error(400, "BadDigest", message))
+    return _ExpectedDigest(hasher, digest, S3Error(400, "BadDigest", message))

@@ -1,4 +1,4 @@
-"""Cross-origin answers from a bucket's own rules.
+"""CORS headers, by a bucket's own rules.
 
 Source: AWS, userguide/ManageCorsUsing: the first rule that matches decides.
 """
@@ -16,7 +16,7 @@ _VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
 
 @dataclass(frozen=True)
 class CorsRule:
-    """One rule of PutBucketCors; origins and headers may hold one ``*`` each."""
+    """One rule of PutBucketCors; origins and headers may hold one `*` each."""
 
     origins: tuple[str, ...]
     methods: tuple[str, ...]
@@ -26,10 +26,9 @@ class CorsRule:
 
 
 def preflight(rules: Iterable[CorsRule], headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that answer an OPTIONS request; request header names in lower case.
+    """The headers of the answer to a preflight; names in `headers` are in lower case.
 
-    Raises:
-        S3Error: 400 where the request is no preflight, 403 where no rule allows it.
+    Raises S3Error: 400 where the request is no preflight, 403 where no rule allows it.
     """
     origin = headers.get("origin")
     method = headers.get("access-control-request-method")
@@ -55,7 +54,7 @@ def preflight(rules: Iterable[CorsRule], headers: Mapping[str, str]) -> dict[str
 
 
 def actual(rules: Iterable[CorsRule], method: str, headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that let a page read the answer to its request; none where no rule matches."""
+    """The headers of the answer to a request that is no preflight; none where no rule matches."""
     origin = headers.get("origin")
     rule = _first_match(rules, origin, method, ()) if origin else None
     return _answer(rule, origin) if rule and origin else {}

@@ -1,4 +1,4 @@
-"""Browser uploads: a POST form and its signed policy.
+"""Uploads by POST form: parses the form and checks it against its signed policy.
 
 Source: AWS, API/sigv4-HTTPPOSTForms, API/sigv4-HTTPPOSTConstructPolicy, API/RESTObjectPOST.
 """
@@ -35,7 +35,7 @@ _MAX_PRE_FILE_BYTES = 20_480
 # More than one chunk of the body and the part of a boundary that a chunk may end with.
 _MAX_BUFFER = 1 << 20
 _UNCOVERED = ("policy", "x-amz-signature")
-# The fields that set something on the object, x-amz-copy-source for one not among them.
+# The fields that become headers of the object; x-amz-copy-source is not among them.
 _OBJECT_FIELDS = re.compile(
     "cache-control|content-(disposition|encoding|language|type)|expires|x-amz-storage-class|"
     "x-amz-website-redirect-location|x-amz-sdk-checksum-algorithm|"
@@ -46,14 +46,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Form:
-    """A form whose policy holds. Field names are in lower case."""
+    """A form that its policy allows. Field names are in lower case."""
 
     fields: Mapping[str, str]
     body: Body
 
     @property
     def key(self) -> str:
-        """The object key, ``${filename}`` replaced."""
+        """The object key, with `${filename}` replaced."""
         return self.fields["key"]
 
     def headers(self) -> dict[str, str]:
@@ -71,14 +71,11 @@ class Form:
 def received_form(
     request: S3Request, verify: Callable[[Mapping[str, str]], None], now: datetime
 ) -> Iterator[Form]:
-    """Reads the form. ``verify`` sees the fields, and may refuse, before any byte of the file.
+    """Read the form; `verify` gets the fields, and may raise, before any byte of the file is read.
 
-    Fields behind the file are ignored, as on S3.
-
-    Raises:
-        S3Error: 403 for fields that the policy does not allow and for an expired policy; 400 for a
-            size that it does not allow, a form or a policy that cannot be read, or a digest
-            that the bytes do not have; 412 for another type of body.
+    Fields after the file are ignored, as on S3. Raises S3Error: 403 for fields that the policy does
+    not allow and for an expired policy; 400 for a size that it does not allow, a form or a policy
+    that cannot be parsed, or a digest that is not that of the bytes; 412 for another type of body.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type.lower() != "multipart/form-data" or not options.get("boundary"):
@@ -102,7 +99,7 @@ def received_form(
 
 
 def _events(request: S3Request, boundary: bytes) -> Iterator[Event]:
-    """The form as it comes: the head of each part, its bytes, and the end of the last part."""
+    """The events of the form as it arrives: each part's head, its bytes, and the form's end."""
     decoder = MultipartDecoder(boundary, _MAX_BUFFER)
     chunks = read_chunks(request.stream, request.content_length)
     while True:
@@ -117,7 +114,7 @@ def _events(request: S3Request, boundary: bytes) -> Iterator[Event]:
 
 
 def _part(events: Iterator[Event]) -> Iterator[bytes]:
-    """The bytes of the part whose head was the last event."""
+    """The bytes of the part whose head was the event before."""
     for event in events:
         if not isinstance(event, Data):
             raise _malformed()
@@ -127,7 +124,7 @@ def _part(events: Iterator[Event]) -> Iterator[bytes]:
 
 
 def _read_fields(events: Iterator[Event]) -> dict[str, str]:
-    """The fields in front of the file, with ``${filename}`` in the key replaced."""
+    """The fields before the file, with `${filename}` in the key replaced."""
     fields: dict[str, str] = {}
     total = 0
     for event in events:
@@ -137,7 +134,7 @@ def _read_fields(events: Iterator[Event]) -> dict[str, str]:
             continue
         name = (event.name or "").lower()
         if name == "file" and "key" in fields:
-            # Some browsers send the whole path, in the form of their system.
+            # Some browsers send the whole path, with the separators of their system.
             filename = re.split(r"[/\\]", event.filename)[-1] if isinstance(event, File) else ""
             fields["key"] = fields["key"].replace("${filename}", filename)
             return fields
@@ -166,14 +163,11 @@ def _read_fields(events: Iterator[Event]) -> dict[str, str]:
 
 
 def check_policy(fields: Mapping[str, str], bucket: str, now: datetime) -> tuple[int, int | None]:
-    """Holds ``fields`` (names in lower case) against the policy that is among them.
+    """Check `fields` (names in lower case) against the policy that is among them.
 
-    Returns:
-        The least and the greatest number of bytes allowed, None for no limit.
-
-    Raises:
-        S3Error: 403 where a condition does not hold, a field has none, or the policy has expired;
-            400 for a policy that cannot be read.
+    Returns the smallest and the largest allowed number of bytes, None for no limit. Raises S3Error:
+    403 where a condition does not hold, a field has none, or the policy has expired; 400 for a
+    policy that cannot be parsed.
     """
     policy = _parse_policy(fields["policy"])
     if now >= _parse_expiration(policy.get("expiration")):
@@ -181,7 +175,7 @@ def check_policy(fields: Mapping[str, str], bucket: str, now: datetime) -> tuple
     conditions = policy.get("conditions")
     if not isinstance(conditions, list):
         raise _invalid("it needs a list of conditions")
-    # Where the form goes is what counts, whatever the form says about it.
+    # The bucket of the URL counts, whatever the form says.
     actual = {**fields, "bucket": bucket}
     if fields.get("bucket", bucket) != bucket:
         raise _forbidden("The field bucket names another bucket than the URL.")
@@ -216,7 +210,7 @@ def _holds(operator: str, name: str, actual: str | None, wanted: str) -> bool:
         return False
     if operator == "eq":
         return actual == wanted
-    # A list of types passes only when each of them does.
+    # A list of types matches if each of them does.
     values = actual.split(",") if name == "content-type" else [actual]
     return all(value.strip().startswith(wanted) for value in values)
 

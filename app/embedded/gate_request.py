@@ -1,4 +1,4 @@
-"""A raw HTTP request as S3 sees it: bucket, key, query and headers, each in canonical form."""
+"""Parses a raw HTTP request into bucket, key, query and headers, each in canonical form."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MAX_KEY_BYTES = 1024
 
 
 class GateRequestHandler(WSGIRequestHandler):
-    """Hands the gate the headers as they came, and logs errors only.
+    """Passes the headers to the gate as they were sent, and logs errors only.
 
-    WSGI folds ``-`` and ``_`` into one, and werkzeug therefore drops names with an underscore;
+    WSGI does not distinguish `-` and `_`, and werkzeug therefore drops names with an underscore;
     S3 allows them in metadata and signs them.
     """
 
@@ -32,7 +32,7 @@ class GateRequestHandler(WSGIRequestHandler):
         return environ
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Says nothing: query strings carry signatures, and this is a quiet server."""
+        """Log nothing: query strings hold signatures, and errors are logged elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class S3Request:
 
     @property
     def path(self) -> str:
-        """The canonical URI: every byte percent-encoded but the unreserved ones and ``/``."""
+        """The canonical URI: all bytes percent-encoded but the unreserved ones and `/`."""
         return object_path(self.bucket, self.key)
 
     def first(self, name: str) -> str | None:
-        """The first query parameter of that name."""
+        """The value of the first query parameter of that name, None without one."""
         return next((value for each, value in self.query if each == name), None)
 
     def has(self, name: str) -> bool:
-        """Whether the query names ``name``, with a value or without."""
+        """Whether the query has a parameter `name`, with a value or without."""
         return self.first(name) is not None
 
 
 def object_path(bucket: str, key: str) -> str:
-    """``/bucket/key`` percent-encoded; ``/bucket`` and ``/`` where key and bucket are empty."""
+    """`/bucket/key` percent-encoded; `/bucket` and `/` where key and bucket are empty."""
     return quote(f"/{bucket}/{key}" if key else f"/{bucket}", safe="/-_.~")
 
 
@@ -73,11 +73,10 @@ def check_key(key: str) -> None:
 
 
 def parse_request(environ: Mapping[str, Any]) -> S3Request:
-    """Reads a request that GateRequestHandler took; its body stays unread.
+    """Parse a request that GateRequestHandler received; its body stays unread.
 
-    Raises:
-        S3Error: 400 for a target, bucket name, key or header that S3 cannot take; 411 for a body
-            of unknown length.
+    Raises S3Error: 400 for a target, bucket name, key or header that S3 does not accept; 411 for a
+    body of unknown length.
     """
     target: str = environ["RAW_URI"]
     if not _TARGET.fullmatch(target) or "#" in target:
@@ -123,7 +122,7 @@ def _parse_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _as_utf8(value: str) -> str:
-    """http.server reads header bytes as Latin-1; clients sign, and most send, UTF-8."""
+    """The header value as UTF-8, which clients sign and most send; http.server decodes Latin-1."""
     try:
         return value.encode("latin-1").decode()
     except UnicodeDecodeError:

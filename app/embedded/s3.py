@@ -21,18 +21,14 @@ class EmbeddedS3Error(RuntimeError):
 
 @contextmanager
 def start_s3(access_key: str, secret_key: str, *, port: int = 0) -> Iterator[str]:
-    """Runs the embedded S3 in a child process; yields its endpoint URL once it answers.
+    """Run the embedded S3 in a child process; yields its endpoint URL once it answers.
 
     Takes about a second, and so blocks an event loop for that long: there, enter it in a thread.
     The child is stopped at the end, has a process group of its own (so that Ctrl-C reaches it
     through its parent alone), and ends by itself within half a second of a killed parent.
 
-    Args:
-        access_key: with ``secret_key``, the one key pair that is accepted.
-        port: on 127.0.0.1; 0 takes a free one.
-
-    Raises:
-        EmbeddedS3Error: it did not start within 30 seconds.
+    `access_key` and `secret_key` are the one key pair that is accepted; `port` is on 127.0.0.1, 0
+    takes a free one. Raises EmbeddedS3Error where it did not start within 30 seconds.
     """
     process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
         [
@@ -45,7 +41,7 @@ def start_s3(access_key: str, secret_key: str, *, port: int = 0) -> Iterator[str
             "EMBEDDED_S3_ACCESS_KEY": access_key,
             "EMBEDDED_S3_SECRET_KEY": secret_key,
         },
-        # Where the package is found also if it is not installed.
+        # From here the package can be imported also if it is not installed.
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

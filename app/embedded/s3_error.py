@@ -7,15 +7,15 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
-# What XML 1.0 cannot carry, not even escaped.
+# Characters that XML 1.0 does not allow, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class S3Error(Exception):
-    """Refuses a request the way S3 does.
+    """An error that is answered as S3 answers it.
 
-    ``code`` is one of the names in S3's list of error responses (AWS, API/ErrorResponses);
-    ``details`` become further elements of the XML.
+    `code` is one of the names in S3's list of error responses (AWS, API/ErrorResponses);
+    `details` become further elements of the XML.
     """
 
     def __init__(self, status: int, code: str, message: str, **details: str) -> None:
@@ -26,7 +26,7 @@ class S3Error(Exception):
         self.details = details
 
     def response(self, resource: str) -> Response:
-        """The answer in S3's XML; ``resource`` is the path that was asked for."""
+        """The answer in S3's XML; `resource` is the requested path."""
         elements = {
             "Code": self.code,
             "Message": self.message,
@@ -38,17 +38,17 @@ class S3Error(Exception):
 
 
 def access_denied(message: str, **details: str) -> S3Error:
-    """403, the answer to whoever is not allowed."""
+    """403 AccessDenied, for a request that is not allowed."""
     return S3Error(403, "AccessDenied", message, **details)
 
 
 def invalid_argument(message: str) -> S3Error:
-    """400, the answer to a value that S3 cannot take."""
+    """400 InvalidArgument, for a value that S3 does not accept."""
     return S3Error(400, "InvalidArgument", message)
 
 
 def xml_document(root: str, elements: dict[str, str]) -> str:
-    """A document of one level: ``<root><name>text</name>...</root>``."""
+    """A document of one level: `<root><name>text</name>...</root>`."""
     inner = "".join(
         f"<{name}>{escape(_NOT_XML.sub('?', text))}</{name}>" for name, text in elements.items()
     )

@@ -1,9 +1,9 @@
-"""The embedded S3 as a process: ``python -m app.embedded.s3_server``. For development only.
+"""The embedded S3 as a process: `python -m app.embedded.s3_server`. For development only.
 
-It keeps objects in memory and in files without a name, listens on loopback only, and forgets
+It keeps objects in memory and in unnamed temporary files, listens on loopback only, and loses
 everything when it ends. The one key pair comes from EMBEDDED_S3_ACCESS_KEY and
-EMBEDDED_S3_SECRET_KEY. Once it answers it prints one line of JSON: ``{"endpoint_url": "...",
-"note": "..."}``. ``app.embedded.s3`` starts it as a child.
+EMBEDDED_S3_SECRET_KEY. Once it answers it prints one line of JSON: `{"endpoint_url": "...",
+"note": "..."}`. `app.embedded.s3` starts it as a child.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PARENT_POLL_SECONDS = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves until SIGTERM, SIGINT, or the end of ``--parent-pid``."""
+    """Serve until SIGTERM, SIGINT, or the end of the process `--parent-pid`."""
     parser = argparse.ArgumentParser(
         prog="python -m app.embedded.s3_server",
         description="An S3 server on loopback that forgets everything. For development only.",
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever started us has ended meanwhile. Not sys.exit, which would flush it once more.
+        # The parent has ended meanwhile. Not sys.exit, which would flush standard output again.
         os._exit(0)
     server.serve_forever()
 
@@ -82,7 +82,7 @@ def _end_with(parent: int) -> None:
     # lives on, and only Linux has it. A parent that was killed before this line counts as well.
     while os.getppid() == parent:
         time.sleep(_PARENT_POLL_SECONDS)
-    # Nothing to tidy: the objects' files have no names.
+    # Nothing to delete: the objects' files have no names.
     os._exit(0)
 
 
