@@ -1,4 +1,4 @@
-"""`claimcheck admin`: who may sign in to the admin panel, with the database alone."""
+"""`claimcheck admin`: the accounts of the admin panel. Needs the database alone."""
 
 import argparse
 import getpass
@@ -22,30 +22,34 @@ if TYPE_CHECKING:
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command and its own commands."""
+    """Add the command and its subcommands to the parser."""
     what = "say who may sign in to the admin panel"
     parser = commands.add_parser("admin", help=what, description=what)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, run, what in (
-        ("create-user", _create, "let somebody sign in; asks for a password, or reads it"),
-        ("list-users", _list, "list them, never their passwords"),
-        ("set-password", _set_password, "give him another password, and end his sessions"),
-        ("disable-user", _disable, "let him sign in no more, and end his sessions"),
-        ("enable-user", _enable, "let him sign in again"),
-        ("sign-out", _sign_out, "end all his sessions at once"),
+        ("create-user", _create, "create an account; asks for a password, or reads it"),
+        ("list-users", _list, "list the accounts, never their passwords"),
+        (
+            "set-password",
+            _set_password,
+            "set another password, and end all sessions of the account",
+        ),
+        ("disable-user", _disable, "refuse sign-in, and end all sessions of the account"),
+        ("enable-user", _enable, "allow sign-in again"),
+        ("sign-out", _sign_out, "end all sessions of the account at once"),
     ):
         after = SCOPES_AFTER if run is _create else {}
         action = actions.add_parser(name, help=what, description=what, **after)
         if run is not _list:
-            action.add_argument("name", help="his name or e-mail address, which he signs in with")
+            action.add_argument("name", help="the name or e-mail address to sign in with")
         if run is _create:
-            action.add_argument("--tenant", default="", help="his tenant (default: none)")
+            action.add_argument("--tenant", default="", help="the tenant (default: none)")
             action.add_argument(
                 "--scope",
                 action="append",
                 dest="scopes",
                 metavar="SCOPE",
-                help="what he may do in his tenant, once for each, see below (default: everything)",
+                help="a right in the tenant, once for each, see below (default: everything)",
             )
         action.set_defaults(run=_run(run))
 
@@ -67,7 +71,10 @@ def _run(command: Command) -> Callable[[argparse.Namespace], None]:
 
 
 def _password() -> str:
-    """Asked for twice and not shown; where nobody can be asked, the first line of the input."""
+    """Ask twice without showing it; without a terminal, read the first line of standard input.
+
+    Exits where the two differ or the length is not allowed.
+    """
     if sys.stdin.isatty():
         try:
             password = getpass.getpass("Password: ")

@@ -1,4 +1,4 @@
-"""`claimcheck bucket plan | apply | iam`: set the buckets up, and say with which rights."""
+"""`claimcheck bucket plan | apply | iam`: set buckets up, and print the rights that are needed."""
 
 import argparse
 import asyncio
@@ -36,7 +36,7 @@ _POLICIES: Final = {"service": service_policy, "setup": setup_policy}
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command and its own commands."""
+    """Add the command and its subcommands to the parser."""
     what = "set the buckets up: plan, apply, or print the IAM policies"
     parser = commands.add_parser("bucket", help=what, description=what)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -102,7 +102,7 @@ def _settings() -> Settings:
 
 
 def show(console: Console, plans: Sequence[BucketPlan]) -> None:
-    """Print a plan, or what became of it."""
+    """Print a plan, or the result of applying it."""
     for planned in plans:
         where = planned.destination.endpoint_url or f"AWS, {planned.destination.region}"
         console.print(f"[bold]{escape(planned.needs.bucket)}[/] at {escape(where)}")
@@ -127,7 +127,7 @@ def _show_change(console: Console, change: Change) -> None:
 
 def _difference(change: Change) -> Iterator[str]:
     before, after = _lines(change.before), _lines(change.after)
-    # Without the two file names that a unified diff starts with, and without line numbers.
+    # Without the two file names at its start, and without line numbers.
     for line in list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]:
         yield "..." if line.startswith("@@") else line
 

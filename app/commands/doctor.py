@@ -27,7 +27,7 @@ _SIGNS: Final = {
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command."""
+    """Add the command to the parser."""
     what = "prove that settings, database, buckets and uploads work; say how to mend what does not"
     parser = commands.add_parser(
         "doctor", help=what, description=f"{what}. Exit status 1 if anything fails."
@@ -52,7 +52,7 @@ def _doctor(options: argparse.Namespace) -> None:
 
 
 def show(console: Console, report: Report) -> None:
-    """Print it: what is the same of several destinations once, the worst at the end."""
+    """Print the report: equal findings of several destinations once, the worst at the end."""
     alike: dict[Finding, list[str]] = {}
     for finding in report.findings:
         alike.setdefault(dataclasses.replace(finding, subject=""), []).append(finding.subject)

@@ -1,4 +1,4 @@
-"""`claimcheck keys`: make, list and revoke API keys, with the database alone."""
+"""`claimcheck keys`: make, list and revoke API keys. Needs the database alone."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ _PAGE: Final = 100
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command and its own commands."""
+    """Add the command and its subcommands to the parser."""
     what = "make, list and revoke API keys"
     parser = commands.add_parser("keys", help=what, description=what)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -79,7 +79,7 @@ async def _create(res: Resources, options: argparse.Namespace) -> None:
 
 async def _list(res: Resources, options: argparse.Namespace) -> None:
     table = listing("id", "name", "owner", "scopes", "expires", "last used", "state")
-    # Whole, however narrow the terminal: it is what `revoke` takes.
+    # Never folded, however narrow the terminal: it is the argument of `revoke`.
     table.columns[0].no_wrap = True
     table.columns[0].min_width = 36
     cursor: str | None = None
@@ -111,5 +111,5 @@ async def _revoke(res: Resources, options: argparse.Namespace) -> None:
 
 
 def _operator(tenant: str, scopes: frozenset[str] = frozenset()) -> Principal:
-    """Whoever has the database's URL can do anything with keys."""
+    """The caller of the use cases: whoever has the database's URL may do anything with keys."""
     return Principal("command line", tenant, scopes | {Scope.FILES_ALL, Scope.ADMIN})

@@ -1,4 +1,4 @@
-"""`claimcheck reconcile`: bucket against database, one JSON line a difference."""
+"""`claimcheck reconcile`: compare buckets with the database, one JSON line a difference."""
 
 import argparse
 import asyncio
@@ -27,7 +27,7 @@ _EVERY: Final = 10_000
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command."""
+    """Add the command to the parser."""
     what = "compare buckets and database in both directions, one JSON line a difference"
     status = f"Exit status {FOUND_STATUS} if any stands, {CAPPED_STATUS} at the limit: run it again"
     parser = commands.add_parser("reconcile", help=what, description=f"{what}. {status}.")
@@ -44,7 +44,7 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 class Checkpoint:
-    """How far each section has come, in a file: the last key that was done with."""
+    """The last compared key of each section, in a file."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class Checkpoint:
     def save(self) -> None:
         if self._path is not None:
             text = json.dumps({"keys": self.keys, "done": self.done})
-            # Never half a file: what is renamed is whole.
+            # Written whole and then renamed, so that it is never half a file.
             beside = self._path.with_name(f"{self._path.name}.new")
             beside.write_text(text, encoding="utf-8")
             beside.replace(self._path)

@@ -1,4 +1,4 @@
-"""What `--scope` may be, said at the end of a command's help."""
+"""The list of scopes at the end of a command's help."""
 
 import argparse
 import textwrap
@@ -7,8 +7,10 @@ from typing import Any, Final
 from app.core.principal import SCOPE_DESCRIPTIONS
 
 
-def _line(scope: str, lets: str) -> str:
-    return textwrap.fill(lets, 79, initial_indent=f"  {scope:15}", subsequent_indent=" " * 17)
+def _line(scope: str, description: str) -> str:
+    return textwrap.fill(
+        description, 79, initial_indent=f"  {scope:15}", subsequent_indent=" " * 17
+    )
 
 
 SCOPES_AFTER: Final[dict[str, Any]] = {
@@ -16,9 +18,9 @@ SCOPES_AFTER: Final[dict[str, Any]] = {
     "epilog": "\n".join(
         [
             "scopes, and what each lets its holder do:",
-            *(_line(scope, lets) for scope, lets in SCOPE_DESCRIPTIONS.items()),
+            *(_line(scope, text) for scope, text in SCOPE_DESCRIPTIONS.items()),
             "and those that destinations and fields of records ask for in the settings",
         ]
     ),
 }
-"""Arguments of the command's parser."""
+"""Keyword arguments for the command's parser."""

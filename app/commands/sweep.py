@@ -1,4 +1,4 @@
-"""`claimcheck sweep`, and `claimcheck worker`, which does it again and again."""
+"""`claimcheck sweep`, and `claimcheck worker`, which repeats it."""
 
 import argparse
 import asyncio
@@ -28,12 +28,12 @@ _log: Final = get_logger("worker")
 
 
 def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The two commands."""
-    what = "end what nobody ended: uploads never confirmed, removals and completions cut short"
+    """Add both commands to the parser."""
+    what = "end unfinished work: uploads never confirmed, removals and completions cut short"
     status = f"Exit status {FAILED_STATUS} if the store failed for some; a later sweep goes on."
     sweeping = commands.add_parser("sweep", help=what, description=f"{what}. {status}")
     sweeping.set_defaults(run=_sweep)
-    what = "sweep now and then, until it is stopped"
+    what = "sweep again and again, until it is stopped"
     worker = commands.add_parser("worker", help=what, description=what)
     worker.add_argument(
         "--every",
@@ -87,7 +87,7 @@ async def _swept(res: Resources, stopping: asyncio.Event) -> None:
     try:
         counts = await Sweep(res, stopping=stopping).run()
     except Problem as problem:
-        # Database and bucket come back; the next sweep will see.
+        # Database or bucket are away for a while: the next sweep tries again.
         _log.warning("sweep_failed", problem=problem.slug(), detail=problem.detail)
     else:
         if counts:
@@ -96,7 +96,7 @@ async def _swept(res: Resources, stopping: asyncio.Event) -> None:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[asyncio.Event]:
-    """Set by SIGTERM and SIGINT: what is under way ends in order, and nothing new is begun."""
+    """An event that SIGTERM and SIGINT set: work under way ends in order, no more is begun."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     signals = signal.SIGTERM, signal.SIGINT
     for number in signals:
@@ -110,7 +110,7 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
 
 @contextmanager
 def progress(verb: str) -> Iterator[Callable[[Outcome], None]]:
-    """Tell standard error how far it is: a line that moves on a terminal, else one now and then."""
+    """Report progress to standard error: a live line on a terminal, else a line each 1,000 rows."""
     console = Console(stderr=True)
     counts: Counter[Outcome] = Counter()
     if console.is_terminal:

@@ -1,4 +1,4 @@
-"""How commands print their lists."""
+"""Tables for the lists that commands print."""
 
 from typing import Final
 
@@ -9,12 +9,12 @@ _WIDEST: Final = 10_000
 
 
 def listing(*names: str) -> Table:
-    """A table with these columns. On a terminal that is too narrow, words are broken, never cut."""
+    """A table with these columns. On a narrow terminal, long words are folded, never cut."""
     return Table(*(Column(name, overflow="fold") for name in names))
 
 
 def print_listing(table: Table) -> None:
-    """To the terminal; anywhere else as wide as it is, for grep and for files."""
+    """Print the table in the terminal's width; into files and pipes in its own width."""
     console = Console(soft_wrap=True)
     if not console.is_terminal:
         console.width = _WIDEST

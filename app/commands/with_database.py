@@ -1,4 +1,4 @@
-"""How a command runs that needs the database alone: no bucket is asked for, nobody let in."""
+"""Runs commands that need the database alone, and neither buckets nor callers."""
 
 import argparse
 import asyncio
@@ -14,9 +14,10 @@ Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
 
 
 def with_database(command: Command, kept_there: str) -> Callable[[argparse.Namespace], None]:
-    """What the parser calls for the command. `kept_there` says what the database is needed for.
+    """A function for the parser that runs the command with resources.
 
-    What it does stands in the audit trail, on standard error.
+    `kept_there` names the rows in the message where DATABASE_URL is missing. The command's changes
+    are in the audit trail, on standard error. Raises ConfigurationError.
     """
 
     async def with_resources(settings: Settings, options: argparse.Namespace) -> None:
