@@ -1,9 +1,9 @@
-"""A shop's admin, whose product images go from the browser straight into the bucket.
+"""An admin for a shop: product images go from the browser straight into the bucket.
 
     CLAIMCHECK_URL=http://127.0.0.1:8000 CLAIMCHECK_KEY=claimcheck_key_... \
       uvicorn examples.shop_admin:app --host localhost --port 5173
 
-docs/upload-field.md says what has to run beside it. It lets in whoever reaches it.
+docs/upload-field.md says what has to run beside it. It has no log-in: keep it on this machine.
 """
 
 import os
@@ -39,11 +39,11 @@ Base.metadata.create_all(engine)
 
 service = ClaimcheckService(os.environ["CLAIMCHECK_URL"], os.environ["CLAIMCHECK_KEY"])
 plugins = [S3UploadPlugin(service)]
-# starlette-admin's pages would ask another site for a font.
+# Without this block starlette-admin's pages load a font from another site.
 pages = DictLoader({"base.html": '{% extends "@core/base.html" %}{% block fonts %}{% endblock %}'})
 
 app = Starlette()
-secret = os.environ.get("SHOP_SECRET")  # where several processes serve it, they need one
+secret = os.environ.get("SHOP_SECRET")  # needed where several processes serve it
 admin = Admin(engine, title="Shop", secret_key=secret, plugins=plugins, additional_loaders=[pages])
 admin.add_view(ProductView(Product))
 admin.mount_to(app)
