@@ -1,4 +1,4 @@
-/** The page at `/`: choose or drop files, watch them go, list, open, copy the link, remove. */
+/** The page at `/`: choose or drop files, follow their uploads; list, open and remove files. */
 
 import { UploadError, Uploader } from "./uploader.js";
 import { bytes, quoted } from "./words.js";
@@ -8,7 +8,7 @@ const THUMBNAIL_LIMIT = 25 << 20; // 25 MiB: the thumbnail is the file itself
 const TOKEN = "claimcheck-token"; // in this tab's session storage
 
 const uploader = new Uploader({ token: () => sessionStorage.getItem(TOKEN) });
-/** Once: whoever waits in front of the page can try again. */
+/** No retries: the person at the page can try again. */
 const call = (method, path) => uploader.request(method, path, { retries: 0 });
 
 const $ = (id) => document.getElementById(id);
@@ -25,7 +25,7 @@ function row(template, name) {
   return item;
 }
 
-/* Saying things: the toast for what went well, the notice for what the page cannot do without. */
+/* Messages: the toast for success, the notice for failures of the page itself. */
 
 let toastTimer;
 function say(text) {
@@ -60,7 +60,7 @@ async function attempt(work) {
   }
 }
 
-/* Where to */
+/* Destinations */
 
 async function loadDestinations() {
   ({ items: destinations } = await call("GET", "v1/destinations"));
@@ -90,7 +90,7 @@ const BUSY = {
 };
 const shown = new Set(); // the uploads on the page: {file, upload, loaded, paused, failed, cancel}
 const NOTHING = { done: 0, gone: 0, bytes: 0, last: "" };
-let since = { ...NOTHING }; // what ended since nothing was under way
+let since = { ...NOTHING }; // counts of uploads that ended since none was under way
 
 const underWay = () => [...shown].filter(({ failed }) => !failed);
 
@@ -111,7 +111,7 @@ function uploadRow(file, destination) {
   const { pause, resume, cancel, retry, dismiss } = buttons;
   bar.setAttribute("aria-label", `Upload of ${file.name}`);
 
-  /** Show these buttons alone; the focus goes to the first of them if its own button goes. */
+  /** Show only these buttons; the focus moves to the first if its button is hidden. */
   const offer = (...offered) => {
     const focused = document.activeElement;
     for (const button of Object.values(buttons)) button.hidden = !offered.includes(button);
@@ -173,7 +173,7 @@ function uploadRow(file, destination) {
   };
   const self = {
     file,
-    /** Whether it came to nothing. */
+    /** Resolves to whether it was cancelled before it became a file. */
     async cancel() {
       since.gone += 1;
       leave();
@@ -194,7 +194,7 @@ function uploadRow(file, destination) {
   start();
 }
 
-/** All uploads in one line, and what to say when the last of them has come to its end. */
+/** The summary of all uploads, and the message when the last of them has ended. */
 function showTotal() {
   const open = underWay();
   if (!open.length && (since.done || since.gone)) {
@@ -227,7 +227,7 @@ async function cancelAll() {
   say(`Cancelled.${late ? ` ${late} had arrived. Reload to see them.` : ""}`);
 }
 
-/* What was dropped: files, and what lies in folders. */
+/* Dropped files, and files in dropped folders. */
 
 const LITTER = new Set([".DS_Store", "Thumbs.db", "desktop.ini"]); // of operating systems
 
@@ -239,7 +239,7 @@ async function filesOf(entry) {
   const reader = entry.createReader();
   const found = [];
   for (;;) {
-    // Some at a time; none means that these were all.
+    // It returns some entries at a time; none means the end.
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!some.length) return found;
     for (const inner of some) found.push(...(await filesOf(inner)));
@@ -247,7 +247,7 @@ async function filesOf(entry) {
 }
 
 async function dropped(items) {
-  // The entries have to be taken at once: after the event there are none.
+  // Read the entries at once: after the event there are none.
   const taken = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
   for (const [entry, file] of taken) {
     try {
@@ -282,7 +282,7 @@ function showEmpty() {
   $("empty").hidden = $("files").childElementCount > 0 || !$("more").hidden;
 }
 
-// A link in a page sends no token: the grant in `content_url` is in its place, for a while.
+// A link in a page sends no token, so `content_url` has a grant, which expires.
 function contentPath(file) {
   const path = file.content_url?.slice(1) ?? `v1/files/${file.id}/content?`;
   return `${path}&disposition=inline`;
@@ -291,7 +291,7 @@ function contentPath(file) {
 async function openAfresh(event, file) {
   if (!file.content_url || Date.now() < Date.parse(file.presigned_url_expires_at)) return;
   event.preventDefault();
-  const tab = window.open("", "_blank"); // at once: later a browser takes it for a pop-up
+  const tab = window.open("", "_blank"); // at once, because later browsers block it as a pop-up
   try {
     const fresh = await call("GET", `v1/files/${file.id}`);
     tab.opener = null;
@@ -331,7 +331,7 @@ function thumbnail(file) {
   image.loading = "lazy";
   image.decoding = "async";
   image.onerror = () => {
-    // The link may have expired while the page stood open: ask for a new one, once.
+    // The link may have expired while the page was open: ask for a new one, once.
     image.onerror = () => image.replaceWith(badge);
     call("GET", `v1/files/${file.id}`).then(
       (fresh) => (image.src = fresh.presigned_url),
@@ -343,18 +343,18 @@ function thumbnail(file) {
 }
 
 async function copyLink(file) {
-  // Fresh, so that whoever gets the link has all of its time.
+  // A fresh one, which is valid for its whole time.
   const fresh = call("GET", `v1/files/${file.id}`);
   const text = fresh.then(({ presigned_url: url }) => new Blob([url], { type: "text/plain" }));
   try {
-    // Handing over a promise keeps the click's permission alive in Safari.
+    // In Safari the click's permission lasts if the clipboard gets a promise.
     await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
     const { presigned_url_expires_at: end } = await fresh;
     const until = new Date(end);
     const today = until.toDateString() === new Date().toDateString();
     say(`Link copied. It works until ${(today ? hour : wholeDate).format(until)}.`);
   } catch {
-    // No clipboard (plain http) or no permission; a failed call is thrown on from here.
+    // No clipboard (plain http) or no permission; a failed request is thrown again by this.
     const { presigned_url: url } = await fresh;
     const field = $("link").querySelector("input");
     field.value = url;
@@ -366,7 +366,7 @@ async function copyLink(file) {
 function ask(file) {
   const dialog = $("remove");
   dialog.querySelector("bdi").textContent = file.filename;
-  dialog.returnValue = ""; // where Escape leaves it alone, it still has the answer before
+  dialog.returnValue = ""; // Escape leaves the value of the time before
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
@@ -388,7 +388,7 @@ async function removeFile(item) {
   });
 }
 
-/* Wiring */
+/* Events */
 
 function listen() {
   $("destination").onchange = showDestination;
@@ -420,7 +420,7 @@ function listen() {
     };
   }
 
-  // The whole page takes drops: a near miss would otherwise navigate away to the file.
+  // The whole page accepts drops: beside the target the browser would open the file.
   const dragging = (on) => $("drop").classList.toggle("over", on);
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -443,7 +443,7 @@ function listen() {
 
 async function load() {
   await loadDestinations();
-  await loadFiles(); // last, so that trying again never lists a file twice
+  await loadFiles(); // last, so that a retry lists no file twice
 }
 
 listen();

@@ -1,4 +1,4 @@
-/** Markup and style of <claimcheck-upload>. A constructed sheet passes every style-src. */
+/** Markup and style of <claimcheck-upload>. A constructed style sheet passes every style-src. */
 
 const template = document.createElement("template");
 template.innerHTML = `
@@ -145,7 +145,7 @@ sheet.replaceSync(`
   @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 `);
 
-/** Give the element its shadow tree; the row's template is the last element of it. */
+/** Attach the element's shadow tree; its last element is the row's template. */
 export function dress(host) {
   const root = host.attachShadow({ mode: "open", delegatesFocus: true });
   root.adoptedStyleSheets = [sheet];

@@ -1,9 +1,9 @@
-/** A file in <claimcheck-upload>: its row, its words, and what can be done with it. */
+/** A file in <claimcheck-upload>: its row, messages and buttons. */
 
 import { UploadError } from "./uploader.js";
 import { bytes, quoted } from "./words.js";
 
-const BITMAP_LIMIT = 50 << 20; // 50 MiB: an image is decoded whole to be shown small
+const BITMAP_LIMIT = 50 << 20; // 50 MiB: for a thumbnail the whole image is decoded
 const THUMBNAIL = 112; // pixels
 const BUSY = {
   waiting: "Waiting",
@@ -14,10 +14,10 @@ const BUSY = {
   paused: "Paused",
 };
 
-/** A file in the field: one that it held already, or one that was chosen. */
+/** A file in the field: one that it had already, or one that was chosen. */
 export class Row {
-  value = null; // what the form gives back for it, null while there is nothing
-  state = "waiting"; // or kept, one of the uploader's, stored, failed
+  value = null; // sent with the form for this file, null while it is not uploaded
+  state = "waiting"; // or "kept", "stored", "failed", or a state of the uploader
   #text = "";
   #buttons = {};
   #uploader;
@@ -63,13 +63,13 @@ export class Row {
     return this.item.querySelector(selector);
   }
 
-  /** To the first thing that can be done; not to Cancel, which a second Enter would press. */
+  /** Focus the first button that is not Cancel, which a second Enter would press. */
   focus() {
     const offered = [...this.item.querySelectorAll(".actions > :not(.cancel)")];
     (offered.find(({ hidden, disabled }) => !hidden && !disabled) ?? this.item).focus();
   }
 
-  /** Where it stands in the list. */
+  /** Show its position in the list. */
   place(index, count) {
     const moves = this.field.isList && count > 1 && !this.field.isFixed && this.value !== null;
     this.#buttons.up.hidden = this.#buttons.down.hidden = !moves;
@@ -115,7 +115,7 @@ export class Row {
   fail(error) {
     if (!this.isOpen) return;
     this.state = "failed";
-    // The session's end is no fault of the file; which of its ends it was helps nobody.
+    // The session has ended, in whichever way; the file itself is not at fault.
     if (error.status === 401 && !error.signedOut) {
       error = new UploadError(
         "The permission to upload has ended",
@@ -138,18 +138,18 @@ export class Row {
     this.#$("progress").value = 0;
     this.show("Waiting");
     this.field.changed();
-    // The same session goes on where it was.
+    // In the same session the upload continues where it was.
     if (this.#uploader && this.error.type !== "upload-session-exhausted") this.send(this.#uploader);
     else this.field.start([this]);
   }
 
-  /** End an upload for good. */
+  /** Cancel the upload. */
   abandon() {
     if (this.isOpen) this.#upload?.cancel();
     this.state = "failed";
   }
 
-  /** The words, and what can be done now; the focus stays in the row. */
+  /** Show the message and the buttons of its state; the focus stays in the row. */
   show(text = this.#text) {
     this.#text = text;
     const { state, field, error } = this;
@@ -174,7 +174,7 @@ export class Row {
     if (focused?.hidden && this.item.contains(focused)) this.focus();
   }
 
-  /** A small picture: of a file that was chosen by decoding it, which no policy can forbid. */
+  /** Show a thumbnail; a chosen file is decoded here, which no Content-Security-Policy forbids. */
   async #picture() {
     const badge = document.createElement("span");
     badge.textContent = (/\.([a-z0-9]{1,4})$/i.exec(this.filename)?.[1] ?? "file").toLowerCase();
@@ -189,7 +189,7 @@ export class Row {
     } else if (this.file?.type.startsWith("image/") && this.file.size <= BITMAP_LIMIT) {
       try {
         const bitmap = await createImageBitmap(this.file);
-        const side = Math.min(bitmap.width, bitmap.height); // the middle, as object-fit has it
+        const side = Math.min(bitmap.width, bitmap.height); // the middle, as with object-fit: cover
         const at = [(bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side];
         const canvas = document.createElement("canvas");
         canvas.width = canvas.height = THUMBNAIL;

@@ -1,12 +1,12 @@
 /**
- * <claimcheck-upload>: the file field of a form, whose files go straight into the bucket.
+ * <claimcheck-upload>: a form field for files, which go straight into the bucket.
  *
  *   <claimcheck-upload name="image" session="/upload-session" accept="image/*" required>
  *     <input type="hidden" name="image" value="">
  *   </claimcheck-upload>
  *
- * The form gives back what the hidden inputs hold: a file's id for each file that was uploaded, the
- * value that the page came with for each file that was there before, one empty value for none. A
+ * The form sends the hidden inputs: the id of each file that was uploaded, the value that the page
+ * had for each file that was there before, one empty value without files. A
  * POST to `session` answers {token, endpoint, destination}: an upload session, the service's address.
  * docs/upload-field.md has all attributes.
  */
@@ -16,7 +16,7 @@ import { Row } from "./upload-field-row.js";
 import { Uploader, UploadError } from "./uploader.js";
 import { bytes, kinds, quoted } from "./words.js";
 
-/** What one page remembers of unfinished uploads: another session could not go on with them. */
+/** Unfinished uploads, remembered for one page: another session cannot continue them. */
 class Memory {
   getItem(key) {
     return this[key] ?? null;
@@ -34,10 +34,10 @@ class UploadField extends HTMLElement {
   #internals = this.attachInternals();
   #root;
   #rows = []; // in order
-  #held = []; // those that the page came with
-  #before = null; // single: what the file that is being uploaded is to replace
-  #takenOut = null; // {row, index}, to be undone
-  #passing = false; // what is refused is so until the field is valid
+  #initial = []; // the rows that the page came with
+  #replaced = null; // single: the row that the file being uploaded replaces
+  #removed = null; // {row, index}, for Undo
+  #isTemporary = false; // whether the error is shown only until the field is valid
 
   connectedCallback() {
     if (this.#root) return;
@@ -47,7 +47,7 @@ class UploadField extends HTMLElement {
       const { filename = "File", type = "", size, src } = input.dataset;
       this.#add(new Row(this, { value: input.value, filename, type, size, src, state: "kept" }));
     }
-    this.#held = [...this.#rows];
+    this.#initial = [...this.#rows];
     this.#listen();
     this.#dressUp();
     this.#settle(false);
@@ -58,10 +58,10 @@ class UploadField extends HTMLElement {
       if (row.isOpen) row.abandon();
       this.#drop(row);
     }
-    this.#before = null;
-    this.#forgetTakenOut();
+    this.#replaced = null;
+    this.#forgetRemoved();
     this.#refuse(null);
-    for (const row of this.#held) this.#add(row);
+    for (const row of this.#initial) this.#add(row);
     this.#settle(false);
   }
 
@@ -72,7 +72,7 @@ class UploadField extends HTMLElement {
     this.#settle(false);
   }
 
-  /* What the attributes say */
+  /* Attributes */
 
   get #many() {
     return this.hasAttribute("multiple");
@@ -127,8 +127,8 @@ class UploadField extends HTMLElement {
       input.value = ""; // so that choosing the same file again is a change
     };
     this.#$(".undo").onclick = () => this.#undo();
-    // The form is being sent: say here why it may not be, where the browser's bubble is gone in a
-    // moment, and has nowhere to point while the chooser is hidden.
+    // The form cannot be sent: say why in the field, because the browser's bubble vanishes soon, and
+    // has nothing to point at while the chooser is hidden.
     this.addEventListener("invalid", (event) => {
       event.preventDefault();
       this.#refuse(this.#internals.validationMessage, true);
@@ -136,7 +136,7 @@ class UploadField extends HTMLElement {
       (this.#rows.find((row) => row.value === null) ?? this.#$("input")).focus();
     });
     this.addEventListener("click", (event) => {
-      // A click on our label, somewhere in the page.
+      // A click on the field's label, elsewhere in the page.
       if (event.composedPath()[0] === this && !this.#$(".drop").hidden) this.pick();
     });
     const over = (on) => this.#$(".field").classList.toggle("over", on);
@@ -156,7 +156,7 @@ class UploadField extends HTMLElement {
     });
   }
 
-  /** Take files as if they had been chosen here. */
+  /** Add files as if they had been chosen in the field. */
   choose(files) {
     if (!this.#many) files = files.slice(0, 1);
     const room = this.#many ? Math.max(0, this.#most - this.#rows.length) : 1;
@@ -170,7 +170,7 @@ class UploadField extends HTMLElement {
       if (refused) row.fail(refused);
       else rows.push(row);
     }
-    this.#forgetTakenOut();
+    this.#forgetRemoved();
     this.start(rows);
     this.#settle();
     this.#refuse(left > 0 ? `At most ${this.#most} files can go here; ${left} left out.` : null);
@@ -179,7 +179,7 @@ class UploadField extends HTMLElement {
 
   /** Single: keep what is there until the new file has arrived. */
   #standBack(row) {
-    if (row.value !== null) this.#before = row;
+    if (row.value !== null) this.#replaced = row;
     else row.abandon();
     this.#drop(row);
   }
@@ -201,10 +201,10 @@ class UploadField extends HTMLElement {
     return fail("The file is too large", detail);
   }
 
-  #refuse(text, passing = false) {
+  #refuse(text, isTemporary = false) {
     this.#$(".refused").hidden = !text;
     this.#$(".refused").textContent = text ?? "";
-    this.#passing = passing;
+    this.#isTemporary = isTemporary;
   }
 
   /* Uploading */
@@ -229,7 +229,7 @@ class UploadField extends HTMLElement {
     if (name && found) headers[name] = decodeURIComponent(found.slice(cookie.length + 1));
     let response, said;
     try {
-      // To those who are not signed in a log-in answers with its page, or with the way there.
+      // Where the user is not signed in, the answer is a log-in page, or a redirect to it.
       const how = { method: "POST", headers, redirect: "manual" };
       response = await fetch(this.getAttribute("session"), how);
       said = await response.json();
@@ -256,10 +256,10 @@ class UploadField extends HTMLElement {
     );
   }
 
-  /* What rows ask for */
+  /* Actions of rows */
 
   settled(row) {
-    this.#before = null;
+    this.#replaced = null;
     this.say(`${quoted(row.filename)} is uploaded.`);
     this.#settle();
   }
@@ -286,11 +286,11 @@ class UploadField extends HTMLElement {
     this.#settle();
   }
 
-  /** Take a file out, to be undone until another is chosen. */
+  /** Remove a file, which can be undone until another is chosen. */
   remove(row) {
     const index = this.#rows.indexOf(row);
     this.#drop(row);
-    this.#takenOut = { row, index };
+    this.#removed = { row, index };
     this.#$(".taken-out span").textContent =
       row.state === "kept"
         ? `${quoted(row.filename)} is taken out when you save. The file itself stays stored.`
@@ -301,26 +301,26 @@ class UploadField extends HTMLElement {
     this.#$(".undo").focus();
   }
 
-  /** An upload that came to nothing. */
+  /** Handle an upload that failed or was cancelled. */
   dismiss(row) {
     const index = this.#rows.indexOf(row);
     this.#drop(row);
-    if (this.#before) this.#add(this.#before, 0);
-    this.#before = null;
+    if (this.#replaced) this.#add(this.#replaced, 0);
+    this.#replaced = null;
     this.#settle();
     (this.#rows[Math.min(index, this.#rows.length - 1)] ?? this.#$("input")).focus();
   }
 
   #undo() {
-    const { row, index } = this.#takenOut;
-    this.#forgetTakenOut();
+    const { row, index } = this.#removed;
+    this.#forgetRemoved();
     this.#add(row, index);
     this.#settle();
     row.focus();
   }
 
-  #forgetTakenOut() {
-    this.#takenOut = null;
+  #forgetRemoved() {
+    this.#removed = null;
     this.#$(".taken-out").hidden = true;
   }
 
@@ -338,15 +338,15 @@ class UploadField extends HTMLElement {
     return this.#$("template").content.firstElementChild.cloneNode(true);
   }
 
-  /* What the form gets */
+  /* The value for the form */
 
   #settle(changed = true) {
     const rows = this.#rows;
     rows.forEach((row, index) => row.place(index, rows.length));
     this.#$(".drop").hidden = rows.length >= this.#most || (this.isFixed && rows.length > 0);
     const values = rows.map(({ value }) => value).filter((value) => value !== null);
-    // What is being replaced is what the field holds until the new file is there.
-    if (this.#before) values.push(this.#before.value);
+    // The replaced file is the value until the new one is uploaded.
+    if (this.#replaced) values.push(this.#replaced.value);
     const inputs = (values.length ? values : [""]).map((value) => {
       const input = document.createElement("input");
       Object.assign(input, { type: "hidden", name: this.getAttribute("name"), value });
@@ -368,7 +368,7 @@ class UploadField extends HTMLElement {
       this.#internals.setValidity({ valueMissing: true }, "Choose a file.", anchor);
     } else {
       this.#internals.setValidity({});
-      if (this.#passing) this.#refuse(null);
+      if (this.#isTemporary) this.#refuse(null);
     }
     if (changed) this.dispatchEvent(new Event("change", { bubbles: true }));
   }
@@ -378,7 +378,7 @@ class UploadField extends HTMLElement {
   }
 }
 
-/* A file dropped beside the field would replace the page, and what was filled in with it. */
+/* A file dropped beside the field would replace the page, and with it the form's contents. */
 for (const type of ["dragover", "drop"]) {
   addEventListener(type, (event) => {
     if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;

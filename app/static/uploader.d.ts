@@ -1,6 +1,6 @@
 /** Claimcheck's uploader: files of any size from a browser straight into the bucket. */
 
-/** A value, or a function that gives it; it is asked before each request to the service. */
+/** A value, or a function that returns it, called before each request to the service. */
 export type Given<T> = T | (() => T | Promise<T>);
 
 /** Where unfinished uploads are remembered; `localStorage` is one. */
@@ -11,25 +11,25 @@ export interface UploaderOptions {
   endpoint?: string;
   /** Name of the destination, unless `upload` names another. */
   destination?: string;
-  /** Sent as `Authorization: Bearer`. A 401 is tried once more, with what the function gives then. */
+  /** Sent as `Authorization: Bearer`. After a 401 the request is repeated once, with a new value. */
   token?: Given<string | null | undefined>;
   /**
-   * Further headers for the service; the bucket gets none of them. Of another origin it takes those
-   * that docs/browser.md names.
+   * Further headers for the service; the bucket gets none of them. docs/browser.md lists those that
+   * a service of another origin allows.
    */
   headers?: Given<HeadersInit | undefined>;
-  /** Files, and requests to the bucket, that are under way at most. Default: 4. */
+  /** The most files, and requests to the bucket, at once. Default: 4. */
   parallel?: number;
-  /** How often in a row a request may fail before its upload does. Default: 8, about a minute. */
+  /** Failures of a request in a row after which its upload fails. Default: 8, about a minute. */
   retries?: number;
-  /** Milliseconds without a byte leaving after which a request is begun anew. Default: 60,000. */
+  /** Milliseconds without progress after which a request is repeated. Default: 60,000. */
   stall?: number;
   /**
    * Announce the SHA-256 of files up to this many bytes; they are read into memory. Default: 0.
-   * Whether it was verified is said by the file's `checksum_verified`.
+   * The file's `checksum_verified` says whether it was verified.
    */
   sha256?: number;
-  /** Default: `localStorage`. `null`: nothing goes on after a reload. */
+  /** Default: `localStorage`. `null`: no upload continues after a reload. */
   storage?: Remembering | null;
 }
 
@@ -37,7 +37,7 @@ export interface UploadOptions {
   destination?: string;
   /** Default: the file's. A Blob has none. */
   filename?: string;
-  /** Default: the file's. Where that is empty too, the service goes by the extension. */
+  /** Default: the file's. Where that is empty too, the service guesses from the extension. */
   contentType?: string;
   onProgress?: (progress: Progress, file: Blob) => void;
   /** Aborting it cancels the upload. */
@@ -53,21 +53,21 @@ export type UploadState =
   | "paused"
   | "confirming";
 
-/** Bytes. `loaded` may fall: what a failed request had sent is sent again. */
+/** In bytes. `loaded` may decrease: the bytes of a failed request are sent again. */
 export interface Progress {
   loaded: number;
   total: number;
   state: UploadState;
 }
 
-/** An upload that has begun: the promise of its file, and what can be done to it meanwhile. */
+/** An upload: the promise of its file, with methods to control it. */
 export interface Upload extends Promise<StoredFile> {
   readonly file: Blob;
-  /** Stop sending. Parts that arrived stay; what is under way is sent again. */
+  /** Stop sending. Parts that arrived stay; requests under way are repeated later. */
   pause(): void;
   resume(): void;
   /**
-   * Stop for good: the promise is rejected with an `AbortError`, and what arrived is removed.
+   * Stop for good: the promise is rejected with an `AbortError`, and the bytes are removed.
    * Resolves to false if the upload had become a file before.
    */
   cancel(): Promise<boolean>;
@@ -79,45 +79,45 @@ export interface StoredFile {
   state: string;
   destination: string;
   key: string;
-  /** For keeping; it gives no access. */
+  /** The permanent name of the object; it gives no access. */
   url: string;
   filename: string;
   content_type: string;
   size: number;
-  /** Base64; what the client announced, unless `checksum_verified`. */
+  /** Base64; the client's claim, unless `checksum_verified`. */
   checksum_sha256: string | null;
-  /** Whether the bucket itself computed it. Of a file that went in parts it never does. */
+  /** Whether the bucket itself computed it, which it never does for files in parts. */
   checksum_verified: boolean;
   etag: string | null;
   version_id: string | null;
   created_at: string;
   confirmed_at: string;
-  /** For reading; it expires. */
+  /** A link for reading, which expires. */
   presigned_url: string;
   presigned_url_expires_at: string;
   [more: string]: unknown;
 }
 
-/** A failure in words that a person can act on. */
+/** A failure with a message for people. */
 export declare class UploadError extends Error {
   readonly title: string;
   readonly detail: string;
-  /** HTTP status of the service or the bucket; 0 when none answered. */
+  /** The HTTP status of the service or the bucket; 0 without an answer. */
   readonly status: number;
-  /** The problem's slug, `size-not-allowed` for one; only from the service. */
+  /** The problem's slug, such as `size-not-allowed`; only from the service. */
   readonly type?: string;
   /** The whole problem (RFC 9457), with its further members; only from the service. */
   readonly problem?: Record<string, unknown>;
-  /** Whether the same upload may work later. */
+  /** Whether the same upload may succeed later. */
   readonly retry: boolean;
 }
 
 export declare class Uploader {
   constructor(options?: UploaderOptions);
-  /** Uploads that are begun together are announced together. */
+  /** Uploads that begin together are announced together. */
   upload(file: Blob, options?: UploadOptions): Upload;
   /**
-   * Another request to the service, `("GET", "v1/files?limit=10")` for one, with the same headers,
+   * Another request to the service, such as `("GET", "v1/files?limit=10")`, with the same headers,
    * retries and errors; its JSON, or null. `retries` defaults to the uploader's.
    */
   request<T = unknown>(
@@ -125,6 +125,6 @@ export declare class Uploader {
     path: string,
     options?: { body?: unknown; signal?: AbortSignal; retries?: number },
   ): Promise<T>;
-  /** `upload` of each, in order; `Promise.allSettled` waits for all of them. */
+  /** Upload each file, in order; `Promise.allSettled` waits for all of them. */
   uploadAll(files: Iterable<Blob>, options?: UploadOptions): Upload[];
 }

@@ -13,17 +13,17 @@ const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
 const SERVICE_TIMEOUT = 60_000; // the service answers within 30 s, or says "later"
 const BATCH = 100; // announcements in one request, and parts signed in one
-// Milliseconds: a line on which a request is done sooner takes one more beside it.
+// Milliseconds: after a quicker request one more may run at once, after a slower one fewer.
 const QUICK = 2_000;
 const SLOW = 8_000;
 const REMEMBERED = 30 * 86_400_000; // milliseconds that an unfinished upload is remembered here
 const PREFIX = "claimcheck:";
-const HANDOVER = 1_000; // milliseconds at most until a page that goes has let go of its uploads
+const HANDOVER = 1_000; // milliseconds to wait for a closing page to release its uploads
 
 /**
- * A failure in words that a person can act on. `status` is the HTTP status, 0 when no answer came;
- * `type` the problem's slug (docs/problems.md), `problem` all of it; `retry` says whether the
- * same upload may work later.
+ * A failure with a message for people. `status` is the HTTP status, 0 without an answer; `type` is
+ * the problem's slug (docs/problems.md), `problem` the whole problem; `retry` says whether the same
+ * upload may succeed later.
  */
 export class UploadError extends Error {
   constructor(title, detail, more) {
@@ -32,19 +32,19 @@ export class UploadError extends Error {
   }
 }
 
-/** A value, or what the function that stands for it gives. */
+/** The value, or the result of calling it if it is a function. */
 const given = (value) => (typeof value === "function" ? value() : value);
 
-/** Until when to use what was signed just now: if that is past, this machine's clock is wrong. */
+/** When URLs signed just now expire, in epoch milliseconds; if that is past, the clock is wrong. */
 function until(expiresAt) {
   const end = Date.parse(expiresAt);
   return end > Date.now() ? end : Infinity;
 }
 
-/** Whether a request that was answered so may succeed later. */
-const passing = (status) => status >= 500 || [0, 408, 409, 425, 429].includes(status);
+/** Whether a request that failed with this status may succeed later. */
+const isTransient = (status) => status >= 500 || [0, 408, 409, 425, 429].includes(status);
 
-/** Wait; the network's return ends it early. Throws the signal's reason. */
+/** Wait, but not longer than until the browser is online again. Throws the signal's reason. */
 function sleep(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const end = () => {
@@ -82,16 +82,16 @@ class Service {
         body: body && JSON.stringify(body),
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      // A proxy in between may answer with a page of its own.
+      // A proxy in between may answer with an HTML page.
       answer = response.status === 204 ? null : JSON.parse(await response.text());
     } catch (cause) {
       signal?.throwIfAborted();
-      // A failure is one whatever came with it; but a success without its answer is none.
+      // A failed status is a failure whatever its body; a success without JSON is one too.
       if (!response || response.ok) {
         throw new UploadError(
           "The service cannot be reached",
           "Check the connection, and that the service knows this page's origin, and try again.",
-          { cause }, // it may be `token` or `headers` that failed
+          { cause }, // `token` or `headers` may have thrown
         );
       }
     }
@@ -101,11 +101,11 @@ class Service {
   }
 
   /**
-   * Do `work` (which gets the number of failures so far) until it succeeds, fails for good or has
-   * failed too often; between the tries wait with exponential backoff and full jitter.
+   * Repeat `work` (called with the number of failures so far) until it succeeds, fails for good or
+   * has failed too often, with exponential backoff and full jitter in between.
    */
   async persist(work, { signal, tell, retries = this.retries } = {}) {
-    const refusals = {}; // failures that only one thing could help, by their status
+    const refusals = {}; // counts of failures with a limit of their own, by status
     for (let failures = 0; ; ) {
       try {
         signal?.throwIfAborted();
@@ -113,7 +113,7 @@ class Service {
       } catch (error) {
         signal?.throwIfAborted();
         const { status, again, later } = error;
-        // While the browser says that it is offline, failing is no news. But it may be wrong.
+        // Failures while the browser is offline do not count. But `onLine` may be wrong.
         const offline = tell && !status && navigator.onLine === false;
         const most = offline || later ? Infinity : Math.min(retries, again ?? retries);
         const before = again === undefined ? failures : (refusals[status] ?? 0);
@@ -129,16 +129,16 @@ class Service {
     }
   }
 
-  /** `ask`, persistently. */
+  /** `ask`, with retries. */
   call(method, path, { body, ...how } = {}) {
     return this.persist(() => this.ask(method, path, { body, signal: how.signal }), how);
   }
 }
 
-/** What the service says of a failure; `wait` in milliseconds, 0 if it names none. */
+/** An UploadError from the service's problem; `wait` is Retry-After in milliseconds, or 0. */
 function problemError(status, problem, wait) {
   const type = /[^:/]*$/.exec(problem?.type ?? "")[0];
-  const later = status === 202; // it is still at it
+  const later = status === 202; // the service is still working on it
   return new UploadError(
     problem?.title ?? `The service answered with status ${status}`,
     problem?.detail ?? "Try again in a moment.",
@@ -148,22 +148,22 @@ function problemError(status, problem, wait) {
       problem,
       wait,
       later,
-      // A 404 that is no problem is not the service's: a router's, while there is none behind it.
-      retry: later || passing(status) || status === 401 || (status === 404 && !type),
+      // A 404 that is no problem comes from a router in front that has no service behind it.
+      retry: later || isTransient(status) || status === 401 || (status === 404 && !type),
       again: status === 401 ? 1 : undefined, // `token` may give a newer one
-      // The service has another idea of this upload than we have: ask it.
+      // The upload is in another state than assumed here: ask the service.
       gone: /-(expired|not-pending|not-found)$/.test(type),
       lacks: problem?.missing_parts,
     },
   );
 }
 
-/** Whether what was announced leads nowhere. */
-const refused = ({ status, gone, retry }) => gone || (status >= 400 && status !== 403 && !retry);
+/** Whether the upload can never succeed. */
+const isLost = ({ status, gone, retry }) => gone || (status >= 400 && status !== 403 && !retry);
 
 /**
- * Requests to the bucket that run at once: two at first, more on a quick line, fewer on a slow one
- * and after failures. What a cut line loses is what is under way, so a slow line has little of it.
+ * A limit on requests to the bucket at once: two at first, more on a quick connection, fewer on a
+ * slow one and after failures, because a broken connection loses the requests under way.
  */
 class Slots {
   busy = 0;
@@ -174,7 +174,7 @@ class Slots {
     this.#allow(2);
   }
 
-  /** Do `work` when there is room for it; it may give its room back before its end. */
+  /** Run `work` when a slot is free; its argument releases the slot before it ends. */
   async run(work, signal) {
     if (this.busy >= this.limit) await new Promise((resolve) => this.waiting.push(resolve));
     else this.busy += 1;
@@ -196,7 +196,7 @@ class Slots {
       else if (took > SLOW && this.limit > 2) this.#allow(this.limit - 1);
       return result;
     } catch (error) {
-      if (passing(error.status)) this.#allow(this.limit >> 1);
+      if (isTransient(error.status)) this.#allow(this.limit >> 1);
       throw error;
     } finally {
       leave();
@@ -208,7 +208,7 @@ class Slots {
   }
 }
 
-/** Send a body to the bucket by XMLHttpRequest: fetch does not tell how much of it has left. */
+/** Send a body to the bucket by XMLHttpRequest, because fetch has no upload progress. */
 function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -225,19 +225,19 @@ function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }
       onSent(loaded);
     };
     request.upload.onload = () => {
-      alive(5 * stall); // the store may have to put it together
+      alive(5 * stall); // the store may need time to assemble it
       onLeft();
     };
     request.onload = () => {
       const { status, responseText } = request;
-      // 412: the URL may only create, and an earlier try had arrived after all.
+      // 412: the URL may only create, and an earlier attempt had arrived.
       if (status < 300 || status === 412) resolve();
       else reject(refusal(status, responseText, request.getAllResponseHeaders()));
     };
     request.onloadend = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
-      // After `onload` this changes nothing.
+      // No effect after `onload`.
       reject(
         signal.aborted
           ? signal.reason
@@ -253,35 +253,35 @@ function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }
   });
 }
 
-/** S3 says what is wrong in XML: <Error><Code/><Message/></Error>. */
+/** An UploadError from S3's XML: <Error><Code/><Message/></Error>. */
 function refusal(status, xml, headers) {
   const [code, message] = ["Code", "Message"].map((n) => xml.match(`<${n}>([^<]*)</${n}>`)?.[1]);
   const why = [code, message].filter(Boolean).join(": ") || `status ${status}`;
-  const later = passing(status) || code === "RequestTimeout";
+  const later = isTransient(status) || code === "RequestTimeout";
   return new UploadError("The bucket refused the file", `${why}.`, {
     status,
     gone: status === 404, // NoSuchUpload
     wait: /^retry-after: *(\d+)/im.exec(headers)?.[1] * 1000,
     retry: later || status === 400 || status === 403,
-    // An expired signature, most likely: each retry is signed anew, so the first one tells.
+    // Most likely an expired signature: each retry is signed anew, so one is enough.
     again: later ? undefined : 1,
   });
 }
 
-/** One file on its way, stretch by stretch: each goes on until the end, a failure or a pause. */
+/** The upload of one file. Each run of `proceed` lasts until its end, a failure or a pause. */
 class Transfer {
   state = "waiting";
   hashed = null; // base64 of the SHA-256
   #announcing = null; // promise of the service's answer
   #announced = null; // that answer, with `upload` in it
-  #until = 0; // when what it signed expires
-  #held = null; // the id of the upload that no other transfer may touch, here or in another tab
-  #release; // ends that
-  #run = null; // AbortController of the stretch under way
-  #left = false; // whether a file in one piece has left, all of it, with or without an answer
+  #until = 0; // when its URLs expire, in epoch milliseconds
+  #held = null; // the id of the upload that is locked against other transfers and tabs
+  #release; // releases the lock
+  #run = null; // AbortController of the run under way
+  #left = false; // whether all bytes of a file in one request were sent, answered or not
   #sent = false;
   #done = new Set(); // part numbers that the bucket has
-  #flying = new Map(); // part number -> bytes of it that left
+  #inFlight = new Map(); // part number -> bytes sent
   #resolve;
   #reject;
   #onAbort = () => this.cancel(this.signal.reason);
@@ -291,7 +291,7 @@ class Transfer {
     const { filename, destination, contentType, signal } = options;
     const { lastModified, webkitRelativePath, size } = file;
     const { base } = queue.service;
-    // Nothing tells a Blob from another one of its size, so it is remembered nowhere.
+    // A Blob has nothing but its size to recognize it by, so it is not remembered.
     this.fingerprint = lastModified && JSON.stringify([
       ...[base, destination, filename, contentType, size, lastModified, webkitRelativePath],
     ]);
@@ -313,7 +313,7 @@ class Transfer {
     };
   }
 
-  /** Whether it can be announced along with others before its turn has come. */
+  /** Whether it can be announced together with others before its turn. */
   get isReady() {
     return !this.#announcing && !this.#announced && !this.#toHash && !this.#remembered;
   }
@@ -323,7 +323,7 @@ class Transfer {
     return size && size <= this.queue.sha256 && !this.hashed && globalThis.crypto?.subtle;
   }
 
-  /** The id of an upload of this file that was begun before, and that nobody is at. */
+  /** The id of an earlier, unfinished upload of this file that no other transfer has taken. */
   get #remembered() {
     const id = this.queue.memory.get(this.fingerprint);
     return this.queue.taken.has(id) ? undefined : id;
@@ -331,7 +331,7 @@ class Transfer {
 
   announceWith(announcing) {
     this.#announcing = announcing;
-    announcing.catch(() => (this.#announcing = null)); // in its own turn it tries again
+    announcing.catch(() => (this.#announcing = null)); // it is announced again in its turn
   }
 
   tell(state) {
@@ -342,19 +342,19 @@ class Transfer {
     let loaded = this.#sent ? total : 0;
     if (!this.#sent) {
       for (const n of this.#done) loaded += n < count ? part : total - part * (count - 1);
-      for (const bytes of this.#flying.values()) loaded += bytes;
+      for (const bytes of this.#inFlight.values()) loaded += bytes;
     }
     this.onProgress?.({ loaded, total, state }, this.file);
   }
 
-  /** Go on. Never rejects: the promise does. */
-  async stretch() {
+  /** Start or continue. Never rejects; failures reject the upload's promise. */
+  async proceed() {
     const run = (this.#run = new AbortController());
     try {
-      this.#end(this.#resolve, await this.#through(run.signal));
+      this.#end(this.#resolve, await this.#complete(run.signal));
     } catch (error) {
-      if (run.signal.aborted) return; // paused or cancelled, which told so
-      if (refused(error)) this.#forget(this.#announced?.id);
+      if (run.signal.aborted) return; // by pause or cancel, which have reported it
+      if (isLost(error)) this.#forget(this.#announced?.id);
       this.#end(this.#reject, error);
     }
   }
@@ -371,13 +371,13 @@ class Transfer {
     this.queue.add(this);
   }
 
-  /** Whether it came to nothing; false if it had become a file before. */
+  /** Cancel it; resolves to false if it had become a file before. */
   async cancel(reason = new DOMException("The upload was cancelled.", "AbortError")) {
     if (this.state === "ended") return false;
     const held = this.#held;
     this.#stop();
     this.#end(this.#reject, reason);
-    // An announcement under way cannot be called back, but what it announced can be cancelled.
+    // An announcement under way cannot be aborted, but its upload can be cancelled.
     const announced = this.#announced ?? (await this.#announcing?.catch(() => null));
     let id = announced?.id ?? held;
     const before = this.#remembered;
@@ -386,7 +386,7 @@ class Transfer {
     if (!id) return true;
     const gone = this.queue.service.call("DELETE", `v1/uploads/${id}`).then(
       () => true,
-      ({ status }) => status !== 409, // after any other failure it expires by itself
+      ({ status }) => status !== 409, // after other failures the upload expires
     );
     return gone.finally(() => this.#leave());
   }
@@ -394,7 +394,7 @@ class Transfer {
   #stop() {
     this.queue.remove(this);
     this.#run?.abort();
-    this.#flying.clear();
+    this.#inFlight.clear();
   }
 
   #end(settle, value) {
@@ -404,12 +404,12 @@ class Transfer {
     settle(value);
   }
 
-  /** Keep others from it until `#leave`; false if another tab is at it. */
+  /** Lock the upload until `#leave`; false if another tab has it. */
   async #hold(id) {
     if (this.#held === id) return true;
     const { taken } = this.queue;
     const { locks } = navigator; // none on plain http, where two tabs may send the same parts
-    taken.add(id); // the same file, chosen twice here, becomes two
+    taken.add(id); // a file that is chosen twice here becomes two uploads
     const ours = await new Promise((resolve) => {
       if (!locks) return resolve(true);
       const hold = () => {
@@ -443,13 +443,13 @@ class Transfer {
     return this.queue.service.ask(method, `v1/uploads/${what}`, { body, signal });
   }
 
-  async #through(run) {
+  async #complete(run) {
     for (let turn = 1; ; turn += 1) {
       const others = new AbortController();
       const signal = AbortSignal.any([run, others.signal]);
       try {
         if (!this.#announced) this.#announced = await this.#open(signal);
-        else if (!this.#sent) await this.#look(signal); // a pause may have cut off what did arrive
+        else if (!this.#sent) await this.#look(signal); // more may have arrived before a pause
         const { upload, ...file } = this.#announced;
         if (upload) {
           this.queue.memory.set(this.fingerprint, file.id);
@@ -463,20 +463,20 @@ class Transfer {
         const { gone, lacks } = error;
         if (!(gone || lacks) || turn > 2 || !this.#announced) throw error;
         this.#sent = false;
-        this.#flying.clear();
+        this.#inFlight.clear();
         if (lacks) continue;
-        // At first go by what the service knows of it; where that does not help, begin afresh.
+        // First continue from the service's state; if that fails again, begin anew.
         if (turn > 1) this.#forget(this.#announced.id);
         this.#leave();
         this.#announced = this.#announcing = null;
         this.#done = new Set();
       } finally {
-        others.abort(); // parts of this turn that are still on their way
+        others.abort(); // requests of this turn that are still under way
       }
     }
   }
 
-  /** What is to be done: for an upload that was begun before, else for a new one. */
+  /** Continue an earlier upload of the file, or announce a new one. */
   async #open(signal) {
     const id = this.#remembered;
     if (id) {
@@ -485,8 +485,8 @@ class Transfer {
       } catch (error) {
         this.#leave();
         signal.throwIfAborted();
-        if (!refused(error)) throw error;
-        this.#forget(id); // it has expired, or was somebody else's
+        if (!isLost(error)) throw error;
+        this.#forget(id); // it has expired, or belongs to another caller
       }
     }
     if (this.#toHash) {
@@ -512,20 +512,20 @@ class Transfer {
     return this.take(again);
   }
 
-  /** The file, if all of it has arrived. */
+  /** Confirm; the file, or undefined if its bytes have not arrived. */
   #arrived(id, signal) {
     return this.#ask("POST", `${id}/confirm`, signal).catch((error) => {
       if (error.type !== "upload-not-arrived") throw error;
     });
   }
 
-  /** What the service has just signed, perhaps long before it is its turn. */
+  /** Note when the URLs of an announcement expire, and return it. */
   take(announced) {
     this.#until = until(announced.upload?.expires_at);
     return announced;
   }
 
-  /** Which parts the bucket has in full. */
+  /** Ask which parts the bucket has in full. */
   async #look(signal, { id, upload } = this.#announced) {
     if (upload?.method !== "multipart") return;
     const { parts } = await this.#persist(() => this.#ask("GET", `${id}/parts`, signal), signal);
@@ -546,7 +546,7 @@ class Transfer {
   #sendWhole(signal) {
     const { id } = this.#announced;
     const prepare = async (failures) => {
-      // Perhaps only the answer was lost, or not waited for.
+      // Perhaps only the answer was lost, or a pause came before it.
       if (this.#left && (await this.#arrived(id, signal))) return null;
       this.#left = false;
       if (failures || this.#until < Date.now()) {
@@ -580,13 +580,13 @@ class Transfer {
     const prepare = async (n, failures) => {
       if (failures || this.#until < Date.now()) urls.clear();
       while (!urls.has(n)) {
-        // Where several need one at the same time, one asks.
+        // Where several parts need URLs at once, one request signs them.
         await (signing ??= sign(n).finally(() => (signing = null)));
       }
       return { method: "PUT", url: urls.get(n), body: this.#part(upload, n) };
     };
-    // What is leaving when the page goes is lost, so that is never more than two parts. Of others
-    // the bucket's answer may be out: they have all that they need to arrive.
+    // A part that is being sent when the page closes is lost, so there are never more than two.
+    // Others may still wait for the bucket's answer: all their bytes are sent.
     const room = new Slots(2);
     const done = this.#done;
     const work = async () => {
@@ -600,13 +600,13 @@ class Transfer {
   }
 
   /**
-   * Send a part, or all, as soon as there is room on the line; `prepare` signs it then, or gives
-   * null where it is there.
+   * Send a part, or the whole file, when a slot is free. `prepare` gives the signed request, or null
+   * where the bytes have arrived already.
    */
   #transmit(n, size, prepare, signal, room = new Slots(1)) {
     const onSent = (loaded) => {
       if (signal.aborted) return;
-      this.#flying.set(n, Math.min(loaded, size)); // a form is longer than its file
+      this.#inFlight.set(n, Math.min(loaded, size)); // a form is longer than its file
       this.tell("sending");
     };
     const { slots, stall } = this.queue;
@@ -621,11 +621,11 @@ class Transfer {
         signal.throwIfAborted();
         if (request) await send({ ...request, signal, stall, onSent, onLeft: left });
       } catch (error) {
-        // It may be the file that cannot be read any more, which no retry mends.
+        // Perhaps the file cannot be read any more, and then no retry helps.
         if (error.status === 0) await readable(this.file.slice(0, 1));
         throw error;
       } finally {
-        if (!signal.aborted) this.#flying.delete(n);
+        if (!signal.aborted) this.#inFlight.delete(n);
       }
     };
     const inTurn = (failures) =>
@@ -641,7 +641,7 @@ class Transfer {
   }
 }
 
-/** The bytes of a file. */
+/** The bytes of a file. Throws UploadError where it cannot be read. */
 async function readable(file) {
   try {
     return await file.arrayBuffer();
@@ -655,8 +655,8 @@ async function readable(file) {
 }
 
 /**
- * The ids of unfinished uploads by their files, so that they go on after a reload or a restart.
- * A browser may refuse to store anything; then they do not, and all else works.
+ * The ids of unfinished uploads by file, so that they continue after a reload or a restart. Where
+ * the browser refuses to store anything they do not, and all else works.
  */
 class Memory {
   constructor(storage) {
@@ -691,9 +691,9 @@ class Memory {
   }
 }
 
-/** What the uploads of an Uploader share: their turn, their announcements, room on the line. */
+/** Shared by the uploads of an Uploader: their order, announcements and slots. */
 class Queue {
-  taken = new Set(); // ids of uploads that one of them is at
+  taken = new Set(); // ids of uploads that a transfer works on
   #waiting = [];
   #running = 0;
   #asking = [];
@@ -717,14 +717,14 @@ class Queue {
   #next() {
     while (this.#running < this.parallel && this.#waiting.length) {
       this.#running += 1;
-      this.#waiting.shift().stretch().then(() => {
+      this.#waiting.shift().proceed().then(() => {
         this.#running -= 1;
         this.#next();
       });
     }
   }
 
-  /** Announce it, in one request with others that ask now and with those that soon will. */
+  /** Announce it, in one request with others that need it now or are next in the queue. */
   announce(transfer) {
     if (!this.#asking.length) queueMicrotask(() => this.#announceAll());
     return this.#ask(this.#asking, transfer);
@@ -753,7 +753,7 @@ class Queue {
         else resolve(transfer.take(announced));
       });
     } catch (error) {
-      error.again = 0; // it was tried often enough already
+      error.again = 0; // the request was retried already
       for (const { reject } of asking) reject(error);
     }
   }
@@ -763,7 +763,7 @@ function browserStorage() {
   try {
     return globalThis.localStorage;
   } catch {
-    return null; // refused to this page
+    return null; // the browser denies storage to this page
   }
 }
 
@@ -777,8 +777,8 @@ export class Uploader {
   }
 
   /**
-   * Upload a file; the promise of the stored file, with `pause()`, `resume()` and `cancel()`.
-   * Uploads that are begun together are announced together.
+   * Upload a file; returns the promise of the stored file, with `pause()`, `resume()` and `cancel()`.
+   * Uploads that begin together are announced together.
    */
   upload(file, { destination = this.#destination, ...options } = {}) {
     const { filename = file.name ?? "file", contentType = file.type } = options;
@@ -793,12 +793,12 @@ export class Uploader {
     });
   }
 
-  /** Another request to the service, persistently, with the same headers and errors: its JSON. */
+  /** Another request to the service, with the same headers, retries and errors; its JSON. */
   request(method, path, options) {
     return this.#queue.service.call(method, path, options);
   }
 
-  /** `upload` for each of the files; `Promise.allSettled` waits for all of them. */
+  /** Upload each of the files; `Promise.allSettled` waits for all of them. */
   uploadAll(files, options) {
     return Array.from(files, (file) => this.upload(file, options));
   }

@@ -1,8 +1,8 @@
-/** How our pages put numbers, names and types into words. */
+/** Numbers, names and types as text, for the service's pages and the upload field. */
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 
-/** In powers of 1024, as settings, documents and S3's own limits have them. */
+/** A size in powers of 1024, like the settings, the documents and S3's limits. */
 export function bytes(count) {
   let power = 0;
   while (count >= 999.5 && power < UNITS.length - 1) {
@@ -13,12 +13,12 @@ export function bytes(count) {
   return `${number} ${count === 1 && !power ? "byte" : UNITS[power]}`;
 }
 
-/** The isolates (U+2068, U+2069) keep a right-to-left name from reordering our sentence. */
+/** The name in isolates (U+2068, U+2069), so that a right-to-left one does not reorder the text. */
 export function quoted(name) {
   return `“\u2068${name}\u2069”`;
 }
 
-/** Types and extensions as a sentence has them: `image/*` is "any image". */
+/** Types and extensions as text: `image/*` is "any image". */
 export function kinds(accepted) {
   const name = (one) => {
     const [, family, type] = /^(.+)\/(.+)$/.exec(one) ?? [];
