@@ -49,7 +49,8 @@ def create_app(
 ) -> FastAPI:
     """The application; with no settings given, those of the environment.
 
-    `uvicorn app.main:create_app --factory` is how a deployment runs it.
+    Without settings it sets the process up as well: `uvicorn app.main:create_app --factory` runs
+    it where `claimcheck serve` is not used.
     """
     if settings is None:
         configure_logging()

@@ -16,8 +16,8 @@ from app.settings import Settings, load_settings
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 # Tables of their own, and what is filled in from elsewhere.
 ELSEWHERE = {"destinations", "records", "jwt", "name"}
-# Read before there are settings: the file's own path, and what starts the processes.
-NOT_IN_THE_MODEL = {"CLAIMCHECK_CONFIG", "WEB_CONCURRENCY"}
+# Read before there are settings: the file's own path.
+NOT_IN_THE_MODEL = {"CLAIMCHECK_CONFIG"}
 
 
 def rows(heading: str) -> dict[str, tuple[str, str]]:
