@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -11,8 +11,8 @@ from app import queries
 from app.audit import audit_files
 from app.core.delivery import Disposition, response_overrides
 from app.core.grants import grant_maker, is_granted, window_end
-from app.core.ids import first_uuid7
 from app.core.key_normalizer import InvalidName, clean_filename
+from app.core.narrowing import Narrowing
 from app.core.object_url import ObjectName
 from app.core.principal import Principal
 from app.errors import FileNotFound, InvalidFilename, InvalidGrant, UrlNotOurs
@@ -41,33 +41,6 @@ class Page:
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """What to list: files announced at or after `created_after`, before `created_before`.
-
-    `loose`: those that no record holds.
-    """
-
-    destination: str | None = None
-    content_type: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    loose: bool = False
-
-    def scope(self, caller: Principal) -> str:
-        """Names the list, so that a cursor of one list is refused by another."""
-        parts = (
-            caller.tenant,
-            None if caller.sees_tenant else caller.owner,
-            self.destination,
-            self.content_type,
-            self.created_after,
-            self.created_before,
-            self.loose or None,
-        )
-        return repr([None if part is None else str(part) for part in parts])
-
-
 async def get_file(res: Resources, caller: Principal, file_id: UUID) -> File:
     """The confirmed file; FileNotFound for everybody else's, and for whatever is not confirmed."""
     async with res.db.connection() as db:
@@ -78,22 +51,14 @@ async def get_file(res: Resources, caller: Principal, file_id: UUID) -> File:
 
 
 async def list_files(
-    res: Resources, caller: Principal, query: ListQuery, *, cursor: str | None, limit: int
+    res: Resources, caller: Principal, narrowing: Narrowing, *, cursor: str | None, limit: int
 ) -> Page:
-    """One keyset page: it costs the same wherever it lies."""
-    scope = query.scope(caller)
-    end = first_uuid7(query.created_before) if query.created_before else None
+    """One keyset page: it costs the same wherever it lies. Raises InvalidCursor."""
+    scope = narrowing.scope(caller)
     if cursor is not None:
-        end = res.read_cursor(scope, cursor)
-    narrowed = queries.Filter(
-        destination=query.destination,
-        content_type=query.content_type,
-        first=first_uuid7(query.created_after) if query.created_after else None,
-        end=end,
-        loose=query.loose,
-    )
+        narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))
     async with res.db.connection() as db:
-        files = await queries.list_files(db, caller, narrowed, limit + 1)
+        files = await queries.list_files(db, caller, narrowing, limit + 1)
     if len(files) <= limit:
         return Page(files, None)
     files = files[:limit]

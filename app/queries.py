@@ -4,7 +4,6 @@ Moves between states are in app.queries_moves, other subjects in other queries_*
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +12,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
+from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.models import LISTED_BY, File, Readable, State, files
 from app.pending_cap import pending_capped
@@ -64,7 +64,8 @@ async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID
     """
     with pending_capped(rows):
         if len(rows) == 1:
-            return set(await _INSERT_ONE.rows(db, **rows[0]._asdict()))
+            # A row has its table's order, and so the statement's: thirty names less to look up.
+            return set(map(FIRST, await db.fetch(_INSERT_ONE.sql, *rows[0])))
         arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
         return set(await _INSERT.rows(db, **arrays))
 
@@ -189,20 +190,10 @@ async def readable_by_key(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list is narrowed to: ids from `first` on, before `end`; `loose`: in no record."""
-
-    destination: str | None = None
-    content_type: str | None = None
-    first: UUID | None = None
-    end: UUID | None = None
-    loose: bool = False
-
-
 LOOSE: Final = _c.attachments == sa.literal_column("0")
 _LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
-_ALL: Final = {"first": UUID(int=0), "end": UUID(int=(1 << 128) - 1)}
+_LEAST: Final = UUID(int=0)
+_GREATEST: Final = UUID(int=(1 << 128) - 1)
 
 
 @lru_cache(maxsize=64)
@@ -240,24 +231,24 @@ def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) ->
 
 
 async def list_files(
-    db: asyncpg.Connection, caller: Principal, narrowed: Filter, limit: int
+    db: asyncpg.Connection, caller: Principal, narrowing: Narrowing, limit: int
 ) -> list[File]:
-    """Confirmed files that are the caller's to see, newest first, `narrowed.end` excluded."""
-    values: dict[str, Any] = {**seen_by(caller), "destination": narrowed.destination}
-    if narrowed.content_type and narrowed.content_type.endswith("/*"):
-        values["family"] = narrowed.content_type.removesuffix("/*")
-    else:
-        values["content_type"] = narrowed.content_type
+    """Confirmed files that are the caller's to see, newest first."""
+    values = {**seen_by(caller), "destination": narrowing.destination, **narrowing.kind}
     session_id = values.pop("session_id")
     statement = _list_statement(
         tuple(name for name, value in values.items() if value is not None),
-        loose=narrowed.loose,
+        loose=narrowing.loose,
         in_session=session_id is not None,
     )
-    values["session_id"] = session_id
-    values["first"] = narrowed.first or _ALL["first"]
-    values["end"] = narrowed.end or _ALL["end"]
-    return await statement.rows(db, limit=limit, **values)
+    return await statement.rows(
+        db,
+        session_id=session_id,
+        first=narrowing.first or _LEAST,
+        end=narrowing.end or _GREATEST,
+        limit=limit,
+        **values,
+    )
 
 
 _REVISION = write(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))

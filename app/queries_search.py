@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import sqlalchemy as sa
 
+from app.core.narrowing import Narrowing
 from app.models import LISTED_BY, File, State, files
 from app.queries import in_state, literal
 from app.statements import Statement, write
@@ -33,30 +34,21 @@ _BEHIND: Final = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """What to look for: files of one state, ids from `first` on and before `end`.
+class Search(Narrowing):
+    """A list of files of one state, and of one owner where `owner` is given.
 
     `name` is what their names begin with, whatever the case: such a list goes by name, every other
-    one by id, newest first. `content_type` may be a family, as `image/*`.
+    one by id, newest first.
     """
 
     state: State = State.CONFIRMED
     name: str = ""
-    destination: str | None = None
     owner: str | None = None
-    content_type: str | None = None
-    first: UUID | None = None
-    end: UUID | None = None
-    loose: bool = False
 
     @property
     def by_name(self) -> bool:
         """Whether the list goes by name: what was never confirmed is in no index of names."""
         return bool(self.name) and self.state is State.CONFIRMED
-
-    @property
-    def is_family(self) -> bool:
-        return self.content_type is not None and self.content_type.endswith("/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +98,7 @@ _ASKED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
 
 
 def _shape(search: Search, *, before: bool = False) -> _Shape:
-    kind = "family" if search.is_family else "content_type"
-    given = {
-        "owner": search.owner,
-        "destination": search.destination,
-        kind: search.content_type,
-    }
+    given = {"owner": search.owner, "destination": search.destination, **search.kind}
     narrowed = tuple(name for name, value in given.items() if value is not None)
     if search.state is State.CONFIRMED and not search.by_name:
         return _Shape(search.state, False, before, search.loose, narrowed, ())
@@ -218,8 +205,7 @@ def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) 
         "tenant": tenant,
         "destination": search.destination,
         "owner": search.owner,
-        "content_type": search.content_type,
-        "family": search.content_type and search.content_type.removesuffix("/*"),
+        **search.kind,
         "name": search.name,
         "since": since,
         "until": until,

@@ -16,11 +16,11 @@ import asyncpg
 import pytest
 
 from app import queries, queries_moves
+from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.db import Database
 from app.embedded.postgres import create_database, start_postgres
 from app.errors import DatabaseUnavailable
-from app.queries import Filter
 from app.settings import load_settings
 from tests.stores import free_port
 from tests.test_queries import new_file
@@ -292,7 +292,7 @@ async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
                     elif step == 1:
                         assert await queries_moves.confirm_upload(db, file)
                     elif step == 2:
-                        narrowed = Filter(destination="images") if number % 2 else Filter()
+                        narrowed = Narrowing(destination="images") if number % 2 else Narrowing()
                         [found] = await queries.list_files(db, Principal(file.owner), narrowed, 10)
                         assert found.id == file.id
                     else:

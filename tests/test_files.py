@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app import files, removals, uploads
+from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal
 from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNotFound
 from app.resources import open_resources
@@ -284,7 +285,7 @@ async def test_another_owner_finds_nothing(
 ) -> None:
     file, upload = await stored(client, web), await announced(client, b"x")
     await send(web, upload["upload"], b"x")
-    mallory, none = Principal("mallory"), files.ListQuery()
+    mallory, none = Principal("mallory"), Narrowing()
     async with open_resources(settings) as res:
         for made in (file, upload):
             made_id = UUID(made["id"])

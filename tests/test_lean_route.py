@@ -16,7 +16,7 @@ from app.core.principal import Scope
 from app.errors import LoopbackOnly
 from app.main import create_app
 from app.routers import problems
-from app.routers.files import LinksWanted, Narrowing
+from app.routers.files import LinksWanted, ListParameters
 from app.routers.lean_route import LeanRoute
 from app.routers.rendering import json_response
 from app.routers.uploads import AnnouncementBody, BatchBody
@@ -90,7 +90,7 @@ def _site(route_class: type[fastapi.routing.APIRoute]) -> FastAPI:
         return json_response(limit)
 
     @router.get("/narrowed")
-    async def narrowed(narrowing: Annotated[Narrowing, Query()], caller: Caller) -> Response:
+    async def narrowed(narrowing: Annotated[ListParameters, Query()], caller: Caller) -> Response:
         return json_response([repr(narrowing), caller])
 
     @router.get("/model")

@@ -12,11 +12,11 @@ import pytest
 
 from app import queries, queries_moves
 from app.core.ids import first_uuid7, uuid7
+from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal, Scope, SessionBounds
 from app.embedded.postgres import create_database
 from app.migrations import migrate
 from app.models import MOVES, File, Readable, State
-from app.queries import Filter
 from tests.support import in_thread
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
@@ -423,7 +423,7 @@ async def test_who_sees_what(db: asyncpg.Connection) -> None:
     ):
         seen = {file.id for file in sees}
         pairs = [(file.bucket, file.key) for file in everything]
-        listed = await queries.list_files(db, caller, Filter(), 10)
+        listed = await queries.list_files(db, caller, Narrowing(), 10)
         assert [file.id for file in listed] == sorted(seen, reverse=True)
         by_id = await queries.confirmed_by_id(db, [file.id for file in everything], caller)
         assert {file.id for file in by_id} == seen
@@ -487,7 +487,7 @@ async def test_pages_concatenate_to_the_whole_list(db: asyncpg.Connection) -> No
         pages: list[File] = []
         last: UUID | None = before
         while page := await queries.list_files(
-            db, DEVELOPER, Filter(destination, content_type, since, last, loose), limit
+            db, DEVELOPER, Narrowing(destination, content_type, since, last, loose), limit
         ):
             assert len(page) <= limit
             pages += page
@@ -540,7 +540,7 @@ async def test_lists_walk_their_own_index_past_nothing_else(db: asyncpg.Connecti
         (False, True),
         (None, UUID(int=10_000)),
     ):
-        narrowed = Filter(destination, WANTED.get(kind or ""), end=end, loose=loose)
+        narrowed = Narrowing(destination, WANTED.get(kind or ""), end=end, loose=loose)
         await queries.list_files(explaining, callers[whose], narrowed, 20)
         index = "_".join(filter(None, ("ix_files_list", whose, destination, kind)))
         walks = re.findall(r"(?:Index|Seq) Scan(?: Backward)? (?:using|on) (\w+)", explaining.plan)
@@ -566,7 +566,7 @@ async def test_a_family_of_types_is_a_range_of_the_index_in_any_locale(
     try:
         await db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         explaining = Explaining(db)
-        await queries.list_files(explaining, DEVELOPER, Filter(content_type="video/*"), 20)
+        await queries.list_files(explaining, DEVELOPER, Narrowing(content_type="video/*"), 20)
         collation = await db.fetchval(
             "SELECT collation_name FROM information_schema.columns "
             "WHERE table_name = 'files' AND column_name = 'content_type'"

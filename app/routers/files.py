@@ -18,6 +18,8 @@ from pydantic import (
 
 from app import files, removals, uploads
 from app.core.content_types import normalize_content_type
+from app.core.ids import first_uuid7
+from app.core.narrowing import Narrowing
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -108,8 +110,8 @@ def _listable(moment: datetime) -> datetime:
 _Bound = Annotated[datetime, AfterValidator(_listable)]
 
 
-class Narrowing(BaseModel):
-    """Which files to list."""
+class ListParameters(BaseModel):
+    """Which files to list, and which page of them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -129,6 +131,16 @@ class Narrowing(BaseModel):
     ] = None
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=files.MAX_PAGE)] = 50
+
+    def narrowing(self) -> Narrowing:
+        """What the list is narrowed to."""
+        return Narrowing(
+            destination=self.destination,
+            content_type=self.content_type and normalize_content_type(self.content_type),
+            first=first_uuid7(self.created_after) if self.created_after else None,
+            end=first_uuid7(self.created_before) if self.created_before else None,
+            loose=self.attached == "false",
+        )
 
 
 class LinksWanted(BaseModel):
@@ -217,26 +229,19 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     },
 )
 async def list_files(
-    narrowing: Annotated[Narrowing, Query()],
+    asked: Annotated[ListParameters, Query()],
     caller: CanRead,
     res: Res,
     request: Request,
 ) -> Response:
     """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
-    query = files.ListQuery(
-        destination=narrowing.destination,
-        content_type=narrowing.content_type and normalize_content_type(narrowing.content_type),
-        created_after=narrowing.created_after,
-        created_before=narrowing.created_before,
-        loose=narrowing.attached == "false",
-    )
     page = await files.list_files(
-        res, caller, query, cursor=narrowing.cursor, limit=narrowing.limit
+        res, caller, asked.narrowing(), cursor=asked.cursor, limit=asked.limit
     )
     headers = {}
     if page.next_cursor is not None:
-        asked = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
-        parameters = urllib.parse.urlencode([*asked, ("cursor", page.next_cursor)])
+        others = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
+        parameters = urllib.parse.urlencode([*others, ("cursor", page.next_cursor)])
         headers["Link"] = f'</v1/files?{parameters}>; rel="next"'
     body = {"items": await file_json(res, page.files), "next_cursor": page.next_cursor}
     return json_response(body, headers)

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from app.core.narrowing import Narrowing
 from app.core.principal import DEV
-from app.files import ListQuery
 from app.resources import open_resources
 from bench import rows
 from bench.load import Case
@@ -125,7 +125,7 @@ def many_pages(stack: Stack) -> list[str]:
 def _pages_after(stack: Stack, ids: list[str]) -> list[str]:
     async def cursors() -> list[str]:
         async with open_resources(stack.settings) as res:
-            scope = ListQuery().scope(DEV)
+            scope = Narrowing().scope(DEV)
             return [res.make_cursor(scope, UUID(file_id)) for file_id in ids]
 
     return [f"{_LIST}&cursor={cursor}" for cursor in asyncio.run(cursors())]

@@ -1,0 +1,34 @@
+"""Narrowing: which of the caller's files a list has. Pure."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.core.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Files of a destination and a content type, with ids from `first` on and before `end`.
+
+    None for any. `content_type` may be a family, as `image/*`. `loose`: files that no record holds.
+    """
+
+    destination: str | None = None
+    content_type: str | None = None
+    first: UUID | None = None
+    end: UUID | None = None
+    loose: bool = False
+
+    @property
+    def kind(self) -> dict[str, str]:
+        """`family` of `image/*` is `image`, `content_type` that of one type; empty for any."""
+        if self.content_type is None:
+            return {}
+        family = self.content_type.removesuffix("/*")
+        return {"content_type" if family == self.content_type else "family": family}
+
+    def scope(self, caller: Principal) -> str:
+        """A name for this list of the caller's, so that other lists refuse its cursors."""
+        whose = caller.tenant, caller.seen_owner
+        asked = self.destination, self.content_type, self.first, self.end, self.loose
+        return repr((*whose, *asked))
