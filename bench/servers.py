@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.stores import free_port
+from tests.support.stores import free_port
 
 _START_SECONDS: Final = 60
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

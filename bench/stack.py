@@ -23,7 +23,7 @@ from bench.peers import installed
 from bench.results import Results
 from bench.rows import BUCKET
 from bench.servers import Cores, Server, durable_postgres, serve, uvicorn
-from tests.stores import rgw
+from tests.support.stores import rgw
 
 T = TypeVar("T")
 

@@ -17,9 +17,17 @@ from app.embedded.s3 import start_s3
 from app.log import write_to
 from app.migrations import migrate
 from app.settings import Settings
-from tests.secrets_in_logs import Watch, keep_secret
-from tests.stores import rgw
-from tests.support import ACCESS_KEY, SECRET_KEY, Store, in_thread, prepared, running
+from tests.support.secrets_in_logs import Watch
+from tests.support.service import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    SESSION_SECRET,
+    Store,
+    in_thread,
+    prepared,
+    running,
+)
+from tests.support.stores import rgw
 
 # How long an example takes says something of the machine, and nothing of the code. A change is
 # judged by examples that only a change makes others; whoever runs the tests by hand tries new ones.
@@ -30,10 +38,6 @@ hypothesis.settings.register_profile(
     derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
 )
 hypothesis.settings.load_profile("unhurried")
-
-# Of this run; what it signs is not to be found in any log.
-SESSION_SECRET = secrets.token_urlsafe(32)
-keep_secret(SESSION_SECRET)
 
 _skipped: list[str] = []
 

@@ -13,7 +13,7 @@ import time
 
 from boto3.s3.transfer import TransferConfig
 
-from tests.stores import s3_client
+from tests.support.stores import s3_client
 
 
 def main() -> None:

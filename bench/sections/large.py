@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bench.servers import BenchError, serve, uvicorn
 from bench.stack import Stack
-from tests.stores import rgw
+from tests.support.stores import rgw
 
 SECTION: Final = "a large file"
 PARALLEL: Final = 4

@@ -31,7 +31,7 @@ from app.signer import utc_now
 from bench.rows import BUCKET, empty
 from bench.servers import BenchError
 from bench.stack import Stack
-from tests.stores import rgw
+from tests.support.stores import rgw
 
 SWEEP: Final = "abandoned uploads"
 RECONCILE: Final = "bucket against database"

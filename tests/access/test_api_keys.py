@@ -26,7 +26,8 @@ from app.core.opaque_tokens import (
 )
 from app.core.principal import Scope
 from app.settings import Settings
-from tests.support import UNKNOWN_ID, Clock, bearer, key_for, minted, prepared, running, slug
+from tests.support.service import UNKNOWN_ID, Clock, bearer, key_for, prepared, running
+from tests.support.steps import minted, slug
 
 
 @pytest.fixture

@@ -16,21 +16,17 @@ from app.errors import UploadSessionExhausted
 from app.multipart import announce_unsized
 from app.resources import open_resources
 from app.settings import Settings
-from tests.samples import PNG
-from tests.support import (
+from tests.support.samples import PNG
+from tests.support.service import (
     UNKNOWN_ID,
     Clock,
-    announced,
     bearer,
     key_for,
-    minted,
     owner_of_bucket,
     prepared,
     running,
-    send,
-    slug,
-    stored,
 )
+from tests.support.steps import announced, minted, send, slug, stored
 
 
 @pytest.fixture

@@ -3,31 +3,24 @@
 import asyncio
 import json
 import secrets
-import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
-from app.migrations import migrate
 from tests.admin.panel import member
-from tests.browser import conftest as browsers
-from tests.browser.conftest import Watch, watched
-from tests.browser.wire import Wire, wired
-from tests.contract.stores import block_public_access
-from tests.stores import free_port, rgw
-from tests.support import Store, as_set, in_thread, key_for, prepared, served
+from tests.admin.shop import MIB, ROOT, Shop, own_database
+from tests.support.browser import fixtures
+from tests.support.browser.chromium import Watch, watched
+from tests.support.browser.wire import wired
+from tests.support.service import Store, as_set, key_for, prepared, served
+from tests.support.stores import block_public_access, free_port, rgw
 
-ROOT = Path(__file__).parents[2]
-MIB = 1 << 20
 DESTINATIONS = {
     "images": {"content_types": ["image/*"], "multipart_threshold": 5 * MIB, "part_size": 5 * MIB},
     "papers": {},
@@ -35,50 +28,11 @@ DESTINATIONS = {
 KEY_SCOPES = ("sessions:mint", "uploads:write", "files:read")
 
 browser, packages, picture, watch = (
-    browsers.browser,
-    browsers.packages,
-    browsers.picture,
-    browsers.watch,
+    fixtures.browser,
+    fixtures.packages,
+    fixtures.picture,
+    fixtures.watch,
 )
-
-
-@dataclass(frozen=True)
-class Shop:
-    """The example at `url`; the service, which `api` asks with the shop's key; the bucket."""
-
-    url: str
-    api: httpx.AsyncClient
-    key: dict[str, str]
-    others: dict[str, str]  # another owner's key
-    wire: Wire
-    bucket: str
-    database: Path
-    service_database: str
-
-    @property
-    def service(self) -> str:
-        return str(self.api.base_url).rstrip("/")
-
-    def rows(self, what: str = "name, image", table: str = "products") -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.database)) as db:
-            return db.execute(f"SELECT {what} FROM {table} ORDER BY id").fetchall()
-
-    async def end_sessions(self) -> None:
-        """End every upload session, as its maker can."""
-        connection = await asyncpg.connect(self.service_database)
-        ids = await connection.fetch("SELECT id FROM upload_sessions WHERE revoked_at IS NULL")
-        await connection.close()
-        for (session_id,) in ids:
-            (await self.api.delete(f"/v1/upload-sessions/{session_id}")).raise_for_status()
-
-    def insert(self, name: str, image: str) -> int:
-        with closing(sqlite3.connect(self.database)) as db, db:
-            cursor = db.execute("INSERT INTO products (name, image) VALUES (?, ?)", (name, image))
-            return int(cursor.lastrowid or 0)
-
-    def image_of(self, name: str) -> str | None:
-        [image] = [image for found, image in self.rows() if found == name]
-        return image
 
 
 @pytest.fixture(scope="package")
@@ -88,7 +42,7 @@ async def shop(
     folder = tmp_path_factory.mktemp("shop")
     # Browsers let a page reach loopback only from there.
     url = f"http://localhost:{free_port()}"
-    database_url = await _database(postgres_url)
+    database_url = await own_database(postgres_url)
     keys = gateway.owner
     store = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
     async with wired(gateway.endpoint_url) as (wire, bucket):
@@ -118,17 +72,6 @@ async def shop(
             }
             async with _served(url, ours, folder):
                 yield Shop(url, service.client, key, others, wire, bucket, database, database_url)
-
-
-async def _database(url: str) -> str:
-    """A migrated database of its own, so that other tests do not take the keys away."""
-    name = f"shop_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    own = urlsplit(url)._replace(path=f"/{name}").geturl()
-    in_thread(migrate, own)
-    return own
 
 
 @asynccontextmanager

@@ -4,8 +4,8 @@ from typing import Any
 
 from playwright.async_api import FilePayload, Locator, Page, expect
 
-from tests.admin.conftest import Shop
-from tests.browser.steps import payload
+from tests.admin.shop import Shop
+from tests.support.browser.steps import payload
 
 
 async def fill_in(page: Page, shop: Shop, name: str) -> Locator:

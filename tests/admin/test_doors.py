@@ -5,9 +5,9 @@ import pytest
 from playwright.async_api import Page, Response, expect
 
 from app.staff import MAX_OF_ACCOUNT_THERE
-from tests.admin.conftest import Shop
 from tests.admin.panel import NAME, PASSWORD
-from tests.browser.conftest import Watch
+from tests.admin.shop import Shop
+from tests.support.browser.chromium import Watch
 
 # A form for another key, as any page of the web may hold it.
 FORM = """([address, token]) => {

@@ -10,8 +10,8 @@ from app import staff
 from app.routers import middleware
 from app.settings import load_settings
 from tests.admin.panel import CHEAP, Panel, member, said
-from tests.faults import line_to
-from tests.support import prepared, running
+from tests.support.faults import line_to
+from tests.support.service import prepared, running
 
 PAGES = ("/", "/uploads", "/files", "/records", "/keys", "/destinations")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from tests.admin.panel import Panel
-from tests.browser.dev import started
+from tests.support.browser.dev import started
 
 
 async def test_the_panel_opens_with_what_is_printed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from app import staff
 from app.errors import DatabaseUnavailable
 from app.settings import Settings
 from tests.admin.panel import CHEAP, Panel, member
-from tests.support import log_lines, prepared, running
+from tests.support.service import log_lines, prepared, running
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from app import staff
 from app.settings import Settings
 from tests.admin.panel import CHEAP, CSRF, NAME, PASSWORD, Panel, member, resources, said
-from tests.support import Clock, key_for, prepared, running
+from tests.support.service import Clock, key_for, prepared, running
 
 
 @pytest.fixture(autouse=True)

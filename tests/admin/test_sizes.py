@@ -3,7 +3,7 @@
 from playwright.async_api import Page
 
 from app.admin.view import in_bytes
-from tests.admin.conftest import MIB, Shop
+from tests.admin.shop import MIB, Shop
 
 SIZES = {
     0: "0 bytes",

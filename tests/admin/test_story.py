@@ -3,7 +3,6 @@
 `make picture` takes the pictures of docs/admin.md from here, into the folder that PICTURES names.
 """
 
-import base64
 import dataclasses
 import json
 import os
@@ -22,17 +21,15 @@ from playwright.async_api import Browser, BrowserContext, FilePayload, Locator, 
 from app import staff
 from app.resources import open_resources
 from app.settings import Settings
-from tests.admin.conftest import MIB, _database
 from tests.admin.panel import NAME, PASSWORD, member
+from tests.admin.shop import MIB, own_database
 from tests.admin.steps import choose, png, uploaded
-from tests.browser.conftest import Watch, watched
-from tests.browser.packages import needs_npm
-from tests.browser.picture import _PAINT
-from tests.browser.steps import payload, status_of
-from tests.browser.wire import Wire, wired
-from tests.contract.stores import block_public_access
-from tests.stores import rgw
-from tests.support import Store, key_for, prepared, served
+from tests.support.browser.chromium import Watch, watched
+from tests.support.browser.packages import needs_npm
+from tests.support.browser.steps import gradient, payload, status_of
+from tests.support.browser.wire import Wire, wired
+from tests.support.service import Store, key_for, prepared, served
+from tests.support.stores import block_public_access, rgw
 
 LARGE = 25 * MIB
 LIMIT = 30 * MIB
@@ -104,7 +101,7 @@ async def office(
     gateway: rgw.Rgw, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:
     folder = tmp_path_factory.mktemp("office")
-    database = await _database(postgres_url)
+    database = await own_database(postgres_url)
     store = Store(gateway.endpoint_url, gateway.owner.access_key, gateway.owner.secret_key)
     async with wired(gateway.endpoint_url) as (wire, bucket):
         environ = {
@@ -165,7 +162,7 @@ class Inspector:
 
 async def painted(page: Page, name: str, colours: tuple[str, str], size: int = 0) -> FilePayload:
     """A picture whose colours run into each other, made as large as is wanted."""
-    body = base64.b64decode(await page.evaluate(_PAINT, list(colours)))
+    body = await gradient(page, *colours)
     return png(name, body, size)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 from playwright.async_api import Page, Route, expect
 
-from tests.admin.conftest import MIB, Shop
+from tests.admin.shop import MIB, Shop
 from tests.admin.steps import choose, create, edit, fill_in, png, save, uploaded
-from tests.browser.conftest import Watch
-from tests.browser.steps import break_first, cut, payload, record
-from tests.stores import rgw
+from tests.support.browser.chromium import Watch
+from tests.support.browser.steps import break_first, cut, payload, record
+from tests.support.stores import rgw
 
 
 async def read(url: str) -> httpx.Response:

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 from playwright.async_api import Page, expect
 
-from tests.admin.conftest import ROOT, Shop
+from tests.admin.shop import ROOT, Shop
 from tests.admin.steps import choose, create, png, uploaded
-from tests.stores import free_port
-from tests.support import as_set
+from tests.support.service import as_set
+from tests.support.stores import free_port
 
 GUIDE = (ROOT / "docs" / "upload-field.md").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "examples" / "shop_admin.py").read_text(encoding="utf-8")

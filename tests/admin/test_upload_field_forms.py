@@ -9,9 +9,10 @@ import pytest
 
 from app.admin.upload_field.seal import seal, unseal
 from app.admin.upload_field.service import ClaimcheckService
-from tests.admin.conftest import Shop
-from tests.samples import PNG
-from tests.support import UNKNOWN_ID, announced, send
+from tests.admin.shop import Shop
+from tests.support.samples import PNG
+from tests.support.service import UNKNOWN_ID
+from tests.support.steps import announced, send
 
 FORM = "/admin/product/create"
 ALBUM = "/staff/album/create"

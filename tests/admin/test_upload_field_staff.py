@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.admin.conftest import MIB, Shop
+from tests.admin.shop import MIB, Shop
 from tests.admin.steps import choose, fill_in, png, save, uploaded
-from tests.browser.conftest import Watch
-from tests.browser.packages import needs_npm
-from tests.browser.steps import payload, record
+from tests.support.browser.chromium import Watch
+from tests.support.browser.packages import needs_npm
+from tests.support.browser.steps import payload, record
 
 CREATE = "/staff/album/create"
 

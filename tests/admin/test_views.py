@@ -13,8 +13,9 @@ from app.core.principal import SCOPE_DESCRIPTIONS
 from app.errors import DatabaseUnavailable
 from app.settings import Settings
 from tests.admin.panel import CHEAP, Panel, member, said
-from tests.samples import PNG
-from tests.support import UNKNOWN_ID, announced, key_for, prepared, running, stored
+from tests.support.samples import PNG
+from tests.support.service import UNKNOWN_ID, key_for, prepared, running
+from tests.support.steps import announced, stored
 
 SCOPES = ("uploads:write", "files:read", "files:delete", "records:read", "records:write")
 RECORDS = {

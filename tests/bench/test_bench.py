@@ -23,7 +23,7 @@ from bench.results import Results
 from bench.sections import uploads
 from bench.sections.uploads import ANNOUNCEMENT
 from bench.servers import BenchError, Server
-from tests.support import UNKNOWN_ID, running
+from tests.support.service import UNKNOWN_ID, running
 
 # Django is the benchmark's alone, in an environment of its own.
 MODULES = [

@@ -12,11 +12,10 @@ from typing import Any
 import httpx
 from playwright.async_api import Page
 
-from tests.browser.wire import Wire, wired
-from tests.contract.stores import block_public_access
-from tests.samples import PNG
-from tests.stores import rgw
-from tests.support import Service, Store, prepared, served
+from tests.support.browser.wire import Wire, wired
+from tests.support.samples import PNG
+from tests.support.service import Service, Store, prepared, served
+from tests.support.stores import block_public_access, rgw
 
 MIB = 1 << 20
 PART = 5 * MIB

@@ -1,16 +1,15 @@
 """The picture of the page in the README: `python -m tests.browser.picture docs/page.png`."""
 
 import asyncio
-import base64
 import sys
 import tempfile
 from pathlib import Path
 
 from playwright.async_api import Page, async_playwright, expect
 
-from tests.browser.conftest import launched
-from tests.browser.dev import started
-from tests.browser.steps import listed, payload, slow_down, under_way
+from tests.support.browser.chromium import launched
+from tests.support.browser.dev import started
+from tests.support.browser.steps import gradient, listed, payload, slow_down, under_way
 
 # Names and the colours that their pictures run through.
 PICTURES = {
@@ -20,16 +19,6 @@ PICTURES = {
 }
 FILM = "Harbour at dawn.mov"
 MIB = 1 << 20
-_PAINT = """([from, to]) => {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 160 });
-  const context = canvas.getContext("2d");
-  const gradient = context.createLinearGradient(0, 0, 160, 160);
-  gradient.addColorStop(0, from);
-  gradient.addColorStop(1, to);
-  context.fillStyle = gradient;
-  context.fillRect(0, 0, 160, 160);
-  return canvas.toDataURL("image/png").split(",")[1];
-}"""
 
 
 async def take(page: Page, to: Path, footage: str, width: int = 1000) -> None:
@@ -40,7 +29,7 @@ async def take(page: Page, to: Path, footage: str, width: int = 1000) -> None:
     await page.set_viewport_size({"width": width, "height": 600})
     await page.get_by_label("Upload to").select_option("images")
     for name, colours in PICTURES.items():
-        picture = base64.b64decode(await page.evaluate(_PAINT, list(colours)))
+        picture = await gradient(page, *colours)
         await page.get_by_label("Choose files").set_input_files(payload(name, picture))
         image = listed(page, name).locator("img")
         await expect(image).to_be_visible()

@@ -2,7 +2,7 @@
 
 from playwright.async_api import BrowserContext, expect
 
-from tests.browser.conftest import Watch
+from tests.support.browser.chromium import Watch
 
 
 async def test_the_reference_loads_and_try_it_out_calls_the_service(

@@ -3,8 +3,17 @@
 import httpx
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import Watch
-from tests.browser.steps import break_first, cut, listed, payload, record, stored, under_way, upload
+from tests.support.browser.chromium import Watch
+from tests.support.browser.steps import (
+    break_first,
+    cut,
+    listed,
+    payload,
+    record,
+    stored,
+    under_way,
+    upload,
+)
 
 
 async def test_a_removal_that_fails_is_said_in_words(

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, FilePayload, expect
 
-from tests.issuer import Issuer, running_issuer
-from tests.support import Service, bearer, prepared, served, stored
+from tests.support.issuer import Issuer, running_issuer
+from tests.support.service import Service, bearer, prepared, served
+from tests.support.steps import stored
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "auth.md").read_text(encoding="utf-8")
 

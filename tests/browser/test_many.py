@@ -7,9 +7,9 @@ import httpx
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.browser.conftest import Watch
-from tests.browser.packages import needs_npm
-from tests.browser.steps import listed, payload, slow_down, stored, under_way
+from tests.support.browser.chromium import Watch
+from tests.support.browser.packages import needs_npm
+from tests.support.browser.steps import listed, payload, slow_down, stored, under_way
 
 BINARY = "application/octet-stream"
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from app.routers.pages import STATIC
-from tests.browser.packages import needs_npm, run
+from tests.support.browser.packages import needs_npm, run
 
 TESTS = Path(__file__).with_name("mishaps.test.mjs")
 

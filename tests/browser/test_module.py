@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.routers.pages import STATIC
-from tests.browser.packages import needs_npm, run
+from tests.support.browser.packages import needs_npm, run
 
 GUIDE = Path(__file__).parents[2] / "docs" / "browser.md"
 LIMIT = 6 * 1024  # bytes, minified and compressed

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.browser.conftest import Watch
 from tests.browser.picture import take
-from tests.browser.steps import (
+from tests.support.browser.chromium import Watch
+from tests.support.browser.steps import (
     listed,
     payload,
     record,

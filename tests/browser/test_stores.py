@@ -10,11 +10,11 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, Route
 
-from tests.browser.conftest import Watch, watched
 from tests.browser.line import MIB, PART, Files
-from tests.browser.steps import record
-from tests.stores import rclone
-from tests.support import Store, served
+from tests.support.browser.chromium import Watch, watched
+from tests.support.browser.steps import record
+from tests.support.service import Store, served
+from tests.support.stores import rclone
 
 DESTINATIONS = {"parts": {"method": "multipart", "part_size": PART}}
 EMBEDDED = "embedded"

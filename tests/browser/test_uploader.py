@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route
 
-from tests.browser.conftest import Watch, watched
 from tests.browser.line import (
     MIB,
     PART,
@@ -22,8 +21,9 @@ from tests.browser.line import (
     open_line,
     outcome,
 )
-from tests.browser.steps import break_first, cut, record
-from tests.stores import rgw
+from tests.support.browser.chromium import Watch, watched
+from tests.support.browser.steps import break_first, cut, record
+from tests.support.stores import rgw
 
 pytestmark = pytest.mark.skipif(rgw.available() is not None, reason=str(rgw.available()))
 

@@ -18,10 +18,11 @@ from app.errors import BucketUnavailable
 from app.routers.uppy import late_failure
 from app.settings import load_settings
 from tests.browser import uppy
-from tests.browser.packages import needs_npm
-from tests.browser.wire import Wire, wired
-from tests.stores import free_port, rgw
-from tests.support import Store, key_for, minted, served
+from tests.support.browser.packages import needs_npm
+from tests.support.browser.wire import Wire, wired
+from tests.support.service import Store, key_for, served
+from tests.support.steps import minted
+from tests.support.stores import free_port, rgw
 
 pytestmark = [
     pytest.mark.skipif(rgw.available() is not None, reason=str(rgw.available())),

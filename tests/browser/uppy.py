@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.browser.packages import run
+from tests.support.browser.packages import run
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "uppy.md").read_text(encoding="utf-8")
 MAJORS = (5, 6)

@@ -1,37 +1,15 @@
 import os
 import secrets
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import asyncpg
 import pytest
 
 from app import cli
 from app.embedded.postgres import create_database
-from tests.support import in_thread
-
-ROOT = Path(__file__).parent.parent
-DEPLOYED = {
-    "DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/d",
-    "AWS_STORAGE_BUCKET_NAME": "bkt",
-    "CLAIMCHECK_AUTH": "keys",
-}
-
-
-def claimcheck(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The command in an environment with no other settings in it."""
-    script = Path(sys.executable).with_name("claimcheck")
-    return subprocess.run(
-        [script, *arguments],
-        check=False,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"]} | environ,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+from tests.commands.steps import DEPLOYED
+from tests.support.command import claimcheck
+from tests.support.service import in_thread
 
 
 def test_help_lists_the_commands() -> None:

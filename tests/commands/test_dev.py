@@ -14,37 +14,15 @@ import httpx
 import pytest
 
 from app.embedded.postgres import create_database
-from tests.stores import free_port
-from tests.support import Store, prepared
+from tests.commands.steps import descendants, parents
+from tests.support.service import Store, prepared
+from tests.support.stores import free_port
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the processes left behind are looked for in /proc"
 )
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HIS_SHELL = {"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent"}
-
-
-def parents() -> dict[int, int]:
-    """The parent of each living process; zombies are dead."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state != "Z":
-            found[int(stat.parent.name)] = int(parent)
-    return found
-
-
-def descendants(pid: int) -> set[int]:
-    """All processes below this one, its children's children too."""
-    found, before = {pid}, None
-    tree = parents()
-    while before != found:
-        before = set(found)
-        found |= {child for child, parent in tree.items() if parent in found}
-    return found - {pid}
 
 
 def becomes(condition: Callable[[], bool], seconds: float = 60) -> bool:

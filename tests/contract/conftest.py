@@ -12,12 +12,10 @@ import pytest
 from app.core.parts import MIB
 from app.migrations import migrate
 from app.settings import load_settings
-from tests.conftest import SESSION_SECRET
-from tests.contract.flow import Clock, Flow
+from tests.contract.flow import DRESS, Clock, Flow
 from tests.contract.stores import Kind
-from tests.support import in_thread, running
+from tests.support.service import SESSION_SECRET, in_thread, running
 
-DRESS = {"cache_control": "private, max-age=60", "content_disposition": "inline"}
 DESTINATIONS = {
     "post": {"method": "post"},
     "multipart": {"method": "multipart", "part_size": 5 * MIB},

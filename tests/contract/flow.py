@@ -14,7 +14,7 @@ import httpx
 
 from app.signer import utc_now
 from tests.contract.stores import Kind, OpenStore
-from tests.support import announced, send, stored
+from tests.support.steps import announced, send, stored
 
 Instructions = dict[str, Any]
 # A value to send instead, what to make of the one that was given, or None to leave it out.
@@ -132,3 +132,6 @@ def replacing(pattern: str, replacement: str) -> Callable[[str], str]:
         return changed
 
     return replace
+
+
+DRESS = {"cache_control": "private, max-age=60", "content_disposition": "inline"}

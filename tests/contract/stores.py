@@ -16,8 +16,8 @@ import pytest
 from app.core.bucket_setup import Aspect, StoreKind, needs_of, target_config
 from app.core.destination import Destination
 from app.embedded.s3 import start_s3
-from tests.stores import rclone, rgw, s3_client
-from tests.support import ACCESS_KEY, ORIGIN, SECRET_KEY, Store, prepared
+from tests.support.service import ACCESS_KEY, ORIGIN, SECRET_KEY, Store, prepared
+from tests.support.stores import block_public_access, rclone, rgw, s3_client
 
 PAGES: Final = {"CLAIMCHECK_CORS_ORIGINS": ORIGIN}
 # Every open store has a second bucket, named so, that no instructions are signed for.
@@ -139,13 +139,6 @@ def make_unversioned(owner: Any, bucket: str) -> None:
     needs = needs_of([Destination(name="contract", bucket=bucket)], [ORIGIN])
     rules = target_config(Aspect.CORS, needs, {}, StoreKind.CEPH)
     owner.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
-
-
-def block_public_access(owner: Any, bucket: str, *switches: str) -> None:
-    """The bucket's public access block with these switches on, and no other."""
-    owner.put_public_access_block(
-        Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(switches, True)
-    )
 
 
 @asynccontextmanager

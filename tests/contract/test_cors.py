@@ -5,7 +5,7 @@ import pytest
 
 from tests.contract.flow import Flow, Instructions, edited, refused
 from tests.contract.stores import Feature, having, lacking
-from tests.support import ORIGIN
+from tests.support.service import ORIGIN
 
 FOREIGN = "http://evil.example"
 ALLOWED = "access-control-allow-origin"

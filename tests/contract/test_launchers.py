@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.stores import StartFailed, free_port, rclone, rgw, running, wait_for_http
+from tests.support.stores import StartFailed, free_port, rclone, rgw, running, wait_for_http
 
 needs_rgw = pytest.mark.skipif(rgw.available() is not None, reason=str(rgw.available()))
 needs_rclone = pytest.mark.skipif(rclone.available() is not None, reason=str(rclone.available()))
@@ -196,7 +196,7 @@ def test_a_killed_test_run_leaves_no_server(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = (
         "import pathlib, sys, time\n"
-        "from tests.stores import running\n"
+        "from tests.support.stores import running\n"
         "server = 'import time; print(1, flush=True); time.sleep(600)'\n"
         f"log = pathlib.Path({str(log)!r})\n"
         "with running([sys.executable, '-c', server], log) as server:\n"

@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from app.core.parts import MIB
-from tests.contract.conftest import DRESS
-from tests.contract.flow import Flow, flipped, problem, refused, replacing, sha256
+from tests.contract.flow import DRESS, Flow, flipped, problem, refused, replacing, sha256
 from tests.contract.stores import Feature, having
 
 PART = 5 * MIB

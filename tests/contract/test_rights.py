@@ -12,7 +12,7 @@ import pytest
 from app.settings import load_settings
 from tests.contract.flow import Flow, flipped, problem, refused
 from tests.contract.stores import OTHER, Feature, having, sending
-from tests.support import running
+from tests.support.service import running
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.flow import Flow, sha256
 from tests.contract.stores import having
-from tests.samples import HTML, PNG, SVG, XML
+from tests.support.samples import HTML, PNG, SVG, XML
 
 
 async def every_link(flow: Flow, file: dict[str, Any], again: dict[str, Any]) -> dict[str, str]:

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.contract.conftest import DRESS
-from tests.contract.flow import Flow, edited, error_code, problem, refused, sha256
-from tests.contract.stores import Feature, block_public_access, having, lacking, sending
+from tests.contract.flow import DRESS, Flow, edited, error_code, problem, refused, sha256
+from tests.contract.stores import Feature, having, lacking, sending
+from tests.support.stores import block_public_access
 
 LARGE = b"A line of sixty-four bytes, with a number that is always 123456.\n" * 93_750  # 6 MB
 

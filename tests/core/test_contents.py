@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.content_types import OCTET_STREAM
 from app.core.contents import EMPTY, HEAD_BYTES, Verdict, compare, detect, is_markup
-from tests.samples import (
+from tests.support.samples import (
     BMP,
     CSV,
     DOCX,

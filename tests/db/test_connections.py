@@ -22,10 +22,10 @@ from app.db import Database
 from app.embedded.postgres import create_database, start_postgres
 from app.errors import DatabaseUnavailable
 from app.settings import load_settings
-from tests.stores import free_port
-from tests.test_queries import new_file
+from tests.support.rows import new_file
+from tests.support.stores import free_port
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 MY_PID = "SELECT pg_backend_pid()"
 

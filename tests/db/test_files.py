@@ -1,55 +1,22 @@
 import asyncio
 import itertools
-import os
 import re
 import secrets
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from app import queries, queries_moves
-from app.core.ids import first_uuid7, uuid7
+from app.core.ids import first_uuid7
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal, Scope, SessionBounds
 from app.embedded.postgres import create_database
 from app.migrations import migrate
 from app.models import MOVES, File, Readable, State
-from tests.support import in_thread
-
-NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
-SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
-
-
-def new_file(state: State = State.PENDING, **values: Any) -> File:
-    made = values.get("created_at", NOW)
-    defaults = dict.fromkeys(File._fields) | {
-        "id": uuid7(made, os.urandom(8)),
-        "owner": "dev",
-        "tenant": "",
-        "destination": "images",
-        "bucket": "bkt",
-        "key": f"images/{secrets.token_hex(8)}.png",
-        "url": "https://s3.example.com/bkt/images/a.png",
-        "filename": "été 日本.png",
-        "content_type": "image/png",
-        "size": 5,
-        "checksum_verified": False,
-        "method": "post",
-        "state": state.value,
-        "created_at": made,
-        "expires_at": made + timedelta(hours=1),
-        "claimed_until": SOON if state in {State.COMPLETING, State.REMOVING} else None,
-        "sealed": "no",
-        "attachments": 0,
-    }
-    return File(**(defaults | values))
-
-
-async def insert(db: asyncpg.Connection, *files: File) -> None:
-    assert await queries.insert_files(db, files) == {file.id for file in files}
+from tests.support.rows import LATER, NOW, SOON, Explaining, insert, new_file
+from tests.support.service import in_thread
 
 
 async def read(db: asyncpg.Connection, file: File) -> File | None:
@@ -495,20 +462,7 @@ async def test_pages_concatenate_to_the_whole_list(db: asyncpg.Connection) -> No
         assert pages == expected
 
 
-class Explaining:
-    """A connection that fetches the plan of what it is asked for."""
-
-    def __init__(self, db: asyncpg.Connection) -> None:
-        self._db, self.plan = db, ""
-
-    async def fetch(self, sql: str, *arguments: object) -> list[Any]:
-        lines = await self._db.fetch(f"EXPLAIN (ANALYZE) {sql}", *arguments)
-        self.plan = "\n".join(line[0] for line in lines)
-        return []
-
-
 MIDDLE = UUID(int=10_000)
-
 
 WANTED = {"content_type": "text/some", "family": "text/*"}
 

@@ -14,7 +14,7 @@ from app.errors import DatabaseUnavailable, TooManyPending
 from app.inserts import Inserts
 from app.models import File
 from app.settings import load_settings
-from tests.test_queries import new_file
+from tests.support.rows import new_file
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from app import queries, queries_moves
 from app.errors import ConfigurationError, TooManyPending
 from app.models import File
 from app.settings import load_settings
-from tests.support import announced, bearer, key_for, minted, prepared, running, send, slug
-from tests.test_metrics import workers
-from tests.test_queries import LATER, NOW, SOON, new_file
-from tests.test_sweep import swept
+from tests.logs.test_metrics import workers
+from tests.support.rows import LATER, NOW, SOON, new_file
+from tests.support.service import bearer, key_for, prepared, running
+from tests.support.steps import announced, minted, send, slug
+from tests.support.upkeep import swept
 
 CAP = {"CLAIMCHECK_MAX_PENDING_UPLOADS": "3"}
 BODY = {"destination": "files", "filename": "a.png", "size": 1}

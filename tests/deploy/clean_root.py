@@ -1,6 +1,6 @@
 """Release, web and worker as the Procfile has them, in a root of their own; see `.ci/clean-root`.
 
-`python -m tests.clean_root FOLDER`, as root: FOLDER is the image's file system.
+`python -m tests.deploy.clean_root FOLDER`, as root: FOLDER is the image's file system.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import asyncpg
 
 from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
-from tests.deployed import KILLED_AFTER, Root, procfile, sigterm_under_load
-from tests.support import ACCESS_KEY, SECRET_KEY, Store
+from tests.support.deployed import KILLED_AFTER, Root, procfile, sigterm_under_load
+from tests.support.service import ACCESS_KEY, SECRET_KEY, Store
 
 
 def main(folder: str, config: str) -> None:

@@ -11,8 +11,8 @@ import yaml
 
 from app.embedded.postgres import create_database
 from app.settings import load_settings, require_deployed
-from tests.deployed import ROOT, Root, procfile, sigterm_under_load
-from tests.test_cli import claimcheck
+from tests.support.command import claimcheck
+from tests.support.deployed import ROOT, Root, procfile, sigterm_under_load
 
 # What Heroku's add-ons put into the environment.
 ADDONS = {

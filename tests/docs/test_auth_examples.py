@@ -14,10 +14,10 @@ import pytest
 
 from app.core.principal import SCOPE_DESCRIPTIONS, Scope
 from app.settings import load_settings
-from tests.issuer import Issuer, running_issuer
-from tests.support import Service, key_for, prepared, served
+from tests.support.issuer import Issuer, running_issuer
+from tests.support.service import Service, key_for, prepared, served
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "auth.md").read_text(encoding="utf-8")
 
 

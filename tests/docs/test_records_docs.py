@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings, load_settings
-from tests.support import announced, confirm_all, prepared, served
+from tests.support.service import prepared, served
+from tests.support.steps import announced, confirm_all
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RECORDS = {
     "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images",
     "CLAIMCHECK_RECORDS__PRODUCT__GALLERY": '{"destination": "images", "many": true}',

@@ -8,7 +8,7 @@ from app.core.destination import Method
 from app.models import Seal
 from app.settings import load_settings
 
-TEXT = (Path(__file__).parent.parent / "docs" / "stores.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,91 +23,12 @@ from app.doctor.report_cache import ReportCache
 from app.doctor.service import check_credentials, check_database
 from app.embedded.postgres import create_database
 from app.errors import ExaminationUnderWay
-from app.provision import apply
-from app.resources import open_session
 from app.settings import load_settings
 from app.signer import Presigned, Signer, utc_now
-from tests.stores import rclone, s3_client
-from tests.stores.rgw import Keys, Rgw
-from tests.support import Store, running
-from tests.test_cli import claimcheck
-
-ORIGIN = "https://www.example.com"
-ONE = json.dumps({"files": {}})
-MANUAL = (Path(__file__).parent.parent / "docs" / "doctor.md").read_text()
-
-
-@dataclass
-class Ward:
-    """A bucket that was set up, its owner, and the environment of the service; tests break them."""
-
-    owner: Any
-    bucket: str
-    environ: dict[str, str]
-    user: Keys | None = None
-    ahead: timedelta = field(default_factory=timedelta)
-
-    async def examine(self) -> Report:
-        settings = load_settings(self.environ)
-        report = await examine(settings, self.environ, clock=lambda: utc_now() + self.ahead)
-        for finding in report.findings:
-            assert f"`{finding.check}`" in MANUAL
-        return report
-
-    def left_behind(self) -> list[str]:
-        """Keys of whatever is in the bucket, in whatever version, joined or not."""
-        listed = self.owner.list_object_versions(Bucket=self.bucket)
-        entries = [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]
-        uploads = self.owner.list_multipart_uploads(Bucket=self.bucket).get("Uploads") or []
-        return [entry["Key"] for entry in [*entries, *uploads]]
-
-    def deny(self, *actions: str) -> None:
-        """Take rights from the service's user."""
-        assert self.user is not None
-        policy = json.loads(self.owner.get_bucket_policy(Bucket=self.bucket)["Policy"])
-        arn = f"arn:aws:s3:::{self.bucket}"
-        policy["Statement"].append(
-            {
-                "Effect": "Deny",
-                "Principal": {"AWS": f"arn:aws:iam:::user/{self.user.user}"},
-                "Action": list(actions),
-                "Resource": [arn, f"{arn}/*"],
-            }
-        )
-        self.owner.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(policy))
-
-
-async def set_up(store: Store, owner: Any, database_url: str) -> Ward:
-    bucket = f"ward-{secrets.token_hex(6)}"
-    environ = {
-        "DATABASE_URL": database_url,
-        "CLAIMCHECK_AUTH": "none",
-        "CLAIMCHECK_CORS_ORIGINS": ORIGIN,
-        "CLAIMCHECK_DESTINATIONS": ONE,
-        **store.environ(bucket),
-    }
-    settings = load_settings(environ)
-    await apply(open_session(settings), settings)
-    return Ward(owner, bucket, environ)
-
-
-async def embedded_ward(gate: Store, database_url: str) -> Ward:
-    owner = s3_client(gate.endpoint_url, gate.access_key, gate.secret_key)
-    return await set_up(gate, owner, database_url)
-
-
-async def ceph_ward(gateway: Rgw, database_url: str) -> Ward:
-    """The service's user has the rights of the printed policy, and no others."""
-    keys = gateway.owner
-    owned = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
-    ward = await set_up(owned, gateway.client(), database_url)
-    user = gateway.create_user(f"service-{secrets.token_hex(4)}")
-    destinations = list(load_settings(ward.environ).destinations.values())
-    gateway.grant_in_bucket(user, ward.bucket, service_policy(destinations))
-    service = Store(gateway.endpoint_url, user.access_key, user.secret_key)
-    ward.environ |= service.environ(ward.bucket)
-    ward.user = user
-    return ward
+from tests.support.buckets import ONE, ORIGIN, Ward, ceph_ward, embedded_ward
+from tests.support.command import claimcheck
+from tests.support.service import Store, running
+from tests.support.stores import rclone
 
 
 @pytest.fixture
@@ -121,9 +41,6 @@ async def ward(request: pytest.FixtureRequest, database_url: str) -> Ward:
 
 def found(report: Report, level: Level) -> dict[str, Finding]:
     return {finding.check: finding for finding in report.findings if finding.level is level}
-
-
-# --- All is well
 
 
 @pytest.mark.parametrize("ward", ["embedded"], indirect=True)
@@ -170,8 +87,6 @@ async def test_ceph_is_well_with_the_least_rights(ward: Ward, method: str, set_w
     assert advice.settings == (better if method == "put" else {})
     assert ward.left_behind() == []
 
-
-# --- Broken by hand, one thing at a time
 
 Break = Callable[[Ward], None]
 
@@ -586,9 +501,6 @@ def test_advice(
     assert advice.settings == settings
 
 
-# --- The command
-
-
 @pytest.mark.parametrize("ward", ["embedded"], indirect=True)
 async def test_the_command(ward: Ward) -> None:
     done = claimcheck("doctor", **ward.environ)
@@ -617,9 +529,6 @@ def test_the_command_names_a_misspelt_setting() -> None:
     [finding] = json.loads(done.stdout)["findings"]
     assert finding["check"] == "settings"
     assert "Did you mean CLAIMCHECK_CORS_ORIGINS?" in finding["remedy"]
-
-
-# --- Over HTTP
 
 
 @pytest.mark.parametrize("ward", ["embedded"], indirect=True)

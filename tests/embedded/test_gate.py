@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.embedded.conftest import REGION, Answer, Store, new_key, send
+from tests.embedded.steps import REGION, Answer, Store, new_key, send
 
 ODD_KEYS = [
     "a//b",

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from app.embedded.gate_cors import CorsRule, actual, preflight
 from app.embedded.s3_error import S3Error
-from tests.embedded.conftest import ORIGIN, Answer, Store, new_key, send
+from tests.embedded.steps import ORIGIN, Answer, Store, new_key, send
 
 FOREIGN = "https://evil.example"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded.conftest import Answer, Store, encode_form, new_key, send
+from tests.embedded.steps import Answer, Store, encode_form, new_key, send
 
 FIELDS = {
     "Content-Type": "image/png",

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from app.embedded.s3 import EmbeddedS3Error, start_s3
-from tests.embedded.conftest import Store, s3_client, send
-from tests.stores import free_port
+from tests.embedded.steps import Store, s3_client, send
+from tests.support.stores import free_port
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"EMBEDDED_S3_ACCESS_KEY": "ACCESS0123456789ABCD", "EMBEDDED_S3_SECRET_KEY": "secret" * 7}

@@ -1,7 +1,7 @@
 """Links in pages: a path that reads one file without a bearer, until it ends."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -9,9 +9,9 @@ import pytest
 
 from app.core.principal import Scope
 from app.settings import Settings, load_settings
-from tests.contract.flow import Clock
-from tests.samples import HTML, PNG
-from tests.support import key_for, prepared, running, slug, stored
+from tests.support.samples import HTML, PNG
+from tests.support.service import Clock, key_for, prepared, running
+from tests.support.steps import slug, stored
 
 SETTING = "CLAIMCHECK_DESTINATIONS__{}__{}".format
 
@@ -100,14 +100,14 @@ async def test_it_is_the_same_within_a_window_and_ends(
     assert end - begun >= 100
     assert left <= 140
     # In the middle of its window, and then beyond it.
-    with clock.ahead(seconds=left - 120):
-        assert (await client.get(path)).json()["content_url"] == url
-    with clock.ahead(seconds=left - 30):
-        assert (await client.get(url)).status_code == 302
-        assert (await client.get(path)).json()["content_url"] != url
-    with clock.ahead(seconds=left + 1):
-        response = await client.get(url)
-        assert (response.status_code, slug(response)) == (403, "invalid-grant")
+    clock.ahead = timedelta(seconds=left - 120)
+    assert (await client.get(path)).json()["content_url"] == url
+    clock.ahead = timedelta(seconds=left - 30)
+    assert (await client.get(url)).status_code == 302
+    assert (await client.get(path)).json()["content_url"] != url
+    clock.ahead = timedelta(seconds=left + 1)
+    response = await client.get(url)
+    assert (response.status_code, slug(response)) == (403, "invalid-grant")
 
 
 async def test_it_is_good_for_its_own_file_alone(

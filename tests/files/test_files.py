@@ -18,7 +18,8 @@ from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNo
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.support import UNKNOWN_ID, announced, confirm_all, prepared, running, send, slug, stored
+from tests.support.service import UNKNOWN_ID, prepared, running
+from tests.support.steps import announced, confirm_all, send, slug, stored
 
 
 def query_of(link: str) -> dict[str, str]:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.support import prepared, slug
+from tests.support.service import prepared
+from tests.support.steps import slug
 
 GOOD: dict[str, Any] = {"destination": "files", "filename": "a.png", "size": 1}
 JSON = {"Content-Type": "application/json"}

@@ -18,9 +18,10 @@ from app.core.principal import Scope
 from app.routers import service
 from app.routers.middleware import ANSWER_SECONDS
 from app.settings import load_settings
-from tests.faults import Line, line_to
-from tests.meddler import meddler
-from tests.support import announced, key_for, minted, prepared, running, send, slug, stored
+from tests.support.faults import Line, line_to
+from tests.support.faulty_proxy import meddler
+from tests.support.service import key_for, prepared, running
+from tests.support.steps import announced, minted, send, slug, stored
 
 # Heroku's router, and others alike, cut a request whose answer has not begun by then.
 ROUTER_SECONDS = 30

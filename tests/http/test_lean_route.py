@@ -21,7 +21,8 @@ from app.routers.lean_route import LeanRoute
 from app.routers.rendering import json_response
 from app.routers.uploads import AnnouncementBody, BatchBody
 from app.settings import Settings
-from tests.support import announced, key_for, prepared, running, stored
+from tests.support.service import key_for, prepared, running
+from tests.support.steps import announced, stored
 
 JSON = {"Content-Type": "application/json"}
 # Fixed: test processes side by side must collect the same names.

@@ -14,7 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings, load_settings
-from tests.support import UNKNOWN_ID, announced, log_lines, prepared, running, slug, stored
+from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
+from tests.support.steps import announced, slug, stored
 
 ORIGIN = "https://www.example.com"
 JSON = {"Content-Type": "application/json"}
@@ -270,7 +271,7 @@ async def test_exact_origins_may_read_the_answers(client: httpx.AsyncClient) -> 
 def test_the_guide_names_the_headers_that_pages_of_another_origin_may_send(app: FastAPI) -> None:
     [cors] = [layer for layer in app.user_middleware if layer.cls is CORSMiddleware]
     names = ", ".join(f"`{name}`" for name in sorted(cors.kwargs["allow_headers"]))
-    guide = (Path(__file__).parents[1] / "docs" / "browser.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "browser.md").read_text(encoding="utf-8")
     assert " and ".join(names.rsplit(", ", 1)) in guide
 
 

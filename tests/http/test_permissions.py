@@ -12,18 +12,9 @@ from app.core.principal import Scope
 from app.main import create_app
 from app.routers.permissions import Permission
 from app.settings import Settings, load_settings
-from tests.issuer import running_issuer
-from tests.support import (
-    UNKNOWN_ID,
-    announced,
-    bearer,
-    key_for,
-    minted,
-    prepared,
-    running,
-    slug,
-    stored,
-)
+from tests.support.issuer import running_issuer
+from tests.support.service import UNKNOWN_ID, bearer, key_for, prepared, running
+from tests.support.steps import announced, minted, slug, stored
 
 # Health, the pages with their files, and the description of the API.
 PUBLIC = {

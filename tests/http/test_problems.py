@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from app import queries
 from app.settings import Settings, load_settings
-from tests.support import UNKNOWN_ID, log_lines, prepared, running, slug
+from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
+from tests.support.steps import slug
 
 ORIGIN = "https://www.example.com"
 JSON = {"Content-Type": "application/json"}

@@ -26,8 +26,9 @@ from app.errors import InvalidToken
 from app.issuer_keys import LIFE, PAUSE, parse_keys
 from app.signer import utc_now
 from app.web_tokens import WebTokens
-from tests.issuer import AUDIENCE, Issuer, rsa_key, running_issuer
-from tests.support import Clock, prepared, running, slug
+from tests.support.issuer import AUDIENCE, Issuer, rsa_key, running_issuer
+from tests.support.service import Clock, prepared, running
+from tests.support.steps import slug
 
 SECRET = "a shared secret of quite enough bytes"
 

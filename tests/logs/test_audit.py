@@ -18,19 +18,9 @@ from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from app.sweep import Sweep
-from tests.samples import HTML
-from tests.support import (
-    announced,
-    bearer,
-    key_for,
-    log_lines,
-    minted,
-    prepared,
-    running,
-    send,
-    slug,
-    stored,
-)
+from tests.support.samples import HTML
+from tests.support.service import bearer, key_for, log_lines, prepared, running
+from tests.support.steps import announced, minted, send, slug, stored
 
 HEAD = {"time", "level", "logger", "event", "request_id", "client", "owner", "tenant", "credential"}
 
@@ -289,7 +279,7 @@ async def test_nobody_is_believed_who_is_not_trusted(
 
 def test_every_event_is_documented() -> None:
     """What the code writes and what the page lists are the same."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     code = "\n".join(path.read_text() for path in (root / "app").rglob("*.py"))
     written = set(re.findall(r'audit(?:_files?)?\(\s*"([a-z.]+)"', code))
     listed = set(

@@ -15,7 +15,7 @@ import pytest
 
 from app.core.principal import Principal
 from app.log import Actor, acting, get_logger
-from tests.support import log_lines, logged, served
+from tests.support.service import log_lines, logged, served
 
 _SPEAK = """
 import logging

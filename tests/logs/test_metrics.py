@@ -20,9 +20,10 @@ from app.metrics import measured
 from app.routers.metrics import may_scrape
 from app.settings import load_settings
 from app.signer import utc_now
-from tests.stores import free_port
-from tests.support import announced, key_for, owner_of_bucket, prepared, running, stored
-from tests.test_sweep import EXPIRED, swept
+from tests.support.service import key_for, owner_of_bucket, prepared, running
+from tests.support.steps import announced, stored
+from tests.support.stores import free_port
+from tests.support.upkeep import EXPIRED, swept
 
 TOKEN = "scrape-" + secrets.token_hex(16)
 ELSEWHERE = {"DATABASE_URL": "postgres://somewhere/else"}

@@ -21,12 +21,12 @@ from app.core.opaque_tokens import (
     make_token,
 )
 from app.core.redaction import redact
-from tests import secrets_in_logs
-from tests.conftest import SESSION_SECRET
-from tests.secrets_in_logs import secrets_in
-from tests.support import SECRET_KEY, UNKNOWN_ID, announced, stored
+from tests.support import secrets_in_logs
+from tests.support.secrets_in_logs import secrets_in
+from tests.support.service import SECRET_KEY, SESSION_SECRET, UNKNOWN_ID
+from tests.support.steps import announced, stored
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 async def test_it_finds_what_the_service_hands_out(
@@ -111,7 +111,7 @@ def folder() -> Iterator[Path]:
 
 
 _CONFTEST = """
-from tests.secrets_in_logs import Watch
+from tests.support.secrets_in_logs import Watch
 
 
 def pytest_configure(config):

@@ -7,7 +7,7 @@ import pytest
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from tests.records.steps import RECORDS
-from tests.support import prepared
+from tests.support.service import prepared
 
 
 @pytest.fixture

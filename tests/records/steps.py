@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.support import confirm_all
+from tests.support.steps import confirm_all
 
 RECORDS = "CLAIMCHECK_RECORDS__PRODUCT__"
 PICTURE = "/v1/records/product/42/picture"

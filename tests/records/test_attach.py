@@ -17,18 +17,10 @@ from app.resources import Resources
 from app.settings import Settings
 from app.signer import utc_now
 from tests.records.steps import GALLERY, PICTURE, RECORDS, counts, gallery, images
-from tests.samples import PNG
-from tests.support import (
-    UNKNOWN_ID,
-    announced,
-    owner_of_bucket,
-    prepared,
-    running,
-    send,
-    slug,
-    stored,
-)
-from tests.test_queries import new_file
+from tests.support.rows import new_file
+from tests.support.samples import PNG
+from tests.support.service import UNKNOWN_ID, owner_of_bucket, prepared, running
+from tests.support.steps import announced, send, slug, stored
 
 SLOT_JSON = {"type": "product", "id": "42", "field": "picture"}
 

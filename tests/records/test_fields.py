@@ -6,8 +6,9 @@ import asyncpg
 import httpx
 
 from tests.records.steps import GALLERY, PICTURE, counts, gallery, images
-from tests.samples import PNG
-from tests.support import UNKNOWN_ID, announced, slug, stored
+from tests.support.samples import PNG
+from tests.support.service import UNKNOWN_ID
+from tests.support.steps import announced, slug, stored
 
 
 class TestPut:

@@ -11,7 +11,7 @@ from app.core.ids import uuid7
 from app.models_records import Record
 from app.signer import utc_now
 from tests.records.steps import GALLERY, PICTURE, counts, gallery, images, waiting
-from tests.support import slug
+from tests.support.steps import slug
 
 
 class TestRaces:

@@ -10,7 +10,8 @@ import pytest
 from app.core.principal import Scope
 from app.errors import ConfigurationError
 from app.settings import Settings, load_settings
-from tests.support import announced, bearer, key_for, minted, prepared, running, send, slug, stored
+from tests.support.service import bearer, key_for, prepared, running
+from tests.support.steps import announced, minted, send, slug, stored
 
 PRICE, PICTURE = "/v1/records/product/42/price-list", "/v1/records/product/42/picture"
 SLOT = {"type": "product", "id": "42", "field": "picture"}

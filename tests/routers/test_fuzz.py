@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from app.core.principal import Scope
-from tests.support import key_for, prepared, served
+from tests.support.service import key_for, prepared, served
 
 CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance"),

@@ -12,7 +12,8 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 
 from app.errors import Problem
-from tests.support import UNKNOWN_ID, slug
+from tests.support.service import UNKNOWN_ID
+from tests.support.steps import slug
 
 Operation = tuple[str, str, dict[str, Any]]
 

@@ -15,7 +15,8 @@ from app.core.destination import Destination
 from app.embedded.postgres import create_database
 from app.routers import service
 from app.settings import Settings, load_settings
-from tests.support import announced, log_lines, logged, prepared, running, served
+from tests.support.service import log_lines, logged, prepared, running, served
+from tests.support.steps import announced
 
 DOWN = {
     "DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/name",

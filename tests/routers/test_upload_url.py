@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.support import owner_of_bucket, prepared, slug, stored
-from tests.test_sweep import EXPIRED, HOUR, swept
+from tests.support.service import owner_of_bucket, prepared
+from tests.support.steps import slug, stored
+from tests.support.upkeep import EXPIRED, HOUR, swept
 
 # Ten bytes, as a film begins.
 MOVIE = b"\0\0\0\x18ftypmp"

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.settings import Settings, load_settings
-from tests.samples import PNG
-from tests.support import UNKNOWN_ID, log_lines, prepared, running, slug
+from tests.support.samples import PNG
+from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
+from tests.support.steps import slug
 
 RULES = {
     "CLAIMCHECK_CORS_ORIGINS": "https://www.example.com",

@@ -20,7 +20,8 @@ from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Pr
 from app.main import create_app
 from app.routers import uppy
 from app.settings import Settings
-from tests.support import UNKNOWN_ID, prepared, slug
+from tests.support.service import UNKNOWN_ID, prepared
+from tests.support.steps import slug
 
 MIB = 1024 * 1024
 DOOR = "/uppy/to/files/s3/multipart"

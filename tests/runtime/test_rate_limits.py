@@ -16,18 +16,9 @@ from app.core.principal import Scope
 from app.errors import ConfigurationError
 from app.rate_limits import Windows
 from app.settings import load_settings
-from tests.stores import free_port, redis
-from tests.support import (
-    UNKNOWN_ID,
-    bearer,
-    key_for,
-    log_lines,
-    minted,
-    prepared,
-    running,
-    slug,
-    stored,
-)
+from tests.support.service import UNKNOWN_ID, bearer, key_for, log_lines, prepared, running
+from tests.support.steps import minted, slug, stored
+from tests.support.stores import free_port, redis
 
 ORIGIN = "https://www.example.com"
 WRONG = bearer(f"claimcheck_key_{'a' * 43}")

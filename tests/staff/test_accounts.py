@@ -20,7 +20,7 @@ from app.core.redaction import redact
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.staff import SignInRefused, TooManyAttempts
-from tests.support import Clock, in_thread, log_lines
+from tests.support.service import Clock, in_thread, log_lines
 
 PASSWORD = "correct horse battery"
 

@@ -19,7 +19,7 @@ from app.queries_search import Search
 from app.resources import Resources, open_resources
 from app.search import Found, search_files, search_records
 from app.settings import Settings
-from tests.support import UNKNOWN_ID, Clock, prepared
+from tests.support.service import UNKNOWN_ID, Clock, prepared
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
 STAFF = Principal("ann", "acme", frozenset({Scope.FILES_ALL}))

@@ -10,8 +10,9 @@ import pytest
 
 from app.settings import load_settings
 from app.signer import RETRY_AFTER, utc_now
-from tests.stores.rgw import Keys, Rgw
-from tests.support import Clock, Store, announced, prepared, running, send, slug, stored
+from tests.support.service import Clock, Store, prepared, running
+from tests.support.steps import announced, send, slug, stored
+from tests.support.stores.rgw import Keys, Rgw
 
 BUCKET = "rotated"
 

@@ -13,11 +13,12 @@ import asyncpg
 import httpx
 
 from app.settings import Settings, load_settings
-from tests.meddler import Meddler, meddler
-from tests.stores import free_port
-from tests.support import announced, key_for, prepared, running, send
+from tests.support.faulty_proxy import Meddler, meddler
+from tests.support.service import key_for, prepared, running
+from tests.support.steps import announced, send
+from tests.support.stores import free_port
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Heroku kills so many seconds after SIGTERM.
 KILLED_AFTER = 30
 _HELD = 6

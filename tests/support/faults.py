@@ -3,6 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+
+from tests.support.faulty_proxy import Meddler
 
 
 class Line:
@@ -64,3 +69,75 @@ async def line_to(host: str, port: int) -> AsyncIterator[Line]:
     finally:
         line.cut()
         server.close()
+
+
+class Silence:
+    """A store that takes requests and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.address = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.asked.set()
+        await reader.read()
+        writer.close()
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[Silence]:
+    store = Silence()
+    async with await asyncio.start_server(store.serve, "127.0.0.1", 0) as server:
+        store.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield store
+
+
+def cut_off(environ: dict[str, str], store: Silence | Meddler) -> dict[str, str]:
+    """The service's own requests go there; browsers reach the bucket."""
+    return environ | {
+        "AWS_S3_ENDPOINT_URL": store.address,
+        "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
+    }
+
+
+@dataclass
+class Fault:
+    """A bucket that fails as told: its DELETEs after so many, or with no answer until released."""
+
+    deletes_left: int = 1_000
+    hold: asyncio.Event | None = None
+    asked: asyncio.Event | None = None
+
+
+@asynccontextmanager
+async def faulty(endpoint: str, fault: Fault) -> AsyncIterator[str]:
+    """The same store at another address, for the service alone; its requests have no bodies."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = head[0].split(" ")
+        headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
+        if fault.hold is not None and fault.asked is not None:
+            fault.asked.set()
+            await fault.hold.wait()
+        if method == "DELETE":
+            fault.deletes_left -= 1
+        if method == "DELETE" and fault.deletes_left < 0:
+            status, body = 500, b"<Error><Code>InternalError</Code></Error>"
+        else:
+            async with httpx.AsyncClient(timeout=60) as store:
+                url = httpx.URL(endpoint).copy_with(raw_path=target.encode())
+                response = await store.request(method, url, headers=headers)
+            status, body = response.status_code, response.content
+        writer.write(
+            f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            + body
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,7 +13,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -24,10 +24,13 @@ from app.provision import apply
 from app.resources import open_resources, open_session
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.secrets_in_logs import keep_secret
-from tests.stores import free_port
+from tests.support.secrets_in_logs import keep_secret
+from tests.support.stores import free_port
 
 ACCESS_KEY, SECRET_KEY = "TESTACCESSKEY0000001", "test/secret+key0000000000000000000000001"
+# Of this run; what it signs is not to be found in any log.
+SESSION_SECRET = secrets.token_urlsafe(32)
+keep_secret(SESSION_SECRET)
 ORIGIN = "http://127.0.0.1:8000"
 UNKNOWN_ID = "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51"
 
@@ -170,61 +173,6 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def minted(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """A new upload session: the answer's JSON, its token in it."""
-    response = await client.post("/v1/upload-sessions", json={"destination": "files"} | body)
-    assert response.status_code == 201, response.text
-    return response.json()
-
-
-async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> httpx.Response:
-    """Send the bytes as the instructions of an announcement say; of parts, the last answer."""
-    if upload["method"] == "multipart":
-        assert len(upload["parts"]) == upload["part_count"]
-        for part in upload["parts"]:
-            start = (part["part_number"] - 1) * upload["part_size"]
-            sent = await web.put(part["url"], content=data[start : start + part["size"]])
-            if not sent.is_success:
-                break
-        return sent
-    url = str(upload["url"])
-    if upload["method"] == "POST":
-        return await web.post(url, data=upload["fields"], files={"file": ("file", data)})
-    return await web.put(url, headers=upload["headers"], content=data)
-
-
-async def announced(
-    client: httpx.AsyncClient, data: bytes, filename: str = "a.txt", **body: Any
-) -> dict[str, Any]:
-    """Announce bytes; the answer's JSON."""
-    body = {"destination": "files", "filename": filename, "size": len(data)} | body
-    response = await client.post("/v1/uploads", json=body)
-    assert response.status_code == 201, response.text
-    return response.json()
-
-
-async def stored(
-    client: httpx.AsyncClient,
-    web: httpx.AsyncClient,
-    data: bytes = b"hello",
-    filename: str = "a.txt",
-    **body: Any,
-) -> dict[str, Any]:
-    """Announce, send and confirm bytes; the file's JSON."""
-    upload = await announced(client, data, filename, **body)
-    assert (await send(web, upload["upload"], data)).status_code in {200, 201, 204}
-    response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-async def confirm_all(database_url: str) -> None:
-    """Make files of all pending uploads, as if the bucket had been asked."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE files SET state = 'confirmed', confirmed_at = created_at")
-    await connection.close()
-
-
 def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[dict[str, Any]]:
     """What `claimcheck.<logger>` has logged: the lines' fields."""
     name = f"claimcheck.{logger}"
@@ -234,12 +182,6 @@ def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[dict[str, A
 def logged(log: Path) -> list[dict[str, Any]]:
     """The lines' fields of what a process of its own has logged to the file."""
     return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-
-
-def slug(response: httpx.Response) -> str:
-    """Which problem the answer is; fails if it is none."""
-    assert response.headers["content-type"] == "application/problem+json", response.text
-    return str(response.json()["type"]).removeprefix("urn:claimcheck:problem:")
 
 
 def in_thread(function: Callable[..., object], *arguments: object) -> None:

@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from app.core.parts import MIB
-from tests.meddler import meddler
-from tests.support import announced, owner_of_bucket, prepared, running, send, served, stored
-from tests.test_crash import cut_off
-from tests.test_reconcile import found
-from tests.test_sweep import PAUSED, swept
+from tests.support.faults import cut_off
+from tests.support.faulty_proxy import meddler
+from tests.support.service import owner_of_bucket, prepared, running, served
+from tests.support.steps import announced, send, stored
+from tests.support.upkeep import PAUSED, found, swept
 
 
 async def test_killed_between_the_bucket_and_each_commit(

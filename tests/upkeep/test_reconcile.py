@@ -18,21 +18,12 @@ from app.reconcile import reconcile, sections
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.stores import rgw
-from tests.support import (
-    UNKNOWN_ID,
-    Store,
-    announced,
-    as_set,
-    owner_of_bucket,
-    prepared,
-    running,
-    send,
-    stored,
-)
-from tests.test_queries import Explaining
+from tests.support.rows import Explaining
+from tests.support.service import UNKNOWN_ID, Store, as_set, owner_of_bucket, prepared, running
+from tests.support.steps import announced, send, stored
+from tests.support.stores import rgw
+from tests.support.upkeep import LONG, found
 
-LONG = timedelta(days=9)
 COMMAND = (sys.executable, "-m", "app.cli", "reconcile")
 
 
@@ -40,17 +31,6 @@ COMMAND = (sys.executable, "-m", "app.cli", "reconcile")
 async def s3(settings: Settings) -> AsyncIterator[Any]:
     async with owner_of_bucket(settings) as s3:
         yield s3
-
-
-async def found(settings: Settings, ahead: timedelta = LONG, **options: Any) -> dict[str, str]:
-    """The findings by key."""
-    findings = {}
-    async with open_resources(settings, clock=lambda: utc_now() + ahead) as res:
-        for section in sections(settings.destinations.values()):
-            async for finding in reconcile(res, section, **options):
-                assert finding.key not in findings
-                findings[finding.key] = finding.kind + (" deleted" if finding.deleted else "")
-    return findings
 
 
 async def spoil(

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app import queries_sweep, sweep
-from app.core.deadlines import GRACE, LATE, PAUSE
+from app.core.deadlines import GRACE, LATE
 from app.core.parts import MIB
 from app.models import File, State
 from app.reconcile import reconcile, sections
@@ -23,30 +23,18 @@ from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from app.sweep import Sweep
-from tests.faults import Line, line_to
-from tests.meddler import meddler
-from tests.stores.rgw import Rgw
-from tests.support import (
-    UNKNOWN_ID,
-    announced,
-    as_set,
-    owner_of_bucket,
-    running,
-    send,
-    slug,
-    stored,
-)
-from tests.test_crash import cut_off, silence
-from tests.test_doctor import ceph_ward
-from tests.test_queries import NOW, Explaining, insert, new_file
-from tests.test_removals import Fault, faulty
+from tests.support.buckets import ceph_ward
+from tests.support.faults import Fault, Line, cut_off, faulty, line_to, silence
+from tests.support.faulty_proxy import meddler
+from tests.support.rows import NOW, Explaining, insert, new_file
+from tests.support.service import UNKNOWN_ID, as_set, owner_of_bucket, running
+from tests.support.steps import announced, send, slug, stored
+from tests.support.stores.rgw import Rgw
+from tests.support.upkeep import EXPIRED, HOUR, PAUSED, swept
 
-HOUR = timedelta(hours=1)
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
 MP4 = b"\0\0\0\x1cftypisom\0\0\2\0isommp41\0\0\0\x08free" + bytes(60)
 SWEEP = (sys.executable, "-m", "app.cli", "sweep")
-EXPIRED = HOUR + GRACE + timedelta(minutes=2)
-PAUSED = HOUR + PAUSE + timedelta(minutes=2)
 
 
 class Bucket:
@@ -80,13 +68,6 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
 async def bucket(settings: Settings) -> AsyncIterator[Bucket]:
     async with owner_of_bucket(settings) as s3:
         yield Bucket(s3, settings)
-
-
-async def swept(settings: Settings, after: timedelta = EXPIRED, **options: Any) -> dict[str, int]:
-    """What one sweep does that much later."""
-    async with open_resources(settings, clock=lambda: utc_now() + after) as res:
-        counts = await Sweep(res, **options).run()
-    return {outcome.value: count for outcome, count in counts.items()}
 
 
 async def states(db: asyncpg.Connection) -> Counter[str]:

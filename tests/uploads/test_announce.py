@@ -12,7 +12,8 @@ import pytest
 
 from app.settings import Settings
 from app.signer import utc_now
-from tests.support import announced, prepared, running, send, stored
+from tests.support.service import prepared, running
+from tests.support.steps import announced, send, stored
 
 RULES = {
     "CLAIMCHECK_DESTINATIONS__PHOTOS__CONTENT_TYPES": "image/*, application/pdf",

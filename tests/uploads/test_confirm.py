@@ -13,17 +13,8 @@ import httpx
 import pytest
 
 from app.settings import Settings, load_settings
-from tests.support import (
-    UNKNOWN_ID,
-    announced,
-    confirm_all,
-    owner_of_bucket,
-    prepared,
-    running,
-    send,
-    slug,
-    stored,
-)
+from tests.support.service import UNKNOWN_ID, owner_of_bucket, prepared, running
+from tests.support.steps import announced, confirm_all, send, slug, stored
 
 LINKS = {"presigned_url", "presigned_url_expires_at"}
 

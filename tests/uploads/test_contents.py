@@ -13,9 +13,10 @@ from aiobotocore.client import AioBaseClient
 from app import removals
 from app.bucket import ObjectHandle, StoredObject
 from app.errors import DatabaseUnavailable
-from tests.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
-from tests.support import announced, owner_of_bucket, prepared, running, send, slug, stored
-from tests.test_sweep import swept
+from tests.support.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
+from tests.support.service import owner_of_bucket, prepared, running
+from tests.support.steps import announced, send, slug, stored
+from tests.support.upkeep import swept
 
 XHTML = (
     b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "x">'

@@ -1,8 +1,7 @@
 """SIGKILL at any moment loses nothing: the same database and bucket take up where it ended."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,38 +10,9 @@ import pytest
 
 from app.settings import Settings
 from app.signer import utc_now
-from tests.meddler import Meddler
-from tests.support import announced, running, send, served, slug, stored
-
-
-class Silence:
-    """A store that takes requests and never answers."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.address = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        self.asked.set()
-        await reader.read()
-        writer.close()
-
-
-@asynccontextmanager
-async def silence() -> AsyncIterator[Silence]:
-    store = Silence()
-    async with await asyncio.start_server(store.serve, "127.0.0.1", 0) as server:
-        store.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield store
-
-
-def cut_off(environ: dict[str, str], store: Silence | Meddler) -> dict[str, str]:
-    """The service's own requests go there; browsers reach the bucket."""
-    return environ | {
-        "AWS_S3_ENDPOINT_URL": store.address,
-        "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
-    }
+from tests.support.faults import cut_off, silence
+from tests.support.service import running, served
+from tests.support.steps import announced, send, slug, stored
 
 
 async def claimed(

@@ -16,8 +16,9 @@ from app.completion import next_look
 from app.core.parts import MIB
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.meddler import Meddler, Rule, meddler
-from tests.support import announced, owner_of_bucket, prepared, running, send, served, slug
+from tests.support.faulty_proxy import Meddler, Rule, meddler
+from tests.support.service import owner_of_bucket, prepared, running, served
+from tests.support.steps import announced, send, slug
 
 DATA = bytes(range(256)) * (5 * MIB // 256) + b"the end"
 DESTINATIONS = {"large": {"method": "multipart", "part_size": 5 * MIB}}

@@ -25,7 +25,8 @@ from app.models import File
 from app.resources import Resources, open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.support import UNKNOWN_ID, announced, owner_of_bucket, prepared, running, send, slug
+from tests.support.service import UNKNOWN_ID, owner_of_bucket, prepared, running
+from tests.support.steps import announced, send, slug
 
 PART = 5 * MIB
 DATA = bytes(range(32, 96)) * (2 * PART // 64) + b"the end"

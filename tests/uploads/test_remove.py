@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +13,11 @@ from app.removals import delete_object
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.meddler import meddler
-from tests.support import UNKNOWN_ID, announced, owner_of_bucket, running, send, slug, stored
-from tests.test_queries import new_file
+from tests.support.faults import Fault, faulty
+from tests.support.faulty_proxy import meddler
+from tests.support.rows import new_file
+from tests.support.service import UNKNOWN_ID, owner_of_bucket, running
+from tests.support.steps import announced, send, slug, stored
 
 
 @pytest.fixture
@@ -145,48 +145,6 @@ async def test_a_rejected_upload_can_be_cancelled_and_a_file_cannot(
     assert (response.status_code, slug(response)) == (409, "upload-not-pending")
     assert response.json()["state"] == "confirmed"
     assert (await web.get(file["presigned_url"])).content == b"hello"
-
-
-@dataclass
-class Fault:
-    """A bucket that fails as told: its DELETEs after so many, or with no answer until released."""
-
-    deletes_left: int = 1_000
-    hold: asyncio.Event | None = None
-    asked: asyncio.Event | None = None
-
-
-@asynccontextmanager
-async def faulty(endpoint: str, fault: Fault) -> AsyncIterator[str]:
-    """The same store at another address, for the service alone; its requests have no bodies."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        method, target, _ = head[0].split(" ")
-        headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
-        if fault.hold is not None and fault.asked is not None:
-            fault.asked.set()
-            await fault.hold.wait()
-        if method == "DELETE":
-            fault.deletes_left -= 1
-        if method == "DELETE" and fault.deletes_left < 0:
-            status, body = 500, b"<Error><Code>InternalError</Code></Error>"
-        else:
-            async with httpx.AsyncClient(timeout=60) as store:
-                url = httpx.URL(endpoint).copy_with(raw_path=target.encode())
-                response = await store.request(method, url, headers=headers)
-            status, body = response.status_code, response.content
-        writer.write(
-            f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-            + body
-        )
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_a_removal_that_fails_in_the_middle_is_finished_later(

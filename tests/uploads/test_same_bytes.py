@@ -15,7 +15,8 @@ from app.bucket import ObjectHandle
 from app.errors import BucketUnavailable
 from app.models import File
 from app.settings import Settings
-from tests.support import announced, owner_of_bucket, prepared, stored
+from tests.support.service import owner_of_bucket, prepared
+from tests.support.steps import announced, stored
 
 DESTINATIONS = {
     "once": {"allow_existence_optimization": True},

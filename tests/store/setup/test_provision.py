@@ -20,11 +20,11 @@ from app.errors import BucketRefused, BucketUnavailable
 from app.provision import BucketPlan, Outcome, apply, plan
 from app.resources import open_session
 from app.settings import Settings, load_settings
-from tests.meddler import meddler
-from tests.stores import rclone, s3_client
-from tests.stores.rgw import Rgw
-from tests.support import Store
-from tests.test_cli import claimcheck
+from tests.support.command import claimcheck
+from tests.support.faulty_proxy import meddler
+from tests.support.service import Store
+from tests.support.stores import rclone, s3_client
+from tests.support.stores.rgw import Rgw
 
 ORIGINS = {"CLAIMCHECK_CORS_ORIGINS": "https://www.example.com"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.stores import StartFailed, free_port
+from tests.support.stores import StartFailed, free_port
 
 START_SECONDS = 180
 STOP_SECONDS = 120

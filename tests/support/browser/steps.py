@@ -1,16 +1,32 @@
 """What the tests of the page do over and over."""
 
+import base64
 from collections.abc import Awaitable, Callable
 
 import httpx
 from playwright.async_api import BrowserContext, FilePayload, Locator, Page, Request, Route, expect
 
 PNG = "image/png"
+_PAINT = """([from, to]) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 160 });
+  const context = canvas.getContext("2d");
+  const gradient = context.createLinearGradient(0, 0, 160, 160);
+  gradient.addColorStop(0, from);
+  gradient.addColorStop(1, to);
+  context.fillStyle = gradient;
+  context.fillRect(0, 0, 160, 160);
+  return canvas.toDataURL("image/png").split(",")[1];
+}"""
 Answer = Callable[[Route], Awaitable[None]]
 
 
 def payload(name: str, body: bytes, content_type: str = PNG) -> FilePayload:
     return {"name": name, "mimeType": content_type, "buffer": body}
+
+
+async def gradient(page: Page, start: str, end: str) -> bytes:
+    """A PNG of 160 x 160 pixels that runs from one colour to the other; the page paints it."""
+    return base64.b64decode(await page.evaluate(_PAINT, [start, end]))
 
 
 def listed(page: Page, name: str) -> Locator:

@@ -131,3 +131,10 @@ def wait_for_http(url: str, servers: Sequence[Server], *, timeout: float = 180) 
             return
     states = "\n".join(server.state() for server in servers)
     raise StartFailed(f"{url} does not answer.\n{states}")
+
+
+def block_public_access(owner: Any, bucket: str, *switches: str) -> None:
+    """The bucket's public access block with these switches on, and no other."""
+    owner.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(switches, True)
+    )

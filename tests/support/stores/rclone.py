@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.stores import free_port, running, s3_client, wait_for_http
+from tests.support.stores import free_port, running, s3_client, wait_for_http
 
 BUCKET = "claimcheck"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stores import Server, StartFailed, free_port, running
+from tests.support.stores import Server, StartFailed, free_port, running
 
 
 def available() -> str | None:

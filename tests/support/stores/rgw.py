@@ -21,7 +21,15 @@ from typing import Any
 import boto3
 
 from app.core.iam import BUCKET_ACTIONS, OBJECT_ACTIONS
-from tests.stores import REGION, Server, StartFailed, free_port, running, s3_client, wait_for_http
+from tests.support.stores import (
+    REGION,
+    Server,
+    StartFailed,
+    free_port,
+    running,
+    s3_client,
+    wait_for_http,
+)
 
 # Every action on objects that RGW 16.2 knows, as far as S3 has it too.
 _ALL_OBJECT_ACTIONS = {

@@ -14,11 +14,11 @@ import pytest
 
 from app.commands import serve
 from app.settings import load_settings
-from tests.deployed import KILLED_AFTER, Root, procfile, web
-from tests.meddler import meddler
-from tests.support import announced, key_for, prepared, send
-from tests.test_cli import DEPLOYED
-from tests.test_dev import descendants, parents
+from tests.commands.steps import DEPLOYED, descendants, parents
+from tests.support.deployed import KILLED_AFTER, Root, procfile, web
+from tests.support.faulty_proxy import meddler
+from tests.support.service import key_for, prepared
+from tests.support.steps import announced, send
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="several processes come on Linux alone; /proc says which"

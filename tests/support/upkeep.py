@@ -1,0 +1,36 @@
+"""The sweep and reconcile, run at whatever time a test likes."""
+
+from datetime import timedelta
+from typing import Any
+
+from app.core.deadlines import GRACE, PAUSE
+from app.reconcile import reconcile, sections
+from app.resources import open_resources
+from app.settings import Settings
+from app.signer import utc_now
+from app.sweep import Sweep
+
+HOUR = timedelta(hours=1)
+EXPIRED = HOUR + GRACE + timedelta(minutes=2)
+PAUSED = HOUR + PAUSE + timedelta(minutes=2)
+
+
+async def swept(settings: Settings, after: timedelta = EXPIRED, **options: Any) -> dict[str, int]:
+    """What one sweep does that much later."""
+    async with open_resources(settings, clock=lambda: utc_now() + after) as res:
+        counts = await Sweep(res, **options).run()
+    return {outcome.value: count for outcome, count in counts.items()}
+
+
+LONG = timedelta(days=9)
+
+
+async def found(settings: Settings, ahead: timedelta = LONG, **options: Any) -> dict[str, str]:
+    """The findings by key."""
+    findings = {}
+    async with open_resources(settings, clock=lambda: utc_now() + ahead) as res:
+        for section in sections(settings.destinations.values()):
+            async for finding in reconcile(res, section, **options):
+                assert finding.key not in findings
+                findings[finding.key] = finding.kind + (" deleted" if finding.deleted else "")
+    return findings
