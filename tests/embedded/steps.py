@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import boto3
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -180,3 +180,35 @@ def s3_client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
             max_pool_connections=32,
         ),
     )
+
+
+ODD_KEYS = [
+    "a//b",
+    "../up/./here",
+    "/leading",
+    "trailing/",
+    "ü 日本 %41+?&#;=",
+    "a:b@c!$'()*,~",
+    "moto-api/reset",
+    "k" * 1024,
+]
+
+
+def refused(answer: Answer, status: int = 403, code: str | None = None) -> None:
+    assert answer.status == status, answer.body
+    if code is not None:
+        assert answer.code == code
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def sign_headers(
+    store: Store, method: str, url: str, body: bytes, **headers: str
+) -> dict[str, str]:
+    request = AWSRequest(
+        method, url, data=body, headers={n.replace("_", "-"): v for n, v in headers.items()}
+    )
+    S3SigV4Auth(Credentials(store.access_key, store.secret_key), "s3", REGION).add_auth(request)
+    return dict(request.headers.items())

@@ -1,0 +1,150 @@
+"""Several sweepers, confirms meanwhile, and stores that fail: each upload is ended once."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from app import sweep
+from app.models import File, State
+from app.settings import Settings, load_settings
+from app.signer import utc_now
+from tests.support.faults import Fault, faulty
+from tests.support.faulty_proxy import meddler
+from tests.support.rows import insert, new_file
+from tests.support.steps import announced, send
+from tests.support.upkeep import EXPIRED, HOUR, swept
+from tests.upkeep.sweep.steps import DATA, Bucket, announce_many, parts_sent, states
+
+
+async def test_two_sweepers_at_once_take_each_upload_once(
+    settings: Settings, client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    await announce_many(client, 300)
+    one, other = await asyncio.gather(swept(settings), swept(settings))
+    assert Counter(one) + Counter(other) == {"removed": 300}
+    # Neither waited for the other to be done.
+    assert min(one["removed"], other["removed"]) > 30
+    assert await states(db) == {"removed": 300}
+
+
+async def test_confirm_races_sweep(
+    settings: Settings,
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    bucket: Bucket,
+    db: asyncpg.Connection,
+) -> None:
+    uploads = [await announced(client, b"hello", "a.txt") for _ in range(24)]
+    there, absent = uploads[:12], uploads[12:]
+    for upload in there:
+        assert (await send(web, upload["upload"], b"hello")).is_success
+    confirms = (client.post(f"/v1/uploads/{upload['id']}/confirm") for upload in uploads)
+    counts, *answers = await asyncio.gather(swept(settings), *confirms)
+    assert {answer.status_code for answer in answers[:12]} == {200}
+    assert {answer.status_code for answer in answers[12:]} <= {404, 409}
+    assert await states(db) == {"confirmed": 12, "removed": 12}
+    assert counts["removed"] == 12
+    assert counts.get("confirmed", 0) <= 12
+    assert not [upload for upload in there if await bucket.versions(upload["key"]) != 1]
+    assert not [upload for upload in absent if await bucket.versions(upload["key"])]
+
+
+async def test_a_cancel_is_not_done_twice(
+    settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    """The sweeper has claimed the upload and waits for the bucket; its owner cancels it."""
+    upload = await announced(client, b"hello", "a.txt")
+    endpoint = environ["AWS_S3_ENDPOINT_URL"]
+    fault = Fault(hold=asyncio.Event(), asked=asyncio.Event())
+    assert fault.hold is not None
+    assert fault.asked is not None
+    async with faulty(endpoint, fault) as address:
+        slow = load_settings(environ | {"AWS_S3_ENDPOINT_URL": address})
+        sweeping = asyncio.create_task(swept(slow))
+        await asyncio.wait_for(fault.asked.wait(), 120)
+        assert (await client.delete(f"/v1/uploads/{upload['id']}")).status_code == 204
+        fault.hold.set()
+        assert await sweeping == {"moved": 1, "looked at": 1}
+    assert await states(db) == {"removed": 1}
+
+
+async def test_a_store_in_trouble_is_left_for_later(
+    settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    await announce_many(client, 100)
+    dead = load_settings(environ | {"AWS_S3_ENDPOINT_URL": "http://127.0.0.1:1"})
+    failed = (await swept(dead))["failed"]
+    # Not all of them, one after the other, for as long as each takes to fail.
+    assert 8 <= failed < 100
+    assert await states(db) == {"pending": 100}
+    assert await swept(settings) == {"removed": 100 - failed}
+    # Those rest for a while.
+    assert await swept(settings) == {}
+    assert await swept(settings, EXPIRED + HOUR / 2) == {"removed": failed}
+
+
+async def test_a_bucket_that_is_gone_keeps_no_other_waiting(
+    settings: Settings, client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    """Not even where its rows are older, and more than a run takes before it gives up there."""
+    long_ago = utc_now() - 9 * HOUR
+    gone = {"bucket": "gone-for-ever", "destination": "videos", "expires_at": long_ago}
+    lapsed = {"claimed_until": long_ago, "method": "multipart", "store_upload_id": "u"}
+    await insert(db, *(new_file(**gone) for _ in range(100)))
+    await insert(db, *(new_file(State.COMPLETING, **gone, **lapsed) for _ in range(20)))
+    await announce_many(client, 40)
+    assert await swept(settings) == {"removed": 40, "failed": 8}
+    assert await states(db) == {"pending": 100, "completing": 20, "removed": 40}
+
+
+async def test_what_takes_too_long_is_let_go_when_it_is_told_to_stop(
+    settings: Settings,
+    environ: dict[str, str],
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bucket joins parts for minutes; another sweep need not wait for the lease then."""
+    monkeypatch.setattr(sweep, "_PATIENCE", 0.05)
+    monkeypatch.setattr("app.resources._DRAIN_SECONDS", 0.05)
+    await parts_sent(client, web, DATA, 2)
+    await db.execute("UPDATE files SET state = 'completing', claimed_until = $1", utc_now())
+    stopping = asyncio.Event()
+    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
+        held = between.meddle("Complete", "before")
+        slow = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+        sweeping = asyncio.create_task(swept(slow, HOUR / 2, stopping=stopping))
+        await asyncio.wait_for(held.asked.wait(), 120)
+        stopping.set()
+        assert await asyncio.wait_for(sweeping, 120) == {}
+    assert await states(db) == {"completing": 1}
+    assert await swept(settings, HOUR) == {"confirmed": 1}
+
+
+async def test_it_stops_when_told(settings: Settings, client: httpx.AsyncClient) -> None:
+    await announce_many(client, 200)
+    stopping = asyncio.Event()
+    some = await swept(settings, report=lambda _: stopping.set(), stopping=stopping)
+    assert 0 < some["removed"] < 200
+    assert await swept(settings) == {"removed": 200 - some["removed"]}
+
+
+async def test_one_row_that_nobody_understands_holds_up_no_other(
+    settings: Settings, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await announce_many(client, 20)
+    real, failed = sweep.remove_upload, []
+
+    async def removed(res: Any, file: File) -> bool:
+        if not failed:
+            failed.append(file)
+            raise KeyError("a mistake of ours")
+        return await real(res, file)
+
+    monkeypatch.setattr(sweep, "remove_upload", removed)
+    assert await swept(settings) == {"removed": 19, "failed": 1}
