@@ -1,4 +1,4 @@
-"""What most tests share: a real PostgreSQL, the embedded S3 behind its gate, and the service.
+"""Fixtures of most tests: a real PostgreSQL, the embedded S3 behind its gate, and the service.
 
 With TEST_NO_SKIPS=1 (CI, where everything is installed) a skipped test is a failure.
 """

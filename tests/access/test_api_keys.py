@@ -119,7 +119,7 @@ async def test_keys_hold_no_more_than_their_maker(
 
 
 def _with(client: httpx.AsyncClient, headers: dict[str, str]) -> httpx.AsyncClient:
-    """The same service, with a credential by default."""
+    """A client of that service, with a credential by default."""
     return httpx.AsyncClient(transport=client._transport, base_url=client.base_url, headers=headers)
 
 

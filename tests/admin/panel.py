@@ -45,7 +45,7 @@ class Panel:
         return await self.client.get(f"/admin{path}", **how)
 
     async def page(self, path: str = "") -> str:
-        """What a page says, once redirects are followed."""
+        """The text of a page, once redirects are followed."""
         response = await self.get(path, follow_redirects=True)
         assert response.status_code == 200, response.text
         return said(response)

@@ -1,4 +1,4 @@
-"""What the tests of the upload field do over and over."""
+"""Steps of the upload field's tests."""
 
 from typing import Any
 

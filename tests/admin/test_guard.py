@@ -1,4 +1,4 @@
-"""What surrounds the panel: failures outside its views, headers, log lines, doors that are shut."""
+"""Around the panel: failures outside its views, headers, log lines, doors that are shut."""
 
 import logging
 import re

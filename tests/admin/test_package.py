@@ -1,4 +1,4 @@
-"""What `pip install` puts in its place: all that is in `app`, the panel's pages too."""
+"""`pip install` puts in its place all that is in `app`, the panel's pages too."""
 
 import shutil
 import subprocess

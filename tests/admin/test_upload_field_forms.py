@@ -1,4 +1,4 @@
-"""What the server makes of the forms that the field sends, and of forms that it never sent."""
+"""Forms that the field sends, and forms that it never sent: what the server makes of them."""
 
 import re
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ NO_SUCH_FILE = "The upload service has no such file for this field. Choose the f
 
 
 class Staff:
-    """Somebody with a browser's cookies, who sends forms as he pleases."""
+    """Somebody with a browser's cookies, who sends forms as they please."""
 
     def __init__(self, web: httpx.AsyncClient) -> None:
         self.web = web
@@ -31,7 +31,7 @@ class Staff:
         return await self.web.post(form, data={**fields, "csrftoken": token})
 
     async def refused(self, form: str, **fields: str | list[str]) -> str:
-        """What the page says when it is shown again."""
+        """The message of the page that is shown again."""
         answer = await self.post(form, **fields)
         assert answer.status_code == 422, answer.text
         [said] = re.findall(r'class="invalid-feedback"[^>]*>(.*?)</div>', answer.text, re.DOTALL)

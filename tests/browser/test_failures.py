@@ -1,4 +1,4 @@
-"""What the page at `/` says and does when something goes wrong."""
+"""The page at `/` when something goes wrong."""
 
 import httpx
 from playwright.async_api import Page, Route, expect

@@ -1,4 +1,4 @@
-"""What uploader.js makes of mishaps whose moment no browser can be made to hit."""
+"""uploader.js in mishaps whose moment no browser can be made to hit."""
 
 import shutil
 from pathlib import Path

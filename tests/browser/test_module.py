@@ -37,7 +37,7 @@ def project(packages: Path, tmp_path: Path) -> Path:
 
 
 def check(project: Path, code: str) -> str:
-    """What the compiler prints of a script in the project."""
+    """The compiler's output for a script in the project."""
     (project / "main.ts").write_text(code)
     tsc = "node_modules/.bin/tsc --strict --noEmit --pretty false --target es2022 --types ''"
     command = f"{tsc} --module preserve main.ts uploader.d.ts || true"

@@ -134,7 +134,7 @@ async def ended(page: Page) -> tuple[list[str], list[str]]:
 
 
 async def kept(page: Page, count: int = 1) -> list[dict[str, Any]]:
-    """What the guide's code kept of the files, as soon as it has it of that many."""
+    """The guide's own record of the files, as soon as it has that many."""
     await page.wait_for_function(
         "count => uppy.getFiles().filter(file => file.meta.stored).length === count", arg=count
     )
@@ -240,7 +240,7 @@ async def test_dropped_connections_are_retried(bench: Bench, page: Page, major: 
 
 
 async def test_an_upload_goes_on_after_a_reload(bench: Bench, page: Page, major: int) -> None:
-    """What @uppy/golden-retriever keeps of a file and gives back, done by hand."""
+    """Keep and give back of a file as @uppy/golden-retriever does, by hand."""
     await opened(page, bench, major)
     before = bench.wire.sent
     bench.wire.stop_after(LARGE // 2)
@@ -303,7 +303,7 @@ async def test_what_the_service_finds_in_a_file_fails_it_in_uppy(
 async def test_an_answer_that_began_with_white_space(
     bench: Bench, page: Page, major: int, ends_well: bool
 ) -> None:
-    """What the service sends of a completion that took long, and what Uppy makes of it."""
+    """The answer to a completion that took long, and how Uppy reads it."""
 
     async def late(route: Route) -> None:
         answer = await route.fetch()

@@ -56,7 +56,7 @@ class Dev:
         return becomes(lambda: text in self.output or self.process.poll() is not None, 120)
 
     def ready(self) -> httpx.Response:
-        """What /readyz answers, once anything does."""
+        """The answer of /readyz, once anything answers."""
         assert self.says("Application startup complete."), self.output
         assert becomes(self._listens), self.output
         return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=60)

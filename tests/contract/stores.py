@@ -25,7 +25,7 @@ OTHER: Final = "-other"
 
 
 class Feature(StrEnum):
-    """What S3 does and some stores do not."""
+    """A thing that S3 does and some stores do not."""
 
     FORMS = auto()  # POST Object
     FORM_HEADERS = auto()  # cache-control and content-disposition of a form are stored
@@ -84,7 +84,7 @@ class Kind:
         return ("post", "put") if self.has(Feature.FORMS) else ("put",)
 
     def seals(self, method: str) -> str:
-        """What a confirmed file says that keeps its bytes."""
+        """The word in `sealed` of a confirmed file that keeps its bytes."""
         if self.has(Feature.VERSIONS):
             return "version"
         if method == "multipart":

@@ -1,4 +1,4 @@
-"""What a browser is told: the page's origin may send and read, a foreign one may not."""
+"""CORS on every store: the page's origin may send and read, a foreign one may not."""
 
 import httpx
 import pytest
@@ -19,7 +19,7 @@ def listed(response: httpx.Response, header: str) -> set[str]:
 async def preflight(
     flow: Flow, origin: str, method: str, instructions: Instructions
 ) -> httpx.Response:
-    """What a browser asks before it follows the instructions."""
+    """The preflight of a browser that is to follow the instructions."""
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
     if sent := instructions.get("headers"):
         # Browsers send the names sorted, in lower case, without blanks (Fetch, section 4.8).

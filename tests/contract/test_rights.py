@@ -172,7 +172,7 @@ async def test_ready(flow: Flow) -> None:
 
 
 async def not_ready(flow: Flow, bucket: str) -> str:
-    """What the service says of the bucket."""
+    """The service's word on the bucket."""
     response = await flow.api.get("/readyz")
     assert response.status_code == 503
     assert response.json()["database"] == "ok"

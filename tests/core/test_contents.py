@@ -1,4 +1,4 @@
-"""What files are: heads as the programs of the field write them, and what they are announced as."""
+"""Types of files, found in heads as real programs write them, and as they are announced."""
 
 import gzip
 

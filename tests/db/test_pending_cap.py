@@ -232,7 +232,7 @@ async def test_owners_of_one_name_in_two_tenants_do_not_share(db: asyncpg.Connec
 
 
 async def test_a_cap_may_come_and_go(db: asyncpg.Connection, database_url: str) -> None:
-    """What was announced without one is not counted, and takes nothing from the count."""
+    """Uploads announced without a cap are not counted, and take nothing from the count."""
     before, counted, after = new_file(), new_file(pending_cap=1), new_file()
     for file in (before, counted, after):
         assert await queries.insert_files(db, [file])

@@ -1,4 +1,4 @@
-"""What a deployment is made of works as it is written, and says the same everywhere."""
+"""The files of a deployment work as they are written, and say the same everywhere."""
 
 import json
 import re

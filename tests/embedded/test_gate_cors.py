@@ -1,4 +1,4 @@
-"""What a browser is told about other origins: the bucket's own rules decide."""
+"""CORS at the gate: the bucket's own rules decide what browsers of other origins may do."""
 
 from __future__ import annotations
 

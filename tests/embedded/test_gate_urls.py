@@ -20,7 +20,7 @@ def test_anonymous_is_refused(store: Store, method: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "gate-plain", "gate-plain?versions", "gate-plain?cors"])
 def test_anonymous_sees_no_bucket(embedded: Store, path: str) -> None:
-    # RGW shows an anonymous caller his own, empty, list of buckets.
+    # RGW shows anonymous callers an empty list of buckets of their own.
     refused(send("GET", f"{embedded.endpoint_url}/{path}"), 403, "AccessDenied")
 
 

@@ -19,7 +19,7 @@ from app.routers import service
 from app.routers.middleware import ANSWER_SECONDS
 from app.settings import load_settings
 from tests.support.faults import Line, line_to
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import key_for, prepared, running
 from tests.support.steps import announced, minted, send, slug, stored
 
@@ -230,7 +230,7 @@ async def check(of: Known, database: bool, store: bool) -> None:
 
 
 async def check_recovered(faulty: Known) -> None:
-    """What the failure left behind is finished, by the same process."""
+    """Work that the failure left behind is finished, by the same process."""
     for _ in range(600):
         ready = await faulty.client.get("/readyz")
         if ready.status_code == 200:
@@ -288,23 +288,23 @@ async def test_a_store_that_is_overrun_is_not_asked_more_than_twice(
     environ: dict[str, str], web: httpx.AsyncClient
 ) -> None:
     """503 SlowDown, which AWS answers to more requests than a prefix takes."""
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
         through = {
-            "AWS_S3_ENDPOINT_URL": between.address,
+            "AWS_S3_ENDPOINT_URL": proxy.address,
             "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
         }
         async with known(environ, through, web) as found:
             overrun = Known(**found)
             client = overrun.client
             for call in ("HEAD", "GET", "PUT", "POST", "DELETE", "Create", "ListUploads"):
-                between.meddle(call, (503, "SlowDown"), times=10_000)
+                proxy.disturb(call, (503, "SlowDown"), times=10_000)
             await check(overrun, database=False, store=True)
-            del between.seen[:]
+            del proxy.seen[:]
             confirm = f"/v1/uploads/{overrun.upload['id']}/confirm"
             response = await client.post(confirm)
             assert (response.status_code, slug(response)) == (503, "bucket-unavailable")
             assert int(response.headers["retry-after"]) > 0
-            assert between.seen == ["HEAD", "HEAD"]
-            between.mend()
+            assert proxy.seen == ["HEAD", "HEAD"]
+            proxy.mend()
             await check_recovered(overrun)
             assert (await client.post(confirm)).status_code == 200

@@ -1,4 +1,4 @@
-"""What surrounds every request: ids, limits, the access log, the loopback guard, CORS, headers."""
+"""Around every request: ids, limits, the access log, the loopback guard, CORS, headers."""
 
 import logging
 import re

@@ -302,7 +302,7 @@ async def test_one_fetch_is_in_flight(client: httpx.AsyncClient, issuer: Issuer)
     issuer.gate.clear()
     waiting = [asyncio.create_task(status(client, issuer.token(jti=f"{n}"))) for n in range(20)]
     await issuer.asked.wait()
-    # Who goes away does not take the others' fetch with him.
+    # A caller who goes away does not take the others' fetch along.
     waiting[0].cancel()
     issuer.gate.set()
     assert set(await asyncio.gather(*waiting[1:])) == {200}

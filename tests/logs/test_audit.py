@@ -26,7 +26,7 @@ HEAD = {"time", "level", "logger", "event", "request_id", "client", "owner", "te
 
 
 class Trail:
-    """What was added to the audit trail since one last looked."""
+    """The lines that the audit trail has got since the last look."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
@@ -278,7 +278,7 @@ async def test_nobody_is_believed_who_is_not_trusted(
 
 
 def test_every_event_is_documented() -> None:
-    """What the code writes and what the page lists are the same."""
+    """The code writes what the page lists, and the page lists what the code writes."""
     root = Path(__file__).parents[2]
     code = "\n".join(path.read_text() for path in (root / "app").rglob("*.py"))
     written = set(re.findall(r'audit(?:_files?)?\(\s*"([a-z.]+)"', code))

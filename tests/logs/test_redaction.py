@@ -1,4 +1,4 @@
-"""What must not be read in a log."""
+"""Secrets are cut out of what is logged."""
 
 import pytest
 from hypothesis import given

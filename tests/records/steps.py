@@ -1,4 +1,4 @@
-"""What the tests of records do over and over."""
+"""Steps of the records' tests."""
 
 import asyncio
 from typing import Any

@@ -297,7 +297,7 @@ class TestOwners:
         seen = await records.get_record(res, STAFF, "product", "42")
         etag = records.etag_of(seen.record)
         await records.put_files(res, STAFF, SLOT, [of_bob], Preconditions(frozenset({etag})))
-        # It stays Ann's, and shows her what was put there for her.
+        # It stays Ann's, and shows Ann what was put there.
         held = await records.get_record(res, ANN, "product", "42")
         assert held.record.owner == "ann"
         assert [file.id for file in held.files["picture"]] == [of_bob]

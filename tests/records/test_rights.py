@@ -37,7 +37,7 @@ async def settings(environ: dict[str, str]) -> Settings:
 async def acting(
     client: httpx.AsyncClient, headers: dict[str, str]
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """The same service for somebody else."""
+    """A client of that service for somebody else."""
     async with httpx.AsyncClient(
         transport=client._transport, base_url=client.base_url, headers=headers
     ) as other:
@@ -103,7 +103,7 @@ async def test_a_field_may_ask_for_more(
             ):
                 assert (response.status_code, slug(response)) == (403, "insufficient-scope")
                 assert response.json()["scope"] == lacks
-            # The other field is open to him, and reading is.
+            # The other field is open to them, and reading is.
             assert (await clerk.post(confirm, json={"attach_to": SLOT})).status_code == 200
             fields = (await clerk.get("/v1/records/product/42")).json()["fields"]
             assert fields["price-list"]["file_id"] == file["id"]
@@ -126,7 +126,7 @@ async def test_a_session_puts_what_it_confirms_into_its_record(
     assert session["attach_to"] == SLOT
     async with acting(shop, bearer(session["token"])) as browser:
         first = await stored(browser, web)
-        # He says nothing of it, and cannot say anything else.
+        # The browser says nothing of it, and cannot say anything else.
         upload = await announced(browser, b"x")
         assert (await send(web, upload["upload"], b"x")).is_success
         confirm = f"/v1/uploads/{upload['id']}/confirm"
@@ -141,7 +141,7 @@ async def test_a_session_puts_what_it_confirms_into_its_record(
             await browser.delete(PICTURE),
         ):
             assert slug(response) == "insufficient-scope"
-        # Nor does he choose among what he confirmed before.
+        # Nor does it choose among what it confirmed before.
         assert (await browser.post(f"/v1/uploads/{first['id']}/confirm")).status_code == 200
     # The record is the back end's, the file is Ann's.
     record = (await shop.get("/v1/records/product/42")).json()

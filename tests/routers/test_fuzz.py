@@ -18,7 +18,7 @@ CHECKS = (
 
 
 async def fuzzed(client: httpx.AsyncClient, folder: Path, *options: str) -> dict[str, Any]:
-    """What the run found, as its report says it."""
+    """The run's findings, as its report says them."""
     report = folder / "report.json"
     process = await asyncio.create_subprocess_exec(
         *(

@@ -161,7 +161,7 @@ async def test_failures_are_among_those_described(
 
 
 def start(environ: dict[str, str]) -> tuple[int, str]:
-    """What a deployment runs, under this environment alone: its exit status and its words."""
+    """Run as a deployment does, with this environment alone; the exit status and the output."""
     result = subprocess.run(
         [sys.executable, "-c", "from app.main import create_app; create_app()"],
         env={"PATH": os.environ["PATH"], **environ},

@@ -1,4 +1,4 @@
-"""What `pages()` sends with the pages and their files; needs no browser."""
+"""Headers that `pages()` sends with the pages and their files; needs no browser."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

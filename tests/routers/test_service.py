@@ -1,4 +1,4 @@
-"""What the service says of itself, and that the bytes never pass through it."""
+"""The service's words about itself, and that the bytes never pass through it."""
 
 import asyncio
 import re
@@ -87,7 +87,7 @@ async def test_strangers_cannot_have_readyz_ask_without_end(
     async with running(settings) as client:
         hasty, *many = [asyncio.create_task(client.get("/readyz")) for _ in range(50)]
         await is_asked.wait()
-        # One who goes away takes nobody's answer with him.
+        # A caller who goes away takes nobody's answer along.
         hasty.cancel()
         may_answer.set()
         answers = [*await asyncio.gather(*many), await client.get("/readyz")]

@@ -46,7 +46,7 @@ async def send(web: httpx.AsyncClient, form: dict[str, Any], data: bytes) -> htt
 
 
 def explained(response: httpx.Response, status: int) -> str:
-    """What Uppy shows of a refusal, in the shape that it wants."""
+    """The words that Uppy shows of a refusal, in the shape that it wants."""
     assert response.status_code == status, response.text
     body = response.json()
     assert body["error"]

@@ -117,7 +117,7 @@ async def test_strangers_are_counted_by_their_addresses(
         assert await statuses(client, 1, headers=here | WRONG) == [401]
         spoiled = f"{file['content_url'][:-1]}~"
         assert (await client.get(spoiled, headers=here)).status_code == 403
-        # Also from another address of the same subscriber, whatever he writes to the left of it.
+        # Also from another address of the same subscriber, whatever they write to the left of it.
         also = {"X-Forwarded-For": "192.0.2.1, 2001:db8::ffff"}
         for headers in (here, also, also | WRONG):
             refused = await client.get("/v1/files", headers=headers)

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 
 from app.settings import Settings, load_settings
-from tests.support.faulty_proxy import Meddler, meddler
+from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.service import key_for, prepared, running
 from tests.support.steps import announced, send
 from tests.support.stores import free_port
@@ -98,12 +98,12 @@ async def sigterm_under_load(
     scopes = "uploads:write", "files:read"
     key = await key_for(settings, *scopes)
     async with (
-        meddler(environ["AWS_S3_ENDPOINT_URL"]) as between,
+        faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy,
         httpx.AsyncClient(timeout=60) as browser,
     ):
         deployed = {
             **environ,
-            "AWS_S3_ENDPOINT_URL": between.address,
+            "AWS_S3_ENDPOINT_URL": proxy.address,
             "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
             "WEB_CONCURRENCY": str(workers),
         }
@@ -121,12 +121,12 @@ async def sigterm_under_load(
                 if len(answered) >= _BUSY:
                     break
                 await asyncio.sleep(0.02)
-            held = await _held(client, between, [upload["id"] for upload in uploads[:-1]])
+            held = await _held(client, proxy, [upload["id"] for upload in uploads[:-1]])
             for _ in range(2):  # as Heroku may: more than once, and to every process
                 os.killpg(process.pid, signal.SIGTERM)
                 await asyncio.sleep(0.5)
             assert process.returncode is None, "it did not wait for what was under way"
-            between.release()
+            proxy.release()
             statuses = [(await answer).status_code for answer in held]
             assert statuses == [200] * _HELD
             async with asyncio.timeout(KILLED_AFTER):
@@ -141,13 +141,13 @@ async def sigterm_under_load(
 
 
 async def _held(
-    client: httpx.AsyncClient, between: Meddler, ids: list[str]
+    client: httpx.AsyncClient, proxy: FaultyProxy, ids: list[str]
 ) -> list[asyncio.Task[httpx.Response]]:
     """Confirms that wait for the bucket, all of them."""
-    between.meddle("HEAD", "before", times=len(ids))
+    proxy.disturb("HEAD", "before", times=len(ids))
     confirms = [asyncio.create_task(client.post(f"/v1/uploads/{one}/confirm")) for one in ids]
     for _ in range(3000):
-        if between.seen.count("HEAD") == len(ids):
+        if proxy.seen.count("HEAD") == len(ids):
             break
         await asyncio.sleep(0.02)
     return confirms

@@ -1,4 +1,4 @@
-"""What goes wrong between the service and what it depends on."""
+"""Faults between the service and its database or store: silence, cuts, refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from tests.support.faulty_proxy import Meddler
+from tests.support.faulty_proxy import FaultyProxy
 
 
 class Line:
@@ -93,7 +93,7 @@ async def silence() -> AsyncIterator[Silence]:
         yield store
 
 
-def cut_off(environ: dict[str, str], store: Silence | Meddler) -> dict[str, str]:
+def cut_off(environ: dict[str, str], store: Silence | FaultyProxy) -> dict[str, str]:
     """The service's own requests go there; browsers reach the bucket."""
     return environ | {
         "AWS_S3_ENDPOINT_URL": store.address,
@@ -112,7 +112,7 @@ class Fault:
 
 @asynccontextmanager
 async def faulty(endpoint: str, fault: Fault) -> AsyncIterator[str]:
-    """The same store at another address, for the service alone; its requests have no bodies."""
+    """The store at another address, for the service alone; its requests have no bodies."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

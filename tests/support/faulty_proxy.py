@@ -1,6 +1,6 @@
-"""Between the service and its store: holds calls back, loses answers, gives others.
+"""A proxy between the service and its store: holds calls back, loses answers, gives others.
 
-A plain proxy that hands requests on as they came, so that signatures stay right.
+It hands requests on as they came, so that signatures stay right.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def call_of(method: str, target: str) -> str:
 
 @dataclass
 class Rule:
-    """What happens to a call: held before or after the store has it, its answer lost, or this
+    """The fault of a call: held before or after the store has it, its answer lost, or this
     answer (status and XML code) instead. `asked` is set as soon as it comes, `done` once the store
     has answered what is held after it.
     """
@@ -41,7 +41,7 @@ class Rule:
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Meddler:
+class FaultyProxy:
     """`address` stands for the store's; `seen` are the names of all calls that came."""
 
     def __init__(self, store: str) -> None:
@@ -51,8 +51,8 @@ class Meddler:
         self.address = ""
         self.seen: list[str] = []
 
-    def meddle(self, call: str, how: How | tuple[int, str], times: int = 1) -> Rule:
-        """Do so with the next calls of that name."""
+    def disturb(self, call: str, how: How | tuple[int, str], times: int = 1) -> Rule:
+        """Treat the next calls of that name so."""
         rule = Rule(how, times)
         self._rules.setdefault(call, []).append(rule)
         return rule
@@ -135,11 +135,11 @@ class Meddler:
 
 
 @asynccontextmanager
-async def meddler(store: str) -> AsyncIterator[Meddler]:
-    """A running one in front of the store at this URL."""
-    between = Meddler(store)
-    server = await asyncio.start_server(between.connected, "127.0.0.1", 0)
+async def faulty_proxy(store: str) -> AsyncIterator[FaultyProxy]:
+    """A running proxy in front of the store at this URL."""
+    proxy = FaultyProxy(store)
+    server = await asyncio.start_server(proxy.connected, "127.0.0.1", 0)
     async with server:
-        between.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield between
-        await between.end()
+        proxy.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield proxy
+        await proxy.end()

@@ -1,4 +1,4 @@
-"""Beginnings of files, as the programs of the field write them."""
+"""Beginnings of files, as real programs write them."""
 
 import hashlib
 import io

@@ -44,7 +44,7 @@ def keep_secret(value: str) -> None:
 
 
 def secrets_in(text: str) -> Iterator[str]:
-    """What secrets a text holds, in words, no more of each than one needs to find it."""
+    """The secrets that a text holds, in words, no more of each than one needs to find it."""
     for found in _SECRET.finditer(text):
         [what] = [name for name, got in zip(_PATTERNS, found.groups(), strict=True) if got]
         yield f"{what}: {found[0][:_SHOWN]}..."

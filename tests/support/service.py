@@ -1,4 +1,4 @@
-"""What tests do over and over: run the service, announce, send, confirm."""
+"""The service as tests run it: in process or in a process of its own, and keys for it."""
 
 import asyncio
 import json
@@ -174,7 +174,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[dict[str, Any]]:
-    """What `claimcheck.<logger>` has logged: the lines' fields."""
+    """The fields of each line that `claimcheck.<logger>` has logged."""
     name = f"claimcheck.{logger}"
     return [json.loads(r.getMessage()) for r in caplog.records if r.name == name]
 

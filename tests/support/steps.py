@@ -1,4 +1,4 @@
-"""What a client does over and over: announce, send, confirm, read a problem."""
+"""Steps of a client: announce, send, confirm, read a problem."""
 
 from typing import Any
 

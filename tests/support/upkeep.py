@@ -16,7 +16,7 @@ PAUSED = HOUR + PAUSE + timedelta(minutes=2)
 
 
 async def swept(settings: Settings, after: timedelta = EXPIRED, **options: Any) -> dict[str, int]:
-    """What one sweep does that much later."""
+    """Sweep once, that much later; how many uploads had each outcome."""
     async with open_resources(settings, clock=lambda: utc_now() + after) as res:
         counts = await Sweep(res, **options).run()
     return {outcome.value: count for outcome, count in counts.items()}
@@ -26,7 +26,7 @@ LONG = timedelta(days=9)
 
 
 async def found(settings: Settings, ahead: timedelta = LONG, **options: Any) -> dict[str, str]:
-    """The findings by key."""
+    """Reconcile that far ahead; the findings by key."""
     findings = {}
     async with open_resources(settings, clock=lambda: utc_now() + ahead) as res:
         for section in sections(settings.destinations.values()):

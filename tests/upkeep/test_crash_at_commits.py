@@ -14,7 +14,7 @@ import pytest
 
 from app.core.parts import MIB
 from tests.support.faults import cut_off
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import owner_of_bucket, prepared, running, served
 from tests.support.steps import announced, send, stored
 from tests.support.upkeep import PAUSED, found, swept
@@ -35,8 +35,8 @@ async def test_killed_between_the_bucket_and_each_commit(
     }
     settings = await prepared(environ)
     large = bytes(6 * MIB)
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
-        through = cut_off(environ, between)
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        through = cut_off(environ, proxy)
         async with served(through, tmp_path / "log") as service:
             client = service.client
             looked, joined, dropped, unwanted = [
@@ -47,8 +47,8 @@ async def test_killed_between_the_bucket_and_each_commit(
                 assert (await send(web, upload["upload"], data)).is_success
             file = await stored(client, web)
             body = {"destination": "files", "filename": "b.bin", "size": len(large)}
-            rules = [between.meddle(c, "after") for c in ("Create", "HEAD", "Complete", "Abort")]
-            rules += [between.meddle("DELETE", "after") for _ in range(2)]
+            rules = [proxy.disturb(c, "after") for c in ("Create", "HEAD", "Complete", "Abort")]
+            rules += [proxy.disturb("DELETE", "after") for _ in range(2)]
             requests = [
                 asyncio.create_task(request)
                 for request in (

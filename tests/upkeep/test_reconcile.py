@@ -103,7 +103,7 @@ async def test_everything_that_differs_is_found_and_only_orphans_go(
 
 
 async def apply_twice(settings: Settings, wrong: dict[str, str]) -> None:
-    """What uploads left behind goes, and nothing else."""
+    """Remains of uploads go, and nothing else."""
     goes = {key: f"{kind} deleted" for key, kind in wrong.items() if kind in {"orphan", "extra"}}
     assert await found(settings, apply=True) == wrong | goes
     left = {key: kind for key, kind in wrong.items() if key not in goes}

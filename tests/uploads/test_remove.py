@@ -14,7 +14,7 @@ from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from tests.support.faults import Fault, faulty
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.rows import new_file
 from tests.support.service import UNKNOWN_ID, owner_of_bucket, running
 from tests.support.steps import announced, send, slug, stored
@@ -219,15 +219,15 @@ async def test_one_worker_at_a_time(
 
 @pytest.mark.usefixtures("settings")  # which make the bucket
 async def test_a_bucket_is_not_asked_for_again_with_every_key(environ: dict[str, str]) -> None:
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
-        behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": proxy.address})
         async with open_resources(behind) as res:
             none = res.object_at(behind.destinations["files"], "files/none")
             for _ in range(3):
                 assert await none.head() is None
-            assert between.seen == ["HEAD"] * 4
+            assert proxy.seen == ["HEAD"] * 4
             await none.delete()
-            assert between.seen[4:] == ["GET"]
+            assert proxy.seen[4:] == ["GET"]
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -238,12 +238,12 @@ async def test_at_a_shared_key_also_a_store_without_versions_keeps_what_is_not_o
     file = new_file(destination="files", bucket=bucket, key="files/shared", size=None)
     metadata = {"claimcheck-id": str(file.id if ours else UNKNOWN_ID)}
     await s3.put_object(Bucket=bucket, Key=file.key, Body=b"1", Metadata=metadata)
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
-        between.meddle("GET", (501, "NotImplemented"), times=10)
-        behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        proxy.disturb("GET", (501, "NotImplemented"), times=10)
+        behind = load_settings(environ | {"AWS_S3_ENDPOINT_URL": proxy.address})
         async with open_resources(behind) as res:
             await delete_object(res, file)
-    assert between.seen.count("DELETE") == (1 if ours else 0)
+    assert proxy.seen.count("DELETE") == (1 if ours else 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The same bytes are not sent twice, where a destination says so."""
+"""Bytes that an owner has already need not be sent again, where a destination says so."""
 
 import base64
 import hashlib

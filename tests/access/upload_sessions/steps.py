@@ -14,7 +14,7 @@ from tests.support.steps import slug
 
 @asynccontextmanager
 async def holding(client: httpx.AsyncClient, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The same service, for the browser that holds this token."""
+    """A client of that service, for the browser that holds this token."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(client._transport.app, raise_app_exceptions=False),  # type: ignore[attr-defined]
         base_url=client.base_url,

@@ -137,7 +137,7 @@ async def test_what_exceeds_its_session_is_not_kept(
 async def sent_unsized(
     browser: httpx.AsyncClient, web: httpx.AsyncClient, method: str, data: bytes
 ) -> tuple[str, str]:
-    """What Uppy does with a file whose size it does not say; the upload's id and its key."""
+    """Send a file without its size, as Uppy can; the upload's id and its key."""
     if method == "multipart":
         wish = {"filename": "a.bin", "type": "application/octet-stream"}
         begun = (await browser.post("/uppy/s3/multipart", json=wish)).json()

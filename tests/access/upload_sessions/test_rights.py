@@ -37,7 +37,7 @@ async def test_a_browser_uploads_with_it(shop: httpx.AsyncClient, web: httpx.Asy
     used = (await shop.get(f"/v1/upload-sessions/{session['id']}")).json()
     assert (used["used_files"], used["used_bytes"]) == (2, 100)
     assert "token" not in used
-    # The files are his for whom it was made.
+    # The files belong to the owner for whom it was made.
     assert (await shop.get(f"/v1/files/{file['id']}")).status_code == 200
 
 

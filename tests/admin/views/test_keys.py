@@ -42,7 +42,7 @@ async def test_scopes_are_what_one_may_do(
         assert (await reader.post(path)).status_code == 403
     assert await status_of(web, file) == 200
 
-    # He may read records, and not write them.
+    # They may read records, and not write them.
     looker = await signed_in(
         browsers(), settings, "carl", tenant="acme", scopes=["records:read", "uploads:write"]
     )
@@ -117,7 +117,7 @@ async def test_the_form_says_what_each_scope_lets_a_key_do(
     for scope, lets in SCOPE_DESCRIPTIONS.items():
         assert f"{scope} {lets}" in page
     assert "photos:write put files into the field photo of person" in page
-    # Nobody gives more than he has.
+    # Nobody gives more than they have.
     other = await signed_in(browsers(), settings, "bob", tenant="acme", scopes=["admin"])
     page = await other.page("/keys")
     assert f"admin {SCOPE_DESCRIPTIONS['admin']}" in page

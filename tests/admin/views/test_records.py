@@ -12,7 +12,7 @@ from tests.support.steps import stored
 
 
 async def uploaded(panel: Panel, web: httpx.AsyncClient, field: str, name: str) -> str:
-    """What the upload field does; the file's id."""
+    """Upload as the field does; the file's id."""
     client = panel.client
     answer = await client.post(
         f"/admin/records/product/fields/{field}/session",
@@ -118,7 +118,7 @@ async def test_records_that_cannot_be(
 async def test_a_record_is_saved_whole_or_not_at_all(
     client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel
 ) -> None:
-    """What is wrong with one field leaves no other one changed, and is mended by saving again."""
+    """A mistake in one field leaves no other one changed, and is mended by saving again."""
     picture = await uploaded(panel, web, "picture", "one.png")
     paper = await uploaded(panel, web, "papers", "paper.png")
     data = {"record-id": "7", "owner": "shop", "field-picture": picture}

@@ -1,4 +1,4 @@
-"""What both majors of Uppy's client send for uploads in parts, and how they read answers."""
+"""Both majors of Uppy's client: requests that they send for parts, and how they read answers."""
 
 import asyncio
 import json
@@ -127,13 +127,13 @@ class Reader:
 
 
 def read_by_5(body: bytes) -> str | None:
-    """What Uppy 5 makes of an answer with status 200: the error that it shows."""
+    """The error that Uppy 5 shows for an answer with status 200."""
     answer = json.loads(body)
     return str(answer["message"]) if answer.get("error") else None
 
 
 def read_by_6(body: bytes) -> str | None:
-    """The same for Uppy 6, which takes whatever JSON it gets for success."""
+    """The error that Uppy 6 shows, which takes whatever JSON it gets for success."""
     try:
         json.loads(body)
     except ValueError as error:

@@ -21,7 +21,7 @@ from app.provision import BucketPlan, Outcome, apply, plan
 from app.resources import open_session
 from app.settings import Settings, load_settings
 from tests.support.command import claimcheck
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import Store
 from tests.support.stores import rclone, s3_client
 from tests.support.stores.rgw import Rgw
@@ -186,9 +186,9 @@ async def test_what_the_store_finds_wrong_is_no_lack_of_the_store(gate: Store, c
     """It showed by reading that it knows all this, so it is the request that it refuses."""
     name = f"bare-{secrets.token_hex(6)}"
     s3_client(gate.endpoint_url, gate.access_key, gate.secret_key).create_bucket(Bucket=name)
-    async with meddler(gate.endpoint_url) as between:
-        between.meddle("PUT", (400, code), times=100)
-        bucket = Bucket(replace(gate, endpoint_url=between.address), None, name)
+    async with faulty_proxy(gate.endpoint_url) as proxy:
+        proxy.disturb("PUT", (400, code), times=100)
+        bucket = Bucket(replace(gate, endpoint_url=proxy.address), None, name)
         applied = await bucket.apply()
     assert set(outcomes(applied).values()) == {Outcome.REFUSED}
     assert {change.reason for change in applied.changes} == {code}

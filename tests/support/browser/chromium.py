@@ -41,7 +41,7 @@ async def launched(playwright: Playwright) -> AsyncIterator[Browser]:
 
 @dataclass
 class Watch:
-    """What a browser context did: the origins it asked, and what it complained of.
+    """The origins that a browser context asked, and its complaints.
 
     Violations of the Content-Security-Policy are among the complaints. A test that provokes one
     takes it from the list; whatever is left at the end fails the test.

@@ -16,7 +16,7 @@ def install(folder: Path) -> None:
 
 
 def run(*command: str | Path, at: Path, text: str = "") -> str:
-    """What the command prints; it must succeed."""
+    """Run the command, which must succeed; its output."""
     run = subprocess.run(
         command, cwd=at, input=text, capture_output=True, text=True, timeout=300, check=False
     )

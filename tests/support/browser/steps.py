@@ -1,4 +1,4 @@
-"""What the tests of the page do over and over."""
+"""Steps of tests in a browser."""
 
 import base64
 from collections.abc import Awaitable, Callable

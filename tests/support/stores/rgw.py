@@ -131,7 +131,7 @@ class Rgw:
         return more
 
     def remove_keys(self, keys: Keys) -> None:
-        """Revoke a key pair; the user keeps his others."""
+        """Revoke a key pair; the user keeps the others."""
         named = ("--uid", keys.user, "--access-key", keys.access_key)
         _run("radosgw-admin", "key", "rm", "--conf", self.conf, "--key-type", "s3", *named)
 

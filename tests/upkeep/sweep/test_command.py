@@ -11,7 +11,7 @@ import httpx
 from app.settings import Settings
 from app.signer import utc_now
 from tests.support.faults import Line, cut_off, line_to, silence
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import as_set
 from tests.support.steps import announced, send, stored
 from tests.support.upkeep import HOUR, swept
@@ -75,12 +75,12 @@ async def test_killed_after_the_bucket_has_deleted_another_commits(
     await db.execute(
         "UPDATE files SET expires_at = $1, destination = 'videos'", utc_now() - timedelta(hours=5)
     )
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
-        rule = between.meddle("DELETE", "after")
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        rule = proxy.disturb("DELETE", "after")
         with (tmp_path / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *SWEEP,
-                env=as_set(environ | {"AWS_S3_ENDPOINT_URL": between.address}),
+                env=as_set(environ | {"AWS_S3_ENDPOINT_URL": proxy.address}),
                 stdout=log,
                 stderr=log,
             )

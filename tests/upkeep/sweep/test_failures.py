@@ -13,7 +13,7 @@ from app.models import File, State
 from app.settings import Settings, load_settings
 from app.signer import utc_now
 from tests.support.faults import Fault, faulty
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.rows import insert, new_file
 from tests.support.steps import announced, send
 from tests.support.upkeep import EXPIRED, HOUR, swept
@@ -115,9 +115,9 @@ async def test_what_takes_too_long_is_let_go_when_it_is_told_to_stop(
     await parts_sent(client, web, DATA, 2)
     await db.execute("UPDATE files SET state = 'completing', claimed_until = $1", utc_now())
     stopping = asyncio.Event()
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
-        held = between.meddle("Complete", "before")
-        slow = load_settings(environ | {"AWS_S3_ENDPOINT_URL": between.address})
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        held = proxy.disturb("Complete", "before")
+        slow = load_settings(environ | {"AWS_S3_ENDPOINT_URL": proxy.address})
         sweeping = asyncio.create_task(swept(slow, HOUR / 2, stopping=stopping))
         await asyncio.wait_for(held.asked.wait(), 120)
         stopping.set()

@@ -8,7 +8,7 @@ import pytest
 
 from app import completion
 from app.settings import Settings, load_settings
-from tests.support.faulty_proxy import Meddler, meddler
+from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.service import prepared, running
 from tests.uploads.join.steps import DESTINATIONS
 
@@ -19,25 +19,25 @@ async def settings(environ: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-async def between(settings: Settings, environ: dict[str, str]) -> AsyncIterator[Meddler]:
-    async with meddler(environ["AWS_S3_ENDPOINT_URL"]) as between:
-        yield between
+async def proxy(settings: Settings, environ: dict[str, str]) -> AsyncIterator[FaultyProxy]:
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def meddled(environ: dict[str, str], between: Meddler) -> dict[str, str]:
-    """The environment of a service whose own calls go through the meddler; browsers' do not."""
+def proxied(environ: dict[str, str], proxy: FaultyProxy) -> dict[str, str]:
+    """The environment of a service whose own calls, not browsers', go through the proxy."""
     return environ | {
         "CLAIMCHECK_DESTINATIONS": json.dumps(DESTINATIONS),
-        "AWS_S3_ENDPOINT_URL": between.address,
+        "AWS_S3_ENDPOINT_URL": proxy.address,
         "AWS_S3_PUBLIC_ENDPOINT_URL": environ["AWS_S3_ENDPOINT_URL"],
     }
 
 
 @pytest.fixture
-async def other(meddled: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def other(proxied: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of that service."""
-    async with running(load_settings(meddled)) as client:
+    async with running(load_settings(proxied)) as client:
         yield client
 
 

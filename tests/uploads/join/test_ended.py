@@ -12,7 +12,7 @@ import pytest
 from app import resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.support.faulty_proxy import Meddler
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.service import owner_of_bucket, running, served
 from tests.uploads.join.steps import (
     DATA,
@@ -30,15 +30,15 @@ from tests.uploads.join.steps import (
 
 
 async def test_a_process_that_ends_gives_the_completion_back(
-    meddled: dict[str, str],
-    between: Meddler,
+    proxied: dict[str, str],
+    proxy: FaultyProxy,
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resources, "_DRAIN_SECONDS", 0.1)
-    complete = between.meddle("Complete", "before")
-    async with running(load_settings(meddled)) as ending:
+    complete = proxy.disturb("Complete", "before")
+    async with running(load_settings(proxied)) as ending:
         upload = await sent(ending, web)
         await begin(ending, upload, complete)
         assert (await confirm_impatiently(ending, upload)).status_code == 202
@@ -48,13 +48,13 @@ async def test_a_process_that_ends_gives_the_completion_back(
 
 
 async def test_a_process_that_ends_finishes_what_it_can(
-    meddled: dict[str, str],
-    between: Meddler,
+    proxied: dict[str, str],
+    proxy: FaultyProxy,
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
 ) -> None:
-    complete = between.meddle("Complete", "before")
-    async with running(load_settings(meddled)) as ending:
+    complete = proxy.disturb("Complete", "before")
+    async with running(load_settings(proxied)) as ending:
         upload = await sent(ending, web)
         await begin(ending, upload, complete)
         assert (await confirm_impatiently(ending, upload)).status_code == 202
@@ -64,8 +64,8 @@ async def test_a_process_that_ends_finishes_what_it_can(
 
 @pytest.mark.parametrize("how", ["before", "after"])
 async def test_killed_while_the_bucket_begins_the_upload(
-    meddled: dict[str, str],
-    between: Meddler,
+    proxied: dict[str, str],
+    proxy: FaultyProxy,
     settings: Settings,
     database_url: str,
     web: httpx.AsyncClient,
@@ -73,8 +73,8 @@ async def test_killed_while_the_bucket_begins_the_upload(
     how: Any,
 ) -> None:
     """The row stands; what the store made of it is found by the key."""
-    create = between.meddle("Create", how)
-    async with served(meddled, tmp_path / "log") as service:
+    create = proxy.disturb("Create", how)
+    async with served(proxied, tmp_path / "log") as service:
         body = {"destination": "large", "filename": "a.bin", "size": len(DATA)}
         request = asyncio.create_task(service.client.post("/v1/uploads", json=body))
         await asyncio.wait_for(create.asked.wait(), 120)
@@ -103,15 +103,15 @@ async def test_killed_while_the_bucket_begins_the_upload(
 
 @pytest.mark.parametrize("how", ["before", "after"])
 async def test_killed_while_the_bucket_joins_the_parts(
-    meddled: dict[str, str],
-    between: Meddler,
+    proxied: dict[str, str],
+    proxy: FaultyProxy,
     settings: Settings,
     web: httpx.AsyncClient,
     tmp_path: Path,
     how: Any,
 ) -> None:
-    complete = between.meddle("Complete", how)
-    async with served(meddled, tmp_path / "log") as service:
+    complete = proxy.disturb("Complete", how)
+    async with served(proxied, tmp_path / "log") as service:
         upload = await sent(service.client, web)
         request = asyncio.create_task(confirm(service.client, upload))
         await asyncio.wait_for(complete.asked.wait(), 120)
@@ -135,14 +135,14 @@ async def test_killed_while_the_bucket_joins_the_parts(
 
 async def test_two_that_begin_the_same_upload_agree_on_one(
     other: httpx.AsyncClient,
-    between: Meddler,
+    proxy: FaultyProxy,
     client: httpx.AsyncClient,
     settings: Settings,
     database_url: str,
     web: httpx.AsyncClient,
 ) -> None:
     """A slow announcement, and somebody who renews it meanwhile."""
-    create = between.meddle("Create", "before")
+    create = proxy.disturb("Create", "before")
     body = {"destination": "large", "filename": "a.bin", "size": len(DATA)}
     slow = asyncio.create_task(other.post("/v1/uploads", json=body))
     await asyncio.wait_for(create.asked.wait(), 120)

@@ -8,7 +8,7 @@ import pytest
 
 from app import completion, uploads
 from app.completion import next_look
-from tests.support.faulty_proxy import Meddler
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.steps import slug
 from tests.uploads.join.steps import (
     begin,
@@ -22,10 +22,10 @@ from tests.uploads.join.steps import (
 
 
 async def test_what_takes_long_is_accepted_and_goes_on(
-    other: httpx.AsyncClient, between: Meddler, web: httpx.AsyncClient
+    other: httpx.AsyncClient, proxy: FaultyProxy, web: httpx.AsyncClient
 ) -> None:
     upload = await sent(other, web)
-    complete = between.meddle("Complete", "before")
+    complete = proxy.disturb("Complete", "before")
     # Long enough for all that comes before the bucket is asked.
     response = await confirm_impatiently(other, upload, patience=3)
     assert complete.asked.is_set()
@@ -55,25 +55,25 @@ async def test_what_takes_long_is_accepted_and_goes_on(
     complete.released.set()
     await until(lambda: is_confirmed(other, upload))
     await is_the_file(await confirm(other, upload), web)
-    assert between.seen.count("Complete") == 1
+    assert proxy.seen.count("Complete") == 1
 
 
 async def test_it_goes_on_when_the_client_goes_away(
-    other: httpx.AsyncClient, between: Meddler, web: httpx.AsyncClient
+    other: httpx.AsyncClient, proxy: FaultyProxy, web: httpx.AsyncClient
 ) -> None:
     upload = await sent(other, web)
-    complete = between.meddle("Complete", "before")
+    complete = proxy.disturb("Complete", "before")
     await begin(other, upload, complete)
     complete.released.set()
     await until(lambda: is_confirmed(other, upload))
 
 
 async def test_whoever_asks_meanwhile_gets_the_same_file(
-    other: httpx.AsyncClient, between: Meddler, client: httpx.AsyncClient, web: httpx.AsyncClient
+    other: httpx.AsyncClient, proxy: FaultyProxy, client: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:
     """In this process and in another."""
     upload = await sent(other, web)
-    complete = between.meddle("Complete", "after")
+    complete = proxy.disturb("Complete", "after")
     requests = [asyncio.create_task(confirm(other, upload))]
     await asyncio.wait_for(complete.asked.wait(), 120)
     requests += [asyncio.create_task(confirm(one, upload)) for one in (other, client, client)]
@@ -85,14 +85,14 @@ async def test_whoever_asks_meanwhile_gets_the_same_file(
 
 async def test_the_lease_is_extended_while_the_bucket_works(
     other: httpx.AsyncClient,
-    between: Meddler,
+    proxy: FaultyProxy,
     web: httpx.AsyncClient,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(completion, "_EXTEND_EVERY", 0.02)
     upload = await sent(other, web)
-    complete = between.meddle("Complete", "before")
+    complete = proxy.disturb("Complete", "before")
     request = asyncio.create_task(confirm(other, upload))
     await asyncio.wait_for(complete.asked.wait(), 120)
     db = await asyncpg.connect(database_url)

@@ -83,7 +83,7 @@ async def test_whoever_takes_over_joins_the_same_parts(
         with pytest.raises(BucketUnavailable):
             await uploads.confirm(res, DEV, file.id, part_count=1)
     assert (await web.put(later.url, content=b"of another attempt")).status_code == 200
-    # Whoever it is, and whatever he believes.
+    # Whoever it is, and whatever they believe.
     assert (await uploads.confirm(res, DEV, file.id, part_count=2)).size == PART
 
 
