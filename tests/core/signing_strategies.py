@@ -7,6 +7,7 @@ from urllib.parse import quote
 from hypothesis import strategies as st
 
 from app.core import sigv4
+from app.core.object_url import AddressingStyle
 from app.core.sigv4 import Credentials, Method
 
 

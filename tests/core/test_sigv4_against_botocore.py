@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core import sigv4
-from app.core.object_url import bucket_address
+from app.core.object_url import BucketAddress, bucket_address
 from app.core.sigv4 import Credentials, policy_signature
 from tests.core.signing_strategies import (
     HEADERS,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.support.buckets import Ward, ceph_ward, embedded_ward
+from tests.support.buckets import SetUpBucket, ceph_bucket, embedded_bucket
 
 
 @pytest.fixture
-async def ward(request: pytest.FixtureRequest, database_url: str) -> Ward:
+async def bucket(request: pytest.FixtureRequest, database_url: str) -> SetUpBucket:
     """On the store that the parameter names."""
     if request.param == "embedded":
-        return await embedded_ward(request.getfixturevalue("gate"), database_url)
-    return await ceph_ward(request.getfixturevalue("gateway"), database_url)
+        return await embedded_bucket(request.getfixturevalue("gate"), database_url)
+    return await ceph_bucket(request.getfixturevalue("gateway"), database_url)

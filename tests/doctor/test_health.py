@@ -12,14 +12,14 @@ from app.doctor.findings import Level
 from app.settings import load_settings
 from app.signer import Presigned, Signer
 from tests.doctor.steps import FAILS, WARNS, found
-from tests.support.buckets import ONE, ORIGIN, Ward
+from tests.support.buckets import ONE, ORIGIN, SetUpBucket
 from tests.support.service import Store
 from tests.support.stores import rclone
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
-async def test_the_embedded_store_is_well(ward: Ward) -> None:
-    report = await ward.examine()
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
+async def test_the_embedded_store_is_well(bucket: SetUpBucket) -> None:
+    report = await bucket.examine()
     assert found(report, Level.FAILURE) == {}
     assert set(found(report, Level.WARNING)) == {"signature-age"}
     abilities = report.destinations["files"].abilities
@@ -28,29 +28,31 @@ async def test_the_embedded_store_is_well(ward: Ward) -> None:
     assert abilities.multipart
     assert abilities.checksums
     assert report.destinations["files"].settings == {}
-    assert ward.left_behind() == []
+    assert bucket.left_behind() == []
 
 
-@pytest.mark.parametrize("ward", ["ceph"], indirect=True)
+@pytest.mark.parametrize("bucket", ["ceph"], indirect=True)
 @pytest.mark.parametrize("method", ["post", "put"])
 @pytest.mark.parametrize("set_well", [True, False])
-async def test_ceph_is_well_with_the_least_rights(ward: Ward, method: str, set_well: bool) -> None:
-    ward.environ["CLAIMCHECK_DESTINATIONS__FILES__METHOD"] = method
+async def test_ceph_is_well_with_the_least_rights(
+    bucket: SetUpBucket, method: str, set_well: bool
+) -> None:
+    bucket.environ["CLAIMCHECK_DESTINATIONS__FILES__METHOD"] = method
     lacks = {"object-ownership", "default-encryption", "checksums", "signature-age"}
     if method == "put":
         # It obeys headers that nobody signed: the advice is to send forms.
         lacks |= {"advice"}
     if set_well:
-        ward.environ["CLAIMCHECK_DESTINATIONS__FILES__UNSIZED_PARTS"] = "false"
+        bucket.environ["CLAIMCHECK_DESTINATIONS__FILES__UNSIZED_PARTS"] = "false"
     else:
         # Copies, which the policy of `bucket apply` stops, but for those of parts.
         lacks |= {"bucket-policy", "part-copies"} | ({"put-headers"} if method == "put" else set())
-        policy = json.loads(ward.owner.get_bucket_policy(Bucket=ward.bucket)["Policy"])
+        policy = json.loads(bucket.owner.get_bucket_policy(Bucket=bucket.name)["Policy"])
         kept = [each for each in policy["Statement"] if each.get("Sid") != "ClaimcheckCopies"]
         assert len(kept) == len(policy["Statement"]) - 1
         policy["Statement"] = kept
-        ward.owner.put_bucket_policy(Bucket=ward.bucket, Policy=json.dumps(policy))
-    report = await ward.examine()
+        bucket.owner.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+    report = await bucket.examine()
     assert found(report, Level.FAILURE) == {}
     warnings = found(report, Level.WARNING)
     assert set(warnings) == lacks
@@ -59,7 +61,7 @@ async def test_ceph_is_well_with_the_least_rights(ward: Ward, method: str, set_w
     assert advice.store == "Ceph RGW"
     better = {"CLAIMCHECK_DESTINATIONS__FILES__METHOD": "post"}
     assert advice.settings == (better if method == "put" else {})
-    assert ward.left_behind() == []
+    assert bucket.left_behind() == []
 
 
 async def test_a_store_without_forms(database_url: str) -> None:
@@ -101,14 +103,14 @@ async def test_a_store_without_forms(database_url: str) -> None:
         assert not server.client().list_objects_v2(Bucket=server.bucket).get("Contents")
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
 async def test_age_is_tried_beyond_what_any_destination_of_the_bucket_needs(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch
+    bucket: SetUpBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The policy allows what the longest link needs, which need not be of this destination."""
     hours = 50 * 3600
     settings = {"files": {}, "images": {"link_expires_in": hours}}
-    ward.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps(settings)
+    bucket.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps(settings)
     ages: list[int] = []
 
     class Spy(Signer):
@@ -117,17 +119,17 @@ async def test_age_is_tried_beyond_what_any_destination_of_the_bucket_needs(
             return await super().presign(*args, expires_in=expires_in, **more)
 
     monkeypatch.setattr("app.doctor.objects.Signer", Spy)
-    await ward.examine()
+    await bucket.examine()
     assert len(ages) == 2
     assert min(ages) > hours
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
 async def test_an_examination_that_is_cut_short_tidies_up_everywhere(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch
+    bucket: SetUpBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One destination is done with it sooner than the other."""
-    ward.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps({"files": {}, "images": {}})
+    bucket.environ["CLAIMCHECK_DESTINATIONS"] = json.dumps({"files": {}, "images": {}})
     under_way, tidied = asyncio.Semaphore(0), []
 
     async def examined_for_ever(*_: Any) -> None:
@@ -142,10 +144,10 @@ async def test_an_examination_that_is_cut_short_tidies_up_everywhere(
 
     monkeypatch.setattr("app.doctor.examine.check_cors", examined_for_ever)
     monkeypatch.setattr("app.doctor.examine.tidy_up", tidied_up)
-    examination = asyncio.create_task(ward.examine())
+    examination = asyncio.create_task(bucket.examine())
     for _ in range(2):
         await asyncio.wait_for(under_way.acquire(), 120)
     examination.cancel()
     await asyncio.wait({examination})
     assert sorted(tidied) == ["files", "images"]
-    assert ward.left_behind() == []
+    assert bucket.left_behind() == []

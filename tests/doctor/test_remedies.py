@@ -9,60 +9,60 @@ import pytest
 
 from app.doctor.findings import Level
 from tests.doctor.steps import FAILS, WARNS, found
-from tests.support.buckets import Ward
+from tests.support.buckets import SetUpBucket
 
-Break = Callable[[Ward], None]
+Break = Callable[[SetUpBucket], None]
 
 
 def environment(**changes: str) -> Break:
-    return lambda ward: ward.environ.update(changes)
+    return lambda bucket: bucket.environ.update(changes)
 
 
 def cors(**changes: Any) -> Break:
-    def broken(ward: Ward) -> None:
-        [rule] = ward.owner.get_bucket_cors(Bucket=ward.bucket)["CORSRules"]
+    def broken(bucket: SetUpBucket) -> None:
+        [rule] = bucket.owner.get_bucket_cors(Bucket=bucket.name)["CORSRules"]
         rules = {"CORSRules": [{**rule, **changes}]}
-        ward.owner.put_bucket_cors(Bucket=ward.bucket, CORSConfiguration=rules)
+        bucket.owner.put_bucket_cors(Bucket=bucket.name, CORSConfiguration=rules)
 
     return broken
 
 
 def lifecycle(**rule: Any) -> Break:
-    def broken(ward: Ward) -> None:
-        found = ward.owner.get_bucket_lifecycle_configuration(Bucket=ward.bucket)["Rules"]
+    def broken(bucket: SetUpBucket) -> None:
+        found = bucket.owner.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
         rules = [*found, {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": ""}, **rule}]
-        ward.owner.put_bucket_lifecycle_configuration(
-            Bucket=ward.bucket, LifecycleConfiguration={"Rules": rules}
+        bucket.owner.put_bucket_lifecycle_configuration(
+            Bucket=bucket.name, LifecycleConfiguration={"Rules": rules}
         )
 
     return broken
 
 
-def public_policy(ward: Ward) -> None:
+def public_policy(bucket: SetUpBucket) -> None:
     """The one that tutorials give."""
-    ward.owner.delete_public_access_block(Bucket=ward.bucket)
+    bucket.owner.delete_public_access_block(Bucket=bucket.name)
     statement = {
         "Effect": "Allow",
         "Principal": "*",
         "Action": ["s3:GetObject", "s3:PutObject"],
-        "Resource": f"arn:aws:s3:::{ward.bucket}/*",
+        "Resource": f"arn:aws:s3:::{bucket.name}/*",
     }
-    found = json.loads(ward.owner.get_bucket_policy(Bucket=ward.bucket)["Policy"])
+    found = json.loads(bucket.owner.get_bucket_policy(Bucket=bucket.name)["Policy"])
     policy = {**found, "Statement": [*found["Statement"], statement]}
-    ward.owner.put_bucket_policy(Bucket=ward.bucket, Policy=json.dumps(policy))
+    bucket.owner.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
 
 
 def deny(*actions: str) -> Break:
-    return lambda ward: ward.deny(*actions)
+    return lambda bucket: bucket.deny(*actions)
 
 
-def late(ward: Ward) -> None:
-    ward.ahead = timedelta(minutes=20)
+def late(bucket: SetUpBucket) -> None:
+    bucket.ahead = timedelta(minutes=20)
 
 
-def suspended(ward: Ward) -> None:
+def suspended(bucket: SetUpBucket) -> None:
     status = {"Status": "Suspended"}
-    ward.owner.put_bucket_versioning(Bucket=ward.bucket, VersioningConfiguration=status)
+    bucket.owner.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=status)
 
 
 BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
@@ -100,7 +100,7 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ("embedded", late, FAILS, {"clock": "NTP"}),
     (
         "embedded",
-        lambda ward: ward.owner.delete_bucket_cors(Bucket=ward.bucket),
+        lambda bucket: bucket.owner.delete_bucket_cors(Bucket=bucket.name),
         FAILS,
         {"cors": "bucket apply"},
     ),
@@ -117,25 +117,25 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ),
     (
         "embedded",
-        lambda ward: ward.owner.delete_public_access_block(Bucket=ward.bucket),
+        lambda bucket: bucket.owner.delete_public_access_block(Bucket=bucket.name),
         WARNS,
         {"public-access-block": "bucket apply"},
     ),
     (
         "embedded",
-        lambda ward: ward.owner.delete_bucket_policy(Bucket=ward.bucket),
+        lambda bucket: bucket.owner.delete_bucket_policy(Bucket=bucket.name),
         WARNS,
         {"bucket-policy": "bucket apply"},
     ),
     (
         "embedded",
-        lambda ward: ward.owner.delete_bucket_ownership_controls(Bucket=ward.bucket),
+        lambda bucket: bucket.owner.delete_bucket_ownership_controls(Bucket=bucket.name),
         WARNS,
         {"object-ownership": "bucket apply"},
     ),
     (
         "embedded",
-        lambda ward: ward.owner.delete_bucket_lifecycle(Bucket=ward.bucket),
+        lambda bucket: bucket.owner.delete_bucket_lifecycle(Bucket=bucket.name),
         WARNS,
         {"lifecycle": "bucket apply"},
     ),
@@ -174,8 +174,8 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ("ceph", deny("s3:GetLifecycleConfiguration"), WARNS, {"lifecycle": "bucket iam"}),
     (
         "ceph",
-        lambda ward: ward.owner.put_public_access_block(
-            Bucket=ward.bucket,
+        lambda bucket: bucket.owner.put_public_access_block(
+            Bucket=bucket.name,
             PublicAccessBlockConfiguration={
                 "BlockPublicAcls": True,
                 "IgnorePublicAcls": True,
@@ -214,14 +214,14 @@ def name_of(case: Any) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("ward", "broken", "level", "remedies"), BROKEN, ids=name_of, indirect=["ward"]
+    ("bucket", "broken", "level", "remedies"), BROKEN, ids=name_of, indirect=["bucket"]
 )
 async def test_what_is_broken_is_named_with_its_remedy(
-    ward: Ward, broken: Break, level: Level, remedies: Mapping[str, str]
+    bucket: SetUpBucket, broken: Break, level: Level, remedies: Mapping[str, str]
 ) -> None:
-    before = await ward.examine()
-    broken(ward)
-    report = await ward.examine()
+    before = await bucket.examine()
+    broken(bucket)
+    report = await bucket.examine()
     findings = found(report, level)
     assert set(findings) - set(found(before, level)) == set(remedies)
     for check, remedy in remedies.items():
@@ -229,6 +229,6 @@ async def test_what_is_broken_is_named_with_its_remedy(
         assert findings[check].meaning
     text = json.dumps([finding.meaning + finding.remedy for finding in report.findings])
     assert "hunter2" not in text
-    assert ward.environ["AWS_SECRET_ACCESS_KEY"] not in text
+    assert bucket.environ["AWS_SECRET_ACCESS_KEY"] not in text
     if "removal" not in remedies:
-        assert ward.left_behind() == []
+        assert bucket.left_behind() == []

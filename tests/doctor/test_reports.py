@@ -11,26 +11,26 @@ from app.doctor.report_cache import ReportCache
 from app.errors import ExaminationUnderWay
 from app.settings import load_settings
 from app.signer import utc_now
-from tests.support.buckets import Ward
+from tests.support.buckets import SetUpBucket
 from tests.support.command import claimcheck
 from tests.support.service import running
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
-async def test_the_command(ward: Ward) -> None:
-    done = claimcheck("doctor", **ward.environ)
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
+async def test_the_command(bucket: SetUpBucket) -> None:
+    done = claimcheck("doctor", **bucket.environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert "✓ sealing files" in done.stdout
     assert "! signature-age files" in done.stdout
     assert "0 failure" in done.stdout
 
-    ward.owner.delete_bucket_cors(Bucket=ward.bucket)
-    done = claimcheck("doctor", **ward.environ)
+    bucket.owner.delete_bucket_cors(Bucket=bucket.name)
+    done = claimcheck("doctor", **bucket.environ)
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ cors files" in done.stdout
     assert "→ Run `claimcheck bucket apply`." in done.stdout
 
-    done = claimcheck("doctor", "--json", **ward.environ)
+    done = claimcheck("doctor", "--json", **bucket.environ)
     assert (done.returncode, done.stderr) == (1, "")
     report = json.loads(done.stdout)
     assert report["level"] == "failure"
@@ -46,9 +46,9 @@ def test_the_command_names_a_misspelt_setting() -> None:
     assert "Did you mean CLAIMCHECK_CORS_ORIGINS?" in finding["remedy"]
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
-async def test_capabilities(ward: Ward) -> None:
-    async with running(load_settings(ward.environ)) as client:
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
+async def test_capabilities(bucket: SetUpBucket) -> None:
+    async with running(load_settings(bucket.environ)) as client:
         first = await client.get("/v1/capabilities")
         assert first.status_code == 200, first.text
         body = first.json()
@@ -56,9 +56,9 @@ async def test_capabilities(ward: Ward) -> None:
         assert body["destinations"]["files"]["abilities"]["versions"] is True
         assert {f["check"] for f in body["findings"]} >= {"cors", "sealing", "migrations"}
         # The same report for ten minutes, whatever happens meanwhile.
-        ward.owner.delete_bucket_cors(Bucket=ward.bucket)
+        bucket.owner.delete_bucket_cors(Bucket=bucket.name)
         assert (await client.get("/v1/capabilities")).json() == body
-    assert ward.left_behind() == []
+    assert bucket.left_behind() == []
 
 
 class Slow:

@@ -14,19 +14,19 @@ from app.embedded.postgres import create_database
 from app.settings import load_settings
 from app.signer import Signer, utc_now
 from tests.doctor.steps import FAILS, WARNS, found
-from tests.support.buckets import Ward
+from tests.support.buckets import SetUpBucket
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
-async def test_tables_that_are_missing_or_old(ward: Ward, postgres_url: str) -> None:
-    ward.environ["DATABASE_URL"] = create_database(postgres_url, f"d_{secrets.token_hex(6)}")
-    empty = found(await ward.examine(), FAILS)
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
+async def test_tables_that_are_missing_or_old(bucket: SetUpBucket, postgres_url: str) -> None:
+    bucket.environ["DATABASE_URL"] = create_database(postgres_url, f"d_{secrets.token_hex(6)}")
+    empty = found(await bucket.examine(), FAILS)
     assert "no tables yet" in empty["migrations"].meaning
-    connection = await asyncpg.connect(ward.environ["DATABASE_URL"])
+    connection = await asyncpg.connect(bucket.environ["DATABASE_URL"])
     await connection.execute("CREATE TABLE alembic_version (version_num text)")
     await connection.execute("INSERT INTO alembic_version VALUES ('0000')")
     await connection.close()
-    old = found(await ward.examine(), FAILS)
+    old = found(await bucket.examine(), FAILS)
     assert set(old) == {"migrations"}
     assert old["migrations"].meaning.startswith("The tables are those of 0000; ")
     assert old["migrations"].remedy == "Run `claimcheck migrate`."
@@ -61,15 +61,17 @@ async def test_connections_are_counted(postgres_url: str) -> None:
     await connection.close()
 
 
-@pytest.mark.parametrize("ward", ["embedded"], indirect=True)
-async def test_without_keys(ward: Ward, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bucket", ["embedded"], indirect=True)
+async def test_without_keys(
+    bucket: SetUpBucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Neither in the settings nor anywhere else where AWS libraries look."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        del ward.environ[name]
+        del bucket.environ[name]
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    failures = found(await ward.examine(), FAILS)
+    failures = found(await bucket.examine(), FAILS)
     assert set(failures) == {"credentials"}
     assert "AWS_ACCESS_KEY_ID" in failures["credentials"].remedy
 

@@ -1,4 +1,4 @@
-"""Buckets that were set up as the README says, for tests to break."""
+"""Buckets that `claimcheck bucket apply` has set up, for tests to break."""
 
 import json
 import secrets
@@ -23,11 +23,11 @@ MANUAL = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
 
 
 @dataclass
-class Ward:
-    """A bucket that was set up, its owner, and the environment of the service; tests break them."""
+class SetUpBucket:
+    """A bucket that was set up, its owner, and the environment of the service, to be broken."""
 
     owner: Any
-    bucket: str
+    name: str
     environ: dict[str, str]
     user: Keys | None = None
     ahead: timedelta = field(default_factory=timedelta)
@@ -41,16 +41,16 @@ class Ward:
 
     def left_behind(self) -> list[str]:
         """Keys of whatever is in the bucket, in whatever version, joined or not."""
-        listed = self.owner.list_object_versions(Bucket=self.bucket)
+        listed = self.owner.list_object_versions(Bucket=self.name)
         entries = [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]
-        uploads = self.owner.list_multipart_uploads(Bucket=self.bucket).get("Uploads") or []
+        uploads = self.owner.list_multipart_uploads(Bucket=self.name).get("Uploads") or []
         return [entry["Key"] for entry in [*entries, *uploads]]
 
     def deny(self, *actions: str) -> None:
         """Take rights from the service's user."""
         assert self.user is not None
-        policy = json.loads(self.owner.get_bucket_policy(Bucket=self.bucket)["Policy"])
-        arn = f"arn:aws:s3:::{self.bucket}"
+        policy = json.loads(self.owner.get_bucket_policy(Bucket=self.name)["Policy"])
+        arn = f"arn:aws:s3:::{self.name}"
         policy["Statement"].append(
             {
                 "Effect": "Deny",
@@ -59,37 +59,37 @@ class Ward:
                 "Resource": [arn, f"{arn}/*"],
             }
         )
-        self.owner.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(policy))
+        self.owner.put_bucket_policy(Bucket=self.name, Policy=json.dumps(policy))
 
 
-async def set_up(store: Store, owner: Any, database_url: str) -> Ward:
-    bucket = f"ward-{secrets.token_hex(6)}"
+async def set_up(store: Store, owner: Any, database_url: str) -> SetUpBucket:
+    name = f"bucket-{secrets.token_hex(6)}"
     environ = {
         "DATABASE_URL": database_url,
         "CLAIMCHECK_AUTH": "none",
         "CLAIMCHECK_CORS_ORIGINS": ORIGIN,
         "CLAIMCHECK_DESTINATIONS": ONE,
-        **store.environ(bucket),
+        **store.environ(name),
     }
     settings = load_settings(environ)
     await apply(open_session(settings), settings)
-    return Ward(owner, bucket, environ)
+    return SetUpBucket(owner, name, environ)
 
 
-async def embedded_ward(gate: Store, database_url: str) -> Ward:
+async def embedded_bucket(gate: Store, database_url: str) -> SetUpBucket:
     owner = s3_client(gate.endpoint_url, gate.access_key, gate.secret_key)
     return await set_up(gate, owner, database_url)
 
 
-async def ceph_ward(gateway: Rgw, database_url: str) -> Ward:
+async def ceph_bucket(gateway: Rgw, database_url: str) -> SetUpBucket:
     """The service's user has the rights of the printed policy, and no others."""
     keys = gateway.owner
     owned = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
-    ward = await set_up(owned, gateway.client(), database_url)
+    bucket = await set_up(owned, gateway.client(), database_url)
     user = gateway.create_user(f"service-{secrets.token_hex(4)}")
-    destinations = list(load_settings(ward.environ).destinations.values())
-    gateway.grant_in_bucket(user, ward.bucket, service_policy(destinations))
+    destinations = list(load_settings(bucket.environ).destinations.values())
+    gateway.grant_in_bucket(user, bucket.name, service_policy(destinations))
     service = Store(gateway.endpoint_url, user.access_key, user.secret_key)
-    ward.environ |= service.environ(ward.bucket)
-    ward.user = user
-    return ward
+    bucket.environ |= service.environ(bucket.name)
+    bucket.user = user
+    return bucket

@@ -12,7 +12,7 @@ from app.reconcile import reconcile, sections
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.signer import utc_now
-from tests.support.buckets import ceph_ward
+from tests.support.buckets import ceph_bucket
 from tests.support.service import UNKNOWN_ID, running
 from tests.support.steps import announced, send, stored
 from tests.support.stores.rgw import Rgw
@@ -113,9 +113,9 @@ async def test_on_ceph_with_the_printed_policy(
     """Each thing that the sweep does, and then reconcile, by a user with those rights and no
     others.
     """
-    ward = await ceph_ward(gateway, database_url)
+    bucket = await ceph_bucket(gateway, database_url)
     settings = load_settings(
-        ward.environ
+        bucket.environ
         | {
             "CLAIMCHECK_DESTINATIONS": json.dumps(
                 {
@@ -129,8 +129,8 @@ async def test_on_ceph_with_the_printed_policy(
         }
     )
     # RGW refuses every PUT under BlockPublicAcls.
-    ward.owner.put_public_access_block(
-        Bucket=ward.bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True}
+    bucket.owner.put_public_access_block(
+        Bucket=bucket.name, PublicAccessBlockConfiguration={"IgnorePublicAcls": True}
     )
     async with running(settings) as client:
         arrived = await announced(client, b"hello", "a.txt")
@@ -149,7 +149,7 @@ async def test_on_ceph_with_the_printed_policy(
         form = asked.json()["upload_url_dict"]
         sent = await web.post(form["url"], data=form["fields"], files={"file": b"ours"})
         assert sent.is_success
-        ward.owner.put_object(Bucket=ward.bucket, Key=shared, Body=b"theirs")
+        bucket.owner.put_object(Bucket=bucket.name, Key=shared, Body=b"theirs")
         cancelled = form["fields"]["x-amz-meta-claimcheck-id"]
         assert (await client.delete(f"/v1/uploads/{cancelled}")).status_code == 204
         assert await swept(settings, PAUSED) == {"confirmed": 2, "removed": 3, "purged": 1}
@@ -157,8 +157,8 @@ async def test_on_ceph_with_the_printed_policy(
         kept = {item["key"] for item in (await client.get("/v1/files")).json()["items"]}
     assert len(kept) == 2
     metadata = {"claimcheck-id": UNKNOWN_ID}
-    ward.owner.put_object(Bucket=ward.bucket, Key="files/stray", Body=b"1", Metadata=metadata)
-    assert sorted(ward.left_behind()) == sorted([*kept, shared, "files/stray"])
+    bucket.owner.put_object(Bucket=bucket.name, Key="files/stray", Body=b"1", Metadata=metadata)
+    assert sorted(bucket.left_behind()) == sorted([*kept, shared, "files/stray"])
     async with open_resources(settings, clock=lambda: utc_now() + timedelta(days=30)) as res:
         [section] = sections(settings.destinations.values())
         found = [finding async for finding in reconcile(res, section, apply=True)]
@@ -166,4 +166,4 @@ async def test_on_ceph_with_the_printed_policy(
         ("foreign", shared, False),
         ("orphan", "files/stray", True),
     ]
-    assert set(ward.left_behind()) == {*kept, shared}
+    assert set(bucket.left_behind()) == {*kept, shared}
