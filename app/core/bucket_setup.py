@@ -237,8 +237,8 @@ def _policy(needs: Needs, found: Config, kind: StoreKind) -> Config:
             }
         )
     if kind is StoreKind.CEPH:
-        # RGW 16 obeys an x-amz-copy-source that nobody signed. A `Null`
-        # condition is no help: RGW would refuse every PUT. It applies no policy to copies of parts.
+        # RGW 16 obeys an unsigned x-amz-copy-source. A `Null` condition is no help: under one RGW
+        # refuses every PUT. It applies no policy to copies of parts.
         statements.append(
             {
                 "Sid": _COPIES_SID,

@@ -1,4 +1,4 @@
-"""Who asks, and what he may do. Pure."""
+"""Callers and their rights. Pure."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 # Owners and tenants end up in rows, in keys (hashed) and in log lines.
 MAX_NAME: Final = 255
 
-# Owners that are no issuer's subjects begin so: else whoever can have himself called `shop` there
+# Prefixes of owners that are no subjects of an issuer: otherwise a person whose subject is `shop`
 # would own the files of the key `shop`.
 KEY_OWNER: Final = "key:"
 STAFF_OWNER: Final = "staff:"
@@ -21,7 +21,7 @@ OUR_OWNERS: Final = (KEY_OWNER, STAFF_OWNER)
 
 
 class Scope(StrEnum):
-    """What routes ask for. A destination may ask for scopes of its own besides."""
+    """The scopes that routes require. A destination may require others of its own as well."""
 
     UPLOADS_WRITE = "uploads:write"
     FILES_READ = "files:read"
@@ -59,7 +59,7 @@ class SessionField(NamedTuple):
 
 
 class SessionBounds(NamedTuple):
-    """What an upload session is narrowed to. Its files and bytes are counted in the database."""
+    """The limits of an upload session. Its files and bytes are counted in the database."""
 
     id: UUID
     destination: str
@@ -68,10 +68,10 @@ class SessionBounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller. Files belong to his `owner` within his `tenant` (empty where there are none).
+    """The caller. Their files belong to `owner` within `tenant` (empty where there are none).
 
-    `claims` are a JWT's, for destinations that ask for some. With a `session` he sees that
-    session's uploads alone. `credential` says what he came with, for logs: never the secret.
+    `claims` are those of a JWT, for destinations that require some. With a `session` the caller
+    sees only that session's uploads. `credential` names the credential in logs, never its secret.
     """
 
     owner: str
@@ -83,7 +83,7 @@ class Principal:
 
     @property
     def sees_tenant(self) -> bool:
-        """Whether he acts on all files of his tenant, and not on his own alone."""
+        """Whether the caller acts on all files of the tenant, not only on their own."""
         return Scope.FILES_ALL in self.scopes and self.session is None
 
     @property
@@ -97,18 +97,18 @@ DEV: Final = Principal(owner="dev", scopes=frozenset(Scope))
 
 
 def is_name(value: object) -> bool:
-    """Whether this will do as owner or tenant: printable, no longer than MAX_NAME characters."""
+    """Whether the value can be an owner or tenant: 1 to MAX_NAME printable characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
 
 
-def _named(value: str) -> str:
+def _check_name(value: str) -> str:
     if not is_name(value):
         raise ValueError("must be printable, with at least one character")
     return value
 
 
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_named)]
-"""An owner, a tenant, or what else people call things, in a request."""
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_check_name)]
+"""An owner, a tenant or another name in a request."""
 
 
 def missing_scopes(wanted: Iterable[str], held: frozenset[str]) -> list[str]:

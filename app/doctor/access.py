@@ -1,4 +1,4 @@
-"""Who is let in: pages of the configured origins by CORS, others not, unsigned requests never."""
+"""Access from browsers: CORS for the configured origins and no others, and no unsigned access."""
 
 from typing import Final
 

@@ -67,7 +67,7 @@ async def _try(examination: Examination) -> str | None:
 
 
 async def _try_copies(examination: Examination, source: str) -> None:
-    """Whether a part's URL can be made to copy an object that nobody named when it was signed."""
+    """Whether an unsigned x-amz-copy-source turns the URL of a part into a copy of an object."""
     destination = examination.destination
     copying = {"x-amz-copy-source": f"/{destination.bucket}/{source}"}
     made = []
