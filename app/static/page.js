@@ -37,9 +37,9 @@ function say(text) {
 
 function notice(problem, again) {
   $("notice").hidden = false;
-  const stranger = problem.status === 401 && !sessionStorage.getItem(TOKEN);
+  const isAnonymous = problem.status === 401 && !sessionStorage.getItem(TOKEN);
   $("sign-in").hidden = problem.status !== 401;
-  $("notice").querySelector("span").textContent = stranger
+  $("notice").querySelector("span").textContent = isAnonymous
     ? "Sign in with an access token: an API key, a JWT of your provider, or an upload session's."
     : problem.message;
   const button = $("notice").querySelector("button");
