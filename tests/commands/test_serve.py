@@ -16,7 +16,7 @@ from app.commands import serve
 from app.settings import load_settings
 from tests.commands.steps import DEPLOYED, descendants, parents
 from tests.support.deployed import KILLED_AFTER, Root, procfile, web
-from tests.support.faulty_proxy import meddler
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import key_for, prepared
 from tests.support.steps import announced, send
 
@@ -157,7 +157,7 @@ async def test_what_is_under_way_is_answered(
     """The signal reaches the first process alone, as a container's does."""
     key = await key_for(load_settings(deployed), "uploads:write")
     store = deployed["AWS_S3_ENDPOINT_URL"]
-    async with meddler(store) as between, httpx.AsyncClient(timeout=60) as browser:
+    async with faulty_proxy(store) as between, httpx.AsyncClient(timeout=60) as browser:
         environ = deployed | {
             "AWS_S3_ENDPOINT_URL": between.address,
             "AWS_S3_PUBLIC_ENDPOINT_URL": store,
@@ -170,7 +170,7 @@ async def test_what_is_under_way_is_answered(
             pids = await workers_of(process, 0 if workers == 1 else workers) | {process.pid}
             upload = await announced(client, b"hello")
             assert (await send(browser, upload["upload"], b"hello")).is_success
-            rule = between.meddle("HEAD", "before")
+            rule = between.disturb("HEAD", "before")
             confirm = asyncio.create_task(client.post(f"/v1/uploads/{upload['id']}/confirm"))
             await asyncio.wait_for(rule.asked.wait(), 30)
             process.send_signal(number)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from app.core.iam import service_policy
-from app.doctor import Report, examine
+from app.doctor.examine import examine
+from app.doctor.findings import Report
 from app.provision import apply
 from app.resources import open_session
 from app.settings import load_settings
