@@ -2,8 +2,8 @@
 
 from alembic import command
 
+from app.db.migrations import migrate, migration_config
 from app.embedded.postgres import start_postgres
-from app.migrations import migrate, migration_config
 
 with start_postgres() as url:
     migrate(url)

@@ -12,12 +12,17 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-# Each says its tables to the metadata.
-from app import models_credentials, models_records, models_staff  # noqa: F401
-from app.db import Database
+from app.db.connections import Database
 from app.errors import ConfigurationError
-from app.models import metadata
-from app.settings import load_settings
+
+# Each says its tables to the metadata.
+from app.models import (
+    credentials,  # noqa: F401
+    records,  # noqa: F401
+    staff,  # noqa: F401
+)
+from app.models.files import metadata
+from app.settings.model import load_settings
 
 # Two releases at once wait for each other here; any number that nothing else uses.
 LOCK = 4_071_846_123

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Final
 
 from app.errors import ConfigurationError, Problem
-from app.log import Actor, acting
+from app.logs.log import Actor, acting
 
 # Each command and its module in app.commands, in the order of the help. Only the command that is
 # asked for is loaded: together they take longer than any of them runs, and `serve` prepares the

@@ -1,6 +1,6 @@
 """Every failure that a client can be told about, one class each.
 
-A problem is rendered as RFC 9457 `application/problem+json` by `app.routers.problems`; its stable
+A problem is rendered as RFC 9457 `application/problem+json` by `app.http.problems`; its stable
 `type` is `urn:claimcheck:problem:<slug>`, the slug being the class name in kebab case. The class
 docstring is its sentence in the catalogue (docs/problems.md, which `make docs` makes from here) and
 in OpenAPI; `detail` speaks of the one case.

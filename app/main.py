@@ -11,16 +11,15 @@ from starlette.middleware.cors import CORSMiddleware
 from app.doctor.examine import examine
 from app.doctor.report_cache import ReportCache
 from app.errors import ConfigurationError
-from app.metrics import measured
-from app.process import configure_logging, freeze_garbage_collector
-from app.resources import open_resources
+from app.http import problems
+from app.http.middleware import Envelope, Innermost, LoopbackGuard
+from app.logs.metrics import measured
 from app.routers import (
     api_keys,
     capabilities,
     files,
     metrics,
     parts,
-    problems,
     records,
     service,
     upload_sessions,
@@ -28,10 +27,11 @@ from app.routers import (
     uploads,
     uppy,
 )
-from app.routers.middleware import Envelope, Innermost, LoopbackGuard
 from app.routers.pages import pages
-from app.settings import Settings, load_settings, require_deployed
-from app.signer import utc_now
+from app.runtime.process import configure_logging, freeze_garbage_collector
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings, require_deployed
+from app.store.signer import utc_now
 
 DESCRIPTION = """\
 Uploads of any size, straight from the browser into a private bucket.

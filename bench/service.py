@@ -8,8 +8,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from app import main
-from app.process import configure_logging, freeze_garbage_collector
-from app.settings import load_settings
+from app.runtime.process import configure_logging, freeze_garbage_collector
+from app.settings.model import load_settings
 
 
 def create_app() -> FastAPI:

@@ -23,11 +23,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from app.bucket_client import open_client
 from app.core.delivery import content_disposition
 from app.core.destination import Destination
 from app.core.object_url import bucket_address
 from app.core.sigv4 import Credentials, UrlSigner, presign_post, presign_url
+from app.store.client import open_client
 from bench.results import Results
 
 _REGION, _BUCKET = "us-east-1", "bench-bucket"

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from app.db.migrations import migrate
 from app.embedded.s3 import start_s3
-from app.migrations import migrate
-from app.provision import apply
-from app.resources import open_session
-from app.settings import Settings, load_settings
+from app.runtime.resources import open_session
+from app.settings.model import Settings, load_settings
+from app.store.setup.provision import apply
 from bench.load import Case, Load, compare
 from bench.peers import installed
 from bench.results import Results

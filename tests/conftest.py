@@ -12,11 +12,11 @@ import httpx
 import hypothesis
 import pytest
 
+from app.db.migrations import migrate
 from app.embedded.postgres import start_postgres
 from app.embedded.s3 import start_s3
-from app.log import write_to
-from app.migrations import migrate
-from app.settings import Settings
+from app.logs.log import write_to
+from app.settings.model import Settings
 from tests.support.secrets_in_logs import Watch
 from tests.support.service import (
     ACCESS_KEY,

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app import queries_credentials as queries
-from app.audit import audit
 from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, hash_token, make_token
 from app.core.principal import Principal, missing_scopes
+from app.db import credentials as db_credentials
 from app.errors import ApiKeyNotFound, InvalidToken, ScopeNotGrantable
-from app.models_credentials import ApiKey
-from app.resources import Resources
+from app.logs.audit import audit
+from app.models.credentials import ApiKey
+from app.runtime.resources import Resources
 
 # For how long a process takes a key or an upload session that it has asked about to be good
 # still. So long may one that another process revoked go on working.
@@ -68,7 +68,7 @@ async def create(
         revoked_at=None,
     )
     async with res.db.connection() as db:
-        await queries.insert_api_key(db, key)
+        await db_credentials.insert_api_key(db, key)
     audit("key.created", key_id=key.id, name=name, key_owner=owner, key_scopes=key.scopes)
     return key, token
 
@@ -82,7 +82,7 @@ async def list_keys(
     if cursor is not None:
         end = res.read_cursor(scope, cursor)
     async with res.db.connection() as db:
-        keys = await queries.list_api_keys(db, caller.tenant, end, limit + 1)
+        keys = await db_credentials.list_api_keys(db, caller.tenant, end, limit + 1)
     if len(keys) <= limit:
         return KeyPage(keys, None)
     keys = keys[:limit]
@@ -92,7 +92,7 @@ async def list_keys(
 async def get_key(res: Resources, caller: Principal, key_id: UUID) -> ApiKey:
     """One key of the caller's tenant; ApiKeyNotFound."""
     async with res.db.connection() as db:
-        key = await queries.get_api_key(db, key_id, caller.tenant)
+        key = await db_credentials.get_api_key(db, key_id, caller.tenant)
     if key is None:
         raise _not_found()
     return key
@@ -101,7 +101,7 @@ async def get_key(res: Resources, caller: Principal, key_id: UUID) -> ApiKey:
 async def revoke(res: Resources, caller: Principal, key_id: UUID) -> None:
     """End the key: here at once, in other processes within STALENESS. Repeating it is no error."""
     async with res.db.connection() as db:
-        key = await queries.revoke_api_key(db, key_id, caller.tenant, res.clock())
+        key = await db_credentials.revoke_api_key(db, key_id, caller.tenant, res.clock())
     if key is None:
         raise _not_found()
     credential = _credential(key)
@@ -113,7 +113,7 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
     """Who holds the key, and until when that need not be asked again. Raises InvalidToken."""
     now = res.clock()
     async with res.db.connection() as db:
-        key = await queries.use_api_key(db, token_hash, now)
+        key = await db_credentials.use_api_key(db, token_hash, now)
     if key is None:
         raise InvalidToken("There is no such API key.")
     if key.revoked_at is not None:

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from app import api_keys, upload_sessions
+from app.access import api_keys, upload_sessions
 from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, hash_token, is_token
 from app.core.principal import Principal
 from app.errors import InvalidToken
-from app.log import acting
-from app.resources import Resources
+from app.logs.log import acting
+from app.runtime.resources import Resources
 
 # Some issuers put much into theirs; a header any longer no proxy lets through.
 MAX_TOKEN = 8192

@@ -8,15 +8,15 @@ import os
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app import queries_credentials as queries
-from app.api_keys import STALENESS
-from app.audit import audit
+from app.access.api_keys import STALENESS
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
 from app.core.principal import Principal, Scope, SessionBounds, SessionField
+from app.db import credentials as db_credentials
 from app.errors import InvalidToken, UploadSessionNotFound
-from app.locate import destination_for
-from app.models_credentials import UploadSession
-from app.resources import Resources
+from app.files.urls import destination_for
+from app.logs.audit import audit
+from app.models.credentials import UploadSession
+from app.runtime.resources import Resources
 
 _SCOPES = frozenset({Scope.UPLOADS_WRITE})
 _MAX_BYTES = (1 << 63) - 1
@@ -37,7 +37,7 @@ async def mint(
 
     The uploads belong to `owner`. `max_bytes`, over all files, is by default what that many files
     of the destination can have. `expires_in` is seconds. Whatever is confirmed goes into
-    `attach_to`, of which the caller has been asked (`app.records.session_field`).
+    `attach_to`, of which the caller has been asked (`app.records.fields.session_field`).
     Raises UnknownDestination and DestinationForbidden.
     """
     found = destination_for(res.settings, caller, destination)
@@ -62,7 +62,7 @@ async def mint(
         attach_to=attach_to and list(attach_to),
     )
     async with res.db.connection() as db:
-        await queries.insert_upload_session(db, session)
+        await db_credentials.insert_upload_session(db, session)
     audit(
         "session.minted",
         session_id=session.id,
@@ -78,7 +78,7 @@ async def mint(
 async def get(res: Resources, caller: Principal, session_id: UUID) -> UploadSession:
     """The session, ended or not, for who made it."""
     async with res.db.connection() as db:
-        session = await queries.get_upload_session(db, session_id, caller)
+        session = await db_credentials.get_upload_session(db, session_id, caller)
     if session is None:
         raise UploadSessionNotFound("No upload session of yours has this id.")
     return session
@@ -91,7 +91,7 @@ async def revoke(res: Resources, caller: Principal, session_id: UUID) -> None:
     but without the session nobody confirms it. Repeating it is no error.
     """
     async with res.db.connection() as db:
-        session = await queries.revoke_upload_session(db, session_id, caller, res.clock())
+        session = await db_credentials.revoke_upload_session(db, session_id, caller, res.clock())
     if session is None:
         raise UploadSessionNotFound("No upload session of yours has this id.")
     credential = _credential(session)
@@ -103,7 +103,7 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
     """Who holds the session, and until when that need not be asked again. Raises InvalidToken."""
     now = res.clock()
     async with res.db.connection() as db:
-        session = await queries.upload_session_by_hash(db, token_hash)
+        session = await db_credentials.upload_session_by_hash(db, token_hash)
     if session is None:
         raise InvalidToken("There is no such upload session.")
     if session.revoked_at is not None:

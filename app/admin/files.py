@@ -8,18 +8,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette_admin.routing import route
 
-from app import records, removals
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, id_of, position
 from app.core.content_types import essence, normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.parts import MIB
 from app.core.principal import Scope
-from app.files import get_file, read_links
-from app.models import File, State
-from app.queries_search import Search
-from app.routers.permissions import require
-from app.search import search_files
+from app.db.search import Search
+from app.files.links import get_file, read_links
+from app.http.permissions import require
+from app.models.files import File, State
+from app.records import fields as records
+from app.staff.search import search_files
+from app.uploads import remove
 
 # What browsers show as an image without running any of it, and decode fast enough for a list.
 _RASTER: Final = frozenset(
@@ -139,7 +140,7 @@ class Files(View):
     async def release(self, request: Request) -> Response:
         return await self._out(
             request,
-            partial(removals.release_file, resources_of(request), caller_of(request)),
+            partial(remove.release_file, resources_of(request), caller_of(request)),
             title="Forget the file, and keep its object?",
             words="Nobody finds the file through Claimcheck any more, and links to it are not "
             "made again. Its object stays in the bucket, and the URL that others keep stays right.",
@@ -151,7 +152,7 @@ class Files(View):
     async def delete(self, request: Request) -> Response:
         return await self._out(
             request,
-            partial(removals.remove_file, resources_of(request), caller_of(request)),
+            partial(remove.remove_file, resources_of(request), caller_of(request)),
             title="Delete the file and its object?",
             words="The object goes from the bucket, with every version of it. Nobody can bring "
             "it back.",

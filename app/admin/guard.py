@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.client_address import names_this_machine
 from app.errors import Problem
-from app.log import get_logger
-from app.routers.problems import log_cause, request_id_of
+from app.http.problems import log_cause, request_id_of
+from app.logs.log import get_logger
 
 _errors: Final = get_logger("errors")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette_admin.routing import route
 
-from app import api_keys
+from app.access import api_keys
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, id_of
 from app.core.principal import KEY_OWNER, Scope, is_name
 from app.errors import InvalidCursor, Problem
-from app.routers.permissions import require
-from app.staff import every_scope
+from app.http.permissions import require
+from app.staff.accounts import every_scope
 
 
 class Keys(View):

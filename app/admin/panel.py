@@ -17,7 +17,7 @@ from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
 from app.admin.view import Index, breakable, in_bytes
 from app.errors import Problem
-from app.settings import Settings
+from app.settings.model import Settings
 
 _HERE = Path(__file__).parent
 

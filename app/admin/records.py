@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
-from app import records, upload_sessions
+from app.access import upload_sessions
 from app.admin.files import is_picture, is_thumbnail
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, in_words, may
@@ -20,10 +20,11 @@ from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope, is_name, missing_scopes
 from app.core.record_field import RecordField, is_record_id
 from app.errors import Problem, RecordNotFound
-from app.files import Link, find_by_ids, read_links
-from app.models import File
-from app.routers.permissions import require
-from app.search import search_records
+from app.files.links import Link, find_by_ids, read_links
+from app.http.permissions import require
+from app.models.files import File
+from app.records import fields as records
+from app.staff.search import search_records
 
 # One field's session is for one visit: what is tried anew counts too.
 _SPARE: Final = 5

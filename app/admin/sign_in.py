@@ -12,12 +12,12 @@ from starlette.templating import Jinja2Templates
 from starlette_admin.auth import AdminUser, BaseAuthProvider
 from starlette_admin.helpers import index_url, safe_redirect_url
 
-from app import staff
 from app.core.principal import Principal
-from app.log import acting
-from app.resources import Resources
-from app.settings import Settings
-from app.staff import SignInRefused, TooManyAttempts
+from app.logs.log import acting
+from app.runtime.resources import Resources
+from app.settings.model import Settings
+from app.staff import accounts as staff
+from app.staff.accounts import SignInRefused, TooManyAttempts
 
 
 @dataclass(kw_only=True)
@@ -47,7 +47,7 @@ def cookie_name(settings: Settings) -> str:
 
 
 class StaffSignIn(BaseAuthProvider):
-    """Asks `app.staff`. The cookie holds a random token and nothing else."""
+    """Asks `app.staff.accounts`. The cookie holds a random token and nothing else."""
 
     def __init__(self, cookie: str) -> None:
         super().__init__()

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette_admin.routing import route
 
-from app import removals
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, beside, caller_of, id_of, position
-from app.arrivals import get_upload
 from app.core.principal import Scope
-from app.models import State
-from app.queries_search import Search
-from app.routers.permissions import require
-from app.search import search_files
+from app.db.search import Search
+from app.http.permissions import require
+from app.models.files import State
+from app.staff.search import search_files
+from app.uploads import remove
+from app.uploads.verify import get_upload
 
 _SHOWN = (State.PENDING, State.COMPLETING, State.REJECTED)
 
@@ -72,7 +72,7 @@ class Uploads(View):
         return await self.act(
             request,
             Scope.UPLOADS_WRITE,
-            partial(removals.cancel_upload, res, caller, upload.id),
+            partial(remove.cancel_upload, res, caller, upload.id),
             done=f"The upload of {upload.filename} is aborted.",
             then=back,
         )

@@ -15,7 +15,7 @@ from starlette_admin.views import CustomView
 from app.admin.sign_in import Member
 from app.core.principal import Principal, Scope
 from app.errors import Problem
-from app.routers.permissions import require
+from app.http.permissions import require
 
 PAGE = 50
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")

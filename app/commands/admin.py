@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from app import staff
 from app.commands.scopes import SCOPES_AFTER
 from app.commands.tables import listing, print_listing
 from app.commands.with_database import Command, with_database
 from app.core.principal import is_name
 from app.errors import ConfigurationError
-from app.resources import Resources
+from app.runtime.resources import Resources
+from app.staff import accounts as staff
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

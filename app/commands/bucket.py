@@ -15,9 +15,9 @@ from rich.prompt import Confirm
 from app.core.bucket_setup import Config
 from app.core.iam import service_policy, setup_policy
 from app.errors import ConfigurationError
-from app.provision import BucketPlan, Change, Outcome, apply, plan
-from app.resources import open_session
-from app.settings import Settings, load_settings
+from app.runtime.resources import open_session
+from app.settings.model import Settings, load_settings
+from app.store.setup.provision import BucketPlan, Change, Outcome, apply, plan
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from app.settings import load_settings, require_deployed
+from app.settings.model import load_settings, require_deployed
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from app import staff
 from app.commands.serve import serve_alone
 from app.core.principal import DEV
+from app.db.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgresError, start_postgres
 from app.embedded.s3 import EmbeddedS3Error, start_s3
 from app.errors import ConfigurationError
-from app.migrations import migrate
-from app.panel import missing_for_panel
-from app.process import configure_logging
-from app.provision import apply
-from app.resources import open_resources, open_session
-from app.settings import Settings, load_settings, require_deployed
+from app.runtime.process import configure_logging
+from app.runtime.resources import open_resources, open_session
+from app.settings.model import Settings, load_settings, require_deployed
+from app.settings.panel import missing_for_panel
+from app.staff import accounts as staff
+from app.store.setup.provision import apply
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

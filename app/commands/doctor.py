@@ -14,7 +14,7 @@ from rich.padding import Padding
 from app.doctor.examine import examine
 from app.doctor.findings import Finding, Level, Report
 from app.errors import ConfigurationError
-from app.settings import load_settings
+from app.settings.model import load_settings
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from rich.markup import escape
 
-from app import api_keys
+from app.access import api_keys
 from app.commands.scopes import SCOPES_AFTER
 from app.commands.tables import listing, print_listing
 from app.commands.with_database import with_database
 from app.core.principal import KEY_OWNER, Principal, Scope, is_name
-from app.models_credentials import ApiKey
-from app.resources import Resources
-from app.staff import every_scope
+from app.models.credentials import ApiKey
+from app.runtime.resources import Resources
+from app.staff.accounts import every_scope
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -3,9 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from app.db.migrations import migrate
 from app.errors import ConfigurationError
-from app.migrations import migrate
-from app.settings import load_settings
+from app.settings.model import load_settings
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.process import configure_logging
-from app.reconcile import Finding, reconcile, sections
-from app.resources import Resources, open_resources
-from app.settings import load_settings, require_stores
+from app.runtime.process import configure_logging
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import load_settings, require_stores
+from app.upkeep.reconcile import Finding, reconcile, sections
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -5,9 +5,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from app.log import get_logger
-from app.process import configure_logging, freeze_garbage_collector
-from app.settings import Settings, load_settings, require_deployed
+from app.logs.log import get_logger
+from app.runtime.process import configure_logging, freeze_garbage_collector
+from app.settings.model import Settings, load_settings, require_deployed
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

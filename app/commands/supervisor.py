@@ -21,8 +21,8 @@ from gunicorn.app.base import BaseApplication
 from uvicorn_worker import UvicornWorker
 
 from app.commands.serve import UVICORN, host_of
-from app.process import LOGGING, freeze_garbage_collector
-from app.settings import Settings
+from app.runtime.process import LOGGING, freeze_garbage_collector
+from app.settings.model import Settings
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"

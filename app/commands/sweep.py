@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.errors import Problem
-from app.log import get_logger
-from app.process import configure_logging
-from app.resources import Resources, open_resources
-from app.settings import load_settings, require_stores
-from app.sweep import Outcome, Sweep
+from app.logs.log import get_logger
+from app.runtime.process import configure_logging
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import load_settings, require_stores
+from app.upkeep.sweep import Outcome, Sweep
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app.errors import ConfigurationError
-from app.process import configure_logging
-from app.resources import Resources, open_resources
-from app.settings import Settings, load_settings
+from app.runtime.process import configure_logging
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import Settings, load_settings
 
 Command = Callable[[Resources, argparse.Namespace], Coroutine[Any, Any, None]]
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.errors import DatabaseUnavailable
-from app.settings import Settings
+from app.settings.model import Settings
 
 CONNECT_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 10
@@ -30,7 +30,7 @@ class Database:
     """Hands out asyncpg connections from SQLAlchemy's pool.
 
     The pool, the tables and the migrations are SQLAlchemy's. Statements run on the driver's
-    connection itself (see app.queries), because SQLAlchemy's async layer costs more per statement
+    connection itself (see app.db.files), because SQLAlchemy's async layer costs more per statement
     than everything else in a request.
     """
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
-from app.models import MOMENT, File, files
-from app.models_credentials import ApiKey, UploadSession, api_keys, upload_sessions
-from app.pending_cap import pending_capped
-from app.statements import FIRST, Statement, arguments, array, or_any, seen_by, write
+from app.db.pending_cap import pending_capped
+from app.db.statements import FIRST, Statement, arguments, array, or_any, seen_by, write
+from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
+from app.models.files import MOMENT, File, files
 
 _k = api_keys.c
 _s = upload_sessions.c

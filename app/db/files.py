@@ -1,6 +1,6 @@
 """The SQL of files, as functions of a connection: store, find and list them.
 
-Moves between states are in app.queries_moves, other subjects in other queries_*.py.
+Moves between states are in app.db.moves, other subjects in other queries_*.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
 from app.core.narrowing import Narrowing
 from app.core.principal import Principal
-from app.models import LISTED_BY, File, Readable, State, files
-from app.pending_cap import pending_capped
-from app.statements import FIRST, Statement, arguments, array, or_any, seen, seen_by, write
+from app.db.pending_cap import pending_capped
+from app.db.statements import FIRST, Statement, arguments, array, or_any, seen, seen_by, write
+from app.models.files import LISTED_BY, File, Readable, State, files
 
 _c = files.c
 

@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
-from app import queries
 from app.core.single_flight import SingleFlight
-from app.db import Database
+from app.db import files as db_files
+from app.db.connections import Database
+from app.db.pending_cap import too_many, who_has_too_many
 from app.errors import DatabaseUnavailable, TooManyPending
-from app.models import File
-from app.pending_cap import too_many, who_has_too_many
+from app.models.files import File
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
 ENOUGH_ROWS: Final = 100
@@ -106,7 +106,7 @@ class Inserts:
         # By owner, so that two replicas never wait for each other's counts of pending uploads.
         rows = sorted((file for files, _ in group for file in files), key=_OWNER)
         async with self._database.connection() as db:
-            stored = await queries.insert_files(db, rows)
+            stored = await db_files.insert_files(db, rows)
         for number, (_, answer) in enumerate(group, start=1):
             if not answer.done():  # else its request was cancelled
                 answer.set_result(stored)

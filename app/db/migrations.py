@@ -6,7 +6,7 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 
-_FOLDER: Final = Path(__file__).parent.parent
+_FOLDER: Final = Path(__file__).parents[2]
 
 
 def migration_config(database_url: str) -> Config:

@@ -10,9 +10,9 @@ from typing import Any, Final
 import asyncpg
 import sqlalchemy as sa
 
-from app.models import MOMENT, File, State, files, states_before
-from app.queries import LOOSE, in_state, literal
-from app.statements import Statement, arguments, write
+from app.db.files import LOOSE, in_state, literal
+from app.db.statements import Statement, arguments, write
+from app.models.files import MOMENT, File, State, files, states_before
 
 _c = files.c
 
@@ -35,7 +35,7 @@ async def _move_row(
 
 
 def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:
-    """A move between states, from wherever app.models.MOVES allows it."""
+    """A move between states, from wherever app.models.files.MOVES allows it."""
     condition = sa.and_(in_state(*states_before(to)), *only)
     return _update(condition, state=literal(to), **arguments(files, columns))
 

@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from app.errors import TooManyPending
-from app.models import File
+from app.models.files import File
 
 # Seconds after which it is worth asking again whether there is room.
 _RETRY: Final = 60

@@ -6,8 +6,8 @@ from uuid import UUID
 import asyncpg
 import sqlalchemy as sa
 
-from app.models import files
-from app.statements import write
+from app.db.statements import write
+from app.models.files import files
 
 _c = files.c
 

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
-from app.models import File, State, files
-from app.models_records import Record, record_files, records
-from app.statements import FIRST, Statement, arguments, array, seen, seen_by, write
+from app.db.statements import FIRST, Statement, arguments, array, seen, seen_by, write
+from app.models.files import File, State, files
+from app.models.records import Record, record_files, records
 
 _r, _rf = records.c, record_files.c
 _IDS = ARRAY(sa.Uuid())

@@ -14,9 +14,9 @@ import asyncpg
 import sqlalchemy as sa
 
 from app.core.narrowing import Narrowing
-from app.models import LISTED_BY, File, State, files
-from app.queries import in_state, literal
-from app.statements import Statement, write
+from app.db.files import in_state, literal
+from app.db.statements import Statement, write
+from app.models.files import LISTED_BY, File, State, files
 
 # So many files are looked at for one page that asks of them what its index does not know.
 WALK: Final = 20_000
@@ -114,7 +114,7 @@ def _shape(search: Search, *, before: bool = False) -> _Shape:
 def _walk(shape: _Shape, limit: Any) -> sa.Select[Any]:
     """So many files along the index in its order (or backwards), between two places in it.
 
-    In row comparisons over all its columns, so that no other index will do: see `app.queries`.
+    In row comparisons over all its columns, so that no other index will do: see `app.db.files`.
     """
     equal = [LISTED_BY[name] for name in ("tenant", *shape.indexed)]
     given: list[Any] = [_text(name) for name in ("tenant", *shape.indexed)]

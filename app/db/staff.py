@@ -8,9 +8,9 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import MOMENT
-from app.models_staff import Staff, sign_in_attempts, staff, staff_sessions
-from app.statements import arguments, write
+from app.db.statements import arguments, write
+from app.models.files import MOMENT
+from app.models.staff import Staff, sign_in_attempts, staff, staff_sessions
 
 _t, _s, _a = staff.c, staff_sessions.c, sign_in_attempts.c
 _name = sa.bindparam("of_name", type_=sa.Text())

@@ -13,9 +13,9 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import MOMENT, File, State, files, sweep_totals
-from app.queries import in_state
-from app.statements import Statement, array, write
+from app.db.files import in_state
+from app.db.statements import Statement, array, write
+from app.models.files import MOMENT, File, State, files, sweep_totals
 
 _c = files.c
 _lapsed_before = sa.bindparam("lapsed_before", type_=MOMENT)
@@ -148,7 +148,7 @@ async def stalled_completions(
 ) -> list[File]:
     """Completions whose leases ended between two moments, the oldest first.
 
-    Not claimed: completing them is a claim of its own (app.completion).
+    Not claimed: completing them is a claim of its own (app.uploads.join).
     """
     return await _STALLED.rows(
         db, after=after, lapsed_before=lapsed_before, limit=limit, **_but(shunned)

@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from app.signer import Presigned, PresignedPost
+from app.store.signer import Presigned, PresignedPost
 
 _SECONDS: Final = 10
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]+)</Code>")

@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.bucket_client import error_code
-from app.bucket_config import BucketState, Unread, is_public, read_bucket
 from app.core.bucket_setup import Aspect, StoreKind, grants_to_everyone
 from app.core.destination import Destination
 from app.core.lifecycle import (
@@ -21,7 +19,9 @@ from app.core.lifecycle import (
 from app.doctor.findings import Findings
 from app.doctor.remedies import APPLY, remedy_for
 from app.errors import Problem
-from app.provision import Outcome, compare
+from app.store.client import error_code
+from app.store.setup.config import BucketState, Unread, is_public, read_bucket
+from app.store.setup.provision import Outcome, compare
 
 # S3 refuses requests whose time is further off (AWS API, RequestTimeTooSkewed); long before that
 # links begin to live shorter, or later, than they say. In seconds.

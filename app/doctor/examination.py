@@ -15,14 +15,14 @@ from uuid import uuid4
 import aioboto3
 from botocore.exceptions import ClientError
 
-from app.bucket import ID_METADATA, ObjectHandle
-from app.bucket_client import Buckets, error_code
 from app.core.destination import Destination
 from app.doctor.browser import Answer, Browser
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
 from app.errors import Problem
-from app.signer import Presigned, PresignedPost, Signer
+from app.store.client import Buckets, error_code
+from app.store.objects import ID_METADATA, ObjectHandle
+from app.store.signer import Presigned, PresignedPost, Signer
 
 CONTENT: Final = b"claimcheck doctor"
 OTHER_CONTENT: Final = b"CLAIMCHECK DOCTOR"  # of the same length

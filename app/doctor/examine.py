@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 
 import aioboto3
 
-from app.bucket_client import Buckets, open_buckets
-from app.bucket_config import Unread
 from app.core.bucket_setup import Aspect, needs_of
 from app.core.destination import Destination
 from app.doctor.access import check_anonymous, check_cors
@@ -20,10 +18,12 @@ from app.doctor.examination import Examination, tidy_up
 from app.doctor.findings import Advice, Findings, Report
 from app.doctor.service import check_credentials, check_database, check_settings
 from app.doctor.uploads import check_public_endpoint, check_uploads
-from app.provision import browser_origins, by_bucket
-from app.resources import open_session
-from app.settings import Settings
-from app.signer import Signer, utc_now
+from app.runtime.resources import open_session
+from app.settings.model import Settings
+from app.store.client import Buckets, open_buckets
+from app.store.setup.config import Unread
+from app.store.setup.provision import browser_origins, by_bucket
+from app.store.signer import Signer, utc_now
 
 _T = TypeVar("_T")
 

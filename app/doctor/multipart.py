@@ -4,10 +4,10 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from app.bucket_client import error_code
 from app.doctor.examination import CONTENT, OTHER_CONTENT, SIGNED_FOR, Examination
 from app.doctor.remedies import remedy_for
 from app.errors import Problem
+from app.store.client import error_code
 
 _RIGHTS: Final = {
     "CreateMultipartUpload": "s3:PutObject",

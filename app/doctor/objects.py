@@ -13,7 +13,7 @@ from app.doctor.examination import (
     sha256,
 )
 from app.doctor.remedies import APPLY, remedy_for
-from app.signer import Signer
+from app.store.signer import Signer
 
 
 async def check_missing(examination: Examination) -> None:

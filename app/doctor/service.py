@@ -9,13 +9,13 @@ import asyncpg
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from pydantic import AliasChoices
 
-from app import queries
-from app.db import Database
+from app.db import files as db_files
+from app.db.connections import Database
 from app.doctor.findings import Findings
 from app.errors import ConfigurationError, DatabaseUnavailable
-from app.models import REVISION
-from app.settings import Settings, require_deployed
-from app.signer import CredentialsUnavailable, Signer
+from app.models.files import REVISION
+from app.settings.model import Settings, require_deployed
+from app.store.signer import CredentialsUnavailable, Signer
 
 SUBJECT: Final = "service"
 _SOON: Final = timedelta(minutes=5)
@@ -118,8 +118,8 @@ async def check_database(settings: Settings) -> Findings:
     db = Database(settings)
     try:
         async with db.connection() as connection:
-            limit = await queries.connection_limit(connection)
-            found = await queries.schema_revision(connection)
+            limit = await db_files.connection_limit(connection)
+            found = await db_files.schema_revision(connection)
     except DatabaseUnavailable as problem:
         if isinstance(problem.__cause__, asyncpg.UndefinedTableError):
             findings.fail("migrations", "The database has no tables yet.", _MIGRATE)

@@ -7,19 +7,19 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from app import queries
-from app.audit import audit_files
 from app.core.delivery import Disposition, response_overrides
 from app.core.grants import grant_maker, is_granted, window_end
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.narrowing import Narrowing
 from app.core.object_url import ObjectName
 from app.core.principal import Principal
+from app.db import files as db_files
 from app.errors import FileNotFound, InvalidFilename, InvalidGrant, UrlNotOurs
-from app.locate import check_host, parse_url
-from app.log import acting
-from app.models import File, Readable, State
-from app.resources import Resources
+from app.files.urls import check_host, parse_url
+from app.logs.audit import audit_files
+from app.logs.log import acting
+from app.models.files import File, Readable, State
+from app.runtime.resources import Resources
 
 MAX_PAGE: Final = 100
 # Links that are signed before the event loop has a look at others.
@@ -44,7 +44,7 @@ class Page:
 async def get_file(res: Resources, caller: Principal, file_id: UUID) -> File:
     """The confirmed file; FileNotFound for everybody else's, and for whatever is not confirmed."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, file_id, caller)
+        file = await db_files.get_file(db, file_id, caller)
     if file is None or file.state != State.CONFIRMED:
         raise FileNotFound("No file of yours has this id.")
     return file
@@ -58,7 +58,7 @@ async def list_files(
     if cursor is not None:
         narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))
     async with res.db.connection() as db:
-        files = await queries.list_files(db, caller, narrowing, limit + 1)
+        files = await db_files.list_files(db, caller, narrowing, limit + 1)
     if len(files) <= limit:
         return Page(files, None)
     files = files[:limit]
@@ -138,7 +138,7 @@ async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
     if res.grant_secret is None or not is_granted(res.grant_secret, file_id, grant, now):
         raise ended
     async with res.db.connection() as db:
-        file = await queries.get_granted(db, file_id)
+        file = await db_files.get_granted(db, file_id)
     if file is None or file.state != State.CONFIRMED:
         raise FileNotFound("There is no such file any more.")
     if not res.settings.destination_of(file.destination, file.bucket).content_urls:
@@ -152,7 +152,7 @@ async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
 async def find_by_ids(res: Resources, caller: Principal, ids: Sequence[UUID]) -> list[File | None]:
     """The confirmed files with these ids, in order, None where there is none of the caller's."""
     async with res.db.connection() as db:
-        found = await queries.confirmed_by_id(db, ids, caller)
+        found = await db_files.confirmed_by_id(db, ids, caller)
     by_id = {file.id: file for file in found}
     return [by_id.get(file_id) for file_id in ids]
 
@@ -162,7 +162,7 @@ async def readable_by_ids(
 ) -> list[Readable | None]:
     """The same, with what links are made of alone."""
     async with res.db.connection() as db:
-        found = await queries.readable_by_id(db, ids, caller)
+        found = await db_files.readable_by_id(db, ids, caller)
     by_id = {file.id: file for file in found}
     return [by_id.get(file_id) for file_id in ids]
 
@@ -174,7 +174,7 @@ async def readable_by_urls(
     names = [_parse(res, url) for url in urls]
     wanted = [(name.bucket, name.key) for name in names if name is not None]
     async with res.db.connection() as db:
-        found = await queries.readable_by_key(db, wanted, caller)
+        found = await db_files.readable_by_key(db, wanted, caller)
     by_name = {(file.bucket, file.key): file for file in found}
     return [
         None if name is None else _if_ours(res, name, by_name.get((name.bucket, name.key)))

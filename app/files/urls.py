@@ -11,8 +11,8 @@ from app.core.destination import Destination
 from app.core.object_url import ObjectName, parse_object_url
 from app.core.principal import Principal
 from app.errors import DestinationForbidden, UnknownDestination, UrlNotOurs
-from app.models import File, Readable
-from app.settings import Settings
+from app.models.files import File, Readable
+from app.settings.model import Settings
 
 _AWS_HOST: Final = re.compile(r"s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?")
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from app.core.principal import Principal, Scope
 from app.core.record_field import RECORD_ID, FieldPath, is_record_id
 from app.errors import RecordNotFound, TooManyFiles, UnknownRecordField, WrongDestination
-from app.routers.permissions import require
+from app.http.permissions import require
 
 # What a confirm answers besides, where the file is to go into a record.
 ATTACH_PROBLEMS = (UnknownRecordField, RecordNotFound, WrongDestination, TooManyFiles)

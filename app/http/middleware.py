@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.client_address import TrustedProxies, client_address, names_this_machine
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
-from app.log import Actor, acting, get_logger
-from app.metrics import count_request
-from app.routers.problems import problem_response, request_id_of
+from app.http.problems import problem_response, request_id_of
+from app.logs.log import Actor, acting, get_logger
+from app.logs.metrics import count_request
 
 KIB: Final = 1024
 BODY_LIMIT: Final = 64 * KIB

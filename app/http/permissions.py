@@ -11,12 +11,12 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from app.auth import principal_from_token
+from app.access.authenticate import principal_from_token
 from app.core.opaque_tokens import SESSION_PREFIX
 from app.core.principal import DEV, Principal, Scope
 from app.errors import CredentialRequired, InsufficientScope, InvalidToken
-from app.log import acting
-from app.resources import Resources
+from app.logs.log import acting
+from app.runtime.resources import Resources
 
 # RFC 6750 section 2.1, less the white space that nobody sends.
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)

@@ -31,8 +31,8 @@ from app.errors import (
     TooManyRequests,
     ValidationFailed,
 )
-from app.log import get_logger
-from app.signer import CredentialsUnavailable
+from app.logs.log import get_logger
+from app.store.signer import CredentialsUnavailable
 
 _errors: Final = get_logger("errors")
 

@@ -9,9 +9,9 @@ from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from app.files import content_urls, read_links
-from app.models import File, Seal
-from app.resources import Resources, in_utc
+from app.files.links import content_urls, read_links
+from app.models.files import File, Seal
+from app.runtime.resources import Resources, in_utc
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 

@@ -7,13 +7,13 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.models import File, State
-from app.multipart import SignedParts
-from app.resources import Resources
-from app.routers.problems import header
-from app.routers.rendering import FILE_EXAMPLE, FileBody, file_json, file_response, json_response
-from app.signer import Presigned, PresignedPost
-from app.uploads import Announced, Instructions
+from app.http.problems import header
+from app.http.rendering import FILE_EXAMPLE, FileBody, file_json, file_response, json_response
+from app.models.files import File, State
+from app.runtime.resources import Resources
+from app.store.signer import Presigned, PresignedPost
+from app.uploads.announce import Announced, Instructions
+from app.uploads.parts import SignedParts
 
 UPLOAD_EXAMPLE: dict[str, Any] = {
     "id": FILE_EXAMPLE["id"],

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
 from app.core.single_flight import SingleFlight
 from app.errors import IssuerUnavailable
-from app.log import get_logger
+from app.logs.log import get_logger
 
 PublicKey = RSAKey | ECKey | OKPKey
 

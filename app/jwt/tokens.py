@@ -12,7 +12,7 @@ from joserfc.jws import JWSRegistry, extract_compact
 from app.core.jwt_settings import JwtSettings
 from app.core.principal import OUR_OWNERS, Principal, is_name
 from app.errors import InvalidToken
-from app.issuer_keys import IssuerKeys, PublicKey
+from app.jwt.issuer_keys import IssuerKeys, PublicKey
 
 # With a shared secret nothing is ever withdrawn, so this is for the memory's sake alone.
 SECRET_LIFE: Final = timedelta(minutes=10)

@@ -1,15 +1,15 @@
 """The audit trail: who did what to which file, record, key or session, and when.
 
 Lines of the logger `claimcheck.audit`, each written once what it says has been committed; the
-events are in docs/logging.md. Who it was is known from `app.log.acting`, so that what goes on after
-a request, or in the sweep, says so too.
+events are in docs/logging.md. Who it was is known from `app.logs.log.acting`, so that what goes on
+after a request, or in the sweep, says so too.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from app.log import acting, get_logger
-from app.models import File, Readable
+from app.logs.log import acting, get_logger
+from app.models.files import File, Readable
 
 _log: Final = get_logger("audit")
 # A line stays below the 10,000 bytes at which Heroku's log router cuts it.

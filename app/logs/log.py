@@ -1,7 +1,7 @@
 """Log lines: JSON objects with a name (`event`) and fields, and on whose behalf they were written.
 
-structlog makes each line, of our own events and of others' records (`app.process`). docs/logging.md
-lists the events.
+structlog makes each line, of our own events and of others' records (`app.runtime.process`).
+docs/logging.md lists the events.
 """
 
 import json
@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from app.core.principal import Principal
-from app.core.redaction import redact
+from app.logs.redaction import redact
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.models import MOMENT, metadata
+from app.models.files import MOMENT, metadata
 
 api_keys: Final = sa.Table(
     "api_keys",

@@ -40,7 +40,7 @@ class State(StrEnum):
 # The migration that brings the tables to what stands here.
 REVISION: Final = "0001"
 
-# The allowed moves; app.queries makes no others.
+# The allowed moves; app.db.files makes no others.
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.PENDING: frozenset({State.COMPLETING, State.CONFIRMED, State.REJECTED, State.REMOVING}),
     # Back to pending when the bucket refused: what is missing can still be sent.
@@ -131,7 +131,7 @@ LISTED_BY: Final[dict[str, sa.ColumnElement[Any]]] = {
     ),
 }
 # Lists show confirmed files, newest first: the id is a UUIDv7, so it sorts by time. Whatever they
-# are narrowed to, there is an index of exactly that; app.queries walks it.
+# are narrowed to, there is an index of exactly that; app.db.files walks it.
 _LISTED = files.c.state == State.CONFIRMED.value
 for _whose, _where, _kind in itertools.product(
     (["tenant"], ["tenant", "owner"]), ([], ["destination"]), ([], ["content_type"], ["family"])
@@ -176,7 +176,7 @@ sa.Index(
     files.c.claimed_until,
     postgresql_where=files.c.state == State.REMOVED.value,
 )
-# For whoever looks through all files of a tenant (app.queries_search): what their names begin with,
+# For whoever looks through all files of a tenant (app.db.search): what their names begin with,
 # and what is in no list of the API. The migration has the names in byte order; alembic does not see
 # that, and would see a difference if it were said here.
 sa.Index(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.models import MOMENT, metadata
+from app.models.files import MOMENT, metadata
 
 records: Final = sa.Table(
     "records",

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.models import MOMENT, metadata
+from app.models.files import MOMENT, metadata
 
 staff: Final = sa.Table(
     "staff",
@@ -38,7 +38,7 @@ staff_sessions: Final = sa.Table(
 sign_in_attempts: Final = sa.Table(
     "sign_in_attempts",
     metadata,
-    # An account or an address, see app.staff.
+    # An account or an address, see app.staff.accounts.
     sa.Column("subject", sa.Text(), primary_key=True),
     sa.Column("attempts", sa.Integer(), nullable=False),
     sa.Column("ends_at", MOMENT, nullable=False),

@@ -12,11 +12,10 @@ from uuid import UUID
 
 import asyncpg
 
-from app import queries_records as queries
-from app.audit import audit
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, SessionField, missing_scopes
 from app.core.record_field import FieldPath, RecordField
+from app.db import records as db_records
 from app.errors import (
     FileNotFound,
     InsufficientScope,
@@ -26,10 +25,11 @@ from app.errors import (
     UnknownRecordField,
     WrongDestination,
 )
-from app.files import readable_by_urls
-from app.models import File
-from app.models_records import Record
-from app.resources import Resources
+from app.files.links import readable_by_urls
+from app.logs.audit import audit
+from app.models.files import File
+from app.models.records import Record
+from app.runtime.resources import Resources
 
 MAX_RECORDS: Final = 200
 _ANY: Final = Preconditions()
@@ -128,7 +128,7 @@ async def _read(
     ids: Sequence[str],
     wanted: Sequence[str] | None = None,
 ) -> dict[str, Fields]:
-    held = await queries.read_records(db, caller, record_type, list(set(ids)), wanted)
+    held = await db_records.read_records(db, caller, record_type, list(set(ids)), wanted)
     records: dict[str, Record] = {}
     files: dict[str, dict[str, list[File]]] = {}
     for record, field, file in held:
@@ -154,7 +154,7 @@ async def put_files(
     field = _writable_field(res, caller, path.type, path.field)
     async with res.db.transaction() as db:
         record, is_new = await _hold(res, db, caller, path.type, path.id)
-        before = await queries.field_files(db, record, path.field)
+        before = await db_records.field_files(db, record, path.field)
         _check(conditions, None if is_new else record, filled=bool(before))
         after = await _fill(res, db, caller, path, field, record, before, list(file_ids))
         answer = (await _read(db, caller, path.type, [path.id]))[path.id]
@@ -179,9 +179,9 @@ async def change(
     async with res.db.transaction() as db:
         record, is_new = await _hold(res, db, caller, record_type, record_id)
         _check(conditions, None if is_new else record, filled=not is_new)
-        held = {field: await queries.field_files(db, record, field) for field in fields}
+        held = {field: await db_records.field_files(db, record, field) for field in fields}
         # Of all fields at once: one after the other would be in no order.
-        await queries.lock_files(db, list({*chain(*held.values(), *fields.values())}))
+        await db_records.lock_files(db, list({*chain(*held.values(), *fields.values())}))
         for field, file_ids in fields.items():
             if held[field] == list(file_ids):
                 continue
@@ -199,7 +199,7 @@ async def change(
 async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[FieldPath]:
     """Where the caller's records hold the file, so many of them."""
     async with res.db.connection() as db:
-        return await queries.uses_of_file(db, file.id, caller, limit)
+        return await db_records.uses_of_file(db, file.id, caller, limit)
 
 
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
@@ -222,7 +222,7 @@ async def clear(
         record, is_new = await _hold(res, db, caller, path.type, path.id)
         if is_new:
             raise _not_found()
-        before = await queries.field_files(db, record, path.field)
+        before = await db_records.field_files(db, record, path.field)
         _check(conditions, record, filled=bool(before))
         after = await _fill(res, db, caller, path, field, record, before, [])
     audit_change(Change(path, record, after, []))
@@ -247,7 +247,7 @@ async def forget(
         if is_new:
             raise _not_found()
         _check(conditions, record, filled=True)
-        await queries.forget_record(db, record)
+        await db_records.forget_record(db, record)
     audit("record.forgotten", record_type=record_type, record_id=record_id)
 
 
@@ -270,7 +270,7 @@ async def session_field(
     """
     check_field(res, caller, path, destination)
     async with res.db.connection() as db:
-        owner = await queries.owner_of_record(db, caller.tenant, path.type, path.id)
+        owner = await db_records.owner_of_record(db, caller.tenant, path.type, path.id)
     if owner not in {None, caller.owner} and not caller.sees_tenant:
         raise _not_found()
     return SessionField(*path, owner or caller.owner)
@@ -310,7 +310,7 @@ async def attach(
     Say so with `audit_change` once it is committed. Raises TooManyFiles, WrongDestination.
     """
     field = declared_field(res, to.path.type, to.path.field)
-    before = await queries.field_files(db, record, to.path.field)
+    before = await db_records.field_files(db, record, to.path.field)
     files = [*before, file_id] if field.many else [file_id]
     after = await _fill(res, db, to.caller, to.path, field, record, before, files)
     return Change(to.path, record, after, files)
@@ -343,7 +343,7 @@ async def _hold(
         created_at=now,
         updated_at=now,
     )
-    record = await queries.hold_record(db, new)
+    record = await db_records.hold_record(db, new)
     if not _is_for(record, caller):
         raise _not_found()
     return record, record.version == new.version
@@ -380,7 +380,7 @@ async def _fill(
             f"Field {path.field} takes {field.capacity} file(s) at most.",
             max_files=field.capacity,
         )
-    locked = {file.id: file for file in await queries.lock_files(db, list({*before, *after}))}
+    locked = {file.id: file for file in await db_records.lock_files(db, list({*before, *after}))}
     coming = set(after) - set(before)
     missing = [
         str(file_id)
@@ -394,7 +394,7 @@ async def _fill(
             _check_destination(field, path, locked[file_id].destination)
     now = res.clock()
     version = res.new_id(now)
-    return await queries.replace_files(db, record, path.field, before, after, version, now)
+    return await db_records.replace_files(db, record, path.field, before, after, version, now)
 
 
 def _check_destination(field: RecordField, path: FieldPath, destination: str) -> None:

@@ -8,13 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app import api_keys
+from app.access import api_keys
 from app.core.principal import Name
 from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
-from app.models_credentials import ApiKey
-from app.routers.permissions import CanAdmin, Res
-from app.routers.problems import header, responses
-from app.routers.rendering import Moment, json_response
+from app.http.permissions import CanAdmin, Res
+from app.http.problems import header, responses
+from app.http.rendering import Moment, json_response
+from app.models.credentials import ApiKey
 
 router = APIRouter(prefix="/v1/api-keys", tags=["credentials"])
 

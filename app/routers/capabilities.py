@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from app.doctor.findings import Level
 from app.doctor.report_cache import ReportCache
 from app.errors import ExaminationUnderWay
-from app.routers.permissions import CanAdmin
-from app.routers.problems import responses
+from app.http.permissions import CanAdmin
+from app.http.problems import responses
 
 router = APIRouter(tags=["service"])
 

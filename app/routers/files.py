@@ -16,7 +16,6 @@ from pydantic import (
     model_validator,
 )
 
-from app import files, removals, uploads
 from app.core.content_types import normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.narrowing import Narrowing
@@ -38,9 +37,10 @@ from app.errors import (
     UploadRejected,
     UrlNotOurs,
 )
-from app.resources import in_utc
-from app.routers.lean_route import LeanRoute
-from app.routers.permissions import (
+from app.files import links as files
+from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
+from app.http.lean_route import LeanRoute
+from app.http.permissions import (
     CanDelete,
     CanRead,
     CanReadOrHasGrant,
@@ -49,8 +49,8 @@ from app.routers.permissions import (
     charge,
     count_failure,
 )
-from app.routers.problems import ProblemBody, header, problem_body, request_id_of, responses
-from app.routers.rendering import (
+from app.http.problems import ProblemBody, header, problem_body, request_id_of, responses
+from app.http.rendering import (
     FILE_EXAMPLE,
     FileBody,
     Moment,
@@ -58,8 +58,10 @@ from app.routers.rendering import (
     file_response,
     json_response,
 )
-from app.routers.slots import ATTACH_PROBLEMS, AttachTo, field_path
-from app.routers.upload_bodies import COMPLETING, confirmed_response
+from app.http.upload_bodies import COMPLETING, confirmed_response
+from app.runtime.resources import in_utc
+from app.uploads import announce as uploads
+from app.uploads import remove
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
@@ -382,6 +384,6 @@ async def delete(
     Not while the field of a record holds the file.
     """
     if object == "delete":
-        await removals.remove_file(res, caller, file_id)
+        await remove.remove_file(res, caller, file_id)
     else:
-        await removals.release_file(res, caller, file_id)
+        await remove.release_file(res, caller, file_id)

@@ -5,14 +5,15 @@ import secrets
 
 from fastapi import APIRouter, Request, Response
 
-from app import metrics, queries_sweep
+from app.db import sweep as db_sweep
 from app.errors import DatabaseUnavailable, RouteNotFound
-from app.resources import Resources
-from app.routers.middleware import is_proxied
-from app.routers.permissions import Res
-from app.settings import Settings
-from app.signer import CredentialsUnavailable
-from app.sweep import RUN
+from app.http.middleware import is_proxied
+from app.http.permissions import Res
+from app.logs import metrics
+from app.runtime.resources import Resources
+from app.settings.model import Settings
+from app.store.signer import CredentialsUnavailable
+from app.upkeep.sweep import RUN
 
 # Not part of the API that clients read about.
 router = APIRouter(include_in_schema=False)
@@ -49,7 +50,7 @@ async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:
     """The totals by outcome, and when the last sweep ended; nothing while the database is away."""
     try:
         async with res.db.connection() as db:
-            totals = {total.outcome: total for total in await queries_sweep.totals(db)}
+            totals = {total.outcome: total for total in await db_sweep.totals(db)}
     except DatabaseUnavailable:
         return {}, None
     run = totals.pop(RUN, None)

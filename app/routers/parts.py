@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import multipart
 from app.core.parts import MAX_PARTS
 from app.errors import (
     BucketRefused,
@@ -20,11 +19,12 @@ from app.errors import (
     UploadNotPending,
     UploadRejected,
 )
-from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanUpload, Res
-from app.routers.problems import responses
-from app.routers.rendering import json_response
-from app.routers.upload_bodies import PartsBody, parts_json
+from app.http.lean_route import LeanRoute
+from app.http.permissions import CanUpload, Res
+from app.http.problems import responses
+from app.http.rendering import json_response
+from app.http.upload_bodies import PartsBody, parts_json
+from app.uploads import parts as multipart
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 

@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 
-from app import records
 from app.core.preconditions import Preconditions
 from app.core.record_field import MAX_FILES, FieldPath, is_record_id
 from app.errors import (
@@ -27,14 +26,15 @@ from app.errors import (
     ValidationFailed,
     WrongDestination,
 )
-from app.files import Link, read_links
-from app.models import File
-from app.resources import Resources
-from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanReadRecords, CanWriteRecords, Res
-from app.routers.problems import header, responses
-from app.routers.rendering import FILE_EXAMPLE, Moment, json_response
-from app.routers.slots import FieldName, RecordId, RecordType
+from app.files.links import Link, read_links
+from app.http.attach_to import FieldName, RecordId, RecordType
+from app.http.lean_route import LeanRoute
+from app.http.permissions import CanReadRecords, CanWriteRecords, Res
+from app.http.problems import header, responses
+from app.http.rendering import FILE_EXAMPLE, Moment, json_response
+from app.models.files import File
+from app.records import fields as records
+from app.runtime.resources import Resources
 
 router = APIRouter(prefix="/v1/records", tags=["records"], route_class=LeanRoute)
 

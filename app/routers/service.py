@@ -7,14 +7,14 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app import queries
 from app.core.destination import Method
+from app.db import files as db_files
 from app.errors import DatabaseUnavailable, Problem
-from app.log import get_logger
-from app.models import REVISION
-from app.resources import Resources
-from app.routers.permissions import CanUpload, Res
-from app.routers.problems import responses
+from app.http.permissions import CanUpload, Res
+from app.http.problems import responses
+from app.logs.log import get_logger
+from app.models.files import REVISION
+from app.runtime.resources import Resources
 
 router = APIRouter(tags=["service"])
 
@@ -115,7 +115,7 @@ async def _ask(res: Resources) -> Ready:
 
 async def _ask_database(res: Resources) -> None:
     async with res.db.connection() as db:
-        found = await queries.schema_revision(db) or ""
+        found = await db_files.schema_revision(db) or ""
     # Newer ones do: a release migrates while the version before it still serves.
     if found < REVISION:
         raise DatabaseUnavailable(

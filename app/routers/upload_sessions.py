@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app import records, upload_sessions
+from app.access import upload_sessions
 from app.core.principal import Name
 from app.errors import (
     DatabaseUnavailable,
@@ -17,12 +17,13 @@ from app.errors import (
     UploadSessionNotFound,
     WrongDestination,
 )
-from app.models_credentials import UploadSession
-from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanMint, Res
-from app.routers.problems import header, responses
-from app.routers.rendering import Moment, json_response
-from app.routers.slots import AttachTo, field_path
+from app.http.attach_to import AttachTo, field_path
+from app.http.lean_route import LeanRoute
+from app.http.permissions import CanMint, Res
+from app.http.problems import header, responses
+from app.http.rendering import Moment, json_response
+from app.models.credentials import UploadSession
+from app.records import fields as records
 
 router = APIRouter(prefix="/v1/upload-sessions", tags=["credentials"], route_class=LeanRoute)
 

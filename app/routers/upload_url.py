@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from app import uploads
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -19,9 +18,10 @@ from app.errors import (
     TooManyPending,
     UploadSessionExhausted,
 )
-from app.routers.permissions import CanUpload, Res
-from app.routers.problems import responses
-from app.signer import PresignedPost
+from app.http.permissions import CanUpload, Res
+from app.http.problems import responses
+from app.store.signer import PresignedPost
+from app.uploads import announce as uploads
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 

@@ -13,8 +13,6 @@ from pydantic import (
     ValidationError,
 )
 
-from app import arrivals, removals, uploads
-from app.announcements import Announcement
 from app.core.destination import CONTENT_TYPE
 from app.errors import (
     BucketRefused,
@@ -38,9 +36,10 @@ from app.errors import (
     UploadRejected,
     UploadSessionExhausted,
 )
-from app.routers.lean_route import LeanRoute
-from app.routers.permissions import CanUpload, Res, charge
-from app.routers.problems import (
+from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
+from app.http.lean_route import LeanRoute
+from app.http.permissions import CanUpload, Res, charge
+from app.http.problems import (
     ProblemBody,
     header,
     problem_body,
@@ -48,9 +47,8 @@ from app.routers.problems import (
     responses,
     validation_problem,
 )
-from app.routers.rendering import FileBody, json_response
-from app.routers.slots import ATTACH_PROBLEMS, AttachTo, field_path
-from app.routers.upload_bodies import (
+from app.http.rendering import FileBody, json_response
+from app.http.upload_bodies import (
     COMPLETING,
     AnnouncedBody,
     ExistingBody,
@@ -59,6 +57,9 @@ from app.routers.upload_bodies import (
     confirmed_response,
     upload_json,
 )
+from app.uploads import announce as uploads
+from app.uploads import remove, verify
+from app.uploads.rules import Announcement
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
@@ -225,7 +226,7 @@ async def announce_batch(
 )
 async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
     """State and reason; never signed instructions, which `renew` gives."""
-    file = await arrivals.get_upload(res, caller, upload_id)
+    file = await verify.get_upload(res, caller, upload_id)
     return UploadBody.model_construct(**upload_json(file))
 
 
@@ -296,4 +297,4 @@ async def confirm(
 )
 async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> None:
     """For pending and rejected uploads; what arrived of the bytes is deleted, parts included."""
-    await removals.cancel_upload(res, caller, upload_id)
+    await remove.cancel_upload(res, caller, upload_id)

@@ -17,9 +17,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from app import multipart, removals, uploads
-from app.announcements import Announcement
-from app.arrivals import get_upload
 from app.core.destination import CONTENT_TYPE
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
@@ -36,13 +33,18 @@ from app.errors import (
     UploadNotPending,
     ValidationFailed,
 )
-from app.locate import destination_named
-from app.models import File
-from app.resources import Resources
-from app.routers.permissions import CanUpload, Res
-from app.routers.problems import uppy_members
-from app.routers.rendering import json_response
-from app.signer import PresignedPost
+from app.files.urls import destination_named
+from app.http.permissions import CanUpload, Res
+from app.http.problems import uppy_members
+from app.http.rendering import json_response
+from app.models.files import File
+from app.runtime.resources import Resources
+from app.store.signer import PresignedPost
+from app.uploads import announce as uploads
+from app.uploads import parts as multipart
+from app.uploads import remove
+from app.uploads.rules import Announcement
+from app.uploads.verify import get_upload
 
 _routes = APIRouter()
 
@@ -236,7 +238,7 @@ async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = 
         return json_response({})
     _require_key(file, key)
     with suppress(UploadNotPending, RemovalUnderWay):
-        await removals.cancel_upload(res, caller, upload_id)
+        await remove.cancel_upload(res, caller, upload_id)
     return json_response({})
 
 

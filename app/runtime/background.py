@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from app.core.single_flight import SingleFlight
 from app.errors import Problem
-from app.log import get_logger
+from app.logs.log import get_logger
 
 _log: Final = get_logger("background")
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from structlog.stdlib import ProcessorFormatter
 
-from app.log import STEPS, write_for_people, write_to
+from app.logs.log import STEPS, write_for_people, write_to
 
 
 def _others() -> logging.Formatter:
-    """Makes of others' records what app.log makes of our own."""
+    """Makes of others' records what app.logs.log makes of our own."""
     return ProcessorFormatter(processors=STEPS)
 
 
@@ -28,7 +28,7 @@ LOGGING: Final[dict[str, Any]] = {
         "uvicorn.error": {"level": "INFO"},
         # Their own handler: uvicorn_worker takes it for uvicorn's lines as well.
         "gunicorn.error": {"level": "INFO", "handlers": ["others"], "propagate": False},
-        # Its access log has query strings in it; ours (app.routers.middleware) has not.
+        # Its access log has query strings in it; ours (app.http.middleware) has not.
         "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
         # The panel's: it writes whole addresses, with what was searched for in them.
         "starlette_admin": {"level": "ERROR"},

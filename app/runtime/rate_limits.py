@@ -21,8 +21,8 @@ from redis.backoff import NoBackoff
 from app.core.client_address import limited_network
 from app.core.principal import Principal
 from app.errors import TooManyRequests
-from app.log import get_logger
-from app.settings import Settings
+from app.logs.log import get_logger
+from app.settings.model import Settings
 
 # Redis is asked before every request: one that is slow must not make the service slow.
 REDIS_SECONDS: Final = 1.0

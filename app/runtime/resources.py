@@ -14,22 +14,22 @@ from uuid import UUID
 import aioboto3
 from botocore.exceptions import ProfileNotFound
 
-from app.background import Background
-from app.bucket import ObjectHandle
-from app.bucket_client import Buckets, open_buckets
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.destination import Destination
 from app.core.expiring import Expiring
 from app.core.ids import uuid7
 from app.core.principal import Principal
-from app.db import Database
+from app.db.connections import Database
+from app.db.inserts import Inserts
 from app.errors import ConfigurationError, InvalidCursor
-from app.inserts import Inserts
-from app.models import File
-from app.rate_limits import RateLimits
-from app.settings import Settings
-from app.signer import Signer, utc_now
-from app.web_tokens import WebTokens
+from app.jwt.tokens import WebTokens
+from app.models.files import File
+from app.runtime.background import Background
+from app.runtime.rate_limits import RateLimits
+from app.settings.model import Settings
+from app.store.client import Buckets, open_buckets
+from app.store.objects import ObjectHandle
+from app.store.signer import Signer, utc_now
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5

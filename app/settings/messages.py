@@ -11,7 +11,7 @@ from app.core.destination import Destination
 from app.core.jwt_settings import JwtSettings
 from app.core.record_field import RecordField
 from app.errors import ConfigurationError
-from app.settings_sources import CONFIG, PREFIX
+from app.settings.sources import CONFIG, PREFIX
 
 Fields = Mapping[str, FieldInfo]
 

@@ -32,10 +32,10 @@ from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
-from app.panel import missing_for_panel
-from app.settings_errors import in_words, refuse_misspelt
-from app.settings_sources import PREFIX, Environment, below_environment
-from app.settings_values import (
+from app.settings.messages import in_words, refuse_misspelt
+from app.settings.panel import missing_for_panel
+from app.settings.sources import PREFIX, Environment, below_environment
+from app.settings.values import (
     BucketName,
     Endpoint,
     Limit,

@@ -15,15 +15,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
-from app import queries_staff as queries
-from app.audit import audit
 from app.core.client_address import limited_network
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
 from app.core.principal import SCOPE_DESCRIPTIONS, STAFF_OWNER, Principal, Scope, is_name
-from app.models_staff import Staff
-from app.queries_staff import NewSession
-from app.resources import Resources
-from app.settings import Settings
+from app.db import staff as db_staff
+from app.db.staff import NewSession
+from app.logs.audit import audit
+from app.models.staff import Staff
+from app.runtime.resources import Resources
+from app.settings.model import Settings
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -111,7 +111,7 @@ async def create(
         disabled_at=None,
     )
     async with res.db.connection() as db:
-        is_new = await queries.insert_staff(db, row)
+        is_new = await db_staff.insert_staff(db, row)
     if is_new:
         audit("staff.created", staff_id=row.id, name=row.name, staff_scopes=row.scopes)
     return is_new
@@ -119,17 +119,17 @@ async def create(
 
 async def list_staff(res: Resources) -> list[Staff]:
     async with res.db.connection() as db:
-        return await queries.list_staff(db)
+        return await db_staff.list_staff(db)
 
 
 async def set_password(res: Resources, name: str, password: str) -> bool:
     """Another password: his sessions end, and his failed attempts are forgotten."""
     name, hashed = tidy_name(name), await _in_thread(_hash, password)
     async with res.db.transaction() as db:
-        staff_id = await queries.set_password(db, name, hashed)
+        staff_id = await db_staff.set_password(db, name, hashed)
         if staff_id is not None:
-            await queries.revoke_sessions(db, staff_id, res.clock())
-            await queries.forgive(db, _account(name))
+            await db_staff.revoke_sessions(db, staff_id, res.clock())
+            await db_staff.forgive(db, _account(name))
     return _changed(staff_id, name, "password")
 
 
@@ -137,9 +137,9 @@ async def set_disabled(res: Resources, name: str, *, disabled: bool) -> bool:
     """Let him sign in no more, his sessions ended, or again. False where nobody has the name."""
     name, now = tidy_name(name), res.clock()
     async with res.db.transaction() as db:
-        staff_id = await queries.set_disabled(db, name, now if disabled else None)
+        staff_id = await db_staff.set_disabled(db, name, now if disabled else None)
         if staff_id is not None and disabled:
-            await queries.revoke_sessions(db, staff_id, now)
+            await db_staff.revoke_sessions(db, staff_id, now)
     return _changed(staff_id, name, "disabled" if disabled else "enabled")
 
 
@@ -152,10 +152,10 @@ def _changed(staff_id: UUID | None, name: str, what: str) -> bool:
 async def sign_out_everywhere(res: Resources, name: str) -> int | None:
     """End all his sessions; how many there were, None where nobody has the name."""
     async with res.db.connection() as db:
-        member = await queries.staff_by_name(db, tidy_name(name))
+        member = await db_staff.staff_by_name(db, tidy_name(name))
         if member is None:
             return None
-        ended = await queries.revoke_sessions(db, member.id, res.clock())
+        ended = await db_staff.revoke_sessions(db, member.id, res.clock())
     _changed(member.id, member.name, "signed out")
     return ended
 
@@ -176,10 +176,10 @@ async def sign_in(
     limits = {place: MAX_OF_ADDRESS, there: MAX_OF_ACCOUNT_THERE, account: MAX_OF_ACCOUNT}
     refused = None
     async with res.db.connection() as db:
-        member = await queries.staff_by_name(db, name) if is_name(name) else None
-        await queries.forget_attempts(db, now)
+        member = await db_staff.staff_by_name(db, name) if is_name(name) else None
+        await db_staff.forget_attempts(db, now)
         for subject, most in limits.items():
-            attempts, until = await queries.count_attempt(db, subject, now, now + WINDOW)
+            attempts, until = await db_staff.count_attempt(db, subject, now, now + WINDOW)
             if attempts > most:
                 refused = TooManyAttempts(max(1, round((until - now).total_seconds())))
                 break
@@ -196,11 +196,11 @@ async def sign_in(
     now = res.clock()
     async with res.db.transaction() as db:
         for subject in limits:
-            await queries.take_back_attempt(db, subject)
-        await queries.forgive(db, there)
+            await db_staff.take_back_attempt(db, subject)
+        await db_staff.forgive(db, there)
         if before is not None:
-            await queries.revoke_session(db, hash_token(before), now)
-        await queries.insert_session(
+            await db_staff.revoke_session(db, hash_token(before), now)
+        await db_staff.insert_session(
             db,
             NewSession(res.new_id(now), hash_token(token), member.id, now, now, now + SESSION),
         )
@@ -214,19 +214,19 @@ async def member_of(res: Resources, token: str) -> Staff | None:
         return None
     now, token_hash = res.clock(), hash_token(token)
     async with res.db.connection() as db:
-        found = await queries.staff_by_session(db, token_hash, now, now - IDLE)
+        found = await db_staff.staff_by_session(db, token_hash, now, now - IDLE)
         if found is None:
             return None
         member, seen_at = found
         if seen_at < now - _SEEN_EVERY:
-            await queries.note_seen(db, token_hash, now)
+            await db_staff.note_seen(db, token_hash, now)
     return member
 
 
 async def sign_out(res: Resources, token: str) -> None:
     """End one session."""
     async with res.db.connection() as db:
-        await queries.revoke_session(db, hash_token(token), res.clock())
+        await db_staff.revoke_session(db, hash_token(token), res.clock())
     audit("staff.left")
 
 

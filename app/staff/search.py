@@ -1,6 +1,6 @@
 """Look through all files and records of a tenant.
 
-For people who look at pages, and not for clients that read lists: those have `app.files`.
+For people who look at pages, and not for clients that read lists: those have `app.files.links`.
 """
 
 from dataclasses import dataclass
@@ -8,13 +8,15 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app import queries, queries_records, records
-from app import queries_search as searching
 from app.core.principal import Principal
-from app.models import File
-from app.queries_search import COUNTED, Position, Search
-from app.records import Fields
-from app.resources import Resources
+from app.db import files as db_files
+from app.db import records as db_records
+from app.db import search as db_search
+from app.db.search import COUNTED, Position, Search
+from app.models.files import File
+from app.records import fields as records
+from app.records.fields import Fields
+from app.runtime.resources import Resources
 
 # For so long very many files are taken to stay very many.
 _LARGE_COUNT_LIFE: Final = timedelta(minutes=1)
@@ -56,17 +58,17 @@ async def search_files(
     tenant, position = caller.tenant, None
     async with res.db.connection() as db:
         if (at := before or after) is not None:
-            file = await queries.get_file(db, at, caller)
+            file = await db_files.get_file(db, at, caller)
             position = file and Position(file.id, file.filename, before is not None)
-        found = await searching.page(db, tenant, search, position, limit + 1)
+        found = await db_search.page(db, tenant, search, position, limit + 1)
         end = None
         if len(found) <= limit:
-            end = await searching.end_of_walk(db, tenant, search, position)
+            end = await db_search.end_of_walk(db, tenant, search, position)
         # Counting so far is what costs most, and very many do not become few within a minute.
         now = res.clock()
         count = res.large_counts.get((tenant, search), now)
         if count is None:
-            count = await searching.count(db, tenant, search)
+            count = await db_search.count(db, tenant, search)
             if count > COUNTED:
                 res.large_counts.note((tenant, search), count, now + _LARGE_COUNT_LIFE)
     backwards = position is not None and position.before
@@ -123,7 +125,7 @@ async def search_records(
     high = f"{prefix}\x7f" if before is None else before
     backwards = before is not None
     async with res.db.connection() as db:
-        ids = await queries_records.record_ids(
+        ids = await db_records.record_ids(
             db, caller.tenant, record_type, low, high, limit + 1, backwards=backwards
         )
     is_more = len(ids) > limit

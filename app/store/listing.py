@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from app.bucket_client import UNKNOWN_CALL, Buckets, error_code, translated
 from app.core.destination import Destination
+from app.store.client import UNKNOWN_CALL, Buckets, error_code, translated
 
 
 @dataclass(frozen=True, slots=True)

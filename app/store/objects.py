@@ -1,7 +1,7 @@
 """The S3 calls about one object that are sent: HEAD, the first bytes, multipart, delete by version.
 
-Signing for browsers is app.signer's and sends nothing. Errors that have a meaning of their own are
-translated where the call is made, all others by `app.bucket_client.translated`.
+Signing for browsers is `app.store.signer`'s and sends nothing. Errors that have a meaning of their
+own are translated where the call is made, all others by `app.store.client.translated`.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ from uuid import UUID
 
 from botocore.exceptions import ClientError
 
-from app.bucket_client import (
+from app.core.destination import Destination
+from app.errors import BucketUnavailable, UploadNotArrived
+from app.store.client import (
     RETRY_AFTER,
     UNKNOWN_CALL,
     Buckets,
@@ -20,8 +22,6 @@ from app.bucket_client import (
     error_status,
     translated,
 )
-from app.core.destination import Destination
-from app.errors import BucketUnavailable, UploadNotArrived
 
 _DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})

@@ -23,7 +23,7 @@ from app.core.sigv4 import (
     presign_url,
 )
 from app.core.single_flight import SingleFlight
-from app.log import get_logger
+from app.logs.log import get_logger
 
 _log: Final = get_logger("signer")
 

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app.audit import audit
-from app.bucket import ID_METADATA
 from app.core.deadlines import LATE
 from app.core.destination import Destination
-from app.listing import Listed, list_bucket
-from app.models import State
-from app.queries_reconcile import Row, row_of, rows_in_order
-from app.resources import Resources
+from app.db.reconcile import Row, row_of, rows_in_order
+from app.logs.audit import audit
+from app.models.files import State
+from app.runtime.resources import Resources
+from app.store.listing import Listed, list_bucket
+from app.store.objects import ID_METADATA
 
 _PAGE: Final = 1000
 # Behind every key: no UTF-8 begins with more than that.

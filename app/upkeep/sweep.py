@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app import queries_moves, queries_sweep
-from app.arrivals import JOINING
-from app.audit import audit_file
 from app.core.deadlines import GRACE, LATE, PAUSE
 from app.core.principal import Principal
+from app.db import moves
+from app.db import sweep as db_sweep
+from app.db.sweep import Place
 from app.errors import (
     DatabaseUnavailable,
     Problem,
@@ -28,13 +28,14 @@ from app.errors import (
     UploadNotPending,
     UploadRejected,
 )
-from app.log import Actor, acting, get_logger
-from app.metrics import count_upload
-from app.models import File, State
-from app.queries_sweep import Place
-from app.removals import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
-from app.resources import Resources
-from app.uploads import confirm_file
+from app.logs.audit import audit_file
+from app.logs.log import Actor, acting, get_logger
+from app.logs.metrics import count_upload
+from app.models.files import File, State
+from app.runtime.resources import Resources
+from app.uploads.announce import confirm_file
+from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
+from app.uploads.verify import JOINING
 
 _log: Final = get_logger("sweep")
 
@@ -99,7 +100,7 @@ class Sweep:
         # What cannot be noted is not worth a failure.
         with suppress(DatabaseUnavailable):
             async with self.res.db.connection() as db:
-                await queries_sweep.add_totals(db, {**counts, RUN: 1}, self.res.clock())
+                await db_sweep.add_totals(db, {**counts, RUN: 1}, self.res.clock())
 
     async def _run_until_stopped(self) -> None:
         try:
@@ -120,7 +121,7 @@ class Sweep:
 
     async def _run(self) -> None:
         started = self.res.clock()
-        # A failure ends its lease a minute in the past (app.removals): with a cutoff before that
+        # A failure ends its lease a minute in the past (`uploads.remove`): with a cutoff before that
         # no row comes twice in one run, so that every run ends.
         lapsed = started - LEASE
         await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
@@ -175,7 +176,7 @@ class Sweep:
         async def claim() -> list[File]:
             until = self.res.clock() + _REST
             async with self.res.db.connection() as db:
-                return await queries_sweep.claim_abandoned(
+                return await db_sweep.claim_abandoned(
                     db, started - GRACE, started - PAUSE, lapsed, until, _BATCH, self._shunned
                 )
 
@@ -185,9 +186,7 @@ class Sweep:
         async def claim() -> list[File]:
             until = self.res.clock() + lease
             async with self.res.db.connection() as db:
-                return await queries_sweep.claim_lapsed(
-                    db, state, lapsed, until, _BATCH, self._shunned
-                )
+                return await db_sweep.claim_lapsed(db, state, lapsed, until, _BATCH, self._shunned)
 
         return claim
 
@@ -197,9 +196,7 @@ class Sweep:
         async def claim() -> list[File]:
             nonlocal after
             async with self.res.db.connection() as db:
-                rows = await queries_sweep.stalled_completions(
-                    db, after, lapsed, _BATCH, self._shunned
-                )
+                rows = await db_sweep.stalled_completions(db, after, lapsed, _BATCH, self._shunned)
             if rows:
                 # They are not claimed here, so that the next ones are found behind the last.
                 assert rows[-1].claimed_until is not None
@@ -218,7 +215,7 @@ async def _complete(res: Resources, file: File) -> Outcome:
     except UploadNotArrived:
         # What it was to be joined from is not there any more: its client may send it again.
         async with res.db.connection() as db:
-            await queries_moves.abandon_completion(db, file)
+            await moves.abandon_completion(db, file)
         return Outcome.MOVED
     except (UploadNotFound, UploadNotPending):
         return Outcome.MOVED
@@ -284,8 +281,8 @@ async def _look(res: Resources, file: File) -> Outcome:
     last = max(ended, file.expires_at) + LATE
     async with res.db.connection() as db:
         if now >= last:
-            return Outcome.PURGED if await queries_sweep.purge(db, file) else Outcome.MOVED
+            return Outcome.PURGED if await db_sweep.purge(db, file) else Outcome.MOVED
         # Twice as long after its end each time: so few looks for a URL that lives for a week.
         again = now + max(LOOK_AFTER, now - ended)
-        await queries_sweep.look_again(db, file, min(again, last))
+        await db_sweep.look_again(db, file, min(again, last))
     return Outcome.LOOKED

@@ -9,25 +9,14 @@ from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-from app import multipart, queries, queries_moves, records, removals
-from app.announcements import (
-    Announcement,
-    announced_file,
-    check_rules,
-    largest,
-    object_headers,
-    pending_file,
-    store,
-)
-from app.arrivals import get_upload, require_confirmed, require_pending, verify
-from app.audit import audit_file, audit_files
-from app.completion import complete
 from app.core.content_types import guess_content_type
 from app.core.destination import MAX_SINGLE_UPLOAD, Destination
 from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
 from app.core.parts import Layout
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
+from app.db import files as db_files
+from app.db import moves
 from app.errors import (
     ClientKeysNotAllowed,
     InvalidObjectKey,
@@ -36,12 +25,27 @@ from app.errors import (
     Problem,
     UploadNotArrived,
 )
-from app.locate import check_host, destination_named, parse_url
-from app.metrics import count_upload
-from app.models import File, State
-from app.multipart import FIRST_PARTS, SignedParts
-from app.resources import Resources
-from app.signer import Presigned, PresignedPost
+from app.files.urls import check_host, destination_named, parse_url
+from app.logs.audit import audit_file, audit_files
+from app.logs.metrics import count_upload
+from app.models.files import File, State
+from app.records import fields as records
+from app.runtime.resources import Resources
+from app.store.signer import Presigned, PresignedPost
+from app.uploads import parts as multipart
+from app.uploads import remove
+from app.uploads.join import complete
+from app.uploads.parts import FIRST_PARTS, SignedParts
+from app.uploads.rules import (
+    Announcement,
+    announced_file,
+    check_rules,
+    largest,
+    object_headers,
+    pending_file,
+    store,
+)
+from app.uploads.verify import get_upload, require_confirmed, require_pending, verify
 
 _KEY_TRIES: Final = 5
 # Part URLs in the answer to a whole batch.
@@ -157,9 +161,9 @@ async def _same_bytes(
     }
     if not like:
         return {}
-    sameness = attrgetter(*queries.SAME)
+    sameness = attrgetter(*db_files.SAME)
     async with res.db.connection() as db:
-        found = await queries.confirmed_by_checksum(db, list(like.values()))
+        found = await db_files.confirmed_by_checksum(db, list(like.values()))
     files = {sameness(file): file for file in found}
 
     async def kept(destination: Destination, file: File) -> Announced | Problem | None:
@@ -284,9 +288,9 @@ async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced
         return await _first_parts(res, file)
     instructions = await _sign(res, res.bucket_of(file).destination, file)
     async with res.db.connection() as db:
-        renewed = await queries_moves.renew_upload(db, file, instructions.expires_at)
+        renewed = await moves.renew_upload(db, file, instructions.expires_at)
         # Lost a race against confirm or cancel: say where it is now.
-        file = renewed or require_pending(await queries.get_again(db, file))
+        file = renewed or require_pending(await db_files.get_again(db, file))
     audit_file("upload.renewed", file)
     return Announced(file, instructions)
 
@@ -312,7 +316,7 @@ async def confirm(
     A file that was confirmed before goes nowhere: its record may have been changed since.
     """
     async with res.db.connection() as db:
-        file = await queries.get_file(db, upload_id, caller)
+        file = await db_files.get_file(db, upload_id, caller)
     return await confirm_file(
         res, caller, file, patience=patience, part_count=part_count, attach_to=attach_to
     )
@@ -324,7 +328,7 @@ async def confirm_url(
     """Confirm for a client that keeps its object's URL. Raises UrlNotOurs."""
     name = parse_url(res.settings, url)
     async with res.db.connection() as db:
-        file = await queries.get_file_by_key(db, name.bucket, name.key, caller)
+        file = await db_files.get_file_by_key(db, name.bucket, name.key, caller)
     check_host(res.settings, name, file)
     return await confirm_file(res, caller, file, attach_to=attach_to)
 
@@ -340,7 +344,7 @@ async def confirm_key(
     """Confirm for a client that knows destination and key."""
     bucket = destination_named(res.settings, destination).bucket
     async with res.db.connection() as db:
-        file = await queries.get_file_by_key(db, bucket, key, caller)
+        file = await db_files.get_file_by_key(db, bucket, key, caller)
     return await confirm_file(res, caller, file, attach_to=attach_to)
 
 
@@ -370,5 +374,5 @@ async def confirm_file(
                 )
     if file is not None:
         # A rejected object goes where its destination says so.
-        await removals.clear_rejected(res, file)
+        await remove.clear_rejected(res, file)
     return require_confirmed(file)

@@ -1,11 +1,11 @@
 """What an upload really is: its first bytes beside its announcement and the rules."""
 
-from app.bucket import ObjectHandle, StoredObject
 from app.core.content_types import OCTET_STREAM, essence
 from app.core.contents import HEAD_BYTES, Verdict, compare, detect, is_markup
 from app.core.destination import Destination
 from app.errors import UploadNotArrived
-from app.models import File
+from app.models.files import File
+from app.store.objects import ObjectHandle, StoredObject
 
 
 async def inspect(file: File, kept: ObjectHandle, found: StoredObject) -> tuple[str, str | None]:

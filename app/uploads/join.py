@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from app import queries, queries_moves
-from app.arrivals import reject, verify, verify_lost, wrong_size
-from app.bucket import StoredPart
 from app.core.parts import gaps
+from app.db import files as db_files
+from app.db import moves
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -21,9 +20,11 @@ from app.errors import (
     Problem,
     UploadNotArrived,
 )
-from app.models import File, State
-from app.records import Attachment
-from app.resources import Resources
+from app.models.files import File, State
+from app.records.fields import Attachment
+from app.runtime.resources import Resources
+from app.store.objects import StoredPart
+from app.uploads.verify import reject, verify, verify_lost, wrong_size
 
 _LEASE: Final = timedelta(seconds=60)
 _EXTEND_EVERY: Final = 20.0  # seconds
@@ -67,7 +68,7 @@ async def complete(
             pause = next_look(loop.time() - begun)
             await asyncio.sleep(pause if left is None else min(pause, left))
         async with res.db.connection() as db:
-            now = await queries.get_again(db, file)
+            now = await db_files.get_again(db, file)
     return now
 
 
@@ -103,11 +104,11 @@ async def _attempt(
         reason = await wrong_size(res, kept.destination, file, sum(part.size for part in parts))
     now = res.clock()
     async with res.db.connection() as db:
-        claimed = await queries_moves.claim_completion(
+        claimed = await moves.claim_completion(
             db, file, parts[0].size, now, now + _LEASE, part_count
         )
         if claimed is None:
-            return await queries.get_again(db, file)
+            return await db_files.get_again(db, file)
     work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, to)
     return await _hold(res, claimed, asyncio.ensure_future(work))
 
@@ -160,13 +161,13 @@ async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]
         return joining.result()
     except _NothingJoined as nothing:
         async with res.db.connection() as db:
-            await queries_moves.abandon_completion(db, file)
+            await moves.abandon_completion(db, file)
         raise nothing.problem from None
     except BaseException:
         joining.cancel()
         # Perhaps it was. Well in the past, for another replica's clock may be behind ours.
         async with res.db.connection() as db:
-            await queries_moves.move_lease(db, file, res.clock() - _LEASE)
+            await moves.move_lease(db, file, res.clock() - _LEASE)
         raise
 
 
@@ -180,7 +181,7 @@ class _NothingJoined(Exception):
 async def _extend(res: Resources, file: File) -> File:
     try:
         async with res.db.connection() as db:
-            return await queries_moves.move_lease(db, file, res.clock() + _LEASE) or file
+            return await moves.move_lease(db, file, res.clock() + _LEASE) or file
     except DatabaseUnavailable:
         # The next time may be early enough; and if another takes over, no harm is done.
         return file

@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app import queries, queries_moves
-from app.announcements import Announcement, announced_file, largest, object_headers, store
-from app.arrivals import get_upload, require_confirmed, require_pending, verify_lost
 from app.core.destination import Destination
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
+from app.db import files as db_files
+from app.db import moves
 from app.errors import (
     KeyExhausted,
     PartsNotOffered,
@@ -24,9 +23,11 @@ from app.errors import (
     UploadExpired,
     UploadNotMultipart,
 )
-from app.metrics import count_upload
-from app.models import File, State
-from app.resources import Resources
+from app.logs.metrics import count_upload
+from app.models.files import File, State
+from app.runtime.resources import Resources
+from app.uploads.rules import Announcement, announced_file, largest, object_headers, store
+from app.uploads.verify import get_upload, require_confirmed, require_pending, verify_lost
 
 # Parts that an announcement answers with.
 FIRST_PARTS: Final = 100
@@ -123,9 +124,9 @@ async def begin(res: Resources, file: File, *, new: bool = True) -> File:
         found[0] if found else await kept.create_upload(object_headers(kept.destination, file))
     )
     async with res.db.connection() as db:
-        if learnt := await queries_moves.learn_upload(db, file, upload_id):
+        if learnt := await moves.learn_upload(db, file, upload_id):
             return learnt
-        now = await queries.get_again(db, file)
+        now = await db_files.get_again(db, file)
     # Another request was first, or the upload is no longer pending.
     if now is None or now.store_upload_id != upload_id:
         await kept.abort_upload(upload_id)
@@ -176,9 +177,9 @@ async def signed_parts(
         expires_in=min(destination.upload_expires_in, left),
     )
     async with res.db.connection() as db:
-        renewed = await queries_moves.renew_upload(db, file, expires_at)
+        renewed = await moves.renew_upload(db, file, expires_at)
         # Lost a race against confirm or cancel: say where it is now.
-        file = renewed or require_pending(await queries.get_again(db, file))
+        file = renewed or require_pending(await db_files.get_again(db, file))
     parts = [SignedPart(number, url, size) for (number, size), url in zip(sizes, urls, strict=True)]
     return file, SignedParts(parts, expires_at)
 

@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app import queries, queries_moves, queries_records
-from app.audit import audit_file
 from app.core.principal import Principal
+from app.db import files as db_files
+from app.db import moves
+from app.db import records as db_records
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -23,9 +24,10 @@ from app.errors import (
     UploadNotFound,
     UploadNotPending,
 )
-from app.metrics import count_upload
-from app.models import File, State
-from app.resources import Resources
+from app.logs.audit import audit_file
+from app.logs.metrics import count_upload
+from app.models.files import File, State
+from app.runtime.resources import Resources
 
 # Longer than the bucket's calls take with all their retries; after it another worker takes over.
 LEASE: Final = timedelta(seconds=60)
@@ -45,7 +47,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
     Repeating it is no error. The instructions stay valid until they expire; what they bring later
     is never a file, and the sweep takes it away.
     """
-    file, claimed = await _claim(res, caller, upload_id, queries_moves.claim_upload_removal)
+    file, claimed = await _claim(res, caller, upload_id, moves.claim_upload_removal)
     if file is None or file.state == State.RELEASED:
         raise UploadNotFound("No upload of yours has this id.")
     if claimed:
@@ -71,12 +73,12 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
     Not while a record holds it, which would show what nobody can read any longer: FileInUse.
     """
     async with res.db.connection() as db:
-        file = await queries.get_file(db, file_id, caller)
+        file = await db_files.get_file(db, file_id, caller)
         if file is None or file.state in {State.PENDING, State.COMPLETING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
-        released = await queries_moves.release_file(db, file, res.clock())
+        released = await moves.release_file(db, file, res.clock())
         if released is None:
-            file = await queries.get_file(db, file_id, caller)
+            file = await db_files.get_file(db, file_id, caller)
     if released is not None:
         audit_file("file.released", released)
     elif file is not None and file.state == State.CONFIRMED:
@@ -94,7 +96,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
 
     Not while a record holds it: FileInUse.
     """
-    file, claimed = await _claim(res, caller, file_id, queries_moves.claim_file_removal)
+    file, claimed = await _claim(res, caller, file_id, moves.claim_file_removal)
     if file is not None and claimed:
         audit_file("file.deleted", file)
         await remove_claimed(res, file)
@@ -108,7 +110,7 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
 
 
 async def clear_rejected(res: Resources, file: File) -> None:
-    """Delete what a rejected upload has brought, where it is to go (app.arrivals.reject)."""
+    """Delete what a rejected upload has brought, where it is to go (app.uploads.verify.reject)."""
     if file.state != State.REJECTED or file.claimed_until is None:
         return
     # A failure is left to the sweep: what the client is told is that the upload was rejected.
@@ -121,12 +123,12 @@ async def _claim(
 ) -> tuple[File | None, bool]:
     """The row as it is now, and whether this call has claimed its removal."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, file_id, caller)
+        file = await db_files.get_file(db, file_id, caller)
         if file is None:
             return None, False
         now = res.clock()
         claimed = await claim(db, file, now, now + LEASE)
-        return claimed or await queries.get_file(db, file_id, caller), claimed is not None
+        return claimed or await db_files.get_file(db, file_id, caller), claimed is not None
 
 
 async def remove_upload(res: Resources, file: File) -> bool:
@@ -136,9 +138,7 @@ async def remove_upload(res: Resources, file: File) -> bool:
     """
     now = res.clock()
     async with res.db.connection() as db:
-        claimed = await queries_moves.claim_upload_removal(
-            db, file, now, now + LEASE, file.expires_at
-        )
+        claimed = await moves.claim_upload_removal(db, file, now, now + LEASE, file.expires_at)
     if claimed is None:
         return False
     await remove_claimed(res, claimed)
@@ -152,11 +152,11 @@ async def remove_claimed(res: Resources, file: File) -> None:
     except BaseException:
         async with res.db.connection() as db:
             # Well in the past, for another replica's clock may be behind ours.
-            await queries_moves.move_lease(db, file, res.clock() - LEASE)
+            await moves.move_lease(db, file, res.clock() - LEASE)
         raise
     async with res.db.connection() as db:
         now = res.clock()
-        await queries_moves.finish_removal(db, file, now, now + LOOK_AFTER)
+        await moves.finish_removal(db, file, now, now + LOOK_AFTER)
     audit_file("object.removed", file)
 
 
@@ -179,7 +179,7 @@ async def delete_object(res: Resources, file: File) -> None:
 
 async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:
     async with res.db.connection() as db:
-        uses = await queries_records.uses_of_file(db, file.id, caller, _NAMED)
+        uses = await db_records.uses_of_file(db, file.id, caller, _NAMED)
     return FileInUse(
         "Records hold the file: take it out of them first.",
         records=[use._asdict() for use in uses],

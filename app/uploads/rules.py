@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app import queries_credentials
-from app.bucket import ID_METADATA
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
 from app.core.object_url import object_url
 from app.core.parts import lay_out
 from app.core.principal import Principal
+from app.db import credentials as db_credentials
 from app.errors import (
     ContentTypeNotAllowed,
     ExtensionNotAllowed,
@@ -21,9 +20,10 @@ from app.errors import (
     TooManyPending,
     UploadSessionExhausted,
 )
-from app.locate import destination_for
-from app.models import File, Seal, State
-from app.resources import Resources
+from app.files.urls import destination_for
+from app.models.files import File, Seal, State
+from app.runtime.resources import Resources
+from app.store.objects import ID_METADATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ async def bytes_left(res: Resources, file: File) -> int | None:
     if file.session_id is None:
         return None
     async with res.db.connection() as db:
-        return await queries_credentials.bytes_left(db, file.session_id)
+        return await db_credentials.bytes_left(db, file.session_id)
 
 
 async def largest(res: Resources, destination: Destination, file: File) -> int:
@@ -195,7 +195,7 @@ async def store(
         if caller.session is None or paid:
             return await res.inserts.insert(files)
         async with res.db.connection() as db:
-            stored = await queries_credentials.insert_files_of_session(
+            stored = await db_credentials.insert_files_of_session(
                 db, caller.session.id, files, res.clock()
             )
     except TooManyPending as problem:

@@ -4,19 +4,22 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from app import queries, queries_credentials, queries_moves, records
-from app.announcements import bytes_left
-from app.audit import audit_file
-from app.bucket import ObjectHandle, StoredObject
 from app.core.content_types import normalize_content_type
 from app.core.destination import Destination
 from app.core.principal import Principal
+from app.db import credentials as db_credentials
+from app.db import files as db_files
+from app.db import moves
 from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, UploadRejected
-from app.inspection import inspect
-from app.metrics import count_upload
-from app.models import File, Seal, State
-from app.records import Attachment
-from app.resources import Resources
+from app.logs.audit import audit_file
+from app.logs.metrics import count_upload
+from app.models.files import File, Seal, State
+from app.records import fields as records
+from app.records.fields import Attachment
+from app.runtime.resources import Resources
+from app.store.objects import ObjectHandle, StoredObject
+from app.uploads.contents import inspect
+from app.uploads.rules import bytes_left
 
 # Values of Cache-Control that may stand on an object without having been signed. They keep nothing
 # in a cache that should not be there, and no client has chosen them: Google Cloud Storage answers
@@ -32,7 +35,7 @@ _CLEARED: Final = timedelta(minutes=1)
 async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
     """The upload in whatever state it is; removed ones are gone, but for the rejected."""
     async with res.db.connection() as db:
-        file = await queries.get_file(db, upload_id, caller)
+        file = await db_files.get_file(db, upload_id, caller)
     if file is not None and file.reason is not None:
         # What is said of it stays when its object has been removed since.
         return file._replace(state=State.REJECTED)
@@ -104,17 +107,17 @@ async def _confirm(
             # The record first, as in every change of one: so no two wait for each other.
             record = to and await records.hold(res, db, to)
             as_found = _as_found(kept.destination, file, found, res.clock())
-            confirmed = await queries_moves.confirm_upload(db, as_found)
+            confirmed = await moves.confirm_upload(db, as_found)
             if confirmed is None:
                 raise _NotFirst
-            if debtor and not await queries_credentials.spend_bytes(db, debtor, found.size):
+            if debtor and not await db_credentials.spend_bytes(db, debtor, found.size):
                 raise _TooManyBytes
             if to and record:
                 change = await records.attach(res, db, to, record, file.id)
     except _NotFirst:
         # Its record may have been changed since, which a call that is repeated must not undo.
         async with res.db.connection() as db:
-            return await queries.get_again(db, file)
+            return await db_files.get_again(db, file)
     except _TooManyBytes:
         return await reject(res, file._replace(detected_type=None), _too_few(found.size))
     if change:
@@ -153,15 +156,15 @@ async def verify_lost(res: Resources, file: File, to: Attachment | None = None) 
 async def reject(res: Resources, file: File, reason: str, *, foreign: bool = False) -> File | None:
     """Reject the upload for good; the row as it is then.
 
-    Whoever does deletes the object then, if `claimed_until` is set (`app.removals`); not what is
+    Whoever does deletes the object then, if `claimed_until` is set (`uploads.remove`); not what is
     `foreign`, and so not ours to delete.
     """
     now = res.clock()
     clear_by = now + _CLEARED if _goes(res, file) and not foreign else None
     async with res.db.connection() as db:
-        moved = await queries_moves.reject_upload(db, file, reason, now, clear_by)
+        moved = await moves.reject_upload(db, file, reason, now, clear_by)
         if moved is None:
-            return await queries.get_again(db, file)
+            return await db_files.get_again(db, file)
     count_upload(file.destination, "rejected")
     audit_file("upload.rejected", file, reason=reason)
     return moved

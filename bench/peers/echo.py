@@ -15,11 +15,11 @@ from fastapi.responses import RedirectResponse
 from app.core.delivery import response_overrides
 from app.core.object_url import object_url
 from app.core.sigv4 import Credentials, presign_url
+from app.http.rendering import FILE_EXAMPLE, FileBody
+from app.http.upload_bodies import AnnouncedBody, PostInstructions
 from app.routers.files import Link, Links, LinksWanted
-from app.routers.rendering import FILE_EXAMPLE, FileBody
-from app.routers.upload_bodies import AnnouncedBody, PostInstructions
 from app.routers.uploads import AnnouncementBody, BatchAnswer, BatchBody
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 
 _NOW = datetime(2026, 11, 22, 19, 7, 9, tzinfo=UTC)
 _ID = UUID(FILE_EXAMPLE["id"])

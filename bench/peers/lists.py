@@ -14,9 +14,9 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from app.core.delivery import response_overrides
-from app.models import File
-from app.resources import Resources
-from app.routers import rendering
+from app.http import rendering
+from app.models.files import File
+from app.runtime.resources import Resources
 from bench.service import create_app
 
 

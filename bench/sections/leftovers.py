@@ -22,12 +22,12 @@ import aiohttp
 import asyncpg
 from yarl import URL
 
-from app.bucket import ID_METADATA
 from app.core.ids import uuid7
-from app.provision import apply
-from app.resources import open_resources, open_session
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.runtime.resources import open_resources, open_session
+from app.settings.model import Settings, load_settings
+from app.store.objects import ID_METADATA
+from app.store.setup.provision import apply
+from app.store.signer import utc_now
 from bench.rows import BUCKET, empty
 from bench.servers import BenchError
 from bench.stack import Stack

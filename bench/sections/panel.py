@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from app import staff
-from app.migrations import migrate
-from app.resources import open_resources
-from app.settings import load_settings
+from app.db.migrations import migrate
+from app.runtime.resources import open_resources
+from app.settings.model import load_settings
+from app.staff import accounts as staff
 from bench import rows
 from bench.load import Case
 from bench.servers import BenchError

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV
-from app.resources import open_resources
+from app.runtime.resources import open_resources
 from bench import rows
 from bench.load import Case
 from bench.sections.uploads import announcing, without_problem

@@ -15,7 +15,7 @@ from bench.stack import Stack
 RECORDS: Final = 200
 SECTION: Final = f"{RECORDS} records"
 
-# The newest files, one in each record, as `app.records` would have put them there.
+# The newest files, one in each record, as `app.records.fields` would have put them there.
 _FILL: Final = """
 WITH newest AS (
   SELECT id, row_number() OVER (ORDER BY id DESC)::text AS number FROM files

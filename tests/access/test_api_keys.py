@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import api_keys
-from app.api_keys import STALENESS
+from app.access import api_keys
+from app.access.api_keys import STALENESS
 from app.core.opaque_tokens import (
     KEY_PREFIX,
     RANDOM_BYTES,
@@ -25,7 +25,7 @@ from app.core.opaque_tokens import (
     make_token,
 )
 from app.core.principal import Scope
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import UNKNOWN_ID, Clock, bearer, key_for, prepared, running
 from tests.support.steps import minted, slug
 

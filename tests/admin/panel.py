@@ -9,9 +9,9 @@ from typing import Any
 import argon2
 import httpx
 
-from app import staff
-from app.resources import Resources, open_resources
-from app.settings import Settings
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import Settings
+from app.staff import accounts as staff
 
 NAME, PASSWORD = "ann@example.com", "correct horse battery"
 CSRF = "starlette_admin_csrftoken"

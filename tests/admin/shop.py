@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
-from app.migrations import migrate
+from app.db.migrations import migrate
 from tests.support.browser.wire import Wire
 from tests.support.service import in_thread
 

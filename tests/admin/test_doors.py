@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Page, Response, expect
 
-from app.staff import MAX_OF_ACCOUNT_THERE
+from app.staff.accounts import MAX_OF_ACCOUNT_THERE
 from tests.admin.panel import NAME, PASSWORD
 from tests.admin.shop import Shop
 from tests.support.browser.chromium import Watch

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 import pytest
 
-from app import staff
-from app.routers import middleware
-from app.settings import load_settings
+from app.http import middleware
+from app.settings.model import load_settings
+from app.staff import accounts as staff
 from tests.admin.panel import CHEAP, Panel, member, said
 from tests.support.faults import line_to
 from tests.support.service import prepared, running

@@ -10,9 +10,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from app import staff
 from app.errors import DatabaseUnavailable
-from app.settings import Settings
+from app.settings.model import Settings
+from app.staff import accounts as staff
 from tests.admin.panel import CHEAP, Panel, member
 from tests.support.service import log_lines, prepared, running
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from app import staff
-from app.settings import Settings
+from app.settings.model import Settings
+from app.staff import accounts as staff
 from tests.admin.panel import CHEAP, CSRF, NAME, PASSWORD, Panel, member, resources, said
 from tests.support.service import Clock, key_for, prepared, running
 

@@ -18,9 +18,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, FilePayload, Locator, Page, expect
 
-from app import staff
-from app.resources import open_resources
-from app.settings import Settings
+from app.runtime.resources import open_resources
+from app.settings.model import Settings
+from app.staff import accounts as staff
 from tests.admin.panel import NAME, PASSWORD, member
 from tests.admin.shop import MIB, own_database
 from tests.admin.steps import choose, png, uploaded

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette_admin.contrib.sqla import Admin, ModelView
 
 from app.admin.upload_field import ClaimcheckService, S3UploadField, S3UploadPlugin
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import UNKNOWN_ID, key_for, prepared, running
 
 URL = "http://127.0.0.1:9000/shop/images/11-22-2026_19-07-09-123456--a-lamp.png"

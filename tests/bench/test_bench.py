@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 import bench
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from bench import __main__ as command
 from bench import load as bench_load
 from bench import report, rows

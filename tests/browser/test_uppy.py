@@ -16,7 +16,7 @@ from app.core.destination import Destination
 from app.core.principal import Scope
 from app.errors import BucketUnavailable
 from app.routers.uppy import late_failure
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.browser import uppy
 from tests.support.browser.packages import needs_npm
 from tests.support.browser.wire import Wire, wired

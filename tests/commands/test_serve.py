@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.commands import serve
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.commands.steps import DEPLOYED, descendants, parents
 from tests.support.deployed import KILLED_AFTER, Root, procfile, web
 from tests.support.faulty_proxy import faulty_proxy

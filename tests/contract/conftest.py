@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.core.parts import MIB
-from app.migrations import migrate
-from app.settings import load_settings
+from app.db.migrations import migrate
+from app.settings.model import load_settings
 from tests.contract.flow import DRESS, Clock, Flow
 from tests.contract.stores import Kind
 from tests.support.service import SESSION_SECRET, in_thread, running

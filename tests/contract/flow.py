@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import httpx
 
-from app.signer import utc_now
+from app.store.signer import utc_now
 from tests.contract.stores import Kind, OpenStore
 from tests.support.steps import announced, send, stored
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.contract.flow import Flow, flipped, problem, refused
 from tests.contract.stores import OTHER, Feature, having, sending
 from tests.support.service import running

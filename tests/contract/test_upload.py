@@ -210,7 +210,7 @@ async def test_a_planted_object_is_rejected(
     assert cancelled.status_code == 204, cancelled.text
 
 
-# --- The public access block that app.provision sets
+# --- The public access block that app.store.setup.provision sets
 
 
 @having(Feature.BLOCKED_ACLS)

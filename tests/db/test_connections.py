@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from app import queries, queries_moves
 from app.core.narrowing import Narrowing
 from app.core.principal import Principal
-from app.db import Database
+from app.db import files as db_files
+from app.db import moves
+from app.db.connections import Database
 from app.embedded.postgres import create_database, start_postgres
 from app.errors import DatabaseUnavailable
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.support.rows import new_file
 from tests.support.stores import free_port
 
@@ -73,13 +74,13 @@ async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
 
     async def interrupted() -> None:
         async with database.transaction() as db:
-            await queries.insert_files(db, [first])
+            await db_files.insert_files(db, [first])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await interrupted()
     async with database.transaction() as db:
-        await queries.insert_files(db, [second])
+        await db_files.insert_files(db, [second])
     assert await ask(database, "SELECT array_agg(id) FROM files") == [second.id]
 
 
@@ -126,7 +127,7 @@ async def test_a_connection_that_dies_under_a_statement(
 async def test_a_statement_that_takes_too_long(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.STATEMENT_SECONDS", 1)
+    monkeypatch.setattr("app.db.connections.STATEMENT_SECONDS", 1)
     async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="1") as database:
         with pytest.raises(DatabaseUnavailable):
             await ask(database, "SELECT pg_sleep(30)")
@@ -158,7 +159,7 @@ async def test_a_caller_who_leaves_takes_no_connection_along(
 async def test_an_exhausted_pool_says_so_in_time(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("app.db.connections.CONNECT_SECONDS", 2)
     async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="2") as database:
         async with database.connection(), database.connection():
             with pytest.raises(DatabaseUnavailable):
@@ -288,15 +289,15 @@ async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
             for step, database in enumerate((one, other, one, other)):
                 async with database.connection() as db:
                     if step == 0:
-                        assert await queries.insert_files(db, [file]) == {file.id}
+                        assert await db_files.insert_files(db, [file]) == {file.id}
                     elif step == 1:
-                        assert await queries_moves.confirm_upload(db, file)
+                        assert await moves.confirm_upload(db, file)
                     elif step == 2:
                         narrowed = Narrowing(destination="images") if number % 2 else Narrowing()
-                        [found] = await queries.list_files(db, Principal(file.owner), narrowed, 10)
+                        [found] = await db_files.list_files(db, Principal(file.owner), narrowed, 10)
                         assert found.id == file.id
                     else:
-                        assert await queries_moves.release_file(db, file, file.created_at)
+                        assert await moves.release_file(db, file, file.created_at)
             return True
 
         assert all(await asyncio.gather(*(life_of_a_file(number) for number in range(100))))

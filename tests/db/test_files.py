@@ -8,19 +8,20 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app import queries, queries_moves
 from app.core.ids import first_uuid7
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal, Scope, SessionBounds
+from app.db import files as db_files
+from app.db import moves
+from app.db.migrations import migrate
 from app.embedded.postgres import create_database
-from app.migrations import migrate
-from app.models import MOVES, File, Readable, State
+from app.models.files import MOVES, File, Readable, State
 from tests.support.rows import LATER, NOW, SOON, Explaining, insert, new_file
 from tests.support.service import in_thread
 
 
 async def read(db: asyncpg.Connection, file: File) -> File | None:
-    return await queries.get_again(db, file)
+    return await db_files.get_again(db, file)
 
 
 async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
@@ -46,11 +47,11 @@ async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
     await insert(db, empty, full)
     for file in (empty, full):
         assert await read(db, file) == file
-        assert await queries.get_file_by_key(db, file.bucket, file.key, DEV) == file
+        assert await db_files.get_file_by_key(db, file.bucket, file.key, DEV) == file
     stranger = Principal("somebody else")
-    assert await queries.get_file(db, full.id, stranger) is None
-    assert await queries.get_file_by_key(db, full.bucket, full.key, stranger) is None
-    assert await queries.get_file_by_key(db, "other", full.key, DEV) is None
+    assert await db_files.get_file(db, full.id, stranger) is None
+    assert await db_files.get_file_by_key(db, full.bucket, full.key, stranger) is None
+    assert await db_files.get_file_by_key(db, "other", full.key, DEV) is None
 
 
 async def test_a_key_is_taken_once_a_bucket(db: asyncpg.Connection) -> None:
@@ -58,70 +59,70 @@ async def test_a_key_is_taken_once_a_bucket(db: asyncpg.Connection) -> None:
     await insert(db, first)
     again = new_file(key=first.key)
     elsewhere = new_file(key=first.key, bucket="other")
-    assert await queries.insert_files(db, [again, other, elsewhere]) == {other.id, elsewhere.id}
+    assert await db_files.insert_files(db, [again, other, elsewhere]) == {other.id, elsewhere.id}
     assert await read(db, again) is None
     assert await read(db, first) == first
     twins = [new_file(key="twin") for _ in range(2)]
-    assert len(await queries.insert_files(db, twins)) == 1
+    assert len(await db_files.insert_files(db, twins)) == 1
     # Also of a file that is gone: something signed for its key may still work.
     await db.execute("UPDATE files SET state = 'removed'")
-    assert await queries.insert_files(db, [again]) == set()
-    assert await queries.insert_files(db, []) == set()
+    assert await db_files.insert_files(db, [again]) == set()
+    assert await db_files.insert_files(db, []) == set()
 
 
 @pytest.mark.parametrize(("column", "value"), [("state", "lost"), ("size", -1)])
 async def test_what_a_row_cannot_be(db: asyncpg.Connection, column: str, value: object) -> None:
     wrong = new_file()._replace(**{column: value})
     with pytest.raises(asyncpg.CheckViolationError):
-        await queries.insert_files(db, [wrong])
+        await db_files.insert_files(db, [wrong])
 
 
 async def _finish(db: asyncpg.Connection, file: File) -> None:
-    await queries_moves.finish_removal(db, file, LATER, LATER)
+    await moves.finish_removal(db, file, LATER, LATER)
 
 
 # Each with the state that it moves to (None: it stays) and the states from which it may.
 STEPS = {
     "confirm": (
-        lambda db, file: queries_moves.confirm_upload(db, file._replace(confirmed_at=NOW)),
+        lambda db, file: moves.confirm_upload(db, file._replace(confirmed_at=NOW)),
         State.CONFIRMED,
         {State.PENDING, State.COMPLETING},
     ),
     "reject": (
-        lambda db, file: queries_moves.reject_upload(db, file, "why", NOW),
+        lambda db, file: moves.reject_upload(db, file, "why", NOW),
         State.REJECTED,
         {State.PENDING, State.COMPLETING},
     ),
     "complete": (
-        lambda db, file: queries_moves.claim_completion(db, file, 5, NOW, LATER),
+        lambda db, file: moves.claim_completion(db, file, 5, NOW, LATER),
         State.COMPLETING,
         {State.PENDING},
     ),
-    "abandon": (queries_moves.abandon_completion, State.PENDING, {State.COMPLETING}),
+    "abandon": (moves.abandon_completion, State.PENDING, {State.COMPLETING}),
     "release": (
-        lambda db, file: queries_moves.release_file(db, file, NOW),
+        lambda db, file: moves.release_file(db, file, NOW),
         State.RELEASED,
         {State.CONFIRMED},
     ),
     "claim file": (
-        lambda db, file: queries_moves.claim_file_removal(db, file, NOW, LATER),
+        lambda db, file: moves.claim_file_removal(db, file, NOW, LATER),
         State.REMOVING,
         {State.CONFIRMED},
     ),
     "claim upload": (
-        lambda db, file: queries_moves.claim_upload_removal(db, file, NOW, LATER),
+        lambda db, file: moves.claim_upload_removal(db, file, NOW, LATER),
         State.REMOVING,
         {State.PENDING, State.REJECTED},
     ),
     "finish": (_finish, State.REMOVED, {State.REMOVING}),
     "renew": (
-        lambda db, file: queries_moves.renew_upload(db, file, LATER + timedelta(days=1)),
+        lambda db, file: moves.renew_upload(db, file, LATER + timedelta(days=1)),
         None,
         {State.PENDING},
     ),
-    "learn": (lambda db, file: queries_moves.learn_upload(db, file, "2~x"), None, {State.PENDING}),
+    "learn": (lambda db, file: moves.learn_upload(db, file, "2~x"), None, {State.PENDING}),
     "extend": (
-        lambda db, file: queries_moves.move_lease(db, file, LATER),
+        lambda db, file: moves.move_lease(db, file, LATER),
         None,
         {State.COMPLETING, State.REMOVING},
     ),
@@ -174,25 +175,25 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     )
     confirmed = said._replace(state="confirmed")
     # The key is not for the bucket to say, nor is anything else that stands in the row.
-    assert await queries_moves.confirm_upload(db, said._replace(key="x")) == confirmed
+    assert await moves.confirm_upload(db, said._replace(key="x")) == confirmed
     claimed = confirmed._replace(state="removing", claimed_until=LATER)
-    assert await queries_moves.claim_file_removal(db, one, NOW, LATER) == claimed
-    await queries_moves.finish_removal(db, claimed, SOON, LATER)
+    assert await moves.claim_file_removal(db, one, NOW, LATER) == claimed
+    await moves.finish_removal(db, claimed, SOON, LATER)
     removed = claimed._replace(state="removed", claimed_until=LATER, ended_at=SOON)
     assert await read(db, one) == removed
     rejected = two._replace(state="rejected", reason="too big", ended_at=SOON)
-    assert await queries_moves.reject_upload(db, two, "too big", SOON) == rejected
+    assert await moves.reject_upload(db, two, "too big", SOON) == rejected
 
 
 async def test_nobody_rejects_what_another_is_completing(db: asyncpg.Connection) -> None:
     file = new_file(method="multipart")
     await insert(db, file)
-    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
+    claimed = await moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed is not None
     # What was missing when the row was read as pending may be what is being joined now.
-    assert await queries_moves.reject_upload(db, file, "lost", SOON) is None
+    assert await moves.reject_upload(db, file, "lost", SOON) is None
     assert await read(db, file) == claimed
-    rejected = await queries_moves.reject_upload(db, claimed, "lost", SOON)
+    rejected = await moves.reject_upload(db, claimed, "lost", SOON)
     assert rejected is not None
     assert rejected.state == "rejected"
 
@@ -200,9 +201,9 @@ async def test_nobody_rejects_what_another_is_completing(db: asyncpg.Connection)
 async def test_an_upload_that_was_given_longer_is_not_removed(db: asyncpg.Connection) -> None:
     file = new_file()
     await insert(db, file)
-    renewed = await queries_moves.renew_upload(db, file, file.expires_at + (LATER - NOW))
+    renewed = await moves.renew_upload(db, file, file.expires_at + (LATER - NOW))
     assert renewed is not None
-    claim = queries_moves.claim_upload_removal
+    claim = moves.claim_upload_removal
     assert await claim(db, file, NOW, SOON, file.expires_at) is None
     assert await read(db, file) == renewed
     assert await claim(db, file, NOW, SOON, renewed.expires_at) is not None
@@ -211,18 +212,18 @@ async def test_an_upload_that_was_given_longer_is_not_removed(db: asyncpg.Connec
 async def test_a_completion_from_claim_to_end(db: asyncpg.Connection) -> None:
     file = new_file(method="multipart")
     await insert(db, file)
-    learnt = await queries_moves.learn_upload(db, file, "2~first")
+    learnt = await moves.learn_upload(db, file, "2~first")
     assert learnt == file._replace(store_upload_id="2~first")
-    assert await queries_moves.learn_upload(db, file, "2~second") is None
-    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON, part_count=3)
+    assert await moves.learn_upload(db, file, "2~second") is None
+    claimed = await moves.claim_completion(db, file, 9, NOW, SOON, part_count=3)
     assert claimed == learnt._replace(
         state="completing", claimed_until=SOON, part_size=9, part_count=3
     )
-    abandoned = await queries_moves.abandon_completion(db, claimed)
+    abandoned = await moves.abandon_completion(db, claimed)
     assert abandoned == claimed._replace(state="pending", claimed_until=None, part_count=None)
-    claimed = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
+    claimed = await moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed is not None
-    confirmed = await queries_moves.confirm_upload(db, claimed._replace(confirmed_at=SOON))
+    confirmed = await moves.confirm_upload(db, claimed._replace(confirmed_at=SOON))
     assert confirmed == claimed._replace(state="confirmed", claimed_until=None, confirmed_at=SOON)
 
 
@@ -231,22 +232,22 @@ async def test_a_completion_that_another_took_over_cannot_be_abandoned(
 ) -> None:
     file = new_file(method="multipart")
     await insert(db, file)
-    first = await queries_moves.claim_completion(db, file, 9, NOW, SOON)
-    second = await queries_moves.claim_completion(db, file, 9, LATER, LATER + timedelta(minutes=1))
+    first = await moves.claim_completion(db, file, 9, NOW, SOON)
+    second = await moves.claim_completion(db, file, 9, LATER, LATER + timedelta(minutes=1))
     assert first is not None
     assert second is not None
-    assert await queries_moves.abandon_completion(db, first) is None
-    assert await queries_moves.move_lease(db, first, NOW) is None
+    assert await moves.abandon_completion(db, first) is None
+    assert await moves.move_lease(db, first, NOW) is None
     assert await read(db, file) == second
 
 
 async def test_instructions_never_end_earlier_than_signed(db: asyncpg.Connection) -> None:
     file = new_file()
     await insert(db, file)
-    sooner = await queries_moves.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
+    sooner = await moves.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
     assert sooner == file
     end = file.expires_at + timedelta(hours=1)
-    assert await queries_moves.renew_upload(db, file, end) == file._replace(expires_at=end)
+    assert await moves.renew_upload(db, file, end) == file._replace(expires_at=end)
 
 
 async def test_twenty_confirms_at_once_make_one_change(
@@ -257,7 +258,7 @@ async def test_twenty_confirms_at_once_make_one_change(
     connections = [await asyncpg.connect(database_url) for _ in range(20)]
     answers = await asyncio.gather(
         *(
-            queries_moves.confirm_upload(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
+            moves.confirm_upload(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
             for n, connection in enumerate(connections)
         )
     )
@@ -272,13 +273,13 @@ async def test_twenty_confirms_at_once_make_one_change(
 async def _claim_completion(
     db: asyncpg.Connection, file: File, now: datetime, until: datetime
 ) -> File | None:
-    return await queries_moves.claim_completion(db, file, 5, now, until)
+    return await moves.claim_completion(db, file, 5, now, until)
 
 
 async def test_a_lease_keeps_others_out_until_it_ends(db: asyncpg.Connection) -> None:
     for claim, state in (
-        (queries_moves.claim_file_removal, State.CONFIRMED),
-        (queries_moves.claim_upload_removal, State.PENDING),
+        (moves.claim_file_removal, State.CONFIRMED),
+        (moves.claim_upload_removal, State.PENDING),
         (_claim_completion, State.PENDING),
     ):
         file = new_file(state)
@@ -294,14 +295,14 @@ async def test_a_lease_keeps_others_out_until_it_ends(db: asyncpg.Connection) ->
 async def test_a_lost_lease_cannot_be_given_back(db: asyncpg.Connection) -> None:
     file = new_file(State.CONFIRMED)
     await insert(db, file)
-    first = await queries_moves.claim_file_removal(db, file, NOW, SOON)
-    second = await queries_moves.claim_file_removal(db, file, LATER, LATER + timedelta(minutes=1))
+    first = await moves.claim_file_removal(db, file, NOW, SOON)
+    second = await moves.claim_file_removal(db, file, LATER, LATER + timedelta(minutes=1))
     assert first is not None
     assert second is not None
-    await queries_moves.move_lease(db, first, LATER)
+    await moves.move_lease(db, first, LATER)
     assert await read(db, file) == second
-    await queries_moves.move_lease(db, second, LATER)
-    freed = await queries_moves.claim_file_removal(
+    await moves.move_lease(db, second, LATER)
+    freed = await moves.claim_file_removal(
         db, file, LATER + timedelta(microseconds=1), LATER + timedelta(minutes=2)
     )
     assert freed is not None
@@ -324,12 +325,12 @@ async def test_the_same_bytes_are_the_owners_verified_ones(db: asyncpg.Connectio
     elsewhere = [new_file(state, **verified) for state in State if state != State.CONFIRMED]
     await insert(db, *others, *elsewhere)
     like = new_file(checksum_sha256="c" * 44)
-    assert await queries.confirmed_by_checksum(db, [like]) == []
+    assert await db_files.confirmed_by_checksum(db, [like]) == []
     await insert(db, newer, older)
-    assert await queries.confirmed_by_checksum(db, [like, like]) == [newer]
+    assert await db_files.confirmed_by_checksum(db, [like, like]) == [newer]
     # A session's are its own alone, for it sees no others; its owner sees them all.
     session = new_file(checksum_sha256="c" * 44, session_id=UUID(int=7))
-    assert await queries.confirmed_by_checksum(db, [session]) == []
+    assert await db_files.confirmed_by_checksum(db, [session]) == []
     newest = new_file(
         State.CONFIRMED,
         created_at=LATER + timedelta(days=1),
@@ -337,8 +338,8 @@ async def test_the_same_bytes_are_the_owners_verified_ones(db: asyncpg.Connectio
         **verified,
     )
     await insert(db, newest)
-    assert await queries.confirmed_by_checksum(db, [session]) == [newest]
-    assert await queries.confirmed_by_checksum(db, [like]) == [newest]
+    assert await db_files.confirmed_by_checksum(db, [session]) == [newest]
+    assert await db_files.confirmed_by_checksum(db, [like]) == [newest]
 
 
 async def test_links_are_for_confirmed_files_of_the_owner(db: asyncpg.Connection) -> None:
@@ -347,16 +348,18 @@ async def test_links_are_for_confirmed_files_of_the_owner(db: asyncpg.Connection
     await insert(db, *files, theirs)
     [confirmed] = [file for file in files if file.state == State.CONFIRMED]
     everything = [*files, theirs]
-    by_id = await queries.confirmed_by_id(db, [f.id for f in everything] * 2, DEVELOPER)
+    by_id = await db_files.confirmed_by_id(db, [f.id for f in everything] * 2, DEVELOPER)
     assert by_id == [confirmed]
     pairs = [(f.bucket, f.key) for f in everything]
     readable = Readable(*(getattr(confirmed, name) for name in Readable._fields))
-    assert await queries.readable_by_id(db, [f.id for f in everything] * 2, DEVELOPER) == [readable]
-    assert await queries.readable_by_key(db, pairs * 2, DEVELOPER) == [readable]
+    assert await db_files.readable_by_id(db, [f.id for f in everything] * 2, DEVELOPER) == [
+        readable
+    ]
+    assert await db_files.readable_by_key(db, pairs * 2, DEVELOPER) == [readable]
     crossed = [("other", confirmed.key), (confirmed.bucket, "other")]
-    assert await queries.readable_by_key(db, crossed, DEVELOPER) == []
-    assert await queries.confirmed_by_id(db, [], DEVELOPER) == []
-    assert await queries.readable_by_key(db, [], DEVELOPER) == []
+    assert await db_files.readable_by_key(db, crossed, DEVELOPER) == []
+    assert await db_files.confirmed_by_id(db, [], DEVELOPER) == []
+    assert await db_files.readable_by_key(db, [], DEVELOPER) == []
 
 
 DEVELOPER = Principal(DEV.owner)
@@ -390,18 +393,18 @@ async def test_who_sees_what(db: asyncpg.Connection) -> None:
     ):
         seen = {file.id for file in sees}
         pairs = [(file.bucket, file.key) for file in everything]
-        listed = await queries.list_files(db, caller, Narrowing(), 10)
+        listed = await db_files.list_files(db, caller, Narrowing(), 10)
         assert [file.id for file in listed] == sorted(seen, reverse=True)
-        by_id = await queries.confirmed_by_id(db, [file.id for file in everything], caller)
+        by_id = await db_files.confirmed_by_id(db, [file.id for file in everything], caller)
         assert {file.id for file in by_id} == seen
-        readable = await queries.readable_by_id(db, [file.id for file in everything], caller)
+        readable = await db_files.readable_by_id(db, [file.id for file in everything], caller)
         assert {file.id for file in readable} == seen
-        by_key = await queries.readable_by_key(db, pairs, caller)
+        by_key = await db_files.readable_by_key(db, pairs, caller)
         assert {file.id for file in by_key} == seen
         for file in everything:
             expected = file if file.id in seen else None
-            assert await queries.get_file(db, file.id, caller) == expected
-            assert await queries.get_file_by_key(db, file.bucket, file.key, caller) == expected
+            assert await db_files.get_file(db, file.id, caller) == expected
+            assert await db_files.get_file_by_key(db, file.bucket, file.key, caller) == expected
 
 
 TYPES = ("image/png", "image/webp", "imagery/x", "text/plain; charset=utf-8")
@@ -453,7 +456,7 @@ async def test_pages_concatenate_to_the_whole_list(db: asyncpg.Connection) -> No
         assert expected or destination == "nosuch"
         pages: list[File] = []
         last: UUID | None = before
-        while page := await queries.list_files(
+        while page := await db_files.list_files(
             db, DEVELOPER, Narrowing(destination, content_type, since, last, loose), limit
         ):
             assert len(page) <= limit
@@ -495,7 +498,7 @@ async def test_lists_walk_their_own_index_past_nothing_else(db: asyncpg.Connecti
         (None, UUID(int=10_000)),
     ):
         narrowed = Narrowing(destination, WANTED.get(kind or ""), end=end, loose=loose)
-        await queries.list_files(explaining, callers[whose], narrowed, 20)
+        await db_files.list_files(explaining, callers[whose], narrowed, 20)
         index = "_".join(filter(None, ("ix_files_list", whose, destination, kind)))
         walks = re.findall(r"(?:Index|Seq) Scan(?: Backward)? (?:using|on) (\w+)", explaining.plan)
         assert walks == [index] * (1 if loose else 2), explaining.plan
@@ -520,7 +523,7 @@ async def test_a_family_of_types_is_a_range_of_the_index_in_any_locale(
     try:
         await db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         explaining = Explaining(db)
-        await queries.list_files(explaining, DEVELOPER, Narrowing(content_type="video/*"), 20)
+        await db_files.list_files(explaining, DEVELOPER, Narrowing(content_type="video/*"), 20)
         collation = await db.fetchval(
             "SELECT collation_name FROM information_schema.columns "
             "WHERE table_name = 'files' AND column_name = 'content_type'"

@@ -8,12 +8,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app import inserts, queries
-from app.db import Database
+from app.db import files as db_files
+from app.db import inserts
+from app.db.connections import Database
+from app.db.inserts import Inserts
 from app.errors import DatabaseUnavailable, TooManyPending
-from app.inserts import Inserts
-from app.models import File
-from app.settings import load_settings
+from app.models.files import File
+from app.settings.model import load_settings
 from tests.support.rows import new_file
 
 
@@ -33,8 +34,8 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(rows))
         return await insert_files(db, rows)
 
-    insert_files = queries.insert_files
-    monkeypatch.setattr(queries, "insert_files", counted)
+    insert_files = db_files.insert_files
+    monkeypatch.setattr(db_files, "insert_files", counted)
     return counts
 
 
@@ -71,7 +72,7 @@ async def test_who_comes_during_a_statement_is_in_the_next(
     queue = Inserts(database)
     waiting: list[asyncio.Task[set[UUID]]] = []
     sizes: list[int] = []
-    insert_files = queries.insert_files
+    insert_files = db_files.insert_files
 
     async def slow(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
         sizes.append(len(rows))
@@ -80,7 +81,7 @@ async def test_who_comes_during_a_statement_is_in_the_next(
             await db.execute("SELECT pg_sleep(0.05)")
         return await insert_files(db, rows)
 
-    monkeypatch.setattr(queries, "insert_files", slow)
+    monkeypatch.setattr(db_files, "insert_files", slow)
     await queue.insert([new_file()])
     await asyncio.gather(*waiting)
     assert sizes == [1, 5]
@@ -140,7 +141,7 @@ async def test_owners_without_room_cost_the_others_few_statements(
 ) -> None:
     async with database.connection() as db:
         for n in range(full):
-            await queries.insert_files(db, [new_file(owner=f"full {n}", pending_cap=1)])
+            await db_files.insert_files(db, [new_file(owner=f"full {n}", pending_cap=1)])
     statements.clear()
     others = [[new_file(owner=f"other {n}", pending_cap=5)] for n in range(33 - full)]
     refused = [[new_file(owner=f"full {n}", pending_cap=1)] for n in range(full)]

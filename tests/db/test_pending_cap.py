@@ -9,10 +9,11 @@ import asyncpg
 import httpx
 import pytest
 
-from app import queries, queries_moves
+from app.db import files as db_files
+from app.db import moves
 from app.errors import ConfigurationError, TooManyPending
-from app.models import File
-from app.settings import load_settings
+from app.models.files import File
+from app.settings.model import load_settings
 from tests.logs.test_metrics import workers
 from tests.support.rows import LATER, NOW, SOON, new_file
 from tests.support.service import bearer, key_for, prepared, running
@@ -150,19 +151,19 @@ async def test_a_session_does_not_pay_for_what_its_owners_cap_refuses(
 
 
 async def _complete(db: asyncpg.Connection, file: File) -> File | None:
-    return await queries_moves.claim_completion(db, file, 5, NOW, SOON)
+    return await moves.claim_completion(db, file, 5, NOW, SOON)
 
 
 async def _confirm(db: asyncpg.Connection, file: File) -> File | None:
-    return await queries_moves.confirm_upload(db, file._replace(confirmed_at=NOW))
+    return await moves.confirm_upload(db, file._replace(confirmed_at=NOW))
 
 
 async def _reject(db: asyncpg.Connection, file: File) -> File | None:
-    return await queries_moves.reject_upload(db, file, "why", NOW)
+    return await moves.reject_upload(db, file, "why", NOW)
 
 
 async def _remove(db: asyncpg.Connection, file: File) -> File | None:
-    return await queries_moves.claim_upload_removal(db, file, NOW, LATER)
+    return await moves.claim_upload_removal(db, file, NOW, LATER)
 
 
 async def _delete(db: asyncpg.Connection, file: File) -> File | None:
@@ -177,7 +178,7 @@ _Move = Callable[[asyncpg.Connection, File], Awaitable[File | None]]
     ("moves", "left"),
     [
         ([_complete], 1),
-        ([_complete, queries_moves.abandon_completion], 1),
+        ([_complete, moves.abandon_completion], 1),
         ([_complete, _confirm], 0),
         ([_complete, _reject], 0),
         ([_confirm], 0),
@@ -193,22 +194,22 @@ async def test_every_move_counts_once(
     db: asyncpg.Connection, database_url: str, moves: list[_Move], left: int
 ) -> None:
     file = new_file(pending_cap=1)
-    assert await queries.insert_files(db, [file]) == {file.id}
+    assert await db_files.insert_files(db, [file]) == {file.id}
     for move in moves:
         file = await move(db, file) or file
     assert await counts(database_url) == {"dev": left}
     if left:
         with pytest.raises(TooManyPending):
-            await queries.insert_files(db, [new_file(pending_cap=1)])
+            await db_files.insert_files(db, [new_file(pending_cap=1)])
     else:
-        assert await queries.insert_files(db, [new_file(pending_cap=1)])
+        assert await db_files.insert_files(db, [new_file(pending_cap=1)])
 
 
 async def test_a_move_that_is_undone_gives_nothing_back(
     db: asyncpg.Connection, database_url: str
 ) -> None:
     file = new_file(pending_cap=1)
-    await queries.insert_files(db, [file])
+    await db_files.insert_files(db, [file])
     undone = db.transaction()
     await undone.start()
     assert await _confirm(db, file)
@@ -219,23 +220,23 @@ async def test_a_move_that_is_undone_gives_nothing_back(
 async def test_a_key_that_is_taken_costs_nothing(db: asyncpg.Connection, database_url: str) -> None:
     file = new_file(pending_cap=2)
     twin = new_file(key=file.key, pending_cap=2)
-    assert len(await queries.insert_files(db, [file, twin])) == 1
-    assert await queries.insert_files(db, [twin]) == set()
+    assert len(await db_files.insert_files(db, [file, twin])) == 1
+    assert await db_files.insert_files(db, [twin]) == set()
     assert await counts(database_url) == {"dev": 1}
 
 
 async def test_owners_of_one_name_in_two_tenants_do_not_share(db: asyncpg.Connection) -> None:
     for tenant in ("a", "b"):
-        assert await queries.insert_files(db, [new_file(tenant=tenant, pending_cap=1)])
+        assert await db_files.insert_files(db, [new_file(tenant=tenant, pending_cap=1)])
     with pytest.raises(TooManyPending):
-        await queries.insert_files(db, [new_file(tenant="b", pending_cap=1)])
+        await db_files.insert_files(db, [new_file(tenant="b", pending_cap=1)])
 
 
 async def test_a_cap_may_come_and_go(db: asyncpg.Connection, database_url: str) -> None:
     """Uploads announced without a cap are not counted, and take nothing from the count."""
     before, counted, after = new_file(), new_file(pending_cap=1), new_file()
     for file in (before, counted, after):
-        assert await queries.insert_files(db, [file])
+        assert await db_files.insert_files(db, [file])
     for file in (before, after):
         assert await _remove(db, file)
     assert await counts(database_url) == {"dev": 1}

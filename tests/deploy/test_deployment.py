@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from app.embedded.postgres import create_database
-from app.settings import load_settings, require_deployed
+from app.settings.model import load_settings, require_deployed
 from tests.support.command import claimcheck
 from tests.support.deployed import ROOT, Root, procfile, sigterm_under_load
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.core.principal import SCOPE_DESCRIPTIONS, Scope
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.support.issuer import Issuer, running_issuer
 from tests.support.service import Service, key_for, prepared, served
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from app.models import MOVES
+from app.models.files import MOVES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *(ROOT / "bench").glob("*.md")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.service import prepared, served
 from tests.support.steps import announced, confirm_all
 

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel
 from app.core.destination import Destination
 from app.core.jwt_settings import JwtSettings
 from app.core.record_field import RecordField
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 # Tables of their own, and what is filled in from elsewhere.

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 from app.core.destination import Method
-from app.models import Seal
-from app.settings import load_settings
+from app.models.files import Seal
+from app.settings.model import load_settings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
 

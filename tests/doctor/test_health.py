@@ -9,8 +9,8 @@ import pytest
 from app.doctor.examination import Examination, tidy_up
 from app.doctor.examine import examine
 from app.doctor.findings import Level
-from app.settings import load_settings
-from app.signer import Presigned, Signer
+from app.settings.model import load_settings
+from app.store.signer import Presigned, Signer
 from tests.doctor.steps import FAILS, WARNS, found
 from tests.support.buckets import ONE, ORIGIN, SetUpBucket
 from tests.support.service import Store

@@ -9,8 +9,8 @@ import pytest
 from app.doctor.findings import Report
 from app.doctor.report_cache import ReportCache
 from app.errors import ExaminationUnderWay
-from app.settings import load_settings
-from app.signer import utc_now
+from app.settings.model import load_settings
+from app.store.signer import utc_now
 from tests.support.buckets import SetUpBucket
 from tests.support.command import claimcheck
 from tests.support.service import running

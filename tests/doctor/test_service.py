@@ -11,8 +11,8 @@ from botocore.credentials import ReadOnlyCredentials
 from app.doctor.findings import Finding, Level
 from app.doctor.service import check_credentials, check_database
 from app.embedded.postgres import create_database
-from app.settings import load_settings
-from app.signer import Signer, utc_now
+from app.settings.model import load_settings
+from app.store.signer import Signer, utc_now
 from tests.doctor.steps import FAILS, WARNS, found
 from tests.support.buckets import SetUpBucket
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.core.principal import Scope
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.samples import HTML, PNG
 from tests.support.service import Clock, key_for, prepared, running
 from tests.support.steps import slug, stored

@@ -9,13 +9,15 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app import files, removals, uploads
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal
 from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNotFound
-from app.resources import open_resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.files import links as files
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
+from app.uploads import announce as uploads
+from app.uploads import remove
 from tests.support.service import UNKNOWN_ID, prepared, running
 from tests.support.steps import announced, send, slug, stored
 
@@ -167,8 +169,8 @@ async def test_another_owner_finds_nothing(
                 with pytest.raises(UploadNotFound):
                     await use_case(res, mallory, made_id)
             with pytest.raises(UploadNotFound):
-                await removals.cancel_upload(res, mallory, made_id)
-            for use_case in (files.get_file, removals.release_file, removals.remove_file):
+                await remove.cancel_upload(res, mallory, made_id)
+            for use_case in (files.get_file, remove.release_file, remove.remove_file):
                 with pytest.raises(FileNotFound):
                     await use_case(res, mallory, made_id)
             with pytest.raises(UploadNotFound):

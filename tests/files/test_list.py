@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.resources import open_resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
 from tests.support.service import running
 from tests.support.steps import announced, confirm_all, send, slug
 

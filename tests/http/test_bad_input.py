@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import prepared
 from tests.support.steps import slug
 

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 import pytest
 
-from app import api_keys
+from app.access import api_keys
 from app.core.principal import Scope
+from app.http.middleware import ANSWER_SECONDS
 from app.routers import service
-from app.routers.middleware import ANSWER_SECONDS
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.support.faults import Line, line_to
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import key_for, prepared, running

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from app.core.principal import Scope
 from app.errors import LoopbackOnly
+from app.http import problems
+from app.http.lean_route import LeanRoute
+from app.http.rendering import json_response
 from app.main import create_app
-from app.routers import problems
 from app.routers.files import LinksWanted, ListParameters
-from app.routers.lean_route import LeanRoute
-from app.routers.rendering import json_response
 from app.routers.uploads import AnnouncementBody, BatchBody
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import key_for, prepared, running
 from tests.support.steps import announced, stored
 

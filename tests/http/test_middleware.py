@@ -13,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
 from app.main import create_app
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
 from tests.support.steps import announced, slug, stored
 
@@ -350,6 +350,6 @@ async def test_what_is_not_http_passes_through(app: FastAPI) -> None:
         started.append(scope["type"])
 
     for middleware in app.user_middleware:
-        if middleware.cls.__module__ == "app.routers.middleware":
+        if middleware.cls.__module__ == "app.http.middleware":
             await middleware.cls(inner)({"type": "websocket"}, None, None)
     assert started == ["websocket"] * 3

@@ -9,9 +9,9 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.core.principal import Scope
+from app.http.permissions import Permission
 from app.main import create_app
-from app.routers.permissions import Permission
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.issuer import running_issuer
 from tests.support.service import UNKNOWN_ID, bearer, key_for, prepared, running
 from tests.support.steps import announced, minted, slug, stored

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app import queries
-from app.settings import Settings, load_settings
+from app.db import files as db_files
+from app.settings.model import Settings, load_settings
 from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
 from tests.support.steps import slug
 
@@ -131,7 +131,7 @@ async def test_an_unexpected_failure_leaks_nothing(
     async def broken(*_: Any) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(queries, "get_file", broken)
+    monkeypatch.setattr(db_files, "get_file", broken)
     headers = {"Origin": ORIGIN, "X-Request-ID": "my-id"}
     async with running(settings) as client:
         with caplog.at_level(logging.INFO):

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from app import issuer_keys
 from app.core.jwt_settings import JwtSettings
 from app.errors import InvalidToken
-from app.issuer_keys import LIFE, PAUSE, parse_keys
-from app.signer import utc_now
-from app.web_tokens import WebTokens
+from app.jwt import issuer_keys
+from app.jwt.issuer_keys import LIFE, PAUSE, parse_keys
+from app.jwt.tokens import WebTokens
+from app.store.signer import utc_now
 from tests.support.issuer import AUDIENCE, Issuer, rsa_key, running_issuer
 from tests.support.service import Clock, prepared, running
 from tests.support.steps import slug

@@ -10,14 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from app import audit, removals
 from app.core.deadlines import GRACE
 from app.core.principal import Scope
 from app.errors import BucketUnavailable
-from app.resources import open_resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
-from app.sweep import Sweep
+from app.logs import audit
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
+from app.upkeep.sweep import Sweep
+from app.uploads import remove
 from tests.support.samples import HTML
 from tests.support.service import bearer, key_for, log_lines, prepared, running
 from tests.support.steps import announced, minted, send, slug, stored
@@ -205,15 +206,15 @@ async def test_files_and_records_leave_their_trail(
         await client.delete(f"/v1/files/{files[0]}")
     line = trail.one()
     assert (line["event"], line["file_id"]) == ("file.released", files[0])
-    real = removals.delete_object
+    real = remove.delete_object
 
     async def unreachable(*_: Any) -> None:
         raise BucketUnavailable("It did not answer.")
 
-    monkeypatch.setattr(removals, "delete_object", unreachable)
+    monkeypatch.setattr(remove, "delete_object", unreachable)
     assert (await client.delete(f"/v1/files/{files[1]}?object=delete")).status_code == 503
     assert trail.new() == ["key file.deleted"]  # what was decided; the object is there still
-    monkeypatch.setattr(removals, "delete_object", real)
+    monkeypatch.setattr(remove, "delete_object", real)
     for _ in range(2):
         await client.delete(f"/v1/files/{files[1]}?object=delete")
     assert trail.new()[-1] == "key object.removed"

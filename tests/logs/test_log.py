@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from app.core.principal import Principal
-from app.log import Actor, acting, get_logger
+from app.logs.log import Actor, acting, get_logger
 from tests.support.service import log_lines, logged, served
 
 _SPEAK = """
 import logging
-from app.log import get_logger
-from app.process import configure_logging
+from app.logs.log import get_logger
+from app.runtime.process import configure_logging
 
 configure_logging()
 get_logger("access").info("request", path="/a", owner="ann")

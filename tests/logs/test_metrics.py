@@ -16,10 +16,10 @@ import pytest
 from fastapi import Request
 
 from app.errors import ConfigurationError
-from app.metrics import measured
+from app.logs.metrics import measured
 from app.routers.metrics import may_scrape
-from app.settings import load_settings
-from app.signer import utc_now
+from app.settings.model import load_settings
+from app.store.signer import utc_now
 from tests.support.service import key_for, owner_of_bucket, prepared, running
 from tests.support.steps import announced, stored
 from tests.support.stores import free_port

@@ -11,7 +11,7 @@ from app.core.opaque_tokens import (
     STAFF_PREFIX,
     make_token,
 )
-from app.core.redaction import redact
+from app.logs.redaction import redact
 
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES))

@@ -20,7 +20,7 @@ from app.core.opaque_tokens import (
     STAFF_PREFIX,
     make_token,
 )
-from app.core.redaction import redact
+from app.logs.redaction import redact
 from tests.support import secrets_in_logs
 from tests.support.secrets_in_logs import secrets_in
 from tests.support.service import SECRET_KEY, SESSION_SECRET, UNKNOWN_ID

@@ -4,10 +4,10 @@ from typing import get_args, get_type_hints
 import pytest
 import sqlalchemy as sa
 
-from app.models import MOVES, File, State, files, states_before
-from app.models_credentials import ApiKey, UploadSession, api_keys, upload_sessions
-from app.models_records import Record, records
-from app.models_staff import Staff, staff
+from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
+from app.models.files import MOVES, File, State, files, states_before
+from app.models.records import Record, records
+from app.models.staff import Staff, staff
 
 ROWS = [
     (File, files),

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.resources import Resources, open_resources
-from app.settings import Settings
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import Settings
 from tests.records.steps import RECORDS
 from tests.support.service import prepared
 

@@ -8,14 +8,18 @@ import asyncpg
 import httpx
 import pytest
 
-from app import queries, queries_records, records, removals, uploads
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope
 from app.core.record_field import FieldPath
+from app.db import files as db_files
+from app.db import records as db_records
 from app.errors import FileInUse, FileNotFound, RecordNotFound
-from app.resources import Resources
-from app.settings import Settings
-from app.signer import utc_now
+from app.records import fields as records
+from app.runtime.resources import Resources
+from app.settings.model import Settings
+from app.store.signer import utc_now
+from app.uploads import announce as uploads
+from app.uploads import remove
 from tests.records.steps import GALLERY, PICTURE, RECORDS, counts, gallery, images
 from tests.support.rows import new_file
 from tests.support.samples import PNG
@@ -227,7 +231,7 @@ class TestAttach:
             raise ConnectionResetError
 
         with monkeypatch.context() as patch:
-            patch.setattr(queries_records, "replace_files", lost)
+            patch.setattr(db_records, "replace_files", lost)
             response = await self.confirm(client, upload)
             assert (response.status_code, slug(response)) == (503, "database-unavailable")
         found = await client.get(f"/v1/uploads/{upload['id']}")
@@ -255,7 +259,7 @@ class TestOwners:
             bucket=res.settings.destinations["images"].bucket,
         )
         async with res.db.connection() as db:
-            await queries.insert_files(db, [file])
+            await db_files.insert_files(db, [file])
         return file.id
 
     async def test_a_foreign_record_is_none(self, res: Resources) -> None:
@@ -303,10 +307,10 @@ class TestOwners:
         assert [file.id for file in held.files["picture"]] == [of_bob]
         # Bob cannot remove what others show, and is not told who does.
         with pytest.raises(FileInUse) as refused:
-            await removals.remove_file(res, BOB, of_bob)
+            await remove.remove_file(res, BOB, of_bob)
         assert refused.value.extensions == {"records": []}
         with pytest.raises(FileInUse) as refused:
-            await removals.release_file(res, STAFF, of_bob)
+            await remove.release_file(res, STAFF, of_bob)
         assert len(refused.value.extensions["records"]) == 1
         await records.forget(res, STAFF, "product", "42")
-        await removals.release_file(res, BOB, of_bob)
+        await remove.release_file(res, BOB, of_bob)

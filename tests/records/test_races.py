@@ -6,10 +6,10 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from app import queries_records
 from app.core.ids import uuid7
-from app.models_records import Record
-from app.signer import utc_now
+from app.db import records as db_records
+from app.models.records import Record
+from app.store.signer import utc_now
 from tests.records.steps import GALLERY, PICTURE, counts, gallery, images, waiting
 from tests.support.steps import slug
 
@@ -82,9 +82,9 @@ class TestRaces:
             now = utc_now()
             record = Record("", "product", "7", "dev", uuid7(now, b"12345678"), now, now)
             async with other.transaction():
-                record = await queries_records.hold_record(other, record)
-                [locked] = await queries_records.lock_files(other, [UUID(file)])
-                await queries_records.replace_files(
+                record = await db_records.hold_record(other, record)
+                [locked] = await db_records.lock_files(other, [UUID(file)])
+                await db_records.replace_files(
                     other, record, "picture", [], [locked.id], UUID(int=8), now
                 )
                 removal = asyncio.create_task(client.delete(f"/v1/files/{file}{query}"))

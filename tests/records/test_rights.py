@@ -9,7 +9,7 @@ import pytest
 
 from app.core.principal import Scope
 from app.errors import ConfigurationError
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.service import bearer, key_for, prepared, running
 from tests.support.steps import announced, minted, send, slug, stored
 

@@ -10,11 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
-from app.bucket_client import Buckets
 from app.core.destination import Destination
 from app.embedded.postgres import create_database
 from app.routers import service
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
+from app.store.client import Buckets
 from tests.support.service import log_lines, logged, prepared, running, served
 from tests.support.steps import announced
 

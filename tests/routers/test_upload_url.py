@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import owner_of_bucket, prepared
 from tests.support.steps import slug, stored
 from tests.support.upkeep import EXPIRED, HOUR, swept

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.samples import PNG
 from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
 from tests.support.steps import slug

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import api_keys, rate_limits
+from app.access import api_keys
 from app.core.principal import Scope
 from app.errors import ConfigurationError
-from app.rate_limits import Windows
-from app.settings import load_settings
+from app.runtime import rate_limits
+from app.runtime.rate_limits import Windows
+from app.settings.model import load_settings
 from tests.support.service import UNKNOWN_ID, bearer, key_for, log_lines, prepared, running
 from tests.support.steps import minted, slug, stored
 from tests.support.stores import free_port, redis

@@ -3,7 +3,7 @@
 import pytest
 
 from app.errors import ConfigurationError
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 
 SECRET = "wJalrXUtnFEMI-hunter2-and-longer-than-that"
 DESTINATION = "CLAIMCHECK_DESTINATIONS__"

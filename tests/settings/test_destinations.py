@@ -7,7 +7,7 @@ import pytest
 
 from app.core.object_url import object_url
 from app.errors import ConfigurationError
-from app.settings import load_settings, require_deployed
+from app.settings.model import load_settings, require_deployed
 from tests.settings.steps import DESTINATION, SECRET, load, refusal
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.errors import ConfigurationError
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.settings.steps import load, refusal
 
 RECORDS = "CLAIMCHECK_RECORDS__PRODUCT__"

@@ -7,7 +7,7 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from app.errors import ConfigurationError
-from app.settings import Settings, load_settings, require_deployed
+from app.settings.model import Settings, load_settings, require_deployed
 from tests.settings.steps import HEROKU, SECRET, load, refusal
 
 
@@ -164,10 +164,10 @@ def test_what_is_no_list_of_origins_is_refused(value: str) -> None:
 
 
 def test_the_panel_needs_a_secret_and_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.settings.missing_for_panel", lambda: None)
+    monkeypatch.setattr("app.settings.model.missing_for_panel", lambda: None)
     assert load(CLAIMCHECK_ADMIN="true", CLAIMCHECK_SECRET_KEY=SECRET).admin
     assert "CLAIMCHECK_SECRET_KEY is not set" in refusal(CLAIMCHECK_ADMIN="true")
-    monkeypatch.setattr("app.settings.missing_for_panel", lambda: "starlette_admin")
+    monkeypatch.setattr("app.settings.model.missing_for_panel", lambda: "starlette_admin")
     message = refusal(CLAIMCHECK_ADMIN="true", CLAIMCHECK_SECRET_KEY=SECRET)
     assert "starlette_admin is not installed here" in message
     assert ".[admin]" in message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.settings.steps import DESTINATION, HEROKU, SECRET, load
 
 

@@ -13,13 +13,14 @@ import argon2
 import asyncpg
 import pytest
 
-from app import cli, staff
+from app import cli
 from app.core.opaque_tokens import STAFF_PREFIX
 from app.core.principal import Scope
-from app.core.redaction import redact
-from app.resources import Resources, open_resources
-from app.settings import Settings
-from app.staff import SignInRefused, TooManyAttempts
+from app.logs.redaction import redact
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import Settings
+from app.staff import accounts as staff
+from app.staff.accounts import SignInRefused, TooManyAttempts
 from tests.support.service import Clock, in_thread, log_lines
 
 PASSWORD = "correct horse battery"

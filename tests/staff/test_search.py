@@ -10,15 +10,17 @@ from uuid import UUID
 
 import pytest
 
-from app import queries, queries_search, records
 from app.core.ids import first_uuid7, uuid7
 from app.core.principal import Principal, Scope
 from app.core.record_field import FieldPath
-from app.models import File, State
-from app.queries_search import Search
-from app.resources import Resources, open_resources
-from app.search import Found, search_files, search_records
-from app.settings import Settings
+from app.db import files as db_files
+from app.db import search as db_search
+from app.db.search import Search
+from app.models.files import File, State
+from app.records import fields as records
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import Settings
+from app.staff.search import Found, search_files, search_records
 from tests.support.service import UNKNOWN_ID, Clock, prepared
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
@@ -62,7 +64,7 @@ async def files(res: Resources) -> list[File]:
     dice = random.Random(7)
     rows = [made(number, dice) for number in range(300)]
     async with res.db.connection() as db:
-        await queries.insert_files(db, rows)
+        await db_files.insert_files(db, rows)
     return rows
 
 
@@ -145,9 +147,9 @@ async def test_a_sparse_search_goes_on_where_it_left_off(
     res: Resources, files: list[File], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of so many files that are looked at few may be what is wanted: then pages are short."""
-    monkeypatch.setattr(queries_search, "WALK", 6)
+    monkeypatch.setattr(db_search, "WALK", 6)
     for statement in ("_page_statement", "_count_statement", "_end_statement"):
-        getattr(queries_search, statement).cache_clear()
+        getattr(db_search, statement).cache_clear()
     for search in (Search(state=State.RELEASED, owner="eve"), Search(name="h", owner="eve")):
         wanted = expected(files, search)
         page = await search_files(res, STAFF, search, limit=50)
@@ -162,24 +164,24 @@ async def test_a_sparse_search_goes_on_where_it_left_off(
         assert seen == wanted
         assert len(pages) > 2
     for statement in ("_page_statement", "_count_statement", "_end_statement"):
-        getattr(queries_search, statement).cache_clear()
+        getattr(db_search, statement).cache_clear()
 
 
 async def test_counting_ends(
     settings: Settings, files: list[File], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And where it has ended it does not begin again for a minute; few are always counted."""
-    monkeypatch.setattr(queries_search, "COUNTED", 10)
-    monkeypatch.setattr("app.search.COUNTED", 10)
+    monkeypatch.setattr(db_search, "COUNTED", 10)
+    monkeypatch.setattr("app.staff.search.COUNTED", 10)
     counted: list[Search] = []
-    count = queries_search.count
+    count = db_search.count
 
     async def noted(db: Any, tenant: str, search: Search) -> int:
         counted.append(search)
         return await count(db, tenant, search)
 
-    monkeypatch.setattr(queries_search, "count", noted)
-    queries_search._count_statement.cache_clear()
+    monkeypatch.setattr(db_search, "count", noted)
+    db_search._count_statement.cache_clear()
     clock, few = Clock(), Search(state=State.COMPLETING)
     async with open_resources(settings, clock=clock) as res:
         for search, said in ((Search(), (10, True)), (few, (0, False))):
@@ -188,7 +190,7 @@ async def test_counting_ends(
                 assert (found.count, found.more) == said
         clock.ahead = timedelta(seconds=61)
         await search_files(res, STAFF, Search(), limit=5)
-    queries_search._count_statement.cache_clear()
+    db_search._count_statement.cache_clear()
     assert counted == [Search(), few, few, Search()]
 
 
@@ -209,7 +211,7 @@ async def test_records_by_what_their_ids_begin_with(environ: dict[str, str]) -> 
         row = made(0, random.Random(7), tenant="acme", destination="images", state="confirmed")
         stranger = Principal("eve", "other", STAFF.scopes)
         async with res.db.connection() as db:
-            await queries.insert_files(db, [row])
+            await db_files.insert_files(db, [row])
         for name in names:
             await records.put_files(res, STAFF, FieldPath("product", name, "picture"), [row.id])
         uses = await records.uses_of(res, STAFF, row, 3)

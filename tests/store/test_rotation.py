@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.settings import load_settings
-from app.signer import RETRY_AFTER, utc_now
+from app.settings.model import load_settings
+from app.store.signer import RETRY_AFTER, utc_now
 from tests.support.service import Clock, Store, prepared, running
 from tests.support.steps import announced, send, slug, stored
 from tests.support.stores.rgw import Keys, Rgw

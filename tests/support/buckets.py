@@ -10,10 +10,10 @@ from typing import Any
 from app.core.iam import service_policy
 from app.doctor.examine import examine
 from app.doctor.findings import Report
-from app.provision import apply
-from app.resources import open_session
-from app.settings import load_settings
-from app.signer import utc_now
+from app.runtime.resources import open_session
+from app.settings.model import load_settings
+from app.store.setup.provision import apply
+from app.store.signer import utc_now
 from tests.support.service import Store
 from tests.support.stores import s3_client
 from tests.support.stores.rgw import Keys, Rgw

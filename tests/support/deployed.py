@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.service import key_for, prepared, running
 from tests.support.steps import announced, send

@@ -7,9 +7,9 @@ from typing import Any
 
 import asyncpg
 
-from app import queries
 from app.core.ids import uuid7
-from app.models import File, State
+from app.db import files as db_files
+from app.models.files import File, State
 
 NOW = datetime(2026, 3, 9, 14, 5, 6, 7, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
@@ -41,7 +41,7 @@ def new_file(state: State = State.PENDING, **values: Any) -> File:
 
 
 async def insert(db: asyncpg.Connection, *files: File) -> None:
-    assert await queries.insert_files(db, files) == {file.id for file in files}
+    assert await db_files.insert_files(db, files) == {file.id for file in files}
 
 
 class Explaining:

@@ -16,14 +16,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app import api_keys
-from app.bucket_client import open_client
+from app.access import api_keys
 from app.core.principal import Principal, Scope
 from app.main import create_app
-from app.provision import apply
-from app.resources import open_resources, open_session
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.runtime.resources import open_resources, open_session
+from app.settings.model import Settings, load_settings
+from app.store.client import open_client
+from app.store.setup.provision import apply
+from app.store.signer import utc_now
 from tests.support.secrets_in_logs import keep_secret
 from tests.support.stores import free_port
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 from app.core.deadlines import GRACE, PAUSE
-from app.reconcile import reconcile, sections
-from app.resources import open_resources
-from app.settings import Settings
-from app.signer import utc_now
-from app.sweep import Sweep
+from app.runtime.resources import open_resources
+from app.settings.model import Settings
+from app.store.signer import utc_now
+from app.upkeep.reconcile import reconcile, sections
+from app.upkeep.sweep import Sweep
 
 HOUR = timedelta(hours=1)
 EXPIRED = HOUR + GRACE + timedelta(minutes=2)

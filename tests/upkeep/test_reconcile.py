@@ -12,12 +12,12 @@ import asyncpg
 import httpx
 import pytest
 
-from app import queries_reconcile
 from app.core.destination import Destination
-from app.reconcile import reconcile, sections
-from app.resources import open_resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.db import reconcile as db_reconcile
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
+from app.upkeep.reconcile import reconcile, sections
 from tests.support.rows import Explaining
 from tests.support.service import UNKNOWN_ID, Store, as_set, owner_of_bucket, prepared, running
 from tests.support.steps import announced, send, stored
@@ -123,7 +123,7 @@ async def test_order_and_pages(
     settings: Settings, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of many pages beside objects of many pages, in byte order and not in a locale's."""
-    monkeypatch.setattr("app.reconcile._PAGE", 3)
+    monkeypatch.setattr("app.upkeep.reconcile._PAGE", 3)
     bucket = settings.destinations["files"].bucket
     names = ["a", "B", "a-b", "ab", "a b", "é", "z", "Z", "\uffee", "\U0001f600", "_", "~"]
     for name in names:
@@ -183,7 +183,7 @@ async def test_rows_come_from_the_index_in_order(database_url: str) -> None:
     )
     await db.execute("ANALYZE files")
     explaining = Explaining(db)
-    await queries_reconcile.rows_in_order(explaining, "bkt", "files/5", "files0", 1000)
+    await db_reconcile.rows_in_order(explaining, "bkt", "files/5", "files0", 1000)
     assert "Index Scan using uq_files_bucket_key" in explaining.plan
     assert "Sort" not in explaining.plan
     await db.close()

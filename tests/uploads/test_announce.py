@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import Settings
-from app.signer import utc_now
+from app.settings.model import Settings
+from app.store.signer import utc_now
 from tests.support.service import prepared, running
 from tests.support.steps import announced, send, stored
 

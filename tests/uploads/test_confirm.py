@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.support.service import UNKNOWN_ID, owner_of_bucket, prepared, running
 from tests.support.steps import announced, confirm_all, send, slug, stored
 

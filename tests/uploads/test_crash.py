@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.settings import Settings
-from app.signer import utc_now
+from app.settings.model import Settings
+from app.store.signer import utc_now
 from tests.support.faults import cut_off, silence
 from tests.support.service import running, served
 from tests.support.steps import announced, send, slug, stored

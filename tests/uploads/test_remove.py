@@ -9,10 +9,10 @@ import asyncpg
 import httpx
 import pytest
 
-from app.removals import delete_object
-from app.resources import open_resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
+from app.uploads.remove import delete_object
 from tests.support.faults import Fault, faulty
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.rows import new_file

@@ -10,11 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
-from app import queries
-from app.bucket import ObjectHandle
+from app.db import files as db_files
 from app.errors import BucketUnavailable
-from app.models import File
-from app.settings import Settings
+from app.models.files import File
+from app.settings.model import Settings
+from app.store.objects import ObjectHandle
 from tests.support.service import owner_of_bucket, prepared
 from tests.support.steps import announced, stored
 
@@ -73,13 +73,13 @@ async def test_a_batch_is_looked_up_with_one_query(
     client: httpx.AsyncClient, file: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    ask = queries.confirmed_by_checksum
+    ask = db_files.confirmed_by_checksum
 
     async def counted(db: asyncpg.Connection, like: Sequence[File]) -> list[File]:
         asked.append(len(like))
         return await ask(db, like)
 
-    monkeypatch.setattr(queries, "confirmed_by_checksum", counted)
+    monkeypatch.setattr(db_files, "confirmed_by_checksum", counted)
     others = [BODY | {"size": size} for size in range(6, 20)]
     batch = {"uploads": [BODY, *others, BODY | {"destination": "always"}, BODY]}
     answers = (await client.post("/v1/uploads/batch", json=batch)).json()["uploads"]

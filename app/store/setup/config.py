@@ -1,4 +1,4 @@
-"""How a bucket is set, read and written: the S3 calls behind `app.provision` and the doctor.
+"""How a bucket is set, read and written: the S3 calls behind `provision` and the doctor.
 
 A store that does not know one of these subresources usually ignores it and answers as if the
 bucket itself had been asked for: 200, without the element that was wanted. That tells "not known
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from app.bucket_client import error_code, error_status, translated
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
+from app.store.client import error_code, error_status, translated
 
 _UNKNOWN_CODES: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 

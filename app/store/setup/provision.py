@@ -12,15 +12,6 @@ from typing import Any, Final
 import aioboto3
 from botocore.exceptions import ClientError
 
-from app.bucket_client import open_client, translated
-from app.bucket_config import (
-    BucketState,
-    Unread,
-    create_bucket,
-    read_aspect,
-    read_bucket,
-    write_aspect,
-)
 from app.core.bucket_setup import (
     Aspect,
     Config,
@@ -32,7 +23,16 @@ from app.core.bucket_setup import (
     target_config,
 )
 from app.core.destination import Destination
-from app.settings import Settings
+from app.settings.model import Settings
+from app.store.client import open_client, translated
+from app.store.setup.config import (
+    BucketState,
+    Unread,
+    create_bucket,
+    read_aspect,
+    read_bucket,
+    write_aspect,
+)
 
 # What stores answer that do not know a call: some take it for CreateBucket.
 _CANNOT: Final = frozenset(

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.core.principal import Scope
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import (
     Clock,
     key_for,

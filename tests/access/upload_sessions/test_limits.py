@@ -5,11 +5,11 @@ import asyncio
 import httpx
 import pytest
 
-from app.auth import principal_from_token
+from app.access.authenticate import principal_from_token
 from app.errors import UploadSessionExhausted
-from app.multipart import announce_unsized
-from app.resources import open_resources
-from app.settings import Settings
+from app.runtime.resources import open_resources
+from app.settings.model import Settings
+from app.uploads.parts import announce_unsized
 from tests.access.upload_sessions.steps import ANNOUNCEMENT, announce, holding, used
 from tests.support.service import (
     Clock,

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app import upload_sessions
+from app.access import upload_sessions
 from app.core.principal import Scope
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.access.upload_sessions.steps import ANNOUNCEMENT, announce, holding
 from tests.support.samples import PNG
 from tests.support.service import (

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from app import staff
-from app.settings import Settings
+from app.settings.model import Settings
+from app.staff import accounts as staff
 from tests.admin.panel import CHEAP, Panel, member
 from tests.admin.views.steps import RECORDS, SCOPES
 from tests.support.service import key_for, prepared, running

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.admin.panel import Panel, member
 
 SCOPES = ("uploads:write", "files:read", "files:delete", "records:read", "records:write")

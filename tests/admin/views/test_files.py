@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.errors import DatabaseUnavailable
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.admin.panel import Panel, said
 from tests.admin.views.steps import SCOPES, link, signed_in, status_of
 from tests.support.samples import PNG

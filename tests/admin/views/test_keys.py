@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.core.principal import SCOPE_DESCRIPTIONS
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.admin.panel import Panel, said
 from tests.admin.views.steps import SCOPES, link, signed_in, status_of
 from tests.support.service import UNKNOWN_ID

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.bucket import ObjectHandle
 from app.main import create_app
 from app.routers import uppy
-from app.settings import Settings
+from app.settings.model import Settings
+from app.store.objects import ObjectHandle
 from tests.routers.uppy_multipart.steps import RULES, Uppy
 from tests.support.service import prepared
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app import uploads
-from app.bucket import ObjectHandle
 from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Problem
 from app.routers import uppy
+from app.store.objects import ObjectHandle
+from app.uploads import announce as uploads
 from tests.routers.uppy_multipart.steps import Reader, Uppy, explained, read_by_5, read_by_6
 
 

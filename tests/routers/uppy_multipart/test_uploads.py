@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.routers.uppy_multipart.steps import DOOR, METADATA, MIB, Uppy, explained
 from tests.support.service import UNKNOWN_ID
 

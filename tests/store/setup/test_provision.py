@@ -17,9 +17,9 @@ from app.commands.bucket import show
 from app.core.bucket_setup import Aspect
 from app.core.iam import service_policy, setup_policy
 from app.errors import BucketRefused, BucketUnavailable
-from app.provision import BucketPlan, Outcome, apply, plan
-from app.resources import open_session
-from app.settings import Settings, load_settings
+from app.runtime.resources import open_session
+from app.settings.model import Settings, load_settings
+from app.store.setup.provision import BucketPlan, Outcome, apply, plan
 from tests.support.command import claimcheck
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import Store

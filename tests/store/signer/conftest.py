@@ -3,7 +3,7 @@
 import aioboto3
 import pytest
 
-from app.signer import Signer
+from app.store.signer import Signer
 from tests.store.signer.steps import Clock, Provider
 
 

@@ -12,7 +12,7 @@ import aiobotocore.credentials
 import pytest
 
 from app.core.object_url import bucket_address
-from app.signer import Presigned, PresignedPost, Signer
+from app.store.signer import Presigned, PresignedPost, Signer
 
 NOW = datetime(2024, 7, 1, 12, 13, 14, 567_890, tzinfo=UTC)
 SECOND = NOW.replace(microsecond=0)

@@ -7,10 +7,10 @@ from typing import Any
 import aioboto3
 import pytest
 
-from app import signer as signer_module
 from app.core import sigv4
 from app.core.object_url import UnsignableValue
-from app.signer import CredentialsUnavailable, Signer
+from app.store import signer
+from app.store.signer import CredentialsUnavailable, Signer
 from tests.store.signer.steps import (
     NOW,
     SECOND,
@@ -169,7 +169,7 @@ async def test_valid_credentials_outlive_failing_refreshes(
         assert signed.expires_at == SECOND + timedelta(hours=1)
     assert provider.calls == 2  # a failure is not repeated at once ...
     assert "credentials_not_refreshed" in caplog.text
-    clock.now += signer_module.RETRY_AFTER
+    clock.now += signer.RETRY_AFTER
     await sign_url(refreshing)
     assert provider.calls == 3  # ... but before long
     clock.now += timedelta(minutes=8, seconds=29.5)  # less than a second is left
@@ -182,7 +182,7 @@ async def test_valid_credentials_outlive_failing_refreshes(
 async def test_a_slow_refresh_does_not_hold_up_valid_credentials(
     refreshing: Signer, provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signer_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(signer, "PATIENCE", 0.05)
     await sign_url(refreshing)
     clock.now += timedelta(minutes=50)
     provider.gate.clear()
@@ -207,6 +207,6 @@ async def test_same_credentials_again_are_not_asked_for_at_every_call(
     for _ in range(10):
         await sign_url(refreshing)
     assert provider.calls == 1
-    clock.now += signer_module.RETRY_AFTER
+    clock.now += signer.RETRY_AFTER
     await sign_url(refreshing)
     assert provider.calls == 2

@@ -8,7 +8,7 @@ import pytest
 
 from app.core import sigv4
 from app.core.object_url import UnsignableValue, bucket_address
-from app.signer import Presigned, PresignedPost, Signer, utc_now
+from app.store.signer import Presigned, PresignedPost, Signer, utc_now
 from tests.store.signer.steps import (
     ADDRESS,
     NOW,

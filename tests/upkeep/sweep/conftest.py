@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.core.parts import MIB
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.service import owner_of_bucket
 from tests.upkeep.sweep.steps import Bucket
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.core.parts import MIB
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.steps import announced
 
 MP4 = b"\0\0\0\x1cftypisom\0\0\2\0isommp41\0\0\0\x08free" + bytes(60)

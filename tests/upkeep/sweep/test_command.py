@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 
-from app.settings import Settings
-from app.signer import utc_now
+from app.settings.model import Settings
+from app.store.signer import utc_now
 from tests.support.faults import Line, cut_off, line_to, silence
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import as_set

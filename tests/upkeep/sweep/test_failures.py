@@ -8,10 +8,10 @@ import asyncpg
 import httpx
 import pytest
 
-from app import sweep
-from app.models import File, State
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.models.files import File, State
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
+from app.upkeep import sweep
 from tests.support.faults import Fault, faulty
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.rows import insert, new_file
@@ -111,7 +111,7 @@ async def test_what_takes_too_long_is_let_go_when_it_is_told_to_stop(
 ) -> None:
     """A bucket joins parts for minutes; another sweep need not wait for the lease then."""
     monkeypatch.setattr(sweep, "_PATIENCE", 0.05)
-    monkeypatch.setattr("app.resources._DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("app.runtime.resources._DRAIN_SECONDS", 0.05)
     await parts_sent(client, web, DATA, 2)
     await db.execute("UPDATE files SET state = 'completing', claimed_until = $1", utc_now())
     stopping = asyncio.Event()

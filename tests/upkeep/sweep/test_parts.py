@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from app.core.parts import MIB
-from app.reconcile import reconcile, sections
-from app.resources import open_resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.runtime.resources import open_resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
+from app.upkeep.reconcile import reconcile, sections
 from tests.support.buckets import ceph_bucket
 from tests.support.service import UNKNOWN_ID, running
 from tests.support.steps import announced, send, stored

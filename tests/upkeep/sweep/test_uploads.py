@@ -8,13 +8,13 @@ import asyncpg
 import httpx
 import pytest
 
-from app import queries_sweep
 from app.core.deadlines import GRACE, LATE
-from app.models import State
-from app.resources import open_resources
-from app.settings import Settings
-from app.signer import utc_now
-from app.sweep import Sweep
+from app.db import sweep as db_sweep
+from app.models.files import State
+from app.runtime.resources import open_resources
+from app.settings.model import Settings
+from app.store.signer import utc_now
+from app.upkeep.sweep import Sweep
 from tests.support.rows import NOW, Explaining, insert, new_file
 from tests.support.service import running
 from tests.support.steps import announced, send, slug, stored
@@ -145,20 +145,20 @@ async def test_what_is_not_abandoned_is_left_alone(
 
 
 def lapsed_of(state: State) -> Any:
-    return lambda db: queries_sweep.claim_lapsed(db, state, NOW, NOW + HOUR, 8)
+    return lambda db: db_sweep.claim_lapsed(db, state, NOW, NOW + HOUR, 8)
 
 
 @pytest.mark.parametrize(
     ("claim", "index"),
     [
         (
-            lambda db: queries_sweep.claim_abandoned(db, NOW, NOW, NOW, NOW + HOUR, 8),
+            lambda db: db_sweep.claim_abandoned(db, NOW, NOW, NOW, NOW + HOUR, 8),
             "ix_files_expired",
         ),
         (lapsed_of(State.REMOVING), "ix_files_claimed"),
         (lapsed_of(State.REJECTED), "ix_files_rejected"),
         (lapsed_of(State.REMOVED), "ix_files_tombstones"),
-        (lambda db: queries_sweep.stalled_completions(db, NOW, NOW + HOUR, 8), "ix_files_claimed"),
+        (lambda db: db_sweep.stalled_completions(db, NOW, NOW + HOUR, 8), "ix_files_claimed"),
     ],
 )
 async def test_claims_walk_an_index_of_nothing_else(

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app import completion
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
+from app.uploads import join
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.service import prepared, running
 from tests.uploads.join.steps import DESTINATIONS
@@ -44,4 +44,4 @@ async def other(proxied: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits before it tries again."""
-    monkeypatch.setattr(completion, "_RETRY_DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(join, "_RETRY_DELAYS", (0.0, 0.0))

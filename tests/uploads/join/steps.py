@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app import uploads
 from app.core.parts import MIB
-from app.settings import Settings
+from app.settings.model import Settings
+from app.uploads import announce as uploads
 from tests.support.faulty_proxy import Rule
 from tests.support.steps import announced, send
 

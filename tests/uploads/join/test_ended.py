@@ -9,9 +9,9 @@ import asyncpg
 import httpx
 import pytest
 
-from app import resources
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.runtime import resources
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.service import owner_of_bucket, running, served
 from tests.uploads.join.steps import (

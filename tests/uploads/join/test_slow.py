@@ -6,8 +6,9 @@ import asyncpg
 import httpx
 import pytest
 
-from app import completion, uploads
-from app.completion import next_look
+from app.uploads import announce as uploads
+from app.uploads import join
+from app.uploads.join import next_look
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.steps import slug
 from tests.uploads.join.steps import (
@@ -90,7 +91,7 @@ async def test_the_lease_is_extended_while_the_bucket_works(
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(completion, "_EXTEND_EVERY", 0.02)
+    monkeypatch.setattr(join, "_EXTEND_EVERY", 0.02)
     upload = await sent(other, web)
     complete = proxy.disturb("Complete", "before")
     request = asyncio.create_task(confirm(other, upload))

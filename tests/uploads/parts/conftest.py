@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.resources import Resources, open_resources
-from app.settings import Settings
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import Settings
 from tests.support.service import owner_of_bucket, prepared
 from tests.uploads.parts.steps import DESTINATIONS
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from app.core.parts import MIB
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.steps import announced
 
 PART = 5 * MIB

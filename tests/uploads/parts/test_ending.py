@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.steps import send, slug
 from tests.uploads.parts.steps import DATA, PART, begun, confirm, sign, under_way
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import Settings, load_settings
-from app.signer import utc_now
+from app.settings.model import Settings, load_settings
+from app.store.signer import utc_now
 from tests.support.service import UNKNOWN_ID, running
 from tests.support.steps import send, slug
 from tests.uploads.parts.steps import (

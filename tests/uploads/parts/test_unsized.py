@@ -5,8 +5,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app import completion, multipart, removals, uploads
-from app.bucket import ObjectHandle
 from app.core.principal import DEV
 from app.errors import (
     BucketUnavailable,
@@ -16,9 +14,13 @@ from app.errors import (
     UploadNotArrived,
     UploadRejected,
 )
-from app.models import File
-from app.resources import Resources
-from app.settings import Settings
+from app.models.files import File
+from app.runtime.resources import Resources
+from app.settings.model import Settings
+from app.store.objects import ObjectHandle
+from app.uploads import announce as uploads
+from app.uploads import join, remove
+from app.uploads import parts as multipart
 from tests.support.steps import slug
 from tests.uploads.parts.steps import DATA, PART, under_way
 
@@ -79,7 +81,7 @@ async def test_whoever_takes_over_joins_the_same_parts(
 
     with monkeypatch.context() as patch:
         patch.setattr(ObjectHandle, "complete_upload", down)
-        patch.setattr(completion, "_RETRY_DELAYS", ())
+        patch.setattr(join, "_RETRY_DELAYS", ())
         with pytest.raises(BucketUnavailable):
             await uploads.confirm(res, DEV, file.id, part_count=1)
     assert (await web.put(later.url, content=b"of another attempt")).status_code == 200
@@ -152,7 +154,7 @@ async def test_gaps_and_nothing_at_all_have_not_arrived(
     with pytest.raises(UploadNotArrived, match="1, 2") as caught:
         await uploads.confirm(res, DEV, file.id, part_count=3)
     assert caught.value.extensions["missing_parts"] == [1, 2]
-    await removals.cancel_upload(res, DEV, file.id)
+    await remove.cancel_upload(res, DEV, file.id)
     assert await under_way(s3, settings) == []
 
 
