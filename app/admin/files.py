@@ -20,7 +20,7 @@ from app.http.permissions import require
 from app.models.files import File, State
 from app.records import fields as records
 from app.staff.search import search_files
-from app.uploads import remove
+from app.uploads.remove import release_file, remove_file
 
 # What browsers show as an image without running any of it, and decode fast enough for a list.
 _RASTER: Final = frozenset(
@@ -140,7 +140,7 @@ class Files(View):
     async def release(self, request: Request) -> Response:
         return await self._out(
             request,
-            partial(remove.release_file, resources_of(request), caller_of(request)),
+            partial(release_file, resources_of(request), caller_of(request)),
             title="Forget the file, and keep its object?",
             words="Nobody finds the file through Claimcheck any more, and links to it are not "
             "made again. Its object stays in the bucket, and the URL that others keep stays right.",
@@ -152,7 +152,7 @@ class Files(View):
     async def delete(self, request: Request) -> Response:
         return await self._out(
             request,
-            partial(remove.remove_file, resources_of(request), caller_of(request)),
+            partial(remove_file, resources_of(request), caller_of(request)),
             title="Delete the file and its object?",
             words="The object goes from the bucket, with every version of it. Nobody can bring "
             "it back.",

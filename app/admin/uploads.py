@@ -14,8 +14,8 @@ from app.db.search import Search
 from app.http.permissions import require
 from app.models.files import State
 from app.staff.search import search_files
-from app.uploads import remove
-from app.uploads.verify import get_upload
+from app.uploads.lookup import get_upload
+from app.uploads.remove import cancel_upload
 
 _SHOWN = (State.PENDING, State.COMPLETING, State.REJECTED)
 
@@ -72,7 +72,7 @@ class Uploads(View):
         return await self.act(
             request,
             Scope.UPLOADS_WRITE,
-            partial(remove.cancel_upload, res, caller, upload.id),
+            partial(cancel_upload, res, caller, upload.id),
             done=f"The upload of {upload.filename} is aborted.",
             then=back,
         )

@@ -60,8 +60,8 @@ from app.http.rendering import (
 )
 from app.http.upload_bodies import COMPLETING, confirmed_response
 from app.runtime.resources import in_utc
-from app.uploads import announce as uploads
-from app.uploads import remove
+from app.uploads.confirm import confirm_key, confirm_url
+from app.uploads.remove import release_file, remove_file
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
@@ -210,13 +210,11 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     """
     attach_to = field_path(caller, body.attach_to)
     if body.url is not None:
-        file = await uploads.confirm_url(res, caller, body.url, attach_to=attach_to)
+        file = await confirm_url(res, caller, body.url, attach_to=attach_to)
     else:
         assert body.destination is not None
         assert body.key is not None
-        file = await uploads.confirm_key(
-            res, caller, body.destination, body.key, attach_to=attach_to
-        )
+        file = await confirm_key(res, caller, body.destination, body.key, attach_to=attach_to)
     return await confirmed_response(res, file)
 
 
@@ -384,6 +382,6 @@ async def delete(
     Not while the field of a record holds the file.
     """
     if object == "delete":
-        await remove.remove_file(res, caller, file_id)
+        await remove_file(res, caller, file_id)
     else:
-        await remove.release_file(res, caller, file_id)
+        await release_file(res, caller, file_id)

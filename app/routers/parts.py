@@ -24,7 +24,7 @@ from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
 from app.http.rendering import json_response
 from app.http.upload_bodies import PartsBody, parts_json
-from app.uploads import parts as multipart
+from app.uploads.parts import list_parts, sign_parts
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
@@ -80,7 +80,7 @@ async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: R
 
     Asking keeps the upload alive. A part may be sent again, as long as the upload is pending.
     """
-    signed = await multipart.sign_parts(res, caller, upload_id, body.part_numbers)
+    signed = await sign_parts(res, caller, upload_id, body.part_numbers)
     return json_response(parts_json(signed))
 
 
@@ -91,9 +91,9 @@ async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: R
     summary="See which parts have arrived",
     responses=responses(UploadRejected, *_PROBLEMS),
 )
-async def list_parts(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
+async def list_upload_parts(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """As the bucket lists them, for a client that goes on after a pause; also after completion."""
-    known = await multipart.list_parts(res, caller, upload_id)
+    known = await list_parts(res, caller, upload_id)
     parts = [
         {"part_number": part.part_number, "size": part.size, "etag": part.etag}
         for part in known.parts

@@ -21,7 +21,7 @@ from app.errors import (
 from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
 from app.store.signer import PresignedPost
-from app.uploads import announce as uploads
+from app.uploads.announce import announce_key
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 
@@ -73,7 +73,7 @@ async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> Upload
 
     When the bytes are there, give the object's URL to `POST /v1/files`.
     """
-    announced = await uploads.announce_key(res, caller, body.object_key)
+    announced = await announce_key(res, caller, body.object_key)
     assert isinstance(announced.instructions, PresignedPost)
     return UploadUrlBody(
         object_key=announced.file.key,

@@ -57,8 +57,10 @@ from app.http.upload_bodies import (
     confirmed_response,
     upload_json,
 )
-from app.uploads import announce as uploads
-from app.uploads import remove, verify
+from app.uploads.announce import announce_files, renew_upload
+from app.uploads.confirm import confirm_upload
+from app.uploads.lookup import get_upload
+from app.uploads.remove import cancel_upload
 from app.uploads.rules import Announcement
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
@@ -177,7 +179,7 @@ async def announce(body: AnnouncementBody, caller: CanUpload, res: Res) -> Respo
 
     Send the bytes to the bucket as `upload` says, then confirm.
     """
-    [answer] = await uploads.announce(res, caller, [_parsed(body)])
+    [answer] = await announce_files(res, caller, [_parsed(body)])
     if isinstance(answer, Problem):
         raise answer
     content = await announced_json(res, answer)
@@ -200,9 +202,7 @@ async def announce_batch(
     await charge(request, caller, len(body.uploads) - 1)
     parsed = [_parsed_or_refused(one) for one in body.uploads]
     announced = iter(
-        await uploads.announce(
-            res, caller, [one for one in parsed if isinstance(one, Announcement)]
-        )
+        await announce_files(res, caller, [one for one in parsed if isinstance(one, Announcement)])
     )
     answers = [one if isinstance(one, Problem) else next(announced) for one in parsed]
     request_id = request_id_of(request.scope)
@@ -226,7 +226,7 @@ async def announce_batch(
 )
 async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
     """State and reason; never signed instructions, which `renew` gives."""
-    file = await verify.get_upload(res, caller, upload_id)
+    file = await get_upload(res, caller, upload_id)
     return UploadBody.model_construct(**upload_json(file))
 
 
@@ -241,7 +241,7 @@ async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
 )
 async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """The same key, signed anew, for an upload whose instructions expired or will soon."""
-    return json_response(await announced_json(res, await uploads.renew(res, caller, upload_id)))
+    return json_response(await announced_json(res, await renew_upload(res, caller, upload_id)))
 
 
 class ConfirmBody(BaseModel):
@@ -284,7 +284,7 @@ async def confirm(
     goes into a field of a record as it is confirmed, or neither happens.
     """
     attach_to = field_path(caller, None if body is None else body.attach_to)
-    file = await uploads.confirm(res, caller, upload_id, attach_to=attach_to)
+    file = await confirm_upload(res, caller, upload_id, attach_to=attach_to)
     return await confirmed_response(res, file)
 
 
@@ -297,4 +297,4 @@ async def confirm(
 )
 async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> None:
     """For pending and rejected uploads; what arrived of the bytes is deleted, parts included."""
-    await remove.cancel_upload(res, caller, upload_id)
+    await cancel_upload(res, caller, upload_id)

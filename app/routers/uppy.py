@@ -40,11 +40,12 @@ from app.http.rendering import json_response
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import PresignedPost
-from app.uploads import announce as uploads
-from app.uploads import parts as multipart
-from app.uploads import remove
+from app.uploads.announce import PartInstructions, announce_files, announce_unsized
+from app.uploads.confirm import confirm_upload
+from app.uploads.lookup import get_upload
+from app.uploads.parts import list_parts, sign_parts
+from app.uploads.remove import cancel_upload
 from app.uploads.rules import Announcement
-from app.uploads.verify import get_upload
 
 _routes = APIRouter()
 
@@ -112,7 +113,7 @@ async def params(
         size=None,
         method=destination.method,
     )
-    [answer] = await uploads.announce(res, caller, [announcement])
+    [answer] = await announce_files(res, caller, [announcement])
     if isinstance(answer, Problem):
         raise answer
     signed = answer.instructions
@@ -122,7 +123,7 @@ async def params(
         # Uppy 6.0 appends the key to the URL as it is.
         body |= {"method": "POST", "url": signed.url.rstrip("/") + "/", "fields": signed.fields}
     else:
-        assert not isinstance(signed, uploads.PartInstructions)
+        assert not isinstance(signed, PartInstructions)
         # Sent by nobody: Uppy 5 hands this key on when the upload has succeeded.
         fields = {"key": answer.file.key, "bucket": answer.file.bucket}
         body |= {"method": "PUT", "url": signed.url, "headers": signed.headers, "fields": fields}
@@ -143,7 +144,7 @@ async def create(wish: Wish, request: Request, caller: CanUpload, res: Res) -> R
     """Begin an upload in parts."""
     destination = _destination(res, caller, request, wish.metadata)
     content_type = _content_type(wish.type)
-    file = await multipart.announce_unsized(res, caller, destination, wish.filename, content_type)
+    file = await announce_unsized(res, caller, destination, wish.filename, content_type)
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
 
 
@@ -158,7 +159,7 @@ async def sign_batch(
     """URLs for several parts, which some older clients ask for."""
     await _own(res, caller, upload_id, key)
     numbers = [int(number) for number in part_numbers.split(",")]
-    signed = await multipart.sign_parts(res, caller, upload_id, numbers)
+    signed = await sign_parts(res, caller, upload_id, numbers)
     urls = {str(part.part_number): part.url for part in signed.parts}
     return json_response({"presignedUrls": urls})
 
@@ -169,18 +170,18 @@ async def sign(
 ) -> Response:
     """The URL for one part; a client that was away for long asks again."""
     await _own(res, caller, upload_id, key)
-    signed = await multipart.sign_parts(res, caller, upload_id, [part_number])
+    signed = await sign_parts(res, caller, upload_id, [part_number])
     expires = _seconds(res, signed.expires_at)
     return json_response({"method": "PUT", "url": signed.parts[0].url, "expires": expires})
 
 
 @_routes.get("/multipart/{upload_id}")
-async def list_parts(
+async def list_sent_parts(
     upload_id: UUID, caller: CanUpload, res: Res, key: str | None = None
 ) -> Response:
     """The parts that the bucket has."""
     await _own(res, caller, upload_id, key)
-    known = await multipart.list_parts(res, caller, upload_id)
+    known = await list_parts(res, caller, upload_id)
     return json_response(
         [
             # Uppy sends a part again that has no ETag here; what it is counts for nothing.
@@ -212,7 +213,7 @@ async def complete(
 
     async def confirm() -> File:
         await _own(res, caller, upload_id, key)
-        return await uploads.confirm(res, caller, upload_id, patience=None, part_count=len(numbers))
+        return await confirm_upload(res, caller, upload_id, patience=None, part_count=len(numbers))
 
     # It goes on when Uppy goes away, which then finds the file when it comes again. However often
     # one caller asks for the same, one task waits for the bucket.
@@ -238,7 +239,7 @@ async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = 
         return json_response({})
     _require_key(file, key)
     with suppress(UploadNotPending, RemovalUnderWay):
-        await remove.cancel_upload(res, caller, upload_id)
+        await cancel_upload(res, caller, upload_id)
     return json_response({})
 
 

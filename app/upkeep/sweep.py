@@ -33,7 +33,7 @@ from app.logs.log import Actor, acting, get_logger
 from app.logs.metrics import count_upload
 from app.models.files import File, State
 from app.runtime.resources import Resources
-from app.uploads.announce import confirm_file
+from app.uploads.confirm import confirm_file
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.verify import JOINING
 
@@ -121,8 +121,8 @@ class Sweep:
 
     async def _run(self) -> None:
         started = self.res.clock()
-        # A failure ends its lease a minute in the past (`uploads.remove`): with a cutoff before that
-        # no row comes twice in one run, so that every run ends.
+        # A failure ends its lease a minute in the past (`uploads.remove`): with a cutoff before
+        # that no row comes twice in one run, so that every run ends.
         lapsed = started - LEASE
         await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
         await self._drain(self._lapsed(State.REMOVING, lapsed, LEASE), _finish)

@@ -1,7 +1,6 @@
-"""Uploads: announce, renew, confirm. Each function is the whole story of one request."""
+"""Announce files, and renew what was signed for them. Each function is the story of one request."""
 
 import asyncio
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,11 +9,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.core.content_types import guess_content_type
-from app.core.destination import MAX_SINGLE_UPLOAD, Destination
+from app.core.destination import Destination
 from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
 from app.core.parts import Layout
 from app.core.principal import Principal
-from app.core.record_field import FieldPath
 from app.db import files as db_files
 from app.db import moves
 from app.errors import (
@@ -22,37 +20,29 @@ from app.errors import (
     InvalidObjectKey,
     KeyExhausted,
     KeyTaken,
+    PartsNotOffered,
     Problem,
-    UploadNotArrived,
 )
-from app.files.urls import check_host, destination_named, parse_url
 from app.logs.audit import audit_file, audit_files
 from app.logs.metrics import count_upload
-from app.models.files import File, State
-from app.records import fields as records
+from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import Presigned, PresignedPost
-from app.uploads import parts as multipart
-from app.uploads import remove
-from app.uploads.join import complete
-from app.uploads.parts import FIRST_PARTS, SignedParts
+from app.uploads.lookup import get_upload, require_pending
+from app.uploads.parts import FIRST_PARTS, SignedParts, begin, signed_parts, with_lifetime
 from app.uploads.rules import (
     Announcement,
     announced_file,
     check_rules,
     largest,
-    object_headers,
     pending_file,
     store,
 )
-from app.uploads.verify import get_upload, require_confirmed, require_pending, verify
+from app.uploads.sign import sign_upload
 
 _KEY_TRIES: Final = 5
 # Part URLs in the answer to a whole batch.
 _BATCH_PARTS: Final = 1000
-# How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
-PATIENCE: Final = 20.0
-_UNDER_WAY: Final = frozenset({State.PENDING, State.COMPLETING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +71,7 @@ class Announced:
     instructions: Instructions | None
 
 
-async def announce(
+async def announce_files(
     res: Resources, caller: Principal, announcements: Sequence[Announcement]
 ) -> list[Announced | Problem]:
     """Store the uploads with one statement and sign them; answers in order, problems among them.
@@ -142,8 +132,8 @@ def _exhausted() -> KeyExhausted:
 async def _prepare(res: Resources, destination: Destination, file: File) -> Announced:
     """The row to store, and the signed instructions. Parts cannot be signed yet."""
     if file.method == "multipart":
-        return Announced(multipart.with_lifetime(destination, file), None)
-    instructions = await _sign(res, destination, file)
+        return Announced(with_lifetime(destination, file), None)
+    instructions = await sign_upload(res, destination, file)
     return Announced(file._replace(expires_at=instructions.expires_at), instructions)
 
 
@@ -183,7 +173,7 @@ async def _same_bytes(
 async def _begin(res: Resources, file: File, parts: int) -> Announced | Problem:
     """Begin a stored multipart upload at the bucket, and sign its first parts."""
     try:
-        return await _first_parts(res, await multipart.begin(res, file), parts)
+        return await _first_parts(res, await begin(res, file), parts)
     except Problem as problem:
         return problem
 
@@ -192,42 +182,8 @@ async def _first_parts(res: Resources, file: File, parts: int = FIRST_PARTS) -> 
     layout = file.layout
     assert layout is not None
     numbers = range(1, min(parts, layout.count) + 1)
-    file, signed = await multipart.signed_parts(res, file, numbers)
+    file, signed = await signed_parts(res, file, numbers)
     return Announced(file, PartInstructions(layout, signed))
-
-
-async def _sign(res: Resources, destination: Destination, file: File) -> Presigned | PresignedPost:
-    """Presign the upload so that nothing but the announced bytes' contents is left open.
-
-    PUT signs the exact length and `If-None-Match: *`; POST pins every field and the length range.
-    The length of a PUT whose size nobody said is left open, for confirm to judge.
-    """
-    high = file.size
-    if high is None:
-        high = min(await largest(res, destination, file), MAX_SINGLE_UPLOAD)
-    headers = object_headers(destination, file)
-    if file.checksum_sha256 is not None:
-        headers["x-amz-checksum-sha256"] = file.checksum_sha256
-    address, expires_in = destination.address, destination.upload_expires_in
-    if file.method == "put":
-        headers["if-none-match"] = "*"
-        if file.size is not None:
-            headers["content-length"] = str(file.size)
-        signed = await res.signer.presign(
-            "PUT", address, file.key, expires_in=expires_in, headers=headers
-        )
-        # Every client sends the length by itself, and browsers forbid setting it.
-        sent = {name: value for name, value in signed.headers.items() if name != "content-length"}
-        return dataclasses.replace(signed, headers=sent)
-    if file.checksum_sha256 is not None:
-        headers["x-amz-checksum-algorithm"] = "SHA256"
-    return await res.signer.presign_post(
-        address,
-        file.key,
-        expires_in=expires_in,
-        fields={**headers, "success_action_status": "201"},
-        size_range=(destination.min_size if file.size is None else file.size, high),
-    )
 
 
 async def announce_key(res: Resources, caller: Principal, key: str) -> Announced:
@@ -270,7 +226,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
     taken = KeyTaken(f"There is a file or an object with the key {key} already.")
     if await res.object_at(destination, key).is_used():
         raise taken
-    instructions = await _sign(res, destination, file)
+    instructions = await sign_upload(res, destination, file)
     file = file._replace(expires_at=instructions.expires_at)
     stored = await store(res, caller, [file])
     if isinstance(stored, Problem):
@@ -281,12 +237,12 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
     return Announced(file, instructions)
 
 
-async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced:
+async def renew_upload(res: Resources, caller: Principal, upload_id: UUID) -> Announced:
     """Fresh instructions for the same key, while the upload is pending."""
     file = require_pending(await get_upload(res, caller, upload_id))
     if file.method == "multipart":
         return await _first_parts(res, file)
-    instructions = await _sign(res, res.bucket_of(file).destination, file)
+    instructions = await sign_upload(res, res.bucket_of(file).destination, file)
     async with res.db.connection() as db:
         renewed = await moves.renew_upload(db, file, instructions.expires_at)
         # Lost a race against confirm or cancel: say where it is now.
@@ -295,84 +251,34 @@ async def renew(res: Resources, caller: Principal, upload_id: UUID) -> Announced
     return Announced(file, instructions)
 
 
-async def confirm(
+async def announce_unsized(
     res: Resources,
     caller: Principal,
-    upload_id: UUID,
-    *,
-    patience: float | None = PATIENCE,
-    part_count: int | None = None,
-    attach_to: FieldPath | None = None,
+    destination_name: str,
+    filename: str,
+    content_type: str | None,
 ) -> File:
-    """Ask the bucket whether the announced bytes are there, and make the upload a file.
+    """Begin an upload whose size nobody knows before it is complete, for clients that say none.
 
-    However often and however concurrently it is called, one call makes the change and all give
-    the same file. A multipart upload is completed; where that takes more than `patience` seconds
-    (None: it may take as long as it likes) the upload is given as it is, and the work goes on.
-    `part_count` is how many parts a client has sent that never said a size.
-
-    With `attach_to` the file goes into that field of a record in the same transaction: raises
-    UnknownRecordField, WrongDestination, TooManyFiles, RecordNotFound, and then nothing is moved.
-    A file that was confirmed before goes nowhere: its record may have been changed since.
+    Its part URLs take any length; the destination's range, and what an upload session has left,
+    hold for the sum, before completion. Raises PartsNotOffered.
     """
-    async with res.db.connection() as db:
-        file = await db_files.get_file(db, upload_id, caller)
-    return await confirm_file(
-        res, caller, file, patience=patience, part_count=part_count, attach_to=attach_to
+    announcement = Announcement(
+        destination_name, filename, content_type, size=None, method="multipart"
     )
-
-
-async def confirm_url(
-    res: Resources, caller: Principal, url: str, *, attach_to: FieldPath | None = None
-) -> File:
-    """Confirm for a client that keeps its object's URL. Raises UrlNotOurs."""
-    name = parse_url(res.settings, url)
-    async with res.db.connection() as db:
-        file = await db_files.get_file_by_key(db, name.bucket, name.key, caller)
-    check_host(res.settings, name, file)
-    return await confirm_file(res, caller, file, attach_to=attach_to)
-
-
-async def confirm_key(
-    res: Resources,
-    caller: Principal,
-    destination: str,
-    key: str,
-    *,
-    attach_to: FieldPath | None = None,
-) -> File:
-    """Confirm for a client that knows destination and key."""
-    bucket = destination_named(res.settings, destination).bucket
-    async with res.db.connection() as db:
-        file = await db_files.get_file_by_key(db, bucket, key, caller)
-    return await confirm_file(res, caller, file, attach_to=attach_to)
-
-
-async def confirm_file(
-    res: Resources,
-    caller: Principal,
-    file: File | None,
-    *,
-    patience: float | None = PATIENCE,
-    part_count: int | None = None,
-    attach_to: FieldPath | None = None,
-) -> File:
-    """Confirm a row that was read already; None: it is not there for the caller. See `confirm`."""
-    to = file and records.attachment(res, caller, attach_to, file.destination)
-    if file is not None and file.state in _UNDER_WAY:
-        if file.method == "multipart":
-            file = await complete(res, file, patience, part_count, to)
-            if file is not None and file.state in _UNDER_WAY:
-                return file
-        else:
-            file = await verify(res, file, to)
-            if file is None:
-                raise UploadNotArrived(
-                    "The bucket does not hold the object yet: finish sending the bytes, then "
-                    "confirm.",
-                    retry_after=1,
-                )
-    if file is not None:
-        # A rejected object goes where its destination says so.
-        await remove.clear_rejected(res, file)
-    return require_confirmed(file)
+    destination, file = announced_file(res, caller, announcement, res.clock())
+    if not destination.unsized_parts:
+        raise PartsNotOffered(
+            f"Destination {destination.name} takes no parts of a file whose size was not "
+            "announced. In Uppy, set `shouldUseMultipart: false`, or send large files with "
+            "`uploader.js`."
+        )
+    file = with_lifetime(destination, file)
+    await largest(res, destination, file)
+    stored = await store(res, caller, [file])
+    if isinstance(stored, Problem):
+        raise stored
+    if file.id not in stored:
+        raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
+    count_upload(file.destination, "announced")
+    return await begin(res, file)

@@ -16,18 +16,15 @@ from app.core.principal import Principal
 from app.db import files as db_files
 from app.db import moves
 from app.errors import (
-    KeyExhausted,
-    PartsNotOffered,
-    Problem,
     UnknownPart,
     UploadExpired,
     UploadNotMultipart,
 )
-from app.logs.metrics import count_upload
 from app.models.files import File, State
 from app.runtime.resources import Resources
-from app.uploads.rules import Announcement, announced_file, largest, object_headers, store
-from app.uploads.verify import get_upload, require_confirmed, require_pending, verify_lost
+from app.uploads.lookup import get_upload, require_confirmed, require_pending
+from app.uploads.rules import object_headers
+from app.uploads.verify import verify_lost
 
 # Parts that an announcement answers with.
 FIRST_PARTS: Final = 100
@@ -66,39 +63,6 @@ class KnownParts:
     part_size: int | None
     part_count: int | None
     parts: list[KnownPart]
-
-
-async def announce_unsized(
-    res: Resources,
-    caller: Principal,
-    destination_name: str,
-    filename: str,
-    content_type: str | None,
-) -> File:
-    """Begin an upload whose size nobody knows before it is complete, for clients that say none.
-
-    Its part URLs take any length; the destination's range, and what an upload session has left,
-    hold for the sum, before completion. Raises PartsNotOffered.
-    """
-    announcement = Announcement(
-        destination_name, filename, content_type, size=None, method="multipart"
-    )
-    destination, file = announced_file(res, caller, announcement, res.clock())
-    if not destination.unsized_parts:
-        raise PartsNotOffered(
-            f"Destination {destination.name} takes no parts of a file whose size was not "
-            "announced. In Uppy, set `shouldUseMultipart: false`, or send large files with "
-            "`uploader.js`."
-        )
-    file = with_lifetime(destination, file)
-    await largest(res, destination, file)
-    stored = await store(res, caller, [file])
-    if isinstance(stored, Problem):
-        raise stored
-    if file.id not in stored:
-        raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
-    count_upload(file.destination, "announced")
-    return await begin(res, file)
 
 
 def with_lifetime(destination: Destination, file: File) -> File:

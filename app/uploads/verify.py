@@ -1,19 +1,17 @@
 """Arrivals: where an upload is, and whether the bucket holds what was announced."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from app.core.content_types import normalize_content_type
 from app.core.destination import Destination
-from app.core.principal import Principal
 from app.db import credentials as db_credentials
 from app.db import files as db_files
 from app.db import moves
-from app.errors import BucketUnavailable, UploadNotFound, UploadNotPending, UploadRejected
+from app.errors import BucketUnavailable
 from app.logs.audit import audit_file
 from app.logs.metrics import count_upload
-from app.models.files import File, Seal, State
+from app.models.files import File, Seal
 from app.records import fields as records
 from app.records.fields import Attachment
 from app.runtime.resources import Resources
@@ -30,42 +28,6 @@ _HARMLESS: Final = frozenset({"private, max-age=0", "no-cache", "no-store", "max
 JOINING: Final = timedelta(minutes=15)
 # Whoever rejects an upload has deleted its object by then, where it is to go; else the sweep does.
 _CLEARED: Final = timedelta(minutes=1)
-
-
-async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
-    """The upload in whatever state it is; removed ones are gone, but for the rejected."""
-    async with res.db.connection() as db:
-        file = await db_files.get_file(db, upload_id, caller)
-    if file is not None and file.reason is not None:
-        # What is said of it stays when its object has been removed since.
-        return file._replace(state=State.REJECTED)
-    if file is None or file.state in {State.RELEASED, State.REMOVED}:
-        raise UploadNotFound("No upload of yours has this id.")
-    return file
-
-
-def require_pending(file: File | None) -> File:
-    """The upload if it is pending, else UploadNotPending or UploadNotFound."""
-    if file is None or file.state in {State.RELEASED, State.REMOVED}:
-        raise UploadNotFound("No upload of yours has this id.")
-    if file.state != State.PENDING:
-        raise UploadNotPending(f"The upload is {file.state}, no longer pending.", state=file.state)
-    return file
-
-
-def require_confirmed(file: File | None) -> File:
-    """The file if it is confirmed, else the problem that says what became of it."""
-    if file is not None and file.reason is not None:
-        # Also when its object has been removed since.
-        types: dict[str, Any] = {}
-        if file.detected_type is not None:
-            types = {"content_type": file.content_type, "detected_type": file.detected_type}
-        raise UploadRejected(file.reason, state=State.REJECTED, **types)
-    if file is None or file.state in {State.RELEASED, State.REMOVED}:
-        raise UploadNotFound("No upload of yours has this id or key.")
-    if file.state != State.CONFIRMED:
-        raise UploadNotPending(f"The upload is {file.state}.", state=file.state)
-    return file
 
 
 async def verify(res: Resources, file: File, to: Attachment | None = None) -> File | None:

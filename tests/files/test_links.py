@@ -17,7 +17,9 @@ from app.runtime.resources import open_resources
 from app.settings.model import Settings, load_settings
 from app.store.signer import utc_now
 from app.uploads import announce as uploads
-from app.uploads import remove
+from app.uploads.announce import renew_upload
+from app.uploads.confirm import confirm_key, confirm_upload, confirm_url
+from app.uploads.remove import cancel_upload, release_file, remove_file
 from tests.support.service import UNKNOWN_ID, prepared, running
 from tests.support.steps import announced, send, slug, stored
 
@@ -165,25 +167,25 @@ async def test_another_owner_finds_nothing(
     async with open_resources(settings) as res:
         for made in (file, upload):
             made_id = UUID(made["id"])
-            for use_case in (uploads.get_upload, uploads.renew, uploads.confirm):
+            for use_case in (uploads.get_upload, renew_upload, confirm_upload):
                 with pytest.raises(UploadNotFound):
                     await use_case(res, mallory, made_id)
             with pytest.raises(UploadNotFound):
-                await remove.cancel_upload(res, mallory, made_id)
-            for use_case in (files.get_file, remove.release_file, remove.remove_file):
+                await cancel_upload(res, mallory, made_id)
+            for use_case in (files.get_file, release_file, remove_file):
                 with pytest.raises(FileNotFound):
                     await use_case(res, mallory, made_id)
             with pytest.raises(UploadNotFound):
-                await uploads.confirm_url(res, mallory, made["url"])
+                await confirm_url(res, mallory, made["url"])
             with pytest.raises(UploadNotFound):
-                await uploads.confirm_key(res, mallory, "files", made["key"])
+                await confirm_key(res, mallory, "files", made["key"])
             assert await files.find_by_ids(res, mallory, [made_id]) == [None]
             assert await files.readable_by_ids(res, mallory, [made_id]) == [None]
             assert await files.readable_by_urls(res, mallory, [made["url"]]) == [None]
         page = await files.list_files(res, mallory, none, cursor=None, limit=10)
         assert page.files == []
         # A cursor tells nothing and opens nothing to whom it was not given.
-        await uploads.confirm(res, DEV, UUID(upload["id"]))
+        await confirm_upload(res, DEV, UUID(upload["id"]))
         page = await files.list_files(res, DEV, none, cursor=None, limit=1)
         with pytest.raises(InvalidCursor):
             await files.list_files(res, mallory, none, cursor=page.next_cursor, limit=1)

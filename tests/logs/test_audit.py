@@ -19,6 +19,7 @@ from app.settings.model import Settings, load_settings
 from app.store.signer import utc_now
 from app.upkeep.sweep import Sweep
 from app.uploads import remove
+from app.uploads.remove import delete_object
 from tests.support.samples import HTML
 from tests.support.service import bearer, key_for, log_lines, prepared, running
 from tests.support.steps import announced, minted, send, slug, stored
@@ -206,7 +207,7 @@ async def test_files_and_records_leave_their_trail(
         await client.delete(f"/v1/files/{files[0]}")
     line = trail.one()
     assert (line["event"], line["file_id"]) == ("file.released", files[0])
-    real = remove.delete_object
+    real = delete_object
 
     async def unreachable(*_: Any) -> None:
         raise BucketUnavailable("It did not answer.")

@@ -18,8 +18,8 @@ from app.records import fields as records
 from app.runtime.resources import Resources
 from app.settings.model import Settings
 from app.store.signer import utc_now
-from app.uploads import announce as uploads
-from app.uploads import remove
+from app.uploads.confirm import confirm_upload
+from app.uploads.remove import release_file, remove_file
 from tests.records.steps import GALLERY, PICTURE, RECORDS, counts, gallery, images
 from tests.support.rows import new_file
 from tests.support.samples import PNG
@@ -191,11 +191,11 @@ class TestAttach:
         caller = Principal("dev")
         for _ in range(2):
             with pytest.raises(RecordNotFound):
-                await uploads.confirm(res, caller, UUID(upload["id"]), attach_to=SLOT)
+                await confirm_upload(res, caller, UUID(upload["id"]), attach_to=SLOT)
             state = await db.fetchval("SELECT state FROM files WHERE id = $1", UUID(upload["id"]))
             assert state == "pending"
-        file = await uploads.confirm(res, caller, UUID(upload["id"]))
-        assert file == await uploads.confirm(res, caller, file.id, attach_to=SLOT)
+        file = await confirm_upload(res, caller, UUID(upload["id"]))
+        assert file == await confirm_upload(res, caller, file.id, attach_to=SLOT)
         assert await counts(db) == {}
 
     async def test_twenty_at_once_lose_nothing(
@@ -307,10 +307,10 @@ class TestOwners:
         assert [file.id for file in held.files["picture"]] == [of_bob]
         # Bob cannot remove what others show, and is not told who does.
         with pytest.raises(FileInUse) as refused:
-            await remove.remove_file(res, BOB, of_bob)
+            await remove_file(res, BOB, of_bob)
         assert refused.value.extensions == {"records": []}
         with pytest.raises(FileInUse) as refused:
-            await remove.release_file(res, STAFF, of_bob)
+            await release_file(res, STAFF, of_bob)
         assert len(refused.value.extensions["records"]) == 1
         await records.forget(res, STAFF, "product", "42")
-        await remove.release_file(res, BOB, of_bob)
+        await release_file(res, BOB, of_bob)

@@ -9,7 +9,7 @@ from app.access.authenticate import principal_from_token
 from app.errors import UploadSessionExhausted
 from app.runtime.resources import open_resources
 from app.settings.model import Settings
-from app.uploads.parts import announce_unsized
+from app.uploads.announce import announce_unsized
 from tests.access.upload_sessions.steps import ANNOUNCEMENT, announce, holding, used
 from tests.support.service import (
     Clock,

@@ -14,6 +14,7 @@ from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Pr
 from app.routers import uppy
 from app.store.objects import ObjectHandle
 from app.uploads import announce as uploads
+from app.uploads.confirm import confirm_upload
 from tests.routers.uppy_multipart.steps import Reader, Uppy, explained, read_by_5, read_by_6
 
 
@@ -23,7 +24,7 @@ async def test_however_often_it_is_asked_one_task_waits_for_the_bucket(
     """Each call that a client gives up would leave one behind, for as long as the bucket works."""
     await upload.create()
     await upload.send(1, b"x")
-    begun, has_begun, may_end, real = 0, asyncio.Event(), asyncio.Event(), uploads.confirm
+    begun, has_begun, may_end, real = 0, asyncio.Event(), asyncio.Event(), confirm_upload
 
     async def slow(*arguments: Any, **named: Any) -> Any:
         nonlocal begun

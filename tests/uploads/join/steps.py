@@ -9,7 +9,7 @@ import pytest
 
 from app.core.parts import MIB
 from app.settings.model import Settings
-from app.uploads import announce as uploads
+from app.uploads.confirm import confirm_upload
 from tests.support.faulty_proxy import Rule
 from tests.support.steps import announced, send
 
@@ -22,7 +22,7 @@ async def confirm_impatiently(
 ) -> httpx.Response:
     """Confirm what has been claimed, with a service that waits for no more than a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(uploads.confirm.__kwdefaults__, "patience", patience)
+        patch.setitem(confirm_upload.__kwdefaults__, "patience", patience)
         return await confirm(client, upload)
 
 

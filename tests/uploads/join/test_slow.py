@@ -6,8 +6,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.uploads import announce as uploads
 from app.uploads import join
+from app.uploads.confirm import PATIENCE, confirm_file
 from app.uploads.join import next_look
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.steps import slug
@@ -36,7 +36,7 @@ async def test_what_takes_long_is_accepted_and_goes_on(
     # Asked again, in whatever way, it waits with the others.
     again = await confirm_impatiently(other, upload)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(uploads.confirm_file.__kwdefaults__, "patience", 0.2)
+        patch.setitem(confirm_file.__kwdefaults__, "patience", 0.2)
         by_url = await other.post("/v1/files", json={"url": upload["url"]})
     for waiting in (again, by_url):
         assert (waiting.status_code, waiting.json()["state"]) == (202, "completing")
@@ -114,7 +114,7 @@ async def test_the_lease_is_extended_while_the_bucket_works(
 def test_whoever_waits_long_looks_seldom() -> None:
     """Sixteen times or so in 20 seconds, and never more than a quarter later than need be."""
     looks, waited = 0, 0.0
-    while waited < uploads.PATIENCE:
+    while waited < PATIENCE:
         pause = next_look(waited)
         assert pause <= max(0.25, waited / 4)
         waited, looks = waited + pause, looks + 1

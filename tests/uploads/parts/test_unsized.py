@@ -18,19 +18,21 @@ from app.models.files import File
 from app.runtime.resources import Resources
 from app.settings.model import Settings
 from app.store.objects import ObjectHandle
-from app.uploads import announce as uploads
-from app.uploads import join, remove
-from app.uploads import parts as multipart
+from app.uploads import join
+from app.uploads.announce import announce_unsized
+from app.uploads.confirm import confirm_upload
+from app.uploads.parts import list_parts, sign_parts
+from app.uploads.remove import cancel_upload
 from tests.support.steps import slug
 from tests.uploads.parts.steps import DATA, PART, under_way
 
 
 async def unsized(res: Resources, web: httpx.AsyncClient, *data: bytes) -> File:
     """An upload with these parts."""
-    file = await multipart.announce_unsized(res, DEV, "some", "a.txt", None)
+    file = await announce_unsized(res, DEV, "some", "a.txt", None)
     wanted = list(range(1, len(data) + 1))
     if wanted:
-        signed = await multipart.sign_parts(res, DEV, file.id, wanted)
+        signed = await sign_parts(res, DEV, file.id, wanted)
         for part, content in zip(signed.parts, data, strict=True):
             assert part.size is None
             assert (await web.put(part.url, content=content)).status_code == 200
@@ -42,15 +44,15 @@ async def test_an_upload_whose_size_nobody_said(
 ) -> None:
     file = await unsized(res, web, DATA[:PART], DATA[PART:])
     assert (file.size, file.part_size, file.content_type) == (None, None, "text/plain")
-    known = await multipart.list_parts(res, DEV, file.id)
+    known = await list_parts(res, DEV, file.id)
     assert (known.part_size, known.part_count) == (None, None)
     assert [(p.part_number, p.size) for p in known.parts] == [(1, PART), (2, len(DATA) - PART)]
-    confirmed = await uploads.confirm(res, DEV, file.id, patience=None, part_count=2)
+    confirmed = await confirm_upload(res, DEV, file.id, patience=None, part_count=2)
     assert (confirmed.size, confirmed.state) == (len(DATA), "confirmed")
     read = (await client.get(f"/v1/files/{file.id}")).json()["presigned_url"]
     assert (await web.get(read)).content == DATA
     # Afterwards as if they had been cut as the first one was.
-    known = await multipart.list_parts(res, DEV, file.id)
+    known = await list_parts(res, DEV, file.id)
     assert sum(part.size for part in known.parts) == len(DATA)
 
 
@@ -67,14 +69,14 @@ async def test_only_its_client_knows_when_all_of_it_is_there(
         assert (response.status_code, slug(response)) == (409, "upload-not-arrived")
         assert "its client completes the upload" in response.json()["detail"]
     assert (await client.get(f"/v1/uploads/{file.id}")).json()["state"] == "pending"
-    assert (await uploads.confirm(res, DEV, file.id, part_count=1)).size == PART
+    assert (await confirm_upload(res, DEV, file.id, part_count=1)).size == PART
 
 
 async def test_whoever_takes_over_joins_the_same_parts(
     res: Resources, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = await unsized(res, web, DATA[:PART])
-    later = (await multipart.sign_parts(res, DEV, file.id, [2])).parts[0]
+    later = (await sign_parts(res, DEV, file.id, [2])).parts[0]
 
     async def down(*_: Any) -> None:
         raise BucketUnavailable("It is down.", retry_after=1)
@@ -83,19 +85,19 @@ async def test_whoever_takes_over_joins_the_same_parts(
         patch.setattr(ObjectHandle, "complete_upload", down)
         patch.setattr(join, "_RETRY_DELAYS", ())
         with pytest.raises(BucketUnavailable):
-            await uploads.confirm(res, DEV, file.id, part_count=1)
+            await confirm_upload(res, DEV, file.id, part_count=1)
     assert (await web.put(later.url, content=b"of another attempt")).status_code == 200
     # Whoever it is, and whatever they believe.
-    assert (await uploads.confirm(res, DEV, file.id, part_count=2)).size == PART
+    assert (await confirm_upload(res, DEV, file.id, part_count=2)).size == PART
 
 
 async def test_its_parts_have_the_numbers_that_s3_knows(res: Resources) -> None:
-    file = await multipart.announce_unsized(res, DEV, "some", "a.txt", None)
-    signed = await multipart.sign_parts(res, DEV, file.id, [1, 10_000])
+    file = await announce_unsized(res, DEV, "some", "a.txt", None)
+    signed = await sign_parts(res, DEV, file.id, [1, 10_000])
     assert [part.part_number for part in signed.parts] == [1, 10_000]
     for number in (0, 10_001):
         with pytest.raises(UnknownPart):
-            await multipart.sign_parts(res, DEV, file.id, [number])
+            await sign_parts(res, DEV, file.id, [number])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ async def test_a_sum_out_of_range_is_refused_and_dropped(
     file = await unsized(res, web, *data)
     for _ in range(2):
         with pytest.raises(UploadRejected, match=says):
-            await uploads.confirm(res, DEV, file.id, part_count=len(data))
+            await confirm_upload(res, DEV, file.id, part_count=len(data))
     assert await under_way(s3, settings) == []
     found = await s3.list_objects_v2(Bucket=file.bucket, Prefix=file.key)
     assert found["KeyCount"] == 0
@@ -136,10 +138,10 @@ async def test_parts_that_could_not_be_dropped_are_dropped_by_whoever_comes_next
     with monkeypatch.context() as patch:
         patch.setattr(ObjectHandle, "abort_uploads", down)
         with pytest.raises(BucketUnavailable):
-            await uploads.confirm(res, DEV, file.id, part_count=1)
+            await confirm_upload(res, DEV, file.id, part_count=1)
     assert len(await under_way(s3, settings)) == 1
     with pytest.raises(UploadRejected, match="has 9 bytes"):
-        await uploads.confirm(res, DEV, file.id)
+        await confirm_upload(res, DEV, file.id)
     assert await under_way(s3, settings) == []
 
 
@@ -148,18 +150,18 @@ async def test_gaps_and_nothing_at_all_have_not_arrived(
 ) -> None:
     file = await unsized(res, web)
     with pytest.raises(UploadNotArrived, match="lacks 3 parts"):
-        await uploads.confirm(res, DEV, file.id, part_count=3)
-    signed = await multipart.sign_parts(res, DEV, file.id, [3])
+        await confirm_upload(res, DEV, file.id, part_count=3)
+    signed = await sign_parts(res, DEV, file.id, [3])
     assert (await web.put(signed.parts[0].url, content=b"the last")).status_code == 200
     with pytest.raises(UploadNotArrived, match="1, 2") as caught:
-        await uploads.confirm(res, DEV, file.id, part_count=3)
+        await confirm_upload(res, DEV, file.id, part_count=3)
     assert caught.value.extensions["missing_parts"] == [1, 2]
-    await remove.cancel_upload(res, DEV, file.id)
+    await cancel_upload(res, DEV, file.id)
     assert await under_way(s3, settings) == []
 
 
 async def test_the_destinations_rules_hold_without_a_size(res: Resources) -> None:
     with pytest.raises(ContentTypeNotAllowed):
-        await multipart.announce_unsized(res, DEV, "some", "a.png", "image/png")
+        await announce_unsized(res, DEV, "some", "a.png", "image/png")
     with pytest.raises(UnknownDestination):
-        await multipart.announce_unsized(res, DEV, "nowhere", "a.txt", None)
+        await announce_unsized(res, DEV, "nowhere", "a.txt", None)

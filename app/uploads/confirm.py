@@ -1,0 +1,108 @@
+"""Confirm an upload: by its id, its object's URL, or destination and key."""
+
+from typing import Final
+from uuid import UUID
+
+from app.core.principal import Principal
+from app.core.record_field import FieldPath
+from app.db import files as db_files
+from app.errors import (
+    UploadNotArrived,
+)
+from app.files.urls import check_host, destination_named, parse_url
+from app.models.files import File, State
+from app.records import fields as records
+from app.runtime.resources import Resources
+from app.uploads.join import complete
+from app.uploads.lookup import require_confirmed
+from app.uploads.remove import clear_rejected
+from app.uploads.verify import verify
+
+# How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
+PATIENCE: Final = 20.0
+
+
+_UNDER_WAY: Final = frozenset({State.PENDING, State.COMPLETING})
+
+
+async def confirm_upload(
+    res: Resources,
+    caller: Principal,
+    upload_id: UUID,
+    *,
+    patience: float | None = PATIENCE,
+    part_count: int | None = None,
+    attach_to: FieldPath | None = None,
+) -> File:
+    """Ask the bucket whether the announced bytes are there, and make the upload a file.
+
+    However often and however concurrently it is called, one call makes the change and all give
+    the same file. A multipart upload is completed; where that takes more than `patience` seconds
+    (None: it may take as long as it likes) the upload is given as it is, and the work goes on.
+    `part_count` is how many parts a client has sent that never said a size.
+
+    With `attach_to` the file goes into that field of a record in the same transaction: raises
+    UnknownRecordField, WrongDestination, TooManyFiles, RecordNotFound, and then nothing is moved.
+    A file that was confirmed before goes nowhere: its record may have been changed since.
+    """
+    async with res.db.connection() as db:
+        file = await db_files.get_file(db, upload_id, caller)
+    return await confirm_file(
+        res, caller, file, patience=patience, part_count=part_count, attach_to=attach_to
+    )
+
+
+async def confirm_url(
+    res: Resources, caller: Principal, url: str, *, attach_to: FieldPath | None = None
+) -> File:
+    """Confirm for a client that keeps its object's URL. Raises UrlNotOurs."""
+    name = parse_url(res.settings, url)
+    async with res.db.connection() as db:
+        file = await db_files.get_file_by_key(db, name.bucket, name.key, caller)
+    check_host(res.settings, name, file)
+    return await confirm_file(res, caller, file, attach_to=attach_to)
+
+
+async def confirm_key(
+    res: Resources,
+    caller: Principal,
+    destination: str,
+    key: str,
+    *,
+    attach_to: FieldPath | None = None,
+) -> File:
+    """Confirm for a client that knows destination and key."""
+    bucket = destination_named(res.settings, destination).bucket
+    async with res.db.connection() as db:
+        file = await db_files.get_file_by_key(db, bucket, key, caller)
+    return await confirm_file(res, caller, file, attach_to=attach_to)
+
+
+async def confirm_file(
+    res: Resources,
+    caller: Principal,
+    file: File | None,
+    *,
+    patience: float | None = PATIENCE,
+    part_count: int | None = None,
+    attach_to: FieldPath | None = None,
+) -> File:
+    """Confirm a row that was read already; None: it is not there for the caller. See `confirm_upload`."""
+    to = file and records.attachment(res, caller, attach_to, file.destination)
+    if file is not None and file.state in _UNDER_WAY:
+        if file.method == "multipart":
+            file = await complete(res, file, patience, part_count, to)
+            if file is not None and file.state in _UNDER_WAY:
+                return file
+        else:
+            file = await verify(res, file, to)
+            if file is None:
+                raise UploadNotArrived(
+                    "The bucket does not hold the object yet: finish sending the bytes, then "
+                    "confirm.",
+                    retry_after=1,
+                )
+    if file is not None:
+        # A rejected object goes where its destination says so.
+        await clear_rejected(res, file)
+    return require_confirmed(file)
