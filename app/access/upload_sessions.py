@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.access.api_keys import STALENESS
+from app.access.destinations import destination_for
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
 from app.core.principal import Principal, Scope, SessionBounds, SessionField
 from app.db import credentials as db_credentials
 from app.errors import InvalidToken, UploadSessionNotFound
-from app.files.urls import destination_for
 from app.logs.audit import audit
 from app.models.credentials import UploadSession
 from app.runtime.resources import Resources

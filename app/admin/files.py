@@ -15,10 +15,11 @@ from app.core.ids import first_uuid7
 from app.core.parts import MIB
 from app.core.principal import Scope
 from app.db.search import Search
-from app.files.links import get_file, read_links
+from app.files.links import read_links
+from app.files.reading import get_file
 from app.http.permissions import require
 from app.models.files import File, State
-from app.records import fields as records
+from app.records.reading import uses_of
 from app.staff.search import search_files
 from app.uploads.remove import release_file, remove_file
 
@@ -124,7 +125,7 @@ class Files(View):
             file=file,
             link=link,
             is_picture=is_picture(file),
-            uses=await records.uses_of(res, caller, file, _USES),
+            uses=await uses_of(res, caller, file, _USES),
         )
 
     @route("/{id}/open", name="file-open")

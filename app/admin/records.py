@@ -20,10 +20,13 @@ from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope, is_name, missing_scopes
 from app.core.record_field import RecordField, is_record_id
 from app.errors import Problem, RecordNotFound
-from app.files.links import Link, find_by_ids, read_links
+from app.files.links import Link, read_links
+from app.files.reading import find_by_ids
 from app.http.permissions import require
 from app.models.files import File
-from app.records import fields as records
+from app.records.fields import declared_field, declared_fields, etag_of
+from app.records.reading import Fields, get_record
+from app.records.writing import change_record, forget_record
 from app.staff.search import search_records
 
 # One field's session is for one visit: what is tried anew counts too.
@@ -78,7 +81,7 @@ class Records(View):
             title=kind.capitalize(),
             kind=kind,
             types=sorted(res.settings.records),
-            fields=records.declared_fields(res, kind),
+            fields=declared_fields(res, kind),
             found=found,
             prefix=prefix,
             links=await self._links(request, [f for one in found.records for f in _all(one)]),
@@ -99,7 +102,7 @@ class Records(View):
     @route("/{type}/new", methods=["GET", "POST"], name="record-new")
     async def create(self, request: Request) -> Response:
         res, kind = resources_of(request), request.path_params["type"]
-        fields = records.declared_fields(res, kind)
+        fields = declared_fields(res, kind)
         require(caller_of(request), Scope.RECORDS_WRITE)
         if request.method == "GET":
             return await self._form(request, kind, {})
@@ -134,20 +137,20 @@ class Records(View):
     async def edit(self, request: Request) -> Response:
         res, caller = resources_of(request), caller_of(request)
         kind, record_id = request.path_params["type"], request.path_params["id"]
-        found = await records.get_record(res, caller, kind, record_id)
+        found = await get_record(res, caller, kind, record_id)
         if request.method == "GET":
             return await self._form(
                 request, kind, found.files, record=found.record, record_id=record_id
             )
         form = await request.form()
-        fields = records.declared_fields(res, kind)
+        fields = declared_fields(res, kind)
         given = _given(form, fields)
         etag = str(form.get("etag") or "")
         wrong = await self._save(request, caller, kind, record_id, given, etag)
         if wrong is None:
             flash(request, f"{kind.capitalize()} {record_id} is saved.", "success")
             return RedirectResponse(self._record(request, kind, record_id), 303)
-        found = await records.get_record(res, caller, kind, record_id)
+        found = await get_record(res, caller, kind, record_id)
         return await self._form(
             request,
             kind,
@@ -174,7 +177,7 @@ class Records(View):
         asked = _NEW if etag is None else Preconditions(match=frozenset({etag}))
         try:
             require(caller, Scope.RECORDS_WRITE)
-            await records.change(resources_of(request), caller, kind, record_id, given, asked)
+            await change_record(resources_of(request), caller, kind, record_id, given, asked)
         except Problem as problem:
             return _told(problem)
         return None
@@ -190,7 +193,7 @@ class Records(View):
     ) -> Response:
         res, caller = resources_of(request), caller_of(request)
         fields = []
-        for name, field in records.declared_fields(res, kind).items():
+        for name, field in declared_fields(res, kind).items():
             destination = res.settings.destinations[field.destination]
             files = await self._files(request, held.get(name, ()))
             fields.append(
@@ -216,7 +219,7 @@ class Records(View):
             title=f"{kind.capitalize()} {context['record_id']}" if record else f"New {kind}",
             kind=kind,
             record=record,
-            etag=record and records.etag_of(record),
+            etag=record and etag_of(record),
             fields=fields,
             links=await self._links(request, shown),
             is_picture=is_picture,
@@ -241,7 +244,7 @@ class Records(View):
         try:
             require(caller, Scope.RECORDS_WRITE)
             require(caller, Scope.UPLOADS_WRITE)
-            field = records.declared_field(res, kind, name)
+            field = declared_field(res, kind, name)
             session, token = await upload_sessions.mint(
                 res,
                 caller,
@@ -264,7 +267,7 @@ class Records(View):
         res, caller = resources_of(request), caller_of(request)
         kind, record_id = request.path_params["type"], request.path_params["id"]
         require(caller, Scope.RECORDS_WRITE)
-        await records.get_record(res, caller, kind, record_id)
+        await get_record(res, caller, kind, record_id)
         page = self._record(request, kind, record_id)
         if request.method == "GET":
             return self.confirm(
@@ -278,7 +281,7 @@ class Records(View):
             )
 
         async def forget() -> None:
-            await records.forget(res, caller, kind, record_id)
+            await forget_record(res, caller, kind, record_id)
 
         return await self.act(
             request,
@@ -297,7 +300,7 @@ def _may_write(request: Request) -> bool:
     return may(request, Scope.RECORDS_WRITE, Scope.UPLOADS_WRITE)
 
 
-def _all(found: records.Fields) -> list[File]:
+def _all(found: Fields) -> list[File]:
     return [file for files in found.files.values() for file in files]
 
 

@@ -1,5 +1,5 @@
-"""The commands of `claimcheck`, one file each: arguments, help, output and exit status.
+"""One file per command of `claimcheck`: its arguments, and how its outcome is printed.
 
-A command parses its options, opens what it needs and calls the room that does the work. It may
-import everything but `cli`, which alone imports it.
+Each has `add(commands)`, which `app.cli` calls. Imports everything below, and nothing imports it
+but `app.cli`.
 """

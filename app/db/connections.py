@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.errors import DatabaseUnavailable
 from app.settings.model import Settings
 
+# A driver's connection, as use cases hand it to the statements of `app.db`.
+Connection = asyncpg.Connection
+
 CONNECT_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 10
 _LOST = (
@@ -106,3 +109,8 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def lacks_tables(problem: DatabaseUnavailable) -> bool:
+    """Whether the database was there, and without the tables that a migration makes."""
+    return isinstance(problem.__cause__, asyncpg.UndefinedTableError)

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-import asyncpg
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from pydantic import AliasChoices
 
 from app.db import files as db_files
-from app.db.connections import Database
+from app.db.connections import Database, lacks_tables
 from app.doctor.findings import Findings
 from app.errors import ConfigurationError, DatabaseUnavailable
 from app.models.files import REVISION
@@ -121,7 +120,7 @@ async def check_database(settings: Settings) -> Findings:
             limit = await db_files.connection_limit(connection)
             found = await db_files.schema_revision(connection)
     except DatabaseUnavailable as problem:
-        if isinstance(problem.__cause__, asyncpg.UndefinedTableError):
+        if lacks_tables(problem):
             findings.fail("migrations", "The database has no tables yet.", _MIGRATE)
             return findings
         findings.fail(

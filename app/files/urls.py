@@ -7,10 +7,8 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from app.core.destination import Destination
 from app.core.object_url import ObjectName, parse_object_url
-from app.core.principal import Principal
-from app.errors import DestinationForbidden, UnknownDestination, UrlNotOurs
+from app.errors import UrlNotOurs
 from app.models.files import File, Readable
 from app.settings.model import Settings
 
@@ -39,27 +37,3 @@ def check_host(settings: Settings, name: ObjectName, file: File | Readable | Non
         return
     if file is None or urlsplit(file.url).netloc != name.host:
         raise UrlNotOurs("The URL's host is not that of a bucket that this service looks after.")
-
-
-def destination_named(settings: Settings, name: str) -> Destination:
-    """The destination of that name; UnknownDestination."""
-    found = settings.destinations.get(name)
-    if found is None:
-        known = ", ".join(sorted(settings.destinations))
-        raise UnknownDestination(f"There is no destination {name!r}; there are: {known}.")
-    return found
-
-
-def destination_for(settings: Settings, caller: Principal, name: str) -> Destination:
-    """The destination of that name, if the caller may upload there.
-
-    Raises UnknownDestination and DestinationForbidden.
-    """
-    destination = destination_named(settings, name)
-    if not destination.admits(caller):
-        allowed = [d.name for d in settings.destinations.values() if d.admits(caller)]
-        raise DestinationForbidden(
-            f"Your credential may not use the destination {name!r}; "
-            f"it may use: {', '.join(sorted(allowed)) or 'none'}."
-        )
-    return destination

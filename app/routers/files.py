@@ -37,7 +37,8 @@ from app.errors import (
     UploadRejected,
     UrlNotOurs,
 )
-from app.files import links as files
+from app.files.links import get_granted, read_links
+from app.files.reading import MAX_PAGE, get_file, list_files, readable_by_ids, readable_by_urls
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
 from app.http.lean_route import LeanRoute
 from app.http.permissions import (
@@ -132,7 +133,7 @@ class ListParameters(BaseModel):
         Literal["false"] | None, Field(description="`false`: files that no record holds")
     ] = None
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
-    limit: Annotated[int, Field(ge=1, le=files.MAX_PAGE)] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
 
     def narrowing(self) -> Narrowing:
         """What the list is narrowed to."""
@@ -228,16 +229,14 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
         200: header("Link", "The next page, as rel=next; absent on the last"),
     },
 )
-async def list_files(
+async def list_own_files(
     asked: Annotated[ListParameters, Query()],
     caller: CanRead,
     res: Res,
     request: Request,
 ) -> Response:
     """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
-    page = await files.list_files(
-        res, caller, asked.narrowing(), cursor=asked.cursor, limit=asked.limit
-    )
+    page = await list_files(res, caller, asked.narrowing(), cursor=asked.cursor, limit=asked.limit)
     headers = {}
     if page.next_cursor is not None:
         others = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
@@ -259,13 +258,13 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     file of the caller's has a `problem` instead of a link.
     """
     # One for each 100, as in a list.
-    await charge(request, caller, (len(body.ids or body.urls or []) - 1) // files.MAX_PAGE)
+    await charge(request, caller, (len(body.ids or body.urls or []) - 1) // MAX_PAGE)
     if body.ids is not None:
-        found = await files.readable_by_ids(res, caller, body.ids)
+        found = await readable_by_ids(res, caller, body.ids)
     else:
-        found = await files.readable_by_urls(res, caller, body.urls or [])
+        found = await readable_by_urls(res, caller, body.urls or [])
     present = [file for file in found if file is not None]
-    signed = iter(zip(present, await files.read_links(res, present), strict=True))
+    signed = iter(zip(present, await read_links(res, present), strict=True))
     missing = {
         "problem": problem_body(
             FileNotFound("No file of yours has this id or URL."), request_id_of(request.scope)
@@ -297,7 +296,7 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
 )
 async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     """The confirmed file. `presigned_url` reads the very bytes that were confirmed."""
-    return await file_response(res, await files.get_file(res, caller, file_id))
+    return await file_response(res, await get_file(res, caller, file_id))
 
 
 @router.get(
@@ -337,15 +336,15 @@ async def content(
     """
     if caller is None:
         try:
-            file = await files.get_granted(res, file_id, grant or "")
+            file = await get_granted(res, file_id, grant or "")
         except InvalidGrant:
             await count_failure(request)
             raise
     else:
-        file = await files.get_file(res, caller, file_id)
+        file = await get_file(res, caller, file_id)
     if filename is not None:
         disposition = disposition or "inline"
-    [link] = await files.read_links(
+    [link] = await read_links(
         res, [file], disposition=disposition, filename=filename, redirecting=True
     )
     # The presigned URL is quoted already; RedirectResponse would quote it again.

@@ -33,7 +33,9 @@ from app.http.permissions import CanReadRecords, CanWriteRecords, Res
 from app.http.problems import header, responses
 from app.http.rendering import FILE_EXAMPLE, Moment, json_response
 from app.models.files import File
-from app.records import fields as records
+from app.records.fields import MAX_RECORDS, declared_fields, etag_of
+from app.records.reading import Fields, find_by_url, get_record, get_records
+from app.records.writing import clear_field, forget_record, put_files
 from app.runtime.resources import Resources
 
 router = APIRouter(prefix="/v1/records", tags=["records"], route_class=LeanRoute)
@@ -125,11 +127,11 @@ _CHANGE_PROBLEMS = (UnknownRecordField, PreconditionFailed, RecordNotFound, Data
 async def _record_json(
     res: Resources,
     record_type: str,
-    found: Sequence[records.Fields],
+    found: Sequence[Fields],
     wanted: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """What `RecordBody` describes, all links signed in one pass; `wanted`: these fields alone."""
-    declared = records.declared_fields(res, record_type)
+    declared = declared_fields(res, record_type)
     names = declared if wanted is None else wanted
     # What a field that is no longer declared holds is kept, and shown when it is declared again.
     shown = [file for one in found for name in names for file in one.files.get(name, ())]
@@ -138,7 +140,7 @@ async def _record_json(
         {
             "type": one.record.type,
             "id": one.record.id,
-            "etag": records.etag_of(one.record),
+            "etag": etag_of(one.record),
             "fields": {
                 name: _field_json(one.files.get(name, ()), links, many=declared[name].many)
                 for name in names
@@ -200,14 +202,12 @@ async def put(
     elif body.file_id is not None:
         wanted = [body.file_id]
     else:
-        wanted = [await records.find_by_url(res, caller, body.url or "")]
+        wanted = [await find_by_url(res, caller, body.url or "")]
     path = FieldPath(record_type, record_id, field)
-    return await _record_response(
-        res, await records.put_files(res, caller, path, wanted, conditions)
-    )
+    return await _record_response(res, await put_files(res, caller, path, wanted, conditions))
 
 
-async def _record_response(res: Resources, found: records.Fields) -> Response:
+async def _record_response(res: Resources, found: Fields) -> Response:
     [body] = await _record_json(res, found.record.type, [found])
     return json_response(body, {"ETag": body["etag"]})
 
@@ -226,9 +226,7 @@ async def get(
     record_type: RecordType, record_id: RecordId, caller: CanReadRecords, res: Res
 ) -> Response:
     """All its fields. The ETag stands for what they hold; links are renewed without changing it."""
-    return await _record_response(
-        res, await records.get_record(res, caller, record_type, record_id)
-    )
+    return await _record_response(res, await get_record(res, caller, record_type, record_id))
 
 
 @router.get(
@@ -253,14 +251,12 @@ async def get_many(
 ) -> Response:
     """For a page that shows many: one query, all links signed in one pass."""
     asked = list(dict.fromkeys(ids.split(",")))
-    if len(asked) > records.MAX_RECORDS:
-        raise ValidationFailed(
-            f"query.ids: names more than {records.MAX_RECORDS} records.", errors=[]
-        )
+    if len(asked) > MAX_RECORDS:
+        raise ValidationFailed(f"query.ids: names more than {MAX_RECORDS} records.", errors=[])
     if not all(map(is_record_id, asked)):
         raise ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
     wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
-    found = await records.get_records(res, caller, record_type, asked, wanted)
+    found = await get_records(res, caller, record_type, asked, wanted)
     there = [found[record_id] for record_id in asked if record_id in found]
     items = await _record_json(res, record_type, there, wanted)
     return json_response({"items": items, "missing": [one for one in asked if one not in found]})
@@ -283,8 +279,8 @@ async def clear(
 ) -> Response:
     """The files stay files, and their objects stay in the bucket. Repeating it is no error."""
     path = FieldPath(record_type, record_id, field)
-    record = await records.clear(res, caller, path, conditions)
-    return Response(status_code=204, headers={"ETag": records.etag_of(record)})
+    record = await clear_field(res, caller, path, conditions)
+    return Response(status_code=204, headers={"ETag": etag_of(record)})
 
 
 @router.delete(
@@ -302,5 +298,5 @@ async def forget(
     res: Res,
 ) -> Response:
     """Takes out what all its fields hold. The files stay files, and their objects stay."""
-    await records.forget(res, caller, record_type, record_id, conditions)
+    await forget_record(res, caller, record_type, record_id, conditions)
     return Response(status_code=204)

@@ -23,7 +23,7 @@ from app.http.permissions import CanMint, Res
 from app.http.problems import header, responses
 from app.http.rendering import Moment, json_response
 from app.models.credentials import UploadSession
-from app.records import fields as records
+from app.records.fields import session_field
 
 router = APIRouter(prefix="/v1/upload-sessions", tags=["credentials"], route_class=LeanRoute)
 
@@ -152,7 +152,7 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
     confirms goes into that field of a record by your right; that takes `records:write` as well.
     """
     path = field_path(caller, body.attach_to)
-    field = path and await records.session_field(res, caller, path, body.destination)
+    field = path and await session_field(res, caller, path, body.destination)
     session, token = await upload_sessions.mint(
         res,
         caller,

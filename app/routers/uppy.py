@@ -17,6 +17,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
+from app.access.destinations import destination_named
 from app.core.destination import CONTENT_TYPE
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
@@ -33,7 +34,6 @@ from app.errors import (
     UploadNotPending,
     ValidationFailed,
 )
-from app.files.urls import destination_named
 from app.http.permissions import CanUpload, Res
 from app.http.problems import uppy_members
 from app.http.rendering import json_response

@@ -14,8 +14,8 @@ from app.db import records as db_records
 from app.db import search as db_search
 from app.db.search import COUNTED, Position, Search
 from app.models.files import File
-from app.records import fields as records
-from app.records.fields import Fields
+from app.records.fields import declared_fields
+from app.records.reading import Fields, get_records
 from app.runtime.resources import Resources
 
 # For so long very many files are taken to stay very many.
@@ -119,7 +119,7 @@ async def search_records(
     Whoever asks must see his whole tenant. Raises UnknownRecordField.
     """
     assert caller.sees_tenant
-    records.declared_fields(res, record_type)
+    declared_fields(res, record_type)
     # Ids are visible ASCII: nothing lies between one and itself with U+0001, or behind U+007F.
     low = prefix if after is None else max(prefix, f"{after}\x01")
     high = f"{prefix}\x7f" if before is None else before
@@ -132,7 +132,7 @@ async def search_records(
     ids = ids[:limit]
     if backwards:
         ids.reverse()
-    found = await records.get_records(res, caller, record_type, ids)
+    found = await get_records(res, caller, record_type, ids)
     first, last = (ids[0], ids[-1]) if ids else (None, None)
     is_earlier, is_later = (is_more, True) if backwards else (after is not None, is_more)
     return FoundRecords(

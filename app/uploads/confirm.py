@@ -3,15 +3,16 @@
 from typing import Final
 from uuid import UUID
 
+from app.access.destinations import destination_named
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
 from app.db import files as db_files
 from app.errors import (
     UploadNotArrived,
 )
-from app.files.urls import check_host, destination_named, parse_url
+from app.files.urls import check_host, parse_url
 from app.models.files import File, State
-from app.records import fields as records
+from app.records.writing import attachment
 from app.runtime.resources import Resources
 from app.uploads.join import complete
 from app.uploads.lookup import require_confirmed
@@ -87,8 +88,8 @@ async def confirm_file(
     part_count: int | None = None,
     attach_to: FieldPath | None = None,
 ) -> File:
-    """Confirm a row that was read already; None: it is not there for the caller. See `confirm_upload`."""
-    to = file and records.attachment(res, caller, attach_to, file.destination)
+    """Confirm a row that was read already, as `confirm_upload` does; None: the caller has none."""
+    to = file and attachment(res, caller, attach_to, file.destination)
     if file is not None and file.state in _UNDER_WAY:
         if file.method == "multipart":
             file = await complete(res, file, patience, part_count, to)

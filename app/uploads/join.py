@@ -21,7 +21,7 @@ from app.errors import (
     UploadNotArrived,
 )
 from app.models.files import File, State
-from app.records.fields import Attachment
+from app.records.writing import Attachment
 from app.runtime.resources import Resources
 from app.store.objects import StoredPart
 from app.uploads.verify import reject, verify, verify_lost, wrong_size

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.access.destinations import destination_for
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
@@ -20,7 +21,6 @@ from app.errors import (
     TooManyPending,
     UploadSessionExhausted,
 )
-from app.files.urls import destination_for
 from app.models.files import File, Seal, State
 from app.runtime.resources import Resources
 from app.store.objects import ID_METADATA

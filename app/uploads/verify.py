@@ -12,8 +12,7 @@ from app.errors import BucketUnavailable
 from app.logs.audit import audit_file
 from app.logs.metrics import count_upload
 from app.models.files import File, Seal
-from app.records import fields as records
-from app.records.fields import Attachment
+from app.records.writing import Attachment, attach, audit_change, hold
 from app.runtime.resources import Resources
 from app.store.objects import ObjectHandle, StoredObject
 from app.uploads.contents import inspect
@@ -67,7 +66,7 @@ async def _confirm(
     try:
         async with res.db.connection() if alone else res.db.transaction() as db:
             # The record first, as in every change of one: so no two wait for each other.
-            record = to and await records.hold(res, db, to)
+            record = to and await hold(res, db, to)
             as_found = _as_found(kept.destination, file, found, res.clock())
             confirmed = await moves.confirm_upload(db, as_found)
             if confirmed is None:
@@ -75,7 +74,7 @@ async def _confirm(
             if debtor and not await db_credentials.spend_bytes(db, debtor, found.size):
                 raise _TooManyBytes
             if to and record:
-                change = await records.attach(res, db, to, record, file.id)
+                change = await attach(res, db, to, record, file.id)
     except _NotFirst:
         # Its record may have been changed since, which a call that is repeated must not undo.
         async with res.db.connection() as db:
@@ -83,7 +82,7 @@ async def _confirm(
     except _TooManyBytes:
         return await reject(res, file._replace(detected_type=None), _too_few(found.size))
     if change:
-        records.audit_change(change)
+        audit_change(change)
     count_upload(file.destination, "confirmed", found.size)
     audit_file("upload.confirmed", file, size=found.size)
     return confirmed

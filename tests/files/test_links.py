@@ -12,13 +12,13 @@ import pytest
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal
 from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNotFound
-from app.files import links as files
+from app.files.reading import find_by_ids, get_file, list_files, readable_by_ids, readable_by_urls
 from app.runtime.resources import open_resources
 from app.settings.model import Settings, load_settings
 from app.store.signer import utc_now
-from app.uploads import announce as uploads
 from app.uploads.announce import renew_upload
 from app.uploads.confirm import confirm_key, confirm_upload, confirm_url
+from app.uploads.lookup import get_upload
 from app.uploads.remove import cancel_upload, release_file, remove_file
 from tests.support.service import UNKNOWN_ID, prepared, running
 from tests.support.steps import announced, send, slug, stored
@@ -167,28 +167,28 @@ async def test_another_owner_finds_nothing(
     async with open_resources(settings) as res:
         for made in (file, upload):
             made_id = UUID(made["id"])
-            for use_case in (uploads.get_upload, renew_upload, confirm_upload):
+            for use_case in (get_upload, renew_upload, confirm_upload):
                 with pytest.raises(UploadNotFound):
                     await use_case(res, mallory, made_id)
             with pytest.raises(UploadNotFound):
                 await cancel_upload(res, mallory, made_id)
-            for use_case in (files.get_file, release_file, remove_file):
+            for use_case in (get_file, release_file, remove_file):
                 with pytest.raises(FileNotFound):
                     await use_case(res, mallory, made_id)
             with pytest.raises(UploadNotFound):
                 await confirm_url(res, mallory, made["url"])
             with pytest.raises(UploadNotFound):
                 await confirm_key(res, mallory, "files", made["key"])
-            assert await files.find_by_ids(res, mallory, [made_id]) == [None]
-            assert await files.readable_by_ids(res, mallory, [made_id]) == [None]
-            assert await files.readable_by_urls(res, mallory, [made["url"]]) == [None]
-        page = await files.list_files(res, mallory, none, cursor=None, limit=10)
+            assert await find_by_ids(res, mallory, [made_id]) == [None]
+            assert await readable_by_ids(res, mallory, [made_id]) == [None]
+            assert await readable_by_urls(res, mallory, [made["url"]]) == [None]
+        page = await list_files(res, mallory, none, cursor=None, limit=10)
         assert page.files == []
         # A cursor tells nothing and opens nothing to whom it was not given.
         await confirm_upload(res, DEV, UUID(upload["id"]))
-        page = await files.list_files(res, DEV, none, cursor=None, limit=1)
+        page = await list_files(res, DEV, none, cursor=None, limit=1)
         with pytest.raises(InvalidCursor):
-            await files.list_files(res, mallory, none, cursor=page.next_cursor, limit=1)
+            await list_files(res, mallory, none, cursor=page.next_cursor, limit=1)
     assert (await client.get(f"/v1/files/{file['id']}")).status_code == 200
 
 

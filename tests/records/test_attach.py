@@ -14,7 +14,9 @@ from app.core.record_field import FieldPath
 from app.db import files as db_files
 from app.db import records as db_records
 from app.errors import FileInUse, FileNotFound, RecordNotFound
-from app.records import fields as records
+from app.records.fields import etag_of
+from app.records.reading import get_record, get_records
+from app.records.writing import clear_field, forget_record, put_files
 from app.runtime.resources import Resources
 from app.settings.model import Settings
 from app.store.signer import utc_now
@@ -264,45 +266,45 @@ class TestOwners:
 
     async def test_a_foreign_record_is_none(self, res: Resources) -> None:
         file = await self.file_of(res, ANN)
-        await records.put_files(res, ANN, SLOT, [file])
+        await put_files(res, ANN, SLOT, [file])
         for stranger in (BOB, OTHER_ANN, OTHER_STAFF):
             with pytest.raises(RecordNotFound):
-                await records.get_record(res, stranger, "product", "42")
-            assert await records.get_records(res, stranger, "product", ["42"]) == {}
+                await get_record(res, stranger, "product", "42")
+            assert await get_records(res, stranger, "product", ["42"]) == {}
             with pytest.raises(RecordNotFound):
-                await records.clear(res, stranger, SLOT)
+                await clear_field(res, stranger, SLOT)
             with pytest.raises(RecordNotFound):
-                await records.forget(res, stranger, "product", "42")
+                await forget_record(res, stranger, "product", "42")
         theirs = await self.file_of(res, BOB)
         with pytest.raises(RecordNotFound):
-            await records.put_files(res, BOB, SLOT, [theirs])
-        held = await records.get_record(res, ANN, "product", "42")
+            await put_files(res, BOB, SLOT, [theirs])
+        held = await get_record(res, ANN, "product", "42")
         assert [file.id for file in held.files["picture"]] == [file]
 
     async def test_the_same_name_in_another_tenant_is_another_record(self, res: Resources) -> None:
         for caller in (ANN, OTHER_ANN):
             file = await self.file_of(res, caller)
-            await records.put_files(res, caller, SLOT, [file])
-            held = await records.get_record(res, caller, "product", "42")
+            await put_files(res, caller, SLOT, [file])
+            held = await get_record(res, caller, "product", "42")
             assert [file.id for file in held.files["picture"]] == [file]
 
     async def test_a_foreign_file_is_none(self, res: Resources) -> None:
         for stranger in (BOB, OTHER_ANN):
             file = await self.file_of(res, stranger)
             with pytest.raises(FileNotFound):
-                await records.put_files(res, ANN, SLOT, [file])
+                await put_files(res, ANN, SLOT, [file])
         foreign = await self.file_of(res, OTHER_ANN)
         with pytest.raises(FileNotFound):
-            await records.put_files(res, STAFF, SLOT, [foreign])
+            await put_files(res, STAFF, SLOT, [foreign])
 
     async def test_staff_act_for_the_whole_tenant(self, res: Resources) -> None:
         file, of_bob = await self.file_of(res, ANN), await self.file_of(res, BOB)
-        await records.put_files(res, ANN, SLOT, [file])
-        seen = await records.get_record(res, STAFF, "product", "42")
-        etag = records.etag_of(seen.record)
-        await records.put_files(res, STAFF, SLOT, [of_bob], Preconditions(frozenset({etag})))
+        await put_files(res, ANN, SLOT, [file])
+        seen = await get_record(res, STAFF, "product", "42")
+        etag = etag_of(seen.record)
+        await put_files(res, STAFF, SLOT, [of_bob], Preconditions(frozenset({etag})))
         # It stays Ann's, and shows Ann what was put there.
-        held = await records.get_record(res, ANN, "product", "42")
+        held = await get_record(res, ANN, "product", "42")
         assert held.record.owner == "ann"
         assert [file.id for file in held.files["picture"]] == [of_bob]
         # Bob cannot remove what others show, and is not told who does.
@@ -312,5 +314,5 @@ class TestOwners:
         with pytest.raises(FileInUse) as refused:
             await release_file(res, STAFF, of_bob)
         assert len(refused.value.extensions["records"]) == 1
-        await records.forget(res, STAFF, "product", "42")
+        await forget_record(res, STAFF, "product", "42")
         await release_file(res, BOB, of_bob)

@@ -17,7 +17,8 @@ from app.db import files as db_files
 from app.db import search as db_search
 from app.db.search import Search
 from app.models.files import File, State
-from app.records import fields as records
+from app.records.reading import uses_of
+from app.records.writing import put_files
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings
 from app.staff.search import Found, search_files, search_records
@@ -213,8 +214,8 @@ async def test_records_by_what_their_ids_begin_with(environ: dict[str, str]) -> 
         async with res.db.connection() as db:
             await db_files.insert_files(db, [row])
         for name in names:
-            await records.put_files(res, STAFF, FieldPath("product", name, "picture"), [row.id])
-        uses = await records.uses_of(res, STAFF, row, 3)
+            await put_files(res, STAFF, FieldPath("product", name, "picture"), [row.id])
+        uses = await uses_of(res, STAFF, row, 3)
         assert {(use.type, use.field) for use in uses} == {("product", "picture")}
 
         async def page(**where: Any) -> tuple[list[str], str | None, str | None]:

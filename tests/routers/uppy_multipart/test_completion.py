@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Problem
 from app.routers import uppy
 from app.store.objects import ObjectHandle
-from app.uploads import announce as uploads
 from app.uploads.confirm import confirm_upload
 from tests.routers.uppy_multipart.steps import Reader, Uppy, explained, read_by_5, read_by_6
 
@@ -33,7 +32,7 @@ async def test_however_often_it_is_asked_one_task_waits_for_the_bucket(
         await may_end.wait()
         return await real(*arguments, **named)
 
-    monkeypatch.setattr(uploads, "confirm", slow)
+    monkeypatch.setattr(uppy, "confirm_upload", slow)
     calls = [asyncio.create_task(upload.complete()) for _ in range(20)]
     await has_begun.wait()
     for call in calls[:10]:
@@ -75,7 +74,7 @@ async def test_a_store_or_a_database_that_is_away_for_a_moment_fails_no_completi
     calls: list[Away] = []
     for module, name, problem in (
         (uppy, "get_upload", database),
-        (uploads, "confirm", database),
+        (uppy, "confirm_upload", database),
         (ObjectHandle, "list_parts", bucket),
     ):
         calls.append(Away(getattr(module, name), problem, times=2))

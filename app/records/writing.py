@@ -1,0 +1,264 @@
+"""Change what the fields of a record hold, all of it or nothing."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from app.core.preconditions import Preconditions
+from app.core.principal import Principal
+from app.core.record_field import FieldPath, RecordField
+from app.db import records as db_records
+from app.db.connections import Connection
+from app.errors import (
+    FileNotFound,
+    PreconditionFailed,
+    TooManyFiles,
+)
+from app.logs.audit import audit
+from app.models.records import Record
+from app.records.fields import (
+    check_destination,
+    check_field,
+    declared_field,
+    declared_fields,
+    etag_of,
+    may_use,
+    record_not_found,
+    writable_field,
+)
+from app.records.reading import Fields, read_fields
+from app.runtime.resources import Resources
+
+_ANY: Final = Preconditions()
+
+
+class Attachment(NamedTuple):
+    """A field that a caller's file goes into as it is confirmed; `holder` may change the record."""
+
+    path: FieldPath
+    caller: Principal
+    holder: Principal
+
+
+class Change(NamedTuple):
+    """What a change made of a field: the record before and after it, and the files it holds."""
+
+    path: FieldPath
+    before: Record
+    after: Record
+    file_ids: Sequence[UUID]
+
+
+async def put_files(
+    res: Resources,
+    caller: Principal,
+    path: FieldPath,
+    file_ids: Sequence[UUID],
+    conditions: Preconditions = _ANY,
+) -> Fields:
+    """Make these confirmed files of the caller's what the field holds, in this order.
+
+    What was there stays a file. Answers with the record as this change left it. Raises
+    PreconditionFailed, FileNotFound, WrongDestination, TooManyFiles, RecordNotFound.
+    """
+    field = writable_field(res, caller, path.type, path.field)
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, path.type, path.id)
+        before = await db_records.field_files(db, record, path.field)
+        _check(conditions, None if is_new else record, filled=bool(before))
+        after = await _fill(res, db, caller, path, field, record, before, list(file_ids))
+        answer = (await read_fields(db, caller, path.type, [path.id]))[path.id]
+    audit_change(Change(path, record, after, file_ids))
+    return answer
+
+
+async def change_record(
+    res: Resources,
+    caller: Principal,
+    record_type: str,
+    record_id: str,
+    fields: Mapping[str, Sequence[UUID]],
+    conditions: Preconditions,
+) -> Record:
+    """Make these files what these fields hold, all of it or nothing; the record afterwards.
+
+    `conditions` are the record's: with `If-None-Match: *` there may be none yet. Who may not
+    change a field may name it with what it holds. Raises what `put_files` does.
+    """
+    changes: list[Change] = []
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, record_type, record_id)
+        _check(conditions, None if is_new else record, filled=not is_new)
+        held = {field: await db_records.field_files(db, record, field) for field in fields}
+        # Of all fields at once: one after the other would be in no order.
+        await db_records.lock_files(db, list({*chain(*held.values(), *fields.values())}))
+        for field, file_ids in fields.items():
+            if held[field] == list(file_ids):
+                continue
+            path, before = FieldPath(record_type, record_id, field), record
+            declared = writable_field(res, caller, record_type, field)
+            record = await _fill(
+                res, db, caller, path, declared, before, held[field], list(file_ids)
+            )
+            changes.append(Change(path, before, record, file_ids))
+    for done in changes:
+        audit_change(done)
+    return record
+
+
+async def clear_field(
+    res: Resources, caller: Principal, path: FieldPath, conditions: Preconditions = _ANY
+) -> Record:
+    """Take out what the field holds; files and objects stay. Repeating it is no error.
+
+    Raises RecordNotFound, PreconditionFailed.
+    """
+    field = writable_field(res, caller, path.type, path.field)
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, path.type, path.id)
+        if is_new:
+            raise record_not_found()
+        before = await db_records.field_files(db, record, path.field)
+        _check(conditions, record, filled=bool(before))
+        after = await _fill(res, db, caller, path, field, record, before, [])
+    audit_change(Change(path, record, after, []))
+    return after
+
+
+async def forget_record(
+    res: Resources,
+    caller: Principal,
+    record_type: str,
+    record_id: str,
+    conditions: Preconditions = _ANY,
+) -> None:
+    """Take out what all fields hold, and the record with them; files and objects stay.
+
+    Raises RecordNotFound, PreconditionFailed.
+    """
+    for field in declared_fields(res, record_type):
+        writable_field(res, caller, record_type, field)
+    async with res.db.transaction() as db:
+        record, is_new = await _hold(res, db, caller, record_type, record_id)
+        if is_new:
+            raise record_not_found()
+        _check(conditions, record, filled=True)
+        await db_records.forget_record(db, record)
+    audit("record.forgotten", record_type=record_type, record_id=record_id)
+
+
+def attachment(
+    res: Resources, caller: Principal, path: FieldPath | None, destination: str
+) -> Attachment | None:
+    """Where a file that the caller confirms goes: what their upload session says, else `path`.
+
+    Raises UnknownRecordField, InsufficientScope, WrongDestination.
+    """
+    holder, of_session = caller, caller.session and caller.session.attach_to
+    if of_session:
+        path = FieldPath(of_session.type, of_session.id, of_session.field)
+        holder = Principal(of_session.owner, caller.tenant)
+    if path is None:
+        return None
+    check_field(res, caller, path, destination)
+    return Attachment(path, caller, holder)
+
+
+async def hold(res: Resources, db: Connection, to: Attachment) -> Record:
+    """The record that a file is about to go into, locked, made if there is none.
+
+    Raises RecordNotFound.
+    """
+    record, _ = await _hold(res, db, to.holder, to.path.type, to.path.id)
+    return record
+
+
+async def attach(
+    res: Resources, db: Connection, to: Attachment, record: Record, file_id: UUID
+) -> Change:
+    """Put a file into the field of the record that is held; where it takes many, as the last one.
+
+    Say so with `audit_change` once it is committed. Raises TooManyFiles, WrongDestination.
+    """
+    field = declared_field(res, to.path.type, to.path.field)
+    before = await db_records.field_files(db, record, to.path.field)
+    files = [*before, file_id] if field.many else [file_id]
+    after = await _fill(res, db, to.caller, to.path, field, record, before, files)
+    return Change(to.path, record, after, files)
+
+
+def audit_change(change: Change) -> None:
+    """Say what the field holds now, if it is not what it held before."""
+    if change.after.version != change.before.version:
+        where = dict(zip(("record_type", "record_id", "field"), change.path, strict=True))
+        audit(
+            "record.changed",
+            **where,
+            record_owner=change.after.owner,
+            count=len(change.file_ids),
+            file_ids=change.file_ids,
+        )
+
+
+async def _hold(
+    res: Resources, db: Connection, caller: Principal, record_type: str, record_id: str
+) -> tuple[Record, bool]:
+    """The record, locked, and whether it is new; RecordNotFound if it is somebody else's."""
+    now = res.clock()
+    new = Record(
+        tenant=caller.tenant,
+        type=record_type,
+        id=record_id,
+        owner=caller.owner,
+        version=res.new_id(now),
+        created_at=now,
+        updated_at=now,
+    )
+    record = await db_records.hold_record(db, new)
+    if not may_use(record, caller):
+        raise record_not_found()
+    return record, record.version == new.version
+
+
+def _check(conditions: Preconditions, record: Record | None, *, filled: bool) -> None:
+    if not conditions.hold(record and etag_of(record), filled=filled):
+        raise PreconditionFailed(
+            "The record is not as your If-Match or If-None-Match says: get it again, and decide "
+            "anew."
+        )
+
+
+async def _fill(
+    res: Resources,
+    db: Connection,
+    caller: Principal,
+    path: FieldPath,
+    field: RecordField,
+    record: Record,
+    before: Sequence[UUID],
+    after: Sequence[UUID],
+) -> Record:
+    """Put files into a field of a record that is held, if they may go there."""
+    if after == before:
+        return record
+    if len(after) > field.capacity:
+        raise TooManyFiles(
+            f"Field {path.field} takes {field.capacity} file(s) at most.",
+            max_files=field.capacity,
+        )
+    locked = {file.id: file for file in await db_records.lock_files(db, list({*before, *after}))}
+    coming = set(after) - set(before)
+    missing = [
+        str(file_id)
+        for file_id in after
+        if file_id in coming and not (file_id in locked and may_use(locked[file_id], caller))
+    ]
+    if missing:
+        raise FileNotFound(f"No confirmed file of yours has the id {missing[0]}.", file_ids=missing)
+    for file_id in after:
+        if file_id in coming:
+            check_destination(field, path, locked[file_id].destination)
+    now = res.clock()
+    version = res.new_id(now)
+    return await db_records.replace_files(db, record, path.field, before, after, version, now)
