@@ -31,7 +31,7 @@ async def test_every_page_answers_when_the_database_does_not(
         async with running(load_settings(environ | through)) as client:
             panel = Panel(client)
             assert (await panel.sign_in()).status_code == 303
-            # What is served is held to the limit; that it is low enough is tests/test_faults.py's.
+            # What is served is held to the limit; tests/http/test_faults.py has how low it is.
             monkeypatch.setattr(middleware, "ANSWER_SECONDS", 0.5)
             for wrong in (line.silence, line.cut):
                 wrong()

@@ -157,9 +157,9 @@ async def test_what_is_under_way_is_answered(
     """The signal reaches the first process alone, as a container's does."""
     key = await key_for(load_settings(deployed), "uploads:write")
     store = deployed["AWS_S3_ENDPOINT_URL"]
-    async with faulty_proxy(store) as between, httpx.AsyncClient(timeout=60) as browser:
+    async with faulty_proxy(store) as proxy, httpx.AsyncClient(timeout=60) as browser:
         environ = deployed | {
-            "AWS_S3_ENDPOINT_URL": between.address,
+            "AWS_S3_ENDPOINT_URL": proxy.address,
             "AWS_S3_PUBLIC_ENDPOINT_URL": store,
             "WEB_CONCURRENCY": str(workers),
         }
@@ -170,7 +170,7 @@ async def test_what_is_under_way_is_answered(
             pids = await workers_of(process, 0 if workers == 1 else workers) | {process.pid}
             upload = await announced(client, b"hello")
             assert (await send(browser, upload["upload"], b"hello")).is_success
-            rule = between.disturb("HEAD", "before")
+            rule = proxy.disturb("HEAD", "before")
             confirm = asyncio.create_task(client.post(f"/v1/uploads/{upload['id']}/confirm"))
             await asyncio.wait_for(rule.asked.wait(), 30)
             process.send_signal(number)
@@ -178,7 +178,7 @@ async def test_what_is_under_way_is_answered(
             await asyncio.sleep(3)
             with pytest.raises(httpx.ConnectError):
                 await httpx.AsyncClient(trust_env=False).get(f"{url}/livez")
-            between.release()
+            proxy.release()
             assert (await confirm).status_code == 200
             assert await asyncio.wait_for(process.wait(), KILLED_AFTER) == 0
             assert await becomes(lambda: gone(pids))

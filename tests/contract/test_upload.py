@@ -203,7 +203,7 @@ async def test_a_planted_object_is_rejected(
     assert state["state"] == "rejected"
     assert words in state["reason"]
     assert not flow.store.holds(upload["key"])
-    # The right bytes come too late; a sweep takes them away (tests/test_sweep.py).
+    # The right bytes come too late; a sweep takes them away (tests/upkeep/sweep/).
     await flow.send(upload["upload"])
     problem(await flow.confirm(upload), 422, "upload-rejected")
     cancelled = await flow.api.delete(f"/v1/uploads/{upload['id']}")

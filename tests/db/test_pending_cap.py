@@ -14,11 +14,11 @@ from app.db import moves
 from app.errors import ConfigurationError, TooManyPending
 from app.models.files import File
 from app.settings.model import load_settings
-from tests.logs.test_metrics import workers
 from tests.support.rows import LATER, NOW, SOON, new_file
 from tests.support.service import bearer, key_for, prepared, running
 from tests.support.steps import announced, minted, send, slug
 from tests.support.upkeep import swept
+from tests.support.workers import workers
 
 CAP = {"CLAIMCHECK_MAX_PENDING_UPLOADS": "3"}
 BODY = {"destination": "files", "filename": "a.png", "size": 1}

@@ -25,7 +25,7 @@ PUBLIC = {
     "/openapi.json",
     "/static/page.js",
 }
-# Closed unless the settings open it, to scrapers and not to callers: tests/test_metrics.py.
+# Closed unless the settings open it, to scrapers and not to callers: tests/logs/test_metrics.py.
 METRICS = "/metrics"
 PICTURE = "/v1/records/product/42/picture"
 # In paths, but no ids: everybody knows them.

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,11 @@ from app.settings.model import load_settings
 from app.store.signer import utc_now
 from tests.support.service import key_for, owner_of_bucket, prepared, running
 from tests.support.steps import announced, stored
-from tests.support.stores import free_port
 from tests.support.upkeep import EXPIRED, swept
+from tests.support.workers import BY_UVICORN, SERVE, workers
 
 TOKEN = "scrape-" + secrets.token_hex(16)
 ELSEWHERE = {"DATABASE_URL": "postgres://somewhere/else"}
-SERVE = ("app.cli", "serve")
-BY_UVICORN = ("uvicorn", "app.main:create_app", "--factory", "--port", "{port}")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -203,7 +200,7 @@ async def test_workers_add_up(
     announcements = 40
     for _ in range(2):
         environ |= {"CLAIMCHECK_METRICS_TOKEN": TOKEN, "CLAIMCHECK_AUTH": "keys"}
-        async with workers(command, environ, tmp_path) as port:
+        async with workers(environ, tmp_path, command) as port:
 
             async def ask(method: str, path: str, port: int = port, **more: Any) -> httpx.Response:
                 # A connection each, so that both workers get some.
@@ -257,39 +254,3 @@ def test_gauges_are_of_the_living_and_of_now(tmp_path: Path) -> None:
         first.communicate(timeout=120)
     assert "claimcheck_credential_life_seconds 5000.0" in report
     assert "claimcheck_event_loop_lag_seconds 0.2" in report
-
-
-@asynccontextmanager
-async def workers(
-    command: tuple[str, ...], environ: dict[str, str], folder: Path
-) -> AsyncIterator[int]:
-    """Two workers of that command; the port."""
-    await prepared(environ)
-    port = free_port()
-    ours = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL", "PROMETHEUS_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    with (folder / "log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *(word.format(port=port) for word in command)),
-            env={
-                **inherited,
-                **environ,
-                "TMPDIR": str(folder),
-                "PORT": str(port),
-                "WEB_CONCURRENCY": "2",
-            },
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            for _ in range(2400):
-                with suppress(httpx.TransportError):
-                    await client.get(f"http://127.0.0.1:{port}/livez")
-                    break
-                assert process.returncode is None, (folder / "log").read_text()
-                await asyncio.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        await process.wait()

@@ -31,7 +31,7 @@ async def fuzzed(client: httpx.AsyncClient, folder: Path, *options: str) -> dict
         # The same requests in every run.
         *("--generation-deterministic", "--no-shrink", "--continue-on-failure"),
         # Longer spellings take a list of ids past the 64 KiB at which the HTTP server itself
-        # refuses a URL, in words of its own. tests/test_bad_input.py has the rest of Unicode.
+        # refuses a URL, in words of its own. tests/http/test_bad_input.py has the rest of Unicode.
         *("--generation-codec", "latin-1"),
         *("--phases", "examples,coverage,fuzzing,stateful", "--checks", ",".join(CHECKS)),
         *("--report-json-path", str(report), "--warnings", "off", *options),

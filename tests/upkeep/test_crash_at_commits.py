@@ -1,7 +1,7 @@
 """SIGKILL where the bucket has done its part and the database has not: sweep and reconcile mend it.
 
 Each S3 call that changes something and is followed by a commit is one such place; so is the look
-that a confirm stands on. Those of the sweep itself are in tests/test_sweep.py.
+that a confirm stands on. Those of the sweep itself are in tests/upkeep/sweep/test_command.py.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def test_killed_between_the_bucket_and_each_commit(
 
     At each call that is followed by a commit: begin an upload in parts, look at an object, join
     parts, drop parts, delete an upload's object and a file's. Whatever is left is the sweep's, and
-    then bucket and database agree. (What the sweep itself was at: tests/test_sweep.py.)
+    then bucket and database agree.
     """
     environ |= {
         "CLAIMCHECK_DESTINATIONS__FILES__PART_SIZE": str(5 * MIB),
