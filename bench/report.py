@@ -44,7 +44,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     """A row for each case: rates, requests a processor second, spread, ratio, verdict."""
     commit = comparison.commit[:12]
     table = Table(
-        *("", "requests/s", "again", "new", "per CPU second", "again", "new"),
+        *("", "old, requests/s", "again", "new", "old, requests/CPU s", "again", "new"),
         *("spread", "new/old", ""),
         title=f"The working tree beside {commit}",
         title_justify="left",
