@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -83,3 +84,35 @@ def test_the_diagram_of_states_is_that_of_the_code() -> None:
     )
     assert sorted(drawn) == sorted(moves)
     assert re.findall(r"^    \[\*\] --> (\w+)", text, re.MULTILINE) == ["pending"]
+
+
+def named_paths(page: str) -> set[str]:
+    """The files and folders of ours that a page names, `NAME` in capitals left out."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"`((?:app|alembic|bench|docs|examples|tests|\.ci)/[\w./-]*)`", text)
+    if page == "README.md":
+        tree = text.split("```\napp/\n")[1].split("```")[0]
+        for indent, path in re.findall(r"^( *)([\w.]+/?) ", tree, re.MULTILINE):
+            found.append(f"app/{path}" if indent else path)
+    return {path for path in found if "NAME" not in path}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/design.md", "docs/developing.md"])
+def test_what_the_page_says_is_there_is_there(page: str) -> None:
+    paths = named_paths(page)
+    assert len(paths) > 20
+    # As git has it: the CI runs this with `app/admin` taken out.
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    folders = {f"{folder}/" for path in listed for folder in Path(path).parents}
+    assert paths - {*listed, *folders} == set()
+
+
+def test_the_readme_names_every_room() -> None:
+    rooms = {
+        f"app/{path.name}{'/' if path.is_dir() else ''}"
+        for path in (ROOT / "app").iterdir()
+        if path.name not in {"__init__.py", "__pycache__"}
+    }
+    assert rooms <= named_paths("README.md")
