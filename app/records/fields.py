@@ -6,12 +6,7 @@ from typing import Final
 from app.core.principal import Principal, SessionField, missing_scopes
 from app.core.record_field import FieldPath, RecordField
 from app.db import records as db_records
-from app.errors import (
-    InsufficientScope,
-    RecordNotFound,
-    UnknownRecordField,
-    WrongDestination,
-)
+from app.errors import InsufficientScope, RecordNotFound, UnknownRecordField, WrongDestination
 from app.models.files import File
 from app.models.records import Record
 from app.runtime.resources import Resources

@@ -8,9 +8,7 @@ from app.core.principal import Principal
 from app.core.record_field import FieldPath
 from app.db import records as db_records
 from app.db.connections import Connection
-from app.errors import (
-    FileNotFound,
-)
+from app.errors import FileNotFound
 from app.files.reading import readable_by_urls
 from app.models.files import File
 from app.models.records import Record

@@ -10,11 +10,7 @@ from app.core.principal import Principal
 from app.core.record_field import FieldPath, RecordField
 from app.db import records as db_records
 from app.db.connections import Connection
-from app.errors import (
-    FileNotFound,
-    PreconditionFailed,
-    TooManyFiles,
-)
+from app.errors import FileNotFound, PreconditionFailed, TooManyFiles
 from app.logs.audit import audit
 from app.models.records import Record
 from app.records.fields import (

@@ -7,9 +7,7 @@ from app.access.destinations import destination_named
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
 from app.db import files as db_files
-from app.errors import (
-    UploadNotArrived,
-)
+from app.errors import UploadNotArrived
 from app.files.urls import check_host, parse_url
 from app.models.files import File, State
 from app.records.writing import attachment

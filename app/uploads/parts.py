@@ -15,11 +15,7 @@ from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.db import files as db_files
 from app.db import moves
-from app.errors import (
-    UnknownPart,
-    UploadExpired,
-    UploadNotMultipart,
-)
+from app.errors import UnknownPart, UploadExpired, UploadNotMultipart
 from app.models.files import File, State
 from app.runtime.resources import Resources
 from app.uploads.lookup import get_upload, require_confirmed, require_pending

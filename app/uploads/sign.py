@@ -6,10 +6,7 @@ from app.core.destination import MAX_SINGLE_UPLOAD, Destination
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import Presigned, PresignedPost
-from app.uploads.rules import (
-    largest,
-    object_headers,
-)
+from app.uploads.rules import largest, object_headers
 
 
 async def sign_upload(

@@ -17,13 +17,7 @@ from hypothesis import strategies as st
 
 from app.access import api_keys
 from app.access.api_keys import STALENESS
-from app.core.opaque_tokens import (
-    KEY_PREFIX,
-    RANDOM_BYTES,
-    SESSION_PREFIX,
-    is_token,
-    make_token,
-)
+from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, SESSION_PREFIX, is_token, make_token
 from app.core.principal import Scope
 from app.settings.model import Settings
 from tests.support.service import UNKNOWN_ID, Clock, bearer, key_for, prepared, running

@@ -4,11 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from playwright.async_api import (
-    Browser,
-    BrowserContext,
-    Page,
-)
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.support.browser import fixtures
 from tests.support.browser.chromium import Watch, origin_of, watched

@@ -12,11 +12,7 @@ import pytest
 
 from app.core import sigv4
 from app.core.object_url import BucketAddress, UnsignableValue, bucket_address
-from app.core.sigv4 import (
-    Credentials,
-    UrlSigner,
-    presign_url,
-)
+from app.core.sigv4 import Credentials, UrlSigner, presign_url
 from tests.core.signing import ADDRESS, EXAMPLE, NOW, UNSENDABLE, get, policy_of, post
 
 

@@ -7,12 +7,7 @@ import pytest
 
 from app.core.principal import Scope
 from app.settings.model import Settings
-from tests.support.service import (
-    Clock,
-    key_for,
-    prepared,
-    running,
-)
+from tests.support.service import Clock, key_for, prepared, running
 
 
 @pytest.fixture

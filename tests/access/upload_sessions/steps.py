@@ -6,9 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.service import (
-    bearer,
-)
+from tests.support.service import bearer
 from tests.support.steps import slug
 
 

@@ -11,12 +11,7 @@ from app.runtime.resources import open_resources
 from app.settings.model import Settings
 from app.uploads.announce import announce_unsized
 from tests.access.upload_sessions.steps import ANNOUNCEMENT, announce, holding, used
-from tests.support.service import (
-    Clock,
-    bearer,
-    owner_of_bucket,
-    running,
-)
+from tests.support.service import Clock, bearer, owner_of_bucket, running
 from tests.support.steps import minted, slug
 
 

@@ -11,13 +11,7 @@ from app.core.principal import Scope
 from app.settings.model import Settings
 from tests.access.upload_sessions.steps import ANNOUNCEMENT, announce, holding
 from tests.support.samples import PNG
-from tests.support.service import (
-    UNKNOWN_ID,
-    Clock,
-    bearer,
-    key_for,
-    running,
-)
+from tests.support.service import UNKNOWN_ID, Clock, bearer, key_for, running
 from tests.support.steps import announced, minted, send, slug, stored
 
 

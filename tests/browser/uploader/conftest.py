@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.line import (
-    Files,
-    Line,
-    load,
-    open_line,
-)
+from tests.browser.line import Files, Line, load, open_line
 from tests.support.browser.chromium import Watch, watched
 from tests.support.stores import rgw
 

@@ -5,11 +5,7 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from tests.browser.line import (
-    Files,
-    Line,
-    outcome,
-)
+from tests.browser.line import Files, Line, outcome
 
 
 async def file_of(page: Page, line: Line, files: Files) -> dict[str, Any]:

@@ -5,15 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import BrowserContext, Page, Route
 
-from tests.browser.line import (
-    MIB,
-    PART,
-    Files,
-    Line,
-    begin,
-    load,
-    outcome,
-)
+from tests.browser.line import MIB, PART, Files, Line, begin, load, outcome
 from tests.browser.uploader.steps import file_of, heads, remembered
 from tests.support.browser.chromium import Watch
 from tests.support.browser.steps import break_first, cut, record

@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, Page
 
-from tests.browser.line import (
-    MIB,
-    PART,
-    Files,
-    Line,
-    begin,
-    load,
-    outcome,
-)
+from tests.browser.line import MIB, PART, Files, Line, begin, load, outcome
 from tests.browser.uploader.steps import file_of, heads, remembered
 from tests.support.browser.steps import record
 from tests.support.stores import rgw

@@ -7,10 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import (
-    Browser,
-    async_playwright,
-)
+from playwright.async_api import Browser, async_playwright
 
 from tests.support.browser.chromium import Watch, launched
 from tests.support.browser.packages import install
