@@ -7,7 +7,6 @@ trusted proxy added the entry.
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -22,7 +21,6 @@ _IPV6_NETWORK = 64
 _MAX_NAME = 255
 
 
-@lru_cache(maxsize=4096)
 def client_address(
     peer: str, forwarded_for: tuple[bytes, ...], trusted: TrustedProxies
 ) -> str | None:

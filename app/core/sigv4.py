@@ -187,6 +187,7 @@ def presign_url(
     return signer.url(key, query)
 
 
+# Without it a URL takes three times as long to sign (`python -m bench signing`, GET).
 @lru_cache(maxsize=128)
 def _bare_signer(
     address: BucketAddress, credentials: Credentials, second: int, expires_in: int, method: Method
@@ -264,6 +265,7 @@ def _query_parameter(name: str, value: str) -> str:
     return prefix + percent_encode(value)
 
 
+# Without it a thousand parts take 11 % longer to sign, a thousand links 5 %.
 @lru_cache(maxsize=256)
 def _query_prefix(name: str) -> str:
     """`&name=`. Names are few, so each is checked once; values differ from file to file."""
@@ -293,7 +295,6 @@ def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]
     return ";".join(names), "".join([f"{name}:{canonical[name]}\n" for name in names])
 
 
-@lru_cache(maxsize=256)
 def _signable_name(name: str) -> str:
     """The header's name in lower case. Raises UnsignableValue for one that cannot be signed."""
     lower = name.lower()
@@ -304,7 +305,6 @@ def _signable_name(name: str) -> str:
     return lower
 
 
-@lru_cache(maxsize=256)
 def _pinnable_name(name: str) -> str:
     """The form field's name in lower case. Raises UnsignableValue for one that is reserved."""
     lower = name.lower()
@@ -351,6 +351,7 @@ class _Scope(NamedTuple):
     conditions: str  # fields as JSON conditions
 
 
+# Without it an announcement takes 8 % longer, a batch of fifty 15 %.
 @lru_cache(maxsize=64)
 def _scope(credentials: Credentials, region: str, second: int) -> _Scope:
     stamp = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -377,7 +378,6 @@ def _scope(credentials: Credentials, region: str, second: int) -> _Scope:
     return _Scope(inner, outer, string_to_sign, query, fields, conditions)
 
 
-@lru_cache(maxsize=64)
 def _signing_key(secret_key: str, date: str, region: str) -> "tuple[_Hash, _Hash]":
     """The day's signing key (AWS, API/sig-v4-header-based-auth), as hashes to copy."""
     key = f"AWS4{secret_key}".encode("ascii")

@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -88,24 +87,14 @@ _loop_lag: Final = Gauge(
 )
 
 
-@lru_cache(maxsize=1024)
-def _request(method: str, route: str, status: int) -> Histogram:
-    return _requests.labels(method, route, status)
-
-
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """`route` is the template, `/v1/files/{file_id}`: paths would be names without number."""
-    _request(method, route, status).observe(seconds)
-
-
-@lru_cache(maxsize=1024)
-def _upload(destination: str, outcome: str) -> Counter:
-    return _uploads.labels(destination, outcome)
+    _requests.labels(method, route, status).observe(seconds)
 
 
 def count_upload(destination: str, outcome: str, size: int = 0) -> None:
     """Outcomes are `announced` and the states that end an upload; `size` in bytes if confirmed."""
-    _upload(destination, outcome).inc()
+    _uploads.labels(destination, outcome).inc()
     if size:
         _bytes.labels(destination).inc(size)
 

@@ -235,7 +235,6 @@ def _account(name: str) -> str:
     return f"account {name if is_name(name) else ''}"
 
 
-@cache
 def _hasher() -> "PasswordHasher":
     # Of the extra `admin`, without which there are no staff.
     from argon2 import PasswordHasher
