@@ -1,4 +1,4 @@
-"""Destinations: where files go, as the settings say."""
+"""The page of destinations, as they are configured."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +9,7 @@ from app.admin.view import View
 
 
 class Destinations(View):
-    """To read only: they are settings."""
+    """A table of the destinations, read-only because they are settings."""
 
     menu_label = "Destinations"
     icon = "fa-solid fa-box-archive"

@@ -1,4 +1,4 @@
-"""Files: found, looked at, opened, removed."""
+"""Pages of files: search, one file, and forms that forget or delete it."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette_admin.routing import route
 
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, beside, caller_of, id_of, position
+from app.admin.view import PAGE, View, caller_of, id_of, list_url, position
 from app.core.content_types import essence, normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.parts import MIB
@@ -23,26 +23,26 @@ from app.records.reading import uses_of
 from app.staff.search import search_files
 from app.uploads.remove import release_file, remove_file
 
-# What browsers show as an image without running any of it, and decode fast enough for a list.
+# Types that browsers show as an image, with no script in it, and decode fast enough for a list.
 _RASTER: Final = frozenset(
     {"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/avif", "image/bmp"}
 )
 _LARGEST_PICTURE: Final = 30 * MIB
-# Small pictures are the files themselves, and a list may show fifty.
+# Thumbnails are the files themselves, and a list may show fifty.
 _LARGEST_THUMBNAIL: Final = 2 * MIB
 _USES: Final = 20
-# A calendar's ends survive no arithmetic, and ids begin in 1970.
+# Within these years a day can be added without overflow; UUIDv7 begins in 1970.
 _YEARS: Final = range(1971, 9999)
 
 
 def is_picture(file: File, largest: int = _LARGEST_PICTURE) -> bool:
-    """Whether a page shows it as an image."""
+    """Whether a page shows the file as an image: a raster image of at most `largest` bytes."""
     kinds = {essence(file.content_type), essence(file.detected_type or file.content_type)}
     return kinds <= _RASTER and (file.size or 0) <= largest
 
 
 def is_thumbnail(file: File) -> bool:
-    """Whether a list does; of others it says what their names end in."""
+    """Whether a list shows the file as an image, rather than its extension."""
     return is_picture(file, _LARGEST_THUMBNAIL)
 
 
@@ -55,7 +55,7 @@ def _day(text: str | None) -> datetime | None:
 
 
 def _search(request: Request) -> Search:
-    """What the form above the list asks for; what makes no sense is left out."""
+    """The search from the form's query parameters, without values that are not valid."""
     asked = request.query_params
     given = {
         name: (asked.get(name) or "").strip() for name in ("q", "destination", "owner", "type")
@@ -78,7 +78,7 @@ def _search(request: Request) -> Search:
 
 
 class Files(View):
-    """All files of the tenant."""
+    """The files of the tenant."""
 
     menu_label = "Files"
     icon = "fa-solid fa-photo-film"
@@ -103,8 +103,8 @@ class Files(View):
             asked=request.query_params,
             states=list(State),
             destinations=sorted(res.settings.destinations),
-            newer=found.newer and beside(request, before=found.newer),
-            older=found.older and beside(request, after=found.older),
+            newer=found.newer and list_url(request, before=found.newer),
+            older=found.older and list_url(request, after=found.older),
             clear=self.to(request),
             is_narrowed=search != Search(),
             is_more=any(asked_for),
@@ -130,16 +130,16 @@ class Files(View):
 
     @route("/{id}/open", name="file-open")
     async def open(self, request: Request) -> Response:
-        """A fresh link, for pages that have been open for longer than theirs live."""
+        """Redirect to a fresh link, for pages that are open longer than their links are valid."""
         [link] = await read_links(resources_of(request), [await self._file(request)])
         response = RedirectResponse("", 302)
-        # It is quoted already.
+        # Set directly, because it is quoted already.
         response.headers["Location"] = link.url
         return response
 
     @route("/{id}/release", methods=["GET", "POST"], name="file-release")
     async def release(self, request: Request) -> Response:
-        return await self._out(
+        return await self._remove(
             request,
             partial(release_file, resources_of(request), caller_of(request)),
             title="Forget the file, and keep its object?",
@@ -151,7 +151,7 @@ class Files(View):
 
     @route("/{id}/delete", methods=["GET", "POST"], name="file-delete")
     async def delete(self, request: Request) -> Response:
-        return await self._out(
+        return await self._remove(
             request,
             partial(remove_file, resources_of(request), caller_of(request)),
             title="Delete the file and its object?",
@@ -161,7 +161,9 @@ class Files(View):
             done="{name} is deleted, and its object with it.",
         )
 
-    async def _out(self, request: Request, remove: Any, *, done: str, **question: Any) -> Response:
+    async def _remove(
+        self, request: Request, remove: Any, *, done: str, **question: Any
+    ) -> Response:
         require(caller_of(request), Scope.FILES_DELETE)
         file = await self._file(request)
         page = self.to(request, f"/{file.id}")

@@ -1,4 +1,4 @@
-"""What surrounds the panel: its headers, a second look at who sends its forms, its last catch."""
+"""The panel's outermost middleware: security headers, the origin of forms, unexpected errors."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -17,18 +17,18 @@ from app.logs.log import get_logger
 
 _errors: Final = get_logger("errors")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# What answers with a file, or says that it is what the browser has.
+# Statuses of an answer with a file, or of one that the browser has already.
 _FILES: Final = frozenset({200, 206, 304})
 
 
 class Guard:
     """Sets the scheme that browsers see, refuses other sites' forms, and adds headers.
 
-    TLS ends in front of the service, so the panel takes itself to be at `https` wherever it is
-    asked under another name than this machine's own. A form must come from that very origin,
-    besides bearing starlette-admin's token. Its body is read here: the middlewares within wait in
-    task groups, out of which a body that is too large would come as a group of exceptions. And
-    what fails in them, where no view's page can say so, is said in words.
+    TLS ends in front of the service, so the panel assumes `https` under every host name that is
+    not loopback. A form must come from that origin, besides having starlette-admin's token. Its
+    body is read here: the middlewares inside use task groups, which would turn the exception for a
+    body that is too large into an exception group. Errors in them, for which no view can render a
+    page, are answered as plain text.
     """
 
     def __init__(self, app: ASGIApp, bucket_origins: Sequence[str]) -> None:
@@ -61,10 +61,9 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                # Static files carry their version; nothing else may be kept, nor may the page that
-                # says that there is no such file.
-                may_be_kept = is_static and message["status"] in _FILES
-                caching = "public, max-age=3600" if may_be_kept else "no-store"
+                # URLs of static files have a version; nothing else may be cached, nor may a 404.
+                is_cacheable = is_static and message["status"] in _FILES
+                caching = "public, max-age=3600" if is_cacheable else "no-store"
                 headers = MutableHeaders(scope=message)
                 headers.update({**self.headers, "Cache-Control": caching})
             await send(message)
@@ -84,7 +83,7 @@ class Guard:
         except Exception as error:
             if started:
                 raise
-            await _in_words(error, scope)(scope, receive, send_with_headers)
+            await _error_response(error, scope)(scope, receive, send_with_headers)
         finally:
             # For the access log and the metrics, which are outside.
             template = getattr(within["route"], "path", "/*")
@@ -92,7 +91,7 @@ class Guard:
 
 
 async def _read(receive: Receive) -> Receive:
-    """The body as one message. How much it may be is Innermost's to say."""
+    """Read the whole body; return a `receive` that gives it at once. Innermost limits its size."""
     body = bytearray()
     more = True
     while more:
@@ -109,8 +108,8 @@ async def _read(receive: Receive) -> Receive:
     return replay
 
 
-def _in_words(error: Exception, scope: Scope) -> Response:
-    """What went wrong before there was a page, or after; what nobody expected leaks nothing."""
+def _error_response(error: Exception, scope: Scope) -> Response:
+    """The plain-text answer to an error; an unexpected one is logged and not described."""
     if isinstance(error, HTTPException):
         return PlainTextResponse(error.detail, error.status_code, error.headers)
     if isinstance(error, Problem):

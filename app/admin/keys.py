@@ -1,4 +1,4 @@
-"""API keys: made, shown once, revoked."""
+"""The page of API keys: make one, see its token once, revoke it."""
 
 from datetime import timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from starlette_admin.routing import route
 
 from app.access import api_keys
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, beside, caller_of, id_of
+from app.admin.view import PAGE, View, caller_of, id_of, list_url
 from app.core.principal import KEY_OWNER, Scope, is_name
 from app.errors import InvalidCursor, Problem
 from app.http.permissions import require
@@ -17,7 +17,7 @@ from app.staff.accounts import every_scope
 
 
 class Keys(View):
-    """The keys of the tenant's back ends."""
+    """The API keys of the tenant."""
 
     menu_label = "API keys"
     icon = "fa-solid fa-key"
@@ -35,7 +35,7 @@ class Keys(View):
             page = await api_keys.list_keys(res, caller, cursor=cursor, limit=PAGE)
         except InvalidCursor:
             page = await api_keys.list_keys(res, caller, cursor=None, limit=PAGE)
-        older = page.next_cursor and beside(request, cursor=page.next_cursor)
+        older = page.next_cursor and list_url(request, cursor=page.next_cursor)
         return self.page(
             request,
             "keys.html",
@@ -50,18 +50,18 @@ class Keys(View):
 
     @route("/new", methods=["POST"], name="key-new")
     async def create(self, request: Request) -> Response:
-        """Answers with the page itself: the token is shown this once, and stored nowhere."""
+        """Make a key and show its token, this once: only its hash is stored."""
         res, caller = resources_of(request), caller_of(request)
         require(caller, Scope.ADMIN)
         form = await request.form()
         name = str(form.get("name") or "").strip()
-        said_owner = str(form.get("owner") or "").strip()
-        owner = said_owner or f"{KEY_OWNER}{name}"
+        given_owner = str(form.get("owner") or "").strip()
+        owner = given_owner or f"{KEY_OWNER}{name}"
         scopes = [str(scope) for scope in form.getlist("scopes")]
         days = str(form.get("days") or "")
         asked = {
             "name": name,
-            "owner": said_owner,
+            "owner": given_owner,
             "scopes": scopes,
             "days": days,
         }

@@ -1,4 +1,4 @@
-"""The panel at /admin: its views, put together."""
+"""Mounts the panel at /admin, with all its views."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Put the panel under /admin of the service."""
+    """Mount the panel at /admin of the service."""
     origins = sorted({d.address.origin for d in settings.destinations.values()})
     admin = BaseAdmin(
         title="Claimcheck",
@@ -33,7 +33,7 @@ def install(app: FastAPI, settings: Settings) -> None:
         secret_key=panel_secret(settings),
         middlewares=[Middleware(Guard, bucket_origins=origins)],
         index_view=Index(),
-        # Moments are shown in UTC, and say so.
+        # Times are shown in UTC, and marked so.
         timezone_config=None,
     )
     admin.templates.env.filters |= {"breakable": breakable, "bytes": in_bytes}
@@ -45,13 +45,13 @@ def install(app: FastAPI, settings: Settings) -> None:
     for view in (Files(), Records(), Uploads(), Keys(), Destinations()):
         admin.add_view(view)
     admin.mount_to(app)
-    # The app within has a state of its own; the resources are in that of the service.
+    # The mounted app has a state of its own; the resources are in the service's.
     admin.app.state.service = app
 
-    async def in_words(request: Request, problem: Exception) -> Response:
+    async def error_page(request: Request, problem: Exception) -> Response:
         assert isinstance(problem, Problem)
         return admin._template_response(
             request, "error.html", {"exc": problem}, status_code=problem.status
         )
 
-    admin.app.add_exception_handler(Problem, in_words)
+    admin.app.add_exception_handler(Problem, error_page)

@@ -1,4 +1,4 @@
-"""Records: what other systems' things hold, changed with the upload field."""
+"""Pages of records: search, and a form that changes a record's fields with the upload field."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from starlette_admin.routing import route
 from app.access import upload_sessions
 from app.admin.files import is_picture, is_thumbnail
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, beside, caller_of, in_words, may
+from app.admin.view import PAGE, View, caller_of, list_url, may, message_of
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope, is_name, missing_scopes
 from app.core.record_field import RecordField, is_record_id
@@ -29,13 +29,13 @@ from app.records.reading import Fields, get_record
 from app.records.writing import change_record, forget_record
 from app.staff.search import search_records
 
-# One field's session is for one visit: what is tried anew counts too.
+# Extra uploads of a session, for uploads that are tried again.
 _SPARE: Final = 5
 _SESSION_SECONDS: Final = 6 * 3600
 
 
-class Shown(NamedTuple):
-    """A field as the form has it."""
+class FormField(NamedTuple):
+    """A field of the record form: its files, and whether and how it can be changed."""
 
     name: str
     field: RecordField
@@ -46,7 +46,7 @@ class Shown(NamedTuple):
 
 
 class Records(View):
-    """Of one type at a time; the types are settings."""
+    """The records of one type at a time; the types are settings."""
 
     menu_label = "Records"
     icon = "fa-solid fa-table-list"
@@ -86,13 +86,13 @@ class Records(View):
             prefix=prefix,
             links=await self._links(request, [f for one in found.records for f in _all(one)]),
             is_thumbnail=is_thumbnail,
-            newer=found.earlier and beside(request, before=found.earlier),
-            older=found.later and beside(request, after=found.later),
+            newer=found.earlier and list_url(request, before=found.earlier),
+            older=found.later and list_url(request, after=found.later),
             may_write=_may_write(request),
         )
 
     def _record(self, request: Request, kind: str, record_id: str) -> str:
-        """The address of a record; its id may hold whatever an address gives a meaning to."""
+        """The URL of a record's page; its id may hold characters that URLs reserve."""
         return self.to(request, f"/{kind}/of/{quote(record_id, safe='')}")
 
     async def _links(self, request: Request, files: Sequence[File]) -> dict[UUID, Link]:
@@ -118,7 +118,7 @@ class Records(View):
         elif not any(given.values()):
             wrong = "Choose at least one file: a record is made by what it holds."
         if wrong is None:
-            # Whoever acts for his whole tenant may make things for others of it, as with API keys.
+            # Staff act for their whole tenant, so they may make records and keys of other owners.
             maker = dataclasses.replace(caller_of(request), owner=owner)
             wrong = await self._save(request, maker, kind, record_id, given, None)
         if wrong is None:
@@ -169,17 +169,17 @@ class Records(View):
         given: Mapping[str, Sequence[UUID]],
         etag: str | None,
     ) -> str | None:
-        """Change the fields that hold something else now; what was wrong, in words.
+        """Save the fields in one change; None, or the message of what was wrong.
 
-        The record must be as the form showed it (`etag` None: not there yet), so that nobody's
-        change is undone unseen.
+        The record must be as the form showed it (`etag` None: it must not exist), so that no change
+        of somebody else is overwritten unseen.
         """
         asked = _NEW if etag is None else Preconditions(match=frozenset({etag}))
         try:
             require(caller, Scope.RECORDS_WRITE)
             await change_record(resources_of(request), caller, kind, record_id, given, asked)
         except Problem as problem:
-            return _told(problem)
+            return _save_error(problem)
         return None
 
     async def _form(
@@ -197,7 +197,7 @@ class Records(View):
             destination = res.settings.destinations[field.destination]
             files = await self._files(request, held.get(name, ()))
             fields.append(
-                Shown(
+                FormField(
                     name,
                     field,
                     files,
@@ -231,14 +231,14 @@ class Records(View):
     async def _files(
         self, request: Request, given: Sequence[File] | Sequence[UUID]
     ) -> Sequence[File]:
-        """Of what a form gave back those that there are."""
+        """The files themselves, for ids those that exist."""
         ids = [one for one in given if isinstance(one, UUID)]
         found = await find_by_ids(resources_of(request), caller_of(request), ids) if ids else []
         return [*(one for one in given if isinstance(one, File)), *(f for f in found if f)]
 
     @route("/{type}/fields/{field}/session", methods=["POST"], name="record-upload")
     async def session(self, request: Request) -> Response:
-        """A token with which the browser may upload what the field takes, and nothing else."""
+        """The token of an upload session for the field's destination, and nothing else."""
         res, caller = resources_of(request), caller_of(request)
         kind, name = request.path_params["type"], request.path_params["field"]
         try:
@@ -305,7 +305,7 @@ def _all(found: Fields) -> list[File]:
 
 
 def _given(form: Any, fields: Mapping[str, RecordField]) -> dict[str, list[UUID]]:
-    """The files' ids by field; a field that the form was sent without is left as it is."""
+    """The file ids by field name, without fields that the form does not have."""
     given: dict[str, list[UUID]] = {}
     for name in fields:
         values = [str(value) for value in form.getlist(f"field-{name}")]
@@ -318,7 +318,8 @@ def _given(form: Any, fields: Mapping[str, RecordField]) -> dict[str, list[UUID]
     return given
 
 
-def _told(problem: Problem) -> str:
+def _save_error(problem: Problem) -> str:
+    """The message for a change that failed."""
     if problem.status == 412:
         return (
             "Somebody else has changed this record since you opened it, or there is one with this "
@@ -326,4 +327,4 @@ def _told(problem: Problem) -> str:
         )
     if isinstance(problem, RecordNotFound):
         return "The record was forgotten since you opened it."
-    return in_words(problem)
+    return message_of(problem)

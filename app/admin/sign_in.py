@@ -1,4 +1,4 @@
-"""Signing in and out of the panel, with sessions that the database holds."""
+"""Signing in to and out of the panel, with sessions in the database."""
 
 import hashlib
 import hmac
@@ -22,32 +22,35 @@ from app.staff.accounts import SignInRefused, TooManyAttempts
 
 @dataclass(kw_only=True)
 class Member(AdminUser):
-    """Who is signed in, and what he is to the use cases."""
+    """The member of staff who is signed in, with the principal for the use cases."""
 
     principal: Principal
 
 
 def resources_of(request: Request) -> Resources:
+    """The resources of the service that the panel is mounted on."""
     found: Resources = request.app.state.service.state.resources
     return found
 
 
 def panel_secret(settings: Settings) -> str:
-    """What signs the panel's forms, and no other thing that the secret key is for."""
+    """The key that signs the panel's forms, derived from the secret key for this purpose alone."""
     assert settings.secret_key is not None
     key = settings.secret_key.get_secret_value().encode()
     return hmac.digest(key, b"claimcheck admin", hashlib.sha256).hex()
 
 
 def cookie_name(settings: Settings) -> str:
-    """Cookies do not know ports, so it is another for each secret: two panels on one host do not
+    """The name of the session cookie, another for each secret.
+
+    Cookies do not distinguish ports (RFC 6265 section 8.5), and two panels on one host must not
     sign each other's staff out.
     """
     return f"claimcheck_admin_{hashlib.sha256(panel_secret(settings).encode()).hexdigest()[:8]}"
 
 
 class StaffSignIn(BaseAuthProvider):
-    """Asks `app.staff.accounts`. The cookie holds a random token and nothing else."""
+    """Signs staff in with `app.staff.accounts`. The cookie holds a random token, nothing else."""
 
     def __init__(self, cookie: str) -> None:
         super().__init__()
@@ -57,7 +60,7 @@ class StaffSignIn(BaseAuthProvider):
         self.templates = templates
         return [
             Route(self.login_path, self.page, methods=["GET"], name="login"),
-            # As if it were the same route, which is open to those who are not signed in yet.
+            # By the same name, because that route is open to those who are not signed in yet.
             Route(self.login_path, self.sign_in, methods=["POST"], name="login"),
             Route(self.logout_path, self.sign_out, methods=["POST"], name="logout"),
         ]
@@ -110,7 +113,9 @@ class StaffSignIn(BaseAuthProvider):
     def _set_cookie(
         self, request: Request, response: Response, token: str, max_age: int | None = None
     ) -> None:
-        """Until the browser is closed, and as long as the session in the database lives."""
+        """Set the cookie, for as long as the browser is open; the session in the database may end
+        earlier.
+        """
         response.set_cookie(
             self.cookie,
             token,

@@ -1,4 +1,4 @@
-"""Uploads in flight: announced, and not yet a file."""
+"""The page of uploads in flight: announced, and not confirmed yet."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette_admin.routing import route
 
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, beside, caller_of, id_of, position
+from app.admin.view import PAGE, View, caller_of, id_of, list_url, position
 from app.core.principal import Scope
 from app.db.search import Search
 from app.http.permissions import require
@@ -21,7 +21,7 @@ _SHOWN = (State.PENDING, State.COMPLETING, State.REJECTED)
 
 
 class Uploads(View):
-    """What browsers are sending now, what the bucket is joining, and what was turned away."""
+    """Uploads that are pending, completing or rejected; each can be aborted."""
 
     menu_label = "Uploads"
     icon = "fa-solid fa-cloud-arrow-up"
@@ -45,9 +45,9 @@ class Uploads(View):
             title="Uploads in flight",
             found=found,
             state=state,
-            states=[(one, beside(request, state=one.value)) for one in _SHOWN],
-            newer=found.newer and beside(request, before=found.newer),
-            older=found.older and beside(request, after=found.older),
+            states=[(one, list_url(request, state=one.value)) for one in _SHOWN],
+            newer=found.newer and list_url(request, before=found.newer),
+            older=found.older and list_url(request, after=found.older),
             now=resources_of(request).clock(),
         )
 

@@ -1,4 +1,4 @@
-"""What the panel's views share: who asks, pages, and actions that end in words."""
+"""Shared by the panel's views: the caller, pages, lists, and actions that end with a message."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
@@ -22,18 +22,18 @@ _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def caller_of(request: Request) -> Principal:
-    """The member of staff who asks. Whatever asks for one is signed in."""
+    """The principal of the member of staff who is signed in, as on every page but the sign-in."""
     member: Member = request.state.admin_user
     return member.principal
 
 
 def may(request: Request, *scopes: Scope) -> bool:
-    """Whether he holds all of the scopes."""
+    """Whether the caller has all of the scopes."""
     return caller_of(request).scopes >= set(scopes)
 
 
 def id_of(request: Request, name: str = "id") -> UUID:
-    """The id in the path; 404 where it is none."""
+    """The id in the path. Raises HTTPException (404) where it is no UUID."""
     try:
         return UUID(request.path_params[name])
     except ValueError:
@@ -41,7 +41,7 @@ def id_of(request: Request, name: str = "id") -> UUID:
 
 
 def position(request: Request) -> dict[str, UUID | None]:
-    """Where in a list to go on; a place that is none is the beginning."""
+    """The ids `after` and `before` which the list goes on, None where not given or no UUID."""
     found: dict[str, UUID | None] = {}
     for name in ("after", "before"):
         try:
@@ -51,8 +51,8 @@ def position(request: Request) -> dict[str, UUID | None]:
     return found
 
 
-def beside(request: Request, **changes: object) -> str:
-    """The address of this list with other parameters; None takes one out."""
+def list_url(request: Request, **changes: object) -> str:
+    """The URL of this list with other parameters, from its first page; None removes one."""
     kept = {
         name: value
         for name, value in request.query_params.items()
@@ -63,7 +63,7 @@ def beside(request: Request, **changes: object) -> str:
 
 
 class View(CustomView):
-    """A page of the menu, for those who hold its scopes."""
+    """A page in the menu, for callers who have its scopes."""
 
     scopes: ClassVar[tuple[Scope, ...]] = ()
 
@@ -75,18 +75,18 @@ class View(CustomView):
         return bool(within == self.path or within.startswith(f"{self.path}/"))
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
-        """A page of this view; templates get whoever asks and his scopes besides."""
+        """Render a template of this view; besides `context` it gets the caller and their scopes."""
         assert self._admin is not None
         context |= {"title": context.get("title", self.menu_label), "view": self}
         context |= {"caller": caller_of(request), "scopes": caller_of(request).scopes}
         return self._admin._template_response(request, template, context, status)
 
     def to(self, request: Request, path: str = "") -> str:
-        """The address of a page below this view's own."""
+        """The URL of a page below this view's own."""
         return f"{request.scope['root_path']}{self.path}{path}"
 
     def confirm(self, request: Request, **context: Any) -> Response:
-        """A page that asks before something is done, which a POST to the same address then does."""
+        """A page that asks for confirmation; a POST to the same URL then does it."""
         return self.page(request, "confirm.html", **context)
 
     async def act(
@@ -99,25 +99,28 @@ class View(CustomView):
         then: str,
         otherwise: str | None = None,
     ) -> Response:
-        """Do it, if he may, and go on to a page that says so, or why not."""
+        """Do `action` if the caller has the scope, and redirect to a page with the outcome.
+
+        `done` is the message of success, shown at `then`; a Problem's is shown at `otherwise`.
+        """
         try:
             require(caller_of(request), scope)
             await action()
         except Problem as problem:
-            flash(request, in_words(problem), "error")
+            flash(request, message_of(problem), "error")
             return RedirectResponse(otherwise or then, 303)
         flash(request, done, "success")
         return RedirectResponse(then, 303)
 
 
 def breakable(text: str) -> Markup:
-    """A long word for a narrow column: it breaks at these characters before it does anywhere."""
+    """The text with break opportunities at `/`, `:` and `@`, for narrow columns."""
     safe = str(escape(text))
     return Markup(safe.replace("/", "/<wbr>").replace(":", ":<wbr>").replace("@", "<wbr>@"))  # noqa: S704
 
 
 def in_bytes(count: int | None) -> str:
-    """A size in bytes as people read it, in powers of 1024; as `words.js` has it for browsers."""
+    """A size for people, in powers of 1024, as `static/words.js` writes it in browsers."""
     if count is None:
         return "unknown"
     value, power = float(count), 0
@@ -126,15 +129,15 @@ def in_bytes(count: int | None) -> str:
     return f"{value:.3g} {_UNITS[power]}" if power else f"{count} byte{'' if count == 1 else 's'}"
 
 
-def in_words(problem: Problem) -> str:
-    """What a problem says, with the records that a file is used by named."""
+def message_of(problem: Problem) -> str:
+    """The problem's detail, with the names of the records that use the file."""
     uses = problem.extensions.get("records") or []
     named = ", ".join(f"{use['type']} {use['id']} ({use['field']})" for use in uses)
     return f"{problem.detail} They are: {named}." if named else problem.detail
 
 
 class Index(CustomView):
-    """/admin: the first page that whoever asks may see."""
+    """/admin/: redirects to the first page that the caller may see."""
 
     path = "/"
     route_name = "index"

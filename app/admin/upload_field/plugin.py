@@ -1,4 +1,4 @@
-"""What the upload fields of one admin share: the service, and two routes that ask it."""
+"""The plugin that all upload fields of an admin share: the service, and two routes to it."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -8,16 +8,16 @@ from starlette_admin.base import BaseAdmin
 from starlette_admin.plugins import BasePlugin
 from starlette_admin.types import RequestAction
 
-from .field import SHOWN, S3UploadField
+from .field import LINK, S3UploadField
 from .seal import unseal
 from .service import ServiceFailed, UploadService
 
 
 class S3UploadPlugin(BasePlugin):
-    """For the admin: `Admin(engine, plugins=[S3UploadPlugin(service)])`.
+    """A plugin of the admin: `Admin(engine, plugins=[S3UploadPlugin(service)])`.
 
-    The widget's scripts come from the service, where they fit its API; `script` names another
-    place, for those who copied them (`static/upload-field.js` and what it imports).
+    The widget's scripts are loaded from the service, whose API they match; `script` is another URL,
+    where they were copied (`static/upload-field.js` and the scripts that it imports).
     """
 
     name = "claimcheck"
@@ -32,14 +32,14 @@ class S3UploadPlugin(BasePlugin):
         admin.app.state.claimcheck = self
 
     def routes(self) -> list[Route | Mount]:
-        """Inside the admin, so that its log-in and its guard against forged requests hold here."""
+        """The routes, inside the admin, so that its log-in and its CSRF protection cover them."""
         return [
             Route("/session/{destination}", self._start, methods=["POST"], name="session"),
             Route("/file", self._show, name="file"),
         ]
 
     async def _start(self, request: Request) -> Response:
-        """A token for the widget, where this user may change a field with this destination."""
+        """A token for the widget, if the user may change a field with this destination."""
         field = self._field(request, request.path_params["destination"])
         if field is None:
             said = {"title": "Not allowed", "detail": "You may not upload files here."}
@@ -73,8 +73,8 @@ class S3UploadPlugin(BasePlugin):
         return None
 
     async def _show(self, request: Request) -> Response:
-        """To a file that a page of this admin shows: a fresh link, which expires."""
-        value = unseal(self.service.secret, SHOWN, request.query_params.get("of", ""))
+        """Redirect to a fresh link for a file that a page of this admin shows."""
+        value = unseal(self.service.secret, LINK, request.query_params.get("of", ""))
         if value is None:
             raise HTTPException(404)
         try:

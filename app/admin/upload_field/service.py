@@ -1,4 +1,4 @@
-"""What the field asks of a Claimcheck service, and a service that is asked over HTTP."""
+"""The field's interface to a Claimcheck service, and its implementation over HTTP."""
 
 import asyncio
 import hashlib
@@ -23,14 +23,14 @@ class UploadedFile(TypedDict):
 
 
 class ServiceFailed(Exception):
-    """The service did not do it; the message says why, for whoever fills in the form."""
+    """A request to the service failed; the message says why, for the person at the form."""
 
 
 class UploadService(Protocol):
-    """What the field asks, always on behalf of a request that the admin has let in.
+    """The calls of the field, always for a request that the admin has authorized.
 
-    `endpoint` is the service's address for browsers, with a slash at its end. `secret` signs what
-    forms give back of what the field holds already: the same in all processes, and nobody else's.
+    `endpoint` is the service's URL for browsers, with a slash at its end. `secret` signs the values
+    of files that the field has already; it is the same in all processes, and not shared.
     """
 
     endpoint: str
@@ -48,7 +48,7 @@ class UploadService(Protocol):
 
 
 def is_id(value: str) -> bool:
-    """Whether this is a file's (and its upload's) id, written as the service writes it."""
+    """Whether this is the id of a file or upload, written as the service writes it."""
     try:
         return str(UUID(value)) == value
     except ValueError:
@@ -56,12 +56,11 @@ def is_id(value: str) -> bool:
 
 
 class ClaimcheckService:
-    """The service at `url`, asked with an API key.
+    """The service at `url`, called with an API key.
 
     The key has the scopes `sessions:mint`, `uploads:write` and `files:read`, and not `files:all`:
-    then forms can name the files of this back end and no others. `endpoint` is the address for
-    browsers where it is another one. An upload has `expires_in` seconds from its beginning to its
-    end, up to a week.
+    so forms can name the files of this back end alone. `endpoint` is the URL for browsers where it
+    is another one. An upload session lasts `expires_in` seconds, up to a week.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class ClaimcheckService:
         ids: dict[str, str] = {name: name for name in names if is_id(name)}
         if urls := [name for name in names if name not in ids]:
             answer = await self._ask("POST", "v1/files/presign", {"urls": urls})
-            # Of what there is not it says a problem.
+            # For a URL without a file, the item is a problem.
             found = zip(urls, answer["items"], strict=True)
             ids |= {url: item["id"] for url, item in found if "id" in item}
         return await asyncio.gather(*(self._get(ids.get(name)) for name in names))
@@ -97,7 +96,7 @@ class ClaimcheckService:
         return cast(UploadedFile | None, await self._ask("GET", f"v1/files/{file_id}"))
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The answer's JSON, None where a GET finds nothing."""
+        """The answer's JSON, None for a GET that is answered 404. Raises ServiceFailed."""
         try:
             response = await self._http.request(method, path, json=body)
             answer = response.json()
