@@ -226,7 +226,7 @@ def worker(folder: Path, does: str) -> subprocess.Popen[str]:
         [
             sys.executable,
             "-c",
-            f"import os, sys; from app import metrics; {does}; sys.stdin.read()",
+            f"import os, sys; from app.logs import metrics; {does}; sys.stdin.read()",
         ],
         env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
         stdin=subprocess.PIPE,
