@@ -48,5 +48,6 @@ async def workers(
                 await asyncio.sleep(0.05)
         yield port
     finally:
-        process.terminate()
-        await process.wait()
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
