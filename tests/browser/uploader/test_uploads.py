@@ -77,13 +77,15 @@ async def test_cancel_leaves_nothing(page: Page, line: Line, files: Files) -> No
     await begin(page, line, [files.make("cancelled.bin", 30 * MIB)], destination="parts")
     await line.wire.stopped()
     upload_id = await remembered(page)
+    key = (await line.api.get(f"/v1/uploads/{upload_id}")).json()["key"]
+    s3 = line.gateway.client()
+    assert "Uploads" in s3.list_multipart_uploads(Bucket="line", Prefix=key)
     assert await page.evaluate("uploads[0].cancel()") is True
     line.wire.go_on()
     assert [error["name"] for error in await outcome(page)] == ["AbortError"]
     assert (await line.api.get(f"/v1/uploads/{upload_id}")).status_code == 404
     assert await page.evaluate("localStorage.length") == 0
-    s3 = line.gateway.client()
-    assert "Uploads" not in s3.list_multipart_uploads(Bucket="line", Prefix="parts/")
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="line", Prefix=key)
 
 
 async def test_a_signal_cancels_too(page: Page, line: Line, files: Files) -> None:
