@@ -157,7 +157,10 @@ class _Bench:
     ) -> None:
         """Start the three services, add a sample a round to the rows, stop them."""
         with ExitStack() as stack:
-            client = stack.enter_context(httpx.Client(trust_env=False, timeout=30))
+            # A connection that is kept may be closed by the server just as it is used again.
+            limits = httpx.Limits(max_keepalive_connections=0)
+            client = httpx.Client(trust_env=False, timeout=30, limits=limits)
+            stack.enter_context(client)
             sites = {
                 who: Site(
                     stack.enter_context(

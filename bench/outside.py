@@ -64,10 +64,14 @@ class Site:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of the answer.
 
-        Raises BenchError if the status says that it failed.
+        Raises BenchError if there is none, or if its status is an error.
         """
         headers = {"Authorization": f"Bearer {self.key}"}
-        answer = self.client.request(method, self.server.url + path, json=body, headers=headers)
+        url = self.server.url + path
+        try:
+            answer = self.client.request(method, url, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise BenchError(f"{method} {path} was not answered: {error!r}") from error
         if answer.is_error:
             raise BenchError(f"{method} {path} was answered {answer.status_code} {answer.text}")
         return answer.json()

@@ -20,6 +20,7 @@ from bench import against, outside
 from bench.against import AGAIN, NEW, OLD, WHO, Comparison, Plan, Row, Sample
 from bench.bucket import PICTURE
 from bench.builds import WORKING_TREE, build_at, find_commit, work_tree
+from bench.outside import Site
 from bench.sender import open_sender
 from bench.servers import BenchError, Cores, Server, serve, tree_cpu_seconds, uvicorn
 
@@ -312,6 +313,14 @@ def test_what_is_sent_is_all_answered_or_an_error(bucket: Server) -> None:
         with pytest.raises(BenchError, match="not all were answered"):
             send(bucket.url, ["GET /b/1 HTTP/1.0\r\n\r\n"] * 100)
         assert send(bucket.url, requests[:100]) > 0
+
+
+def test_a_request_that_is_not_answered_well_ends_the_bench(bucket: Server) -> None:
+    nobody = Server("http://127.0.0.1:9", os.getpid(), 0.0, Path("log"))
+    with httpx.Client(trust_env=False) as client:
+        for server, wrong in ((bucket, "was answered 404"), (nobody, "was not answered")):
+            with pytest.raises(BenchError, match=f"GET /b/none {wrong}"):
+                Site(server, "key", bucket.url, client).call("GET", "/b/none")
 
 
 def test_processor_time_is_of_the_process_and_finer_than_a_tick() -> None:
