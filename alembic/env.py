@@ -18,10 +18,11 @@ from app.errors import ConfigurationError
 # Each says its tables to the metadata.
 from app.models import (
     credentials,  # noqa: F401
+    files,  # noqa: F401
     records,  # noqa: F401
     staff,  # noqa: F401
 )
-from app.models.files import metadata
+from app.models.tables import metadata
 from app.settings.model import load_settings
 
 # Two releases at once wait for each other here; any number that nothing else uses.

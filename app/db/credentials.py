@@ -13,7 +13,8 @@ from app.core.principal import Principal
 from app.db.pending_cap import pending_capped
 from app.db.statements import FIRST, Statement, arguments, array, or_any, seen_by, write
 from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
-from app.models.files import MOMENT, File, files
+from app.models.files import File, files
+from app.models.tables import MOMENT
 
 _k = api_keys.c
 _s = upload_sessions.c

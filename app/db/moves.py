@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from app.db.files import LOOSE, in_state, literal
 from app.db.statements import Statement, arguments, write
-from app.models.files import MOMENT, File, State, files, states_before
+from app.models.files import File, State, files, states_before
+from app.models.tables import MOMENT
 
 _c = files.c
 

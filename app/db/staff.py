@@ -1,7 +1,7 @@
 """The SQL of staff, their sessions and their attempts to sign in, as functions of a connection."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.db.statements import arguments, write
-from app.models.files import MOMENT
-from app.models.staff import Staff, sign_in_attempts, staff, staff_sessions
+from app.models.staff import Staff, StaffSession, sign_in_attempts, staff, staff_sessions
+from app.models.tables import MOMENT
 
 _t, _s, _a = staff.c, staff_sessions.c, sign_in_attempts.c
 _name = sa.bindparam("of_name", type_=sa.Text())
@@ -75,24 +75,13 @@ async def set_disabled(db: asyncpg.Connection, name: str, moment: datetime | Non
     return found
 
 
-class NewSession(NamedTuple):
-    """A row of `staff_sessions` that begins now."""
-
-    id: UUID
-    token_hash: bytes
-    staff_id: UUID
-    created_at: datetime
-    seen_at: datetime
-    expires_at: datetime
-
-
 _INSERT_SESSION = write(
-    insert(staff_sessions).values(arguments(staff_sessions, NewSession._fields))
+    insert(staff_sessions).values(arguments(staff_sessions, StaffSession._fields))
 )
 _FORGET_ENDED = write(sa.delete(staff_sessions).where(_s.expires_at < _now))
 
 
-async def insert_session(db: asyncpg.Connection, session: NewSession) -> None:
+async def insert_session(db: asyncpg.Connection, session: StaffSession) -> None:
     """Begin a session, and forget those that have ended."""
     await _FORGET_ENDED.run(db, now=session.created_at)
     await _INSERT_SESSION.run(db, **session._asdict())

@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.db.files import in_state
 from app.db.statements import Statement, array, write
-from app.models.files import MOMENT, File, State, files, sweep_totals
+from app.models.files import File, State, SweepTotal, files, sweep_totals
+from app.models.tables import MOMENT
 
 _c = files.c
 _lapsed_before = sa.bindparam("lapsed_before", type_=MOMENT)
@@ -195,17 +196,8 @@ _ADD_TOTALS = write(
         },
     )
 )
-
-
-class Total(NamedTuple):
-    """A row of `sweep_totals`."""
-
-    outcome: str
-    total: int
-    changed_at: datetime
-
-
-_TOTALS = write(sa.select(sweep_totals), Total._make)
+_TOTALS = write(sa.select(sweep_totals), SweepTotal._make)
+_TOTALS = write(sa.select(sweep_totals), SweepTotal._make)
 
 
 async def add_totals(db: asyncpg.Connection, counts: Mapping[str, int], now: datetime) -> None:
@@ -215,6 +207,6 @@ async def add_totals(db: asyncpg.Connection, counts: Mapping[str, int], now: dat
     await _ADD_TOTALS.run(db, outcomes=outcomes, counts=added, now=now)
 
 
-async def totals(db: asyncpg.Connection) -> list[Total]:
+async def totals(db: asyncpg.Connection) -> list[SweepTotal]:
     """What all sweeps have done."""
     return await _TOTALS.rows(db)

@@ -1,28 +1,15 @@
-"""The tables of files, with the states they go through. Other subjects are in models_*.py.
-
-Alembic migrates to what stands in all of them; `alembic check` holds the two together.
-"""
+"""The tables of files, with the states they go through."""
 
 import itertools
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from app.core.parts import Layout
-
-metadata: Final = sa.MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    }
-)
-MOMENT: Final = sa.DateTime(timezone=True)
+from app.models.tables import BYTE_ORDER, KEY, metadata, table
 
 
 class State(StrEnum):
@@ -40,7 +27,7 @@ class State(StrEnum):
 # The migration that brings the tables to what stands here.
 REVISION: Final = "0001"
 
-# The allowed moves; app.db.files makes no others.
+# The allowed moves; app.db.moves makes no others.
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.PENDING: frozenset({State.COMPLETING, State.CONFIRMED, State.REJECTED, State.REMOVING}),
     # Back to pending when the bucket refused: what is missing can still be sent.
@@ -59,7 +46,7 @@ def states_before(state: State) -> list[State]:
 
 
 class Seal(StrEnum):
-    """What keeps a confirmed file's bytes from being replaced by whoever uploaded them."""
+    """The reason why whoever uploaded a confirmed file cannot replace its bytes."""
 
     VERSION = "version"  # its links pin the version that was confirmed
     MULTIPART = "multipart"  # its parts were joined by us, and their URLs are dead since
@@ -67,48 +54,89 @@ class Seal(StrEnum):
     NO = "no"  # nothing, until what was signed for it expires
 
 
-files: Final = sa.Table(
-    "files",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("owner", sa.Text(), nullable=False),
-    sa.Column("tenant", sa.Text(), nullable=False, server_default=""),
+class File(NamedTuple):
+    """A row of `files`. All moments are aware, in UTC."""
+
+    id: Annotated[UUID, KEY]
+    owner: str
+    tenant: Annotated[str, {"server_default": ""}]
     # The upload session through which it came, if any.
-    sa.Column("session_id", sa.Uuid()),
-    sa.Column("destination", sa.Text(), nullable=False),
-    sa.Column("bucket", sa.Text(), nullable=False),
-    # Byte order, in which buckets list their keys: `claimcheck reconcile` walks both at once.
-    sa.Column("key", sa.Text(collation="C"), nullable=False),
-    sa.Column("url", sa.Text(), nullable=False),
-    sa.Column("filename", sa.Text(), nullable=False),
-    # Byte order, so that `image/*` is a range of the index whatever the database's locale is.
-    sa.Column("content_type", sa.Text(collation="C"), nullable=False),
-    # What the contents were found to be at confirm.
-    sa.Column("detected_type", sa.Text()),
-    sa.Column("size", sa.BigInteger()),
-    sa.Column("checksum_sha256", sa.Text()),
-    sa.Column("checksum_verified", sa.Boolean(), nullable=False, server_default=sa.false()),
-    sa.Column("method", sa.Text(), nullable=False),
-    sa.Column("state", sa.Text(), nullable=False),
-    sa.Column("reason", sa.Text()),
-    sa.Column("etag", sa.Text()),
-    sa.Column("version_id", sa.Text()),
-    sa.Column("created_at", MOMENT, nullable=False),
-    sa.Column("expires_at", MOMENT, nullable=False),
-    sa.Column("confirmed_at", MOMENT),
-    sa.Column("ended_at", MOMENT),
-    sa.Column("claimed_until", MOMENT),
-    sa.Column("store_upload_id", sa.Text()),
-    sa.Column("part_size", sa.BigInteger()),
-    sa.Column("sealed", sa.Text(), nullable=False, server_default=Seal.NO.value),
-    # How often the file stands in `record_files`. Kept in the row so that whoever attaches a file
-    # and whoever removes it wait for each other, and so that an index can find the loose ones.
-    sa.Column("attachments", sa.Integer(), nullable=False, server_default="0"),
+    session_id: UUID | None
+    destination: str
+    bucket: str
+    # In byte order, as buckets list their keys: `claimcheck reconcile` walks both at once.
+    key: Annotated[str, BYTE_ORDER]
+    url: str
+    filename: str
+    # In byte order, so that `image/*` is a range of the index whatever the database's locale is.
+    content_type: Annotated[str, BYTE_ORDER]
+    # The type that the contents were found to have at confirm.
+    detected_type: str | None
+    # None until confirm where the client did not announce one.
+    size: Annotated[int | None, {"type_": sa.BigInteger()}]
+    # Base64, as S3 writes it.
+    checksum_sha256: str | None
+    checksum_verified: Annotated[bool, {"server_default": sa.false()}]
+    method: str
+    state: str
+    reason: str | None
+    etag: str | None
+    version_id: str | None
+    created_at: datetime
+    # The end of the last instructions that were signed for the upload.
+    expires_at: datetime
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+    # The end of the lease of whoever is completing, removing or sweeping the file; in a tombstone
+    # the moment from which the sweep looks at it again. A rejected upload has one if its object is
+    # to go.
+    claimed_until: datetime | None
+    # The store's name of a multipart upload, None until it is known.
+    store_upload_id: str | None
+    # Bytes; None where it is the client's choice, until completion.
+    part_size: Annotated[int | None, {"type_": sa.BigInteger()}]
+    sealed: Annotated[str, {"server_default": Seal.NO.value}]
+    # How many fields of records hold the file. Kept in the row so that whoever attaches a file and
+    # whoever removes it wait for each other, and so that an index can find the loose ones.
+    attachments: Annotated[int, {"server_default": "0"}]
     # How many pending uploads its owner might have, this one included, when it was announced. NULL:
     # it is not counted. Triggers, which the migration makes, keep the counts in `pending_uploads`.
-    sa.Column("pending_cap", sa.Integer()),
+    pending_cap: int | None
     # How many parts are being joined of an upload without a size: whoever takes over joins as many.
-    sa.Column("part_count", sa.Integer()),
+    part_count: int | None
+
+    @property
+    def may_share_key(self) -> bool:
+        """Whether a client may have chosen the key, which others may use as well: that is so for
+        forms without a size alone. Of one that is confirmed it is not known any more.
+        """
+        return self.method == "post" and self.size is None
+
+    @property
+    def layout(self) -> Layout | None:
+        """Its parts; None where the client chooses them and it is not confirmed yet."""
+        if self.size is None or self.part_size is None:
+            return None
+        return Layout(self.size, self.part_size)
+
+
+class Readable(NamedTuple):
+    """The columns of a confirmed file that a link to it is made of."""
+
+    id: UUID
+    destination: str
+    bucket: str
+    key: str
+    url: str
+    filename: str
+    content_type: str
+    detected_type: str | None
+    version_id: str | None
+
+
+files: Final = table(
+    "files",
+    File,
     sa.UniqueConstraint("bucket", "key"),
     sa.CheckConstraint(
         f"state IN ({', '.join(repr(state.value) for state in State)})", name="state_known"
@@ -195,81 +223,6 @@ sa.Index(
 )
 
 
-class File(NamedTuple):
-    """A row of `files`, column by column in the table's order.
-
-    `size` is None until confirm where the client did not announce one. `checksum_sha256` is
-    base64, as S3 writes it. `expires_at` is the end of the last instructions that were signed for
-    the upload; `claimed_until` that of the lease of whoever is completing, removing or sweeping
-    it, and in a tombstone the moment from which the sweep looks at it again. A rejected upload has
-    one if its object is to go.
-    `store_upload_id` is the store's name of a multipart upload, None until it is known;
-    `part_size` is in bytes, None where it is the client's choice, until completion. `attachments`
-    counts the records' fields that hold the file. `pending_cap` is the cap on its owner's pending
-    uploads that it was announced under, None for none. `part_count` is how many parts are being
-    joined where no size says it; None before. All moments are aware, in UTC.
-    """
-
-    id: UUID
-    owner: str
-    tenant: str
-    session_id: UUID | None
-    destination: str
-    bucket: str
-    key: str
-    url: str
-    filename: str
-    content_type: str
-    detected_type: str | None
-    size: int | None
-    checksum_sha256: str | None
-    checksum_verified: bool
-    method: str
-    state: str
-    reason: str | None
-    etag: str | None
-    version_id: str | None
-    created_at: datetime
-    expires_at: datetime
-    confirmed_at: datetime | None
-    ended_at: datetime | None
-    claimed_until: datetime | None
-    store_upload_id: str | None
-    part_size: int | None
-    sealed: str
-    attachments: int
-    pending_cap: int | None
-    part_count: int | None
-
-    @property
-    def may_share_key(self) -> bool:
-        """Whether a client may have chosen the key, which others may use as well: that is so for
-        forms without a size alone. Of one that is confirmed it is not known any more.
-        """
-        return self.method == "post" and self.size is None
-
-    @property
-    def layout(self) -> Layout | None:
-        """Its parts; None where the client chooses them and it is not confirmed yet."""
-        if self.size is None or self.part_size is None:
-            return None
-        return Layout(self.size, self.part_size)
-
-
-class Readable(NamedTuple):
-    """What it takes to read a confirmed file: a part of its row."""
-
-    id: UUID
-    destination: str
-    bucket: str
-    key: str
-    url: str
-    filename: str
-    content_type: str
-    detected_type: str | None
-    version_id: str | None
-
-
 # How many uploads an owner has pending or completing, of those that have a `pending_cap`.
 pending_uploads: Final = sa.Table(
     "pending_uploads",
@@ -280,12 +233,16 @@ pending_uploads: Final = sa.Table(
     sa.CheckConstraint("uploads >= 0", name="not_negative"),
 )
 
-# What all sweeps have done since the beginning, `run` among it: they are processes of their own,
-# which end before anybody could ask them.
-sweep_totals: Final = sa.Table(
-    "sweep_totals",
-    metadata,
-    sa.Column("outcome", sa.Text(), primary_key=True),
-    sa.Column("total", sa.BigInteger(), nullable=False),
-    sa.Column("changed_at", MOMENT, nullable=False),
-)
+
+class SweepTotal(NamedTuple):
+    """A row of `sweep_totals`: what all sweeps have done since the beginning, `run` among it.
+
+    They are processes of their own, which end before anybody could ask them.
+    """
+
+    outcome: Annotated[str, KEY]
+    total: Annotated[int, {"type_": sa.BigInteger()}]
+    changed_at: datetime
+
+
+sweep_totals: Final = table("sweep_totals", SweepTotal)

@@ -1,25 +1,32 @@
 """The tables of records: other systems' things, and the files in their fields."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.models.files import MOMENT, metadata
+from app.models.tables import BYTE_ORDER, KEY, metadata, table
 
-records: Final = sa.Table(
-    "records",
-    metadata,
-    sa.Column("tenant", sa.Text(), primary_key=True),
-    sa.Column("type", sa.Text(), primary_key=True),
-    # Byte order, so that what ids begin with is a range of the index whatever the locale is.
-    sa.Column("id", sa.Text(collation="C"), primary_key=True),
-    sa.Column("owner", sa.Text(), nullable=False),
-    sa.Column("version", sa.Uuid(), nullable=False),
-    sa.Column("created_at", MOMENT, nullable=False),
-    sa.Column("updated_at", MOMENT, nullable=False),
-)
+
+class Record(NamedTuple):
+    """A row of `records`.
+
+    `id` is what the other system knows the record by, one in a tenant and type. `version` is
+    another UUID after every change, and never used again.
+    """
+
+    tenant: Annotated[str, KEY]
+    type: Annotated[str, KEY]
+    # In byte order, so that what ids begin with is a range of the index whatever the locale is.
+    id: Annotated[str, KEY | BYTE_ORDER]
+    owner: str
+    version: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+records: Final = table("records", Record)
 record_files: Final = sa.Table(
     "record_files",
     metadata,
@@ -36,19 +43,3 @@ record_files: Final = sa.Table(
     ),
     sa.Index("ix_record_files_file_id", "file_id"),
 )
-
-
-class Record(NamedTuple):
-    """A row of `records`, column by column in the table's order.
-
-    `id` is what the other system knows the record by, one in a tenant and type. `version` is
-    another UUID after every change, and never used again.
-    """
-
-    tenant: str
-    type: str
-    id: str
-    owner: str
-    version: UUID
-    created_at: datetime
-    updated_at: datetime

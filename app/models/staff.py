@@ -1,36 +1,48 @@
-"""The tables of staff: who may sign in to the admin panel, their sessions, everybody's attempts."""
+"""The tables of staff: who may sign in to the admin panel, their sessions, attempts to sign in."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.models.files import MOMENT, metadata
+from app.models.tables import KEY, MOMENT, metadata, table
 
-staff: Final = sa.Table(
-    "staff",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("name", sa.Text(), nullable=False),
-    sa.Column("tenant", sa.Text(), nullable=False),
-    sa.Column("scopes", ARRAY(sa.Text())),
-    sa.Column("password_hash", sa.Text(), nullable=False),
-    sa.Column("created_at", MOMENT, nullable=False),
-    sa.Column("disabled_at", MOMENT),
-    sa.UniqueConstraint("name"),
-)
-staff_sessions: Final = sa.Table(
+
+class Staff(NamedTuple):
+    """A row of `staff`.
+
+    `scopes` None: every one that there is, now and later. `password_hash` is argon2's own text.
+    """
+
+    id: Annotated[UUID, KEY]
+    name: str
+    tenant: str
+    scopes: list[str] | None
+    password_hash: str
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+staff: Final = table("staff", Staff, sa.UniqueConstraint("name"))
+
+
+class StaffSession(NamedTuple):
+    """A row of `staff_sessions`; `token_hash` is the SHA-256 of the token, stored nowhere."""
+
+    id: Annotated[UUID, KEY]
+    token_hash: bytes
+    staff_id: UUID
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+
+
+staff_sessions: Final = table(
     "staff_sessions",
-    metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-    sa.Column("staff_id", sa.Uuid(), sa.ForeignKey("staff.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("created_at", MOMENT, nullable=False),
-    sa.Column("seen_at", MOMENT, nullable=False),
-    sa.Column("expires_at", MOMENT, nullable=False),
-    sa.Column("revoked_at", MOMENT),
+    StaffSession,
+    sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], ondelete="CASCADE"),
     sa.UniqueConstraint("token_hash"),
     sa.Index("ix_staff_sessions_staff_id", "staff_id"),
     sa.Index("ix_staff_sessions_expires_at", "expires_at"),
@@ -44,18 +56,3 @@ sign_in_attempts: Final = sa.Table(
     sa.Column("ends_at", MOMENT, nullable=False),
     sa.Index("ix_sign_in_attempts_ends_at", "ends_at"),
 )
-
-
-class Staff(NamedTuple):
-    """A row of `staff`, column by column in the table's order.
-
-    `scopes` None: every one that there is, now and later. `password_hash` is argon2's own text.
-    """
-
-    id: UUID
-    name: str
-    tenant: str
-    scopes: list[str] | None
-    password_hash: str
-    created_at: datetime
-    disabled_at: datetime | None

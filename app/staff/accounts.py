@@ -19,9 +19,8 @@ from app.core.client_address import limited_network
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
 from app.core.principal import SCOPE_DESCRIPTIONS, STAFF_OWNER, Principal, Scope, is_name
 from app.db import staff as db_staff
-from app.db.staff import NewSession
 from app.logs.audit import audit
-from app.models.staff import Staff
+from app.models.staff import Staff, StaffSession
 from app.runtime.resources import Resources
 from app.settings.model import Settings
 
@@ -202,7 +201,7 @@ async def sign_in(
             await db_staff.revoke_session(db, hash_token(before), now)
         await db_staff.insert_session(
             db,
-            NewSession(res.new_id(now), hash_token(token), member.id, now, now, now + SESSION),
+            StaffSession(res.new_id(now), hash_token(token), member.id, now, now, now + SESSION),
         )
     audit("staff.entered", staff_id=member.id, name=member.name)
     return token
