@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
 from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, Statement, arguments, array, or_any, seen_by, write
+from app.db.statements import FIRST, Statement, arguments, array, or_any, visible_to, write
 from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.models.files import File, files
 from app.models.tables import MOMENT
@@ -124,7 +124,7 @@ async def get_upload_session(
     db: asyncpg.Connection, session_id: UUID, caller: Principal
 ) -> UploadSession | None:
     """The session, if the caller made it, or acts for its whole tenant."""
-    return await _GET_SESSION.row(db, id=session_id, **seen_by(caller))
+    return await _GET_SESSION.row(db, id=session_id, **visible_to(caller))
 
 
 _REVOKE_SESSION = write(
@@ -140,7 +140,7 @@ async def revoke_upload_session(
     db: asyncpg.Connection, session_id: UUID, caller: Principal, now: datetime
 ) -> UploadSession | None:
     """The session, revoked now or before; None if it is not the caller's to revoke."""
-    return await _REVOKE_SESSION.row(db, id=session_id, now=now, **seen_by(caller))
+    return await _REVOKE_SESSION.row(db, id=session_id, now=now, **visible_to(caller))
 
 
 def _spend() -> Statement[UUID | None]:

@@ -1,6 +1,6 @@
 """The SQL of files, as functions of a connection: store, find and list them.
 
-Moves between states are in app.db.moves, other subjects in other queries_*.py.
+Moves between states are in `app.db.moves`, searches of a whole tenant in `app.db.search`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, Statement, arguments, array, or_any, seen, seen_by, write
+from app.db.statements import FIRST, Statement, arguments, array, or_any, visible, visible_to, write
 from app.models.files import LISTED_BY, File, Readable, State, files
 
 _c = files.c
 
 
-_SEEN: Final = seen(files)
+_VISIBLE: Final = visible(files)
 
 
 def literal(state: State) -> sa.ColumnElement[str]:
@@ -38,8 +38,7 @@ def in_state(*states: State) -> sa.ColumnElement[bool]:
 _INSERT = write(
     insert(files)
     .from_select(
-        File._fields,
-        sa.select(*(array(column, files.c[column].type) for column in File._fields)),
+        File._fields, sa.select(*(array(column, files.c[column].type) for column in File._fields))
     )
     .on_conflict_do_nothing(index_elements=["bucket", "key"])
     .returning(_c.id),
@@ -70,12 +69,12 @@ async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID
         return set(await _INSERT.rows(db, **arrays))
 
 
-_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _SEEN), File._make)
+_GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _VISIBLE), File._make)
 
 
 async def get_file(db: asyncpg.Connection, file_id: UUID, caller: Principal) -> File | None:
     """The file, if the caller may act on it."""
-    return await _GET.row(db, id=file_id, **seen_by(caller))
+    return await _GET.row(db, id=file_id, **visible_to(caller))
 
 
 _GET_AGAIN = write(sa.select(files).where(_c.id == sa.bindparam("id")), File._make)
@@ -93,9 +92,7 @@ async def get_granted(db: asyncpg.Connection, file_id: UUID) -> File | None:
 
 _GET_BY_KEY = write(
     sa.select(files).where(
-        _c.bucket == sa.bindparam("bucket"),
-        _c.key == sa.bindparam("key"),
-        _SEEN,
+        _c.bucket == sa.bindparam("bucket"), _c.key == sa.bindparam("key"), _VISIBLE
     ),
     File._make,
 )
@@ -104,7 +101,7 @@ _GET_BY_KEY = write(
 async def get_file_by_key(
     db: asyncpg.Connection, bucket: str, key: str, caller: Principal
 ) -> File | None:
-    return await _GET_BY_KEY.row(db, bucket=bucket, key=key, **seen_by(caller))
+    return await _GET_BY_KEY.row(db, bucket=bucket, key=key, **visible_to(caller))
 
 
 _READABLE: Final = [_c[name] for name in Readable._fields]
@@ -112,7 +109,7 @@ _READABLE: Final = [_c[name] for name in Readable._fields]
 
 _BY_ID = sa.and_(
     _c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid()))),
-    _SEEN,
+    _VISIBLE,
     in_state(State.CONFIRMED),
 )
 _CONFIRMED_BY_ID = write(sa.select(files).where(_BY_ID), File._make)
@@ -123,7 +120,7 @@ async def confirmed_by_id(
     db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
 ) -> list[File]:
     """Those of the files that are confirmed and the caller's to see, in no order."""
-    return await _CONFIRMED_BY_ID.rows(db, ids=list(ids), **seen_by(caller))
+    return await _CONFIRMED_BY_ID.rows(db, ids=list(ids), **visible_to(caller))
 
 
 async def readable_by_id(
@@ -133,7 +130,7 @@ async def readable_by_id(
 
     A third of the columns, for it may be a thousand files.
     """
-    return await _READABLE_BY_ID.rows(db, ids=list(ids), **seen_by(caller))
+    return await _READABLE_BY_ID.rows(db, ids=list(ids), **visible_to(caller))
 
 
 # What makes two files the same, beside their owner.
@@ -166,13 +163,12 @@ async def confirmed_by_checksum(db: asyncpg.Connection, like: Sequence[File]) ->
 
 
 _WANTED = sa.select(
-    array("buckets", sa.Text()).label("bucket"),
-    array("keys", sa.Text()).label("key"),
+    array("buckets", sa.Text()).label("bucket"), array("keys", sa.Text()).label("key")
 ).subquery("wanted")
 _READABLE_BY_KEY = write(
     sa.select(*_READABLE)
     .join(_WANTED, sa.and_(_c.bucket == _WANTED.c.bucket, _c.key == _WANTED.c.key))
-    .where(_SEEN, in_state(State.CONFIRMED)),
+    .where(_VISIBLE, in_state(State.CONFIRMED)),
     Readable._make,
 )
 
@@ -186,7 +182,7 @@ async def readable_by_key(
         db,
         buckets=[bucket for bucket, _ in pairs],
         keys=[key for _, key in pairs],
-        **seen_by(caller),
+        **visible_to(caller),
     )
 
 
@@ -234,7 +230,7 @@ async def list_files(
     db: asyncpg.Connection, caller: Principal, narrowing: Narrowing, limit: int
 ) -> list[File]:
     """Confirmed files that are the caller's to see, newest first."""
-    values = {**seen_by(caller), "destination": narrowing.destination, **narrowing.kind}
+    values = {**visible_to(caller), "destination": narrowing.destination, **narrowing.kind}
     session_id = values.pop("session_id")
     statement = _list_statement(
         tuple(name for name, value in values.items() if value is not None),

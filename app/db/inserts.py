@@ -16,10 +16,10 @@ from app.errors import DatabaseUnavailable, TooManyPending
 from app.models.files import File
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
-ENOUGH_ROWS: Final = 100
-# Answers that are given before the event loop has a look at others: all of a large group would
-# hold it up, and then send their next requests all at once.
-AT_ONCE: Final = 8
+MAX_ROWS: Final = 100
+# So many answers are given before the event loop turns to others: all of a large group would hold
+# it up, and then send their next requests all at once.
+ANSWERS_A_TURN: Final = 8
 
 _OWNER: Final = attrgetter("tenant", "owner")
 
@@ -56,14 +56,14 @@ class Inserts:
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
         rows = 0
-        while self._waiting and rows < ENOUGH_ROWS:
+        while self._waiting and rows < MAX_ROWS:
             group.append(self._waiting.popleft())
             rows += len(group[-1][0])
         return group
 
     async def _store_all(self, group: list[_Waiting]) -> None:
-        """Nobody must take the others along: whoever has too many already, whose row the database
-        does not take, or who met another replica's group the wrong way round.
+        """Store the group so that one request's failure is not the others': an owner with too many
+        pending uploads, a row that the database refuses, a deadlock with another replica's group.
         """
         try:
             await self._store(group)
@@ -85,10 +85,10 @@ class Inserts:
             await self._store_all(group[middle:])
 
     async def _store_what_fits(self, group: list[_Waiting]) -> None:
-        """One by one, of an owner who has no room for all: what is no smaller than what was
-        refused would be refused as well.
+        """Store one by one the requests of an owner who has no room for all: one that is no smaller
+        than one that was refused would be refused as well.
         """
-        # His only one is what was refused.
+        # A single one is the one that was refused.
         room = len(group[0][0]) if len(group) == 1 else math.inf
         for waiting in group:
             files, _ = waiting
@@ -110,7 +110,7 @@ class Inserts:
         for number, (_, answer) in enumerate(group, start=1):
             if not answer.done():  # else its request was cancelled
                 answer.set_result(stored)
-            if number % AT_ONCE == 0:
+            if number % ANSWERS_A_TURN == 0:
                 await asyncio.sleep(0)
 
 

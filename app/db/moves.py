@@ -1,4 +1,4 @@
-"""Every move between states, as a function of a connection.
+"""Every move of a file between states, as a function of a connection.
 
 Each is a single conditional statement: whoever gets a row back has made the move.
 """
@@ -36,7 +36,7 @@ async def _move_row(
 
 
 def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:
-    """A move between states, from wherever app.models.files.MOVES allows it."""
+    """A move between states, from every state from which `app.models.files.MOVES` allows it."""
     condition = sa.and_(in_state(*states_before(to)), *only)
     return _update(condition, state=literal(to), **arguments(files, columns))
 
@@ -63,13 +63,13 @@ async def learn_upload(db: asyncpg.Connection, file: File, store_upload_id: str)
     return await _move_row(db, _LEARN_UPLOAD, file, store_upload_id=store_upload_id)
 
 
-def _lapsed(state: State) -> sa.ColumnElement[bool]:
+def _lease_ended(state: State) -> sa.ColumnElement[bool]:
     """Claimed by a worker whose lease ran out."""
     return sa.and_(in_state(state), _c.claimed_until < sa.bindparam("now", type_=MOMENT))
 
 
 _CLAIM_COMPLETION = _update(
-    sa.or_(in_state(State.PENDING), _lapsed(State.COMPLETING)),
+    sa.or_(in_state(State.PENDING), _lease_ended(State.COMPLETING)),
     state=literal(State.COMPLETING),
     **arguments(files, ["claimed_until", "part_size", "part_count"]),
 )
@@ -95,9 +95,9 @@ async def claim_completion(
     )
 
 
-_HOLDING = _c.claimed_until == sa.bindparam("lease", type_=MOMENT)
+_HOLDS_LEASE = _c.claimed_until == sa.bindparam("lease", type_=MOMENT)
 _ABANDON_COMPLETION = _update(
-    sa.and_(in_state(*states_before(State.PENDING)), _HOLDING),
+    sa.and_(in_state(*states_before(State.PENDING)), _HOLDS_LEASE),
     state=literal(State.PENDING),
     **arguments(files, ["claimed_until", "part_count"]),
 )
@@ -106,16 +106,11 @@ _ABANDON_COMPLETION = _update(
 async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
     """Back to pending: the bucket refused, and has joined nothing."""
     return await _move_row(
-        db,
-        _ABANDON_COMPLETION,
-        file,
-        lease=file.claimed_until,
-        claimed_until=None,
-        part_count=None,
+        db, _ABANDON_COMPLETION, file, lease=file.claimed_until, claimed_until=None, part_count=None
     )
 
 
-_BUCKET_SAID: Final = (
+_FROM_BUCKET: Final = (
     "size",
     "content_type",
     "detected_type",
@@ -126,13 +121,13 @@ _BUCKET_SAID: Final = (
     "confirmed_at",
     "sealed",
 )
-_CONFIRM = _move(State.CONFIRMED, *_BUCKET_SAID, "claimed_until")
+_CONFIRM = _move(State.CONFIRMED, *_FROM_BUCKET, "claimed_until")
 
 
 async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
-    """Move to confirmed, with what the bucket said as `file` holds it."""
-    said = {column: getattr(file, column) for column in _BUCKET_SAID}
-    return await _move_row(db, _CONFIRM, file, claimed_until=None, **said)
+    """Move to confirmed, with what the bucket answered, as `file` has it."""
+    found = {column: getattr(file, column) for column in _FROM_BUCKET}
+    return await _move_row(db, _CONFIRM, file, claimed_until=None, **found)
 
 
 # Only from the state in which the reason was found: what was missing may be what another call is
@@ -140,23 +135,19 @@ async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
 _REJECT = _move(
     State.REJECTED,
     *("reason", "detected_type", "ended_at", "claimed_until"),
-    only=[_c.state == sa.bindparam("seen", type_=sa.Text())],
+    only=[_c.state == sa.bindparam("from_state", type_=sa.Text())],
 )
 
 
 async def reject_upload(
-    db: asyncpg.Connection,
-    file: File,
-    reason: str,
-    now: datetime,
-    clear_by: datetime | None = None,
+    db: asyncpg.Connection, file: File, reason: str, now: datetime, clear_by: datetime | None = None
 ) -> File | None:
     """Move to rejected; if its object has not gone by `clear_by`, the sweep takes it away."""
     return await _move_row(
         db,
         _REJECT,
         file,
-        seen=file.state,
+        from_state=file.state,
         reason=reason,
         detected_type=file.detected_type,
         ended_at=now,
@@ -178,7 +169,7 @@ def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> State
     Never of a file that a record holds.
     """
     return _update(
-        sa.or_(sa.and_(in_state(*states), LOOSE, *only), _lapsed(State.REMOVING)),
+        sa.or_(sa.and_(in_state(*states), LOOSE, *only), _lease_ended(State.REMOVING)),
         state=literal(State.REMOVING),
         **arguments(files, ["claimed_until"]),
     )
@@ -186,9 +177,7 @@ def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> State
 
 _CLAIM_FILE = _claim(State.CONFIRMED)
 _CLAIM_UPLOAD = _claim(
-    State.PENDING,
-    State.REJECTED,
-    only=[_c.expires_at <= sa.bindparam("expired_by", type_=MOMENT)],
+    State.PENDING, State.REJECTED, only=[_c.expires_at <= sa.bindparam("expired_by", type_=MOMENT)]
 )
 _ANY_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -217,20 +206,14 @@ async def claim_upload_removal(
 
 
 _MOVE_LEASE = _update(
-    sa.and_(in_state(State.COMPLETING, State.REMOVING), _HOLDING),
+    sa.and_(in_state(State.COMPLETING, State.REMOVING), _HOLDS_LEASE),
     **arguments(files, ["claimed_until"]),
 )
 
 
 async def move_lease(db: asyncpg.Connection, file: File, until: datetime) -> File | None:
     """Extend the lease that `file` holds, or end it at once; no row if another has it."""
-    return await _move_row(
-        db,
-        _MOVE_LEASE,
-        file,
-        lease=file.claimed_until,
-        claimed_until=until,
-    )
+    return await _move_row(db, _MOVE_LEASE, file, lease=file.claimed_until, claimed_until=until)
 
 
 _FINISH_REMOVAL = _move(State.REMOVED, "ended_at", "claimed_until")
@@ -240,10 +223,4 @@ async def finish_removal(
     db: asyncpg.Connection, file: File, now: datetime, look_at: datetime
 ) -> None:
     """Leave a tombstone, which the sweep looks at again from `look_at` on."""
-    await _move_row(
-        db,
-        _FINISH_REMOVAL,
-        file,
-        ended_at=now,
-        claimed_until=look_at,
-    )
+    await _move_row(db, _FINISH_REMOVAL, file, ended_at=now, claimed_until=look_at)

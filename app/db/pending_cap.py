@@ -1,4 +1,4 @@
-"""What the database says when an owner would have more pending uploads than are allowed."""
+"""The cap on an owner's pending uploads, which a trigger of the database keeps."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _RETRY: Final = 60
 
 @contextmanager
 def pending_capped(rows: Sequence[File]) -> Iterator[None]:
-    """Turn the database's refusal to store more pending uploads of one owner into words."""
+    """Raise TooManyPending where the database refuses more pending uploads of one owner."""
     try:
         yield
     except asyncpg.CheckViolationError as error:
@@ -26,7 +26,7 @@ def pending_capped(rows: Sequence[File]) -> Iterator[None]:
 
 
 def too_many(rows: Sequence[File]) -> TooManyPending:
-    """What somebody hears who announces these files and has no room for them."""
+    """The problem of an owner for whose announced files there is no room."""
     return TooManyPending(
         f"With {'this one' if len(rows) == 1 else f'these {len(rows)}'} you would have more "
         f"than {rows[0].pending_cap} unfinished uploads: confirm or cancel some first.",

@@ -1,4 +1,4 @@
-"""Every SQL statement of the comparison with buckets, as a function of a connection."""
+"""The SQL of the comparison of rows with buckets, as functions of a connection."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ _c = files.c
 
 
 class Row(NamedTuple):
-    """What the bucket is compared with."""
+    """The columns of a file that are compared with its object."""
 
     id: UUID
     key: str

@@ -11,13 +11,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
-from app.db.statements import FIRST, Statement, arguments, array, seen, seen_by, write
+from app.db.statements import FIRST, Statement, arguments, array, visible, visible_to, write
 from app.models.files import File, State, files
 from app.models.records import Record, record_files, records
 
 _r, _rf = records.c, record_files.c
 _IDS = ARRAY(sa.Uuid())
-_SEEN = seen(records)
+_VISIBLE = visible(records)
 # A record, by the arguments that `_key` gives; its files, by the same; and the two together.
 _THIS = sa.and_(
     _r.tenant == sa.bindparam("tenant"),
@@ -78,12 +78,11 @@ _fields = sa.bindparam("fields", type_=ARRAY(sa.Text()))
 _READ = write(
     sa.select(records, _rf.field, files)
     .outerjoin(
-        record_files,
-        sa.and_(_HOLDS, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields))),
+        record_files, sa.and_(_HOLDS, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields)))
     )
     .outerjoin(files, files.c.id == _rf.file_id)
     .where(
-        _SEEN,
+        _VISIBLE,
         _r.type == sa.bindparam("type"),
         _r.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Text()))),
     )
@@ -99,11 +98,13 @@ async def read_records(
     ids: Sequence[str],
     fields: Sequence[str] | None = None,
 ) -> list[Held]:
-    """What those of the records hold that the caller may see, each field in its order.
+    """The files in those of the records that the caller may see, each field in its order.
 
-    With `fields` the others are left out.
+    With `fields`, in these alone.
     """
-    return await _READ.rows(db, type=record_type, ids=list(ids), fields=fields, **seen_by(caller))
+    return await _READ.rows(
+        db, type=record_type, ids=list(ids), fields=fields, **visible_to(caller)
+    )
 
 
 def _ids_in_order(*, backwards: bool) -> Statement[str]:
@@ -244,10 +245,7 @@ async def owner_of_record(
 _USES = write(
     sa.select(_r.type, _r.id, _rf.field)
     .join(record_files, _HOLDS)
-    .where(
-        _rf.file_id == sa.bindparam("file_id"),
-        _SEEN,
-    )
+    .where(_rf.file_id == sa.bindparam("file_id"), _VISIBLE)
     .limit(sa.bindparam("limit", type_=sa.Integer())),
     FieldPath._make,
 )
@@ -257,7 +255,7 @@ async def uses_of_file(
     db: asyncpg.Connection, file_id: UUID, caller: Principal, limit: int
 ) -> list[FieldPath]:
     """The fields of the caller's records that hold the file, `limit` of them at most."""
-    return await _USES.rows(db, file_id=file_id, limit=limit, **seen_by(caller))
+    return await _USES.rows(db, file_id=file_id, limit=limit, **visible_to(caller))
 
 
 _HELD = (
@@ -268,7 +266,7 @@ _HELD = (
 )
 _HELD_IDS: Statement[UUID] = write(_HELD, FIRST)
 _used = _HELD.subquery("used")
-_LET_GO = write(
+_UNCOUNT = write(
     sa.update(files)
     .where(files.c.id == _used.c.file_id)
     .values(attachments=files.c.attachments - _used.c.times)
@@ -280,5 +278,5 @@ async def forget_record(db: asyncpg.Connection, record: Record) -> None:
     """Delete a record that is held; its files stay, and it uses them no longer."""
     key = _key(record)
     await lock_files(db, await _HELD_IDS.rows(db, **key))
-    await _LET_GO.run(db, **key)
+    await _UNCOUNT.run(db, **key)
     await _FORGET.run(db, **key)

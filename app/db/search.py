@@ -1,4 +1,4 @@
-"""The SQL of looking through all files of a tenant, as functions of a connection.
+"""The SQL of searches in all files of a tenant, as functions of a connection.
 
 A list walks one index in its order, and so costs the same wherever it begins. What that index does
 not know is asked of each file on the way, of so many at most.
@@ -70,7 +70,7 @@ def _uuid(name: str) -> sa.BindParameter[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a statement depends on, besides its arguments."""
+    """All that a statement depends on, besides its arguments."""
 
     state: State
     by_name: bool

@@ -26,7 +26,7 @@ _INSERT = write(
 
 
 async def insert_staff(db: asyncpg.Connection, row: Staff) -> bool:
-    """Store who may sign in; False where there is somebody of that name."""
+    """Store a member of staff; False where the name is taken."""
     return await _INSERT.value(db, **row._asdict()) is not None
 
 
@@ -34,7 +34,7 @@ _LIST = write(sa.select(staff).order_by(_t.tenant, _t.name), Staff._make)
 
 
 async def list_staff(db: asyncpg.Connection) -> list[Staff]:
-    """Everybody, of all tenants, by name."""
+    """All staff, of all tenants, by name."""
     return await _LIST.rows(db)
 
 
@@ -42,7 +42,7 @@ _BY_NAME = write(sa.select(staff).where(_t.name == _name), Staff._make)
 
 
 async def staff_by_name(db: asyncpg.Connection, name: str) -> Staff | None:
-    """Who has the name, None where nobody has."""
+    """The member of staff of that name, None where there is none."""
     return await _BY_NAME.row(db, of_name=name)
 
 
@@ -61,15 +61,15 @@ _SET_DISABLED = write(
 
 
 async def set_password(db: asyncpg.Connection, name: str, password_hash: str) -> UUID | None:
-    """The id of whoever has the name; None where nobody has."""
+    """Set the password; the id of the member of staff, None where there is none of that name."""
     found: UUID | None = await _SET_PASSWORD.value(db, of_name=name, new_hash=password_hash)
     return found
 
 
 async def set_disabled(db: asyncpg.Connection, name: str, moment: datetime | None) -> UUID | None:
-    """Disable whoever has the name, or with no moment let them sign in again.
+    """Disable a member of staff, or with no moment let them sign in again.
 
-    The id of whoever has the name; None where nobody has.
+    Returns their id, None where there is none of that name.
     """
     found: UUID | None = await _SET_DISABLED.value(db, of_name=name, moment=moment)
     return found
@@ -87,7 +87,7 @@ async def insert_session(db: asyncpg.Connection, session: StaffSession) -> None:
     await _INSERT_SESSION.run(db, **session._asdict())
 
 
-_GOOD: Final = sa.and_(
+_VALID: Final = sa.and_(
     _s.revoked_at.is_(None),
     _s.expires_at > _now,
     _s.seen_at > sa.bindparam("idle_since", type_=MOMENT),
@@ -96,9 +96,9 @@ _GOOD: Final = sa.and_(
 _BY_TOKEN = write(
     sa.select(staff, _s.seen_at)
     .join(staff_sessions, _s.staff_id == _t.id)
-    .where(_s.token_hash == sa.bindparam("token_hash"), _GOOD)
+    .where(_s.token_hash == sa.bindparam("token_hash"), _VALID)
 )
-_SEEN = write(
+_NOTE_SEEN = write(
     sa.update(staff_sessions)
     .where(_s.token_hash == sa.bindparam("of_token"))
     .values(seen_at=sa.func.greatest(_s.seen_at, _now))
@@ -108,13 +108,13 @@ _SEEN = write(
 async def staff_by_session(
     db: asyncpg.Connection, token_hash: bytes, now: datetime, idle_since: datetime
 ) -> tuple[Staff, datetime] | None:
-    """Whose session it is, if it is good still, and when it was noted as seen last."""
+    """The member of staff whose valid session it is, and when its use was last noted."""
     row = await _BY_TOKEN.row(db, token_hash=token_hash, now=now, idle_since=idle_since)
     return None if row is None else (Staff._make(row[:-1]), row[-1])
 
 
 async def note_seen(db: asyncpg.Connection, token_hash: bytes, now: datetime) -> None:
-    await _SEEN.run(db, of_token=token_hash, now=now)
+    await _NOTE_SEEN.run(db, of_token=token_hash, now=now)
 
 
 _REVOKE = write(
@@ -159,22 +159,22 @@ _FORGET_ATTEMPTS = write(sa.delete(sign_in_attempts).where(_over))
 
 
 async def forget_attempts(db: asyncpg.Connection, now: datetime) -> None:
-    """Forget those that count no more."""
+    """Delete the counts whose time is over."""
     await _FORGET_ATTEMPTS.run(db, now=now)
 
 
 async def count_attempt(
     db: asyncpg.Connection, subject: str, now: datetime, ends: datetime
 ) -> tuple[int, datetime]:
-    """Count one more; how many there are now, and when the count begins anew."""
+    """Count one more; returns how many there are now, and when the count begins anew."""
     [(attempts, ends_at)] = await _ATTEMPT.rows(db, of_subject=subject, now=now, ends=ends)
     return attempts, ends_at
 
 
-_beneath = sa.bindparam("beneath", type_=sa.Text())
+_by_address = sa.bindparam("by_address", type_=sa.Text())
 _FORGIVE = write(
     sa.delete(sign_in_attempts).where(
-        sa.or_(_a.subject == _subject, sa.func.starts_with(_a.subject, _beneath))
+        sa.or_(_a.subject == _subject, sa.func.starts_with(_a.subject, _by_address))
     )
 )
 _TAKE_BACK = write(
@@ -186,7 +186,7 @@ _TAKE_BACK = write(
 
 async def forgive(db: asyncpg.Connection, subject: str) -> None:
     """Forget all attempts, also those of an account that were counted by address."""
-    await _FORGIVE.run(db, of_subject=subject, beneath=f"{subject}\n")
+    await _FORGIVE.run(db, of_subject=subject, by_address=f"{subject}\n")
 
 
 async def take_back_attempt(db: asyncpg.Connection, subject: str) -> None:

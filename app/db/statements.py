@@ -1,4 +1,4 @@
-"""SQL from the tables in app/models*.py: SQLAlchemy writes it once, asyncpg runs it."""
+"""SQL from the tables of `app.models`: SQLAlchemy writes it once, asyncpg runs it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -77,13 +77,13 @@ def or_any(column: sa.Column[Any], name: str | None = None) -> sa.ColumnElement[
     return sa.or_(wanted.is_(None), column == wanted)
 
 
-def seen(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Whether the caller may act on the row at all; `seen_by` has the arguments."""
+def visible(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether the caller may act on the row at all; `visible_to` has the arguments."""
     narrowed = [or_any(table.c[name]) for name in ("owner", "session_id") if name in table.c]
     return sa.and_(table.c.tenant == sa.bindparam("tenant"), *narrowed)
 
 
-def seen_by(caller: Principal) -> dict[str, Any]:
+def visible_to(caller: Principal) -> dict[str, Any]:
     """The caller's tenant, owner and upload session; None for any of the tenant."""
     return {
         "tenant": caller.tenant,

@@ -1,8 +1,8 @@
-"""Every SQL statement of the sweep, as a function of a connection.
+"""The SQL of the sweep, as functions of a connection.
 
 Rows are claimed a few at a time, past those that another sweeper is claiming at the same moment.
-Each statement walks a partial index of nothing but what there is to sweep. Places that are
-`shunned` are left out.
+Each statement walks a partial index of nothing but what there is to sweep, and leaves out the
+places that are `shunned`.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ _limit = sa.bindparam("limit", type_=sa.Integer())
 
 
 class Place(NamedTuple):
-    """Where a file's object is: what is the matter with one file there may be so with all."""
+    """Where a file's object is: a failure with one file there may happen with all."""
 
     bucket: str
     destination: str
@@ -35,7 +35,7 @@ _elsewhere = sa.tuple_(_c.bucket, _c.destination).not_in(
 )
 
 
-def _but(shunned: Collection[Place]) -> dict[str, list[str]]:
+def _excluding(shunned: Collection[Place]) -> dict[str, list[str]]:
     return {
         "shunned_buckets": [place.bucket for place in shunned],
         "shunned_destinations": [place.destination for place in shunned],
@@ -96,7 +96,7 @@ async def claim_abandoned(
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,
-        **_but(shunned),
+        **_excluding(shunned),
     )
 
 
@@ -118,11 +118,7 @@ async def claim_lapsed(
     uploads whose objects should have gone, tombstones that should have been looked at.
     """
     return await _CLAIM_LAPSED[state].rows(
-        db,
-        lapsed_before=lapsed_before,
-        until=until,
-        limit=limit,
-        **_but(shunned),
+        db, lapsed_before=lapsed_before, until=until, limit=limit, **_excluding(shunned)
     )
 
 
@@ -152,7 +148,7 @@ async def stalled_completions(
     Not claimed: completing them is a claim of its own (app.uploads.join).
     """
     return await _STALLED.rows(
-        db, after=after, lapsed_before=lapsed_before, limit=limit, **_but(shunned)
+        db, after=after, lapsed_before=lapsed_before, limit=limit, **_excluding(shunned)
     )
 
 
@@ -208,5 +204,5 @@ async def add_totals(db: asyncpg.Connection, counts: Mapping[str, int], now: dat
 
 
 async def totals(db: asyncpg.Connection) -> list[SweepTotal]:
-    """What all sweeps have done."""
+    """The totals of all sweeps."""
     return await _TOTALS.rows(db)

@@ -44,9 +44,7 @@ class AttachTo(BaseModel):
 
     type: Annotated[str, StringConstraints(max_length=63), Field(description=_DECLARED)]
     id: Annotated[
-        str,
-        Field(description=_ID, pattern=f"^{RECORD_ID.pattern}$"),
-        AfterValidator(_record_id),
+        str, Field(description=_ID, pattern=f"^{RECORD_ID.pattern}$"), AfterValidator(_record_id)
     ]
     field: Annotated[str, StringConstraints(max_length=63), Field(description=_DECLARED)]
 

@@ -1,4 +1,4 @@
-"""What surrounds every request, as plain ASGI: ids and the access log, limits, the last catch."""
+"""Middleware, as plain ASGI: ids and the access log, limits, and a problem for any failure."""
 
 import asyncio
 import ipaddress
@@ -144,7 +144,7 @@ class LoopbackGuard:
     """With `auth = none`: refuses whoever is not on this machine, whatever address was bound.
 
     The host name must be a loopback one too, or a web page could reach us under a name of its own
-    that it points here (DNS rebinding). A proxy on this machine would make everybody local: one
+    that it points here (DNS rebinding). A proxy on this machine would make every client local: one
     that says so in a header, as proxies do by default, is refused. One that adds none, and asks
     under a loopback name, cannot be told from this machine's own programs: never put one in front.
     """
@@ -182,14 +182,14 @@ def _is_here(address: str, host: bytes) -> bool:
 
 
 class Innermost:
-    """Right around the routes: HEAD, the limits on bodies and on time, and the last catch.
+    """Right around the routes: HEAD, the limits on bodies and on time, unexpected failures.
 
     HEAD is answered like GET without the body, on every route (RFC 9110 section 9.3.2). A body
     that is too large is refused unread, also one that does not say its length. An answer that has
     not begun in time is given up, however many waits for database and bucket make up that time:
-    to the use case it is as if the process had died there, which it withstands. And what nobody
-    expected becomes a problem that leaks nothing: a handler for Exception in Starlette would
-    answer outside the CORS middleware, and the browser would hide the answer from its page.
+    to the use case it is as if the process had died there, which it withstands. And an
+    unexpected failure becomes a problem that leaks nothing: a handler for Exception in Starlette
+    would answer outside the CORS middleware, and the browser would hide the answer from its page.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP dependencies that routers share: who asks, and with which resources he is served.
+"""The HTTP dependencies that routers share: who asks, and the resources that serve them.
 
 Each is a coroutine function of the request alone, so that routes may call it themselves
 (`lean_route.py`); what else it needs is in the request or in its application's state.
@@ -18,7 +18,7 @@ from app.errors import CredentialRequired, InsufficientScope, InvalidToken
 from app.logs.log import acting
 from app.runtime.resources import Resources
 
-# RFC 6750 section 2.1, less the white space that nobody sends.
+# RFC 6750 section 2.1, with spaces alone as white space.
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
 
@@ -28,7 +28,7 @@ async def _resources(request: Request) -> Resources:
 
 
 async def authenticate(request: Request) -> Principal:
-    """Who sent the request; its log lines say so from now on, and it counts as one of his.
+    """Who sent the request; its log lines say so from now on, and it counts against their limit.
 
     Raises CredentialRequired, InvalidToken, IssuerUnavailable and TooManyRequests.
     """
@@ -45,7 +45,7 @@ async def authenticate(request: Request) -> Principal:
 
 
 async def charge(request: Request, caller: Principal, cost: int = 1) -> None:
-    """Count the request as so many of the caller's; TooManyRequests."""
+    """Count the request as so many of the caller's. Raises TooManyRequests."""
     res: Resources = request.app.state.resources
     standing = await res.rate_limits.admit(caller, cost)
     if standing is not None:
@@ -54,7 +54,7 @@ async def charge(request: Request, caller: Principal, cost: int = 1) -> None:
 
 
 async def count_failure(request: Request) -> None:
-    """Count that the client was not let in; TooManyRequests."""
+    """Count that the client's credential was refused. Raises TooManyRequests."""
     res: Resources = request.app.state.resources
     actor = acting.get()
     await res.rate_limits.failed(None if actor is None else actor.client)
@@ -83,7 +83,7 @@ async def _caller_of(request: Request) -> Principal:
 
 
 class Permission(SecurityBase):
-    """Lets in who holds the scope; InsufficientScope for everybody else."""
+    """Requires a credential with the scope. Raises InsufficientScope, and as `authenticate`."""
 
     model = HTTPBearer(
         bearerFormat="JWT, API key or upload session",
@@ -102,14 +102,14 @@ class Permission(SecurityBase):
 
 
 class PermissionOrGrant(Permission):
-    """Nobody where the URL has a grant, which then is all that counts: the route must check it."""
+    """Gives None where the URL has a grant, which then is all that counts: the route checks it."""
 
     async def __call__(self, request: Request) -> Principal | None:  # type: ignore[override]
         return None if "grant" in request.query_params else await super().__call__(request)
 
 
 def require(caller: Principal, scope: Scope) -> None:
-    """Raises InsufficientScope."""
+    """Raises InsufficientScope where the caller does not hold the scope."""
     if scope not in caller.scopes:
         raise InsufficientScope(
             f"This takes the scope {scope}, and your credential does not hold it.",
@@ -126,8 +126,7 @@ Res = Annotated[Resources, Depends(_resources)]
 CanUpload = Annotated[Principal, _may(Scope.UPLOADS_WRITE)]
 CanRead = Annotated[Principal, _may(Scope.FILES_READ)]
 CanReadOrHasGrant = Annotated[
-    Principal | None,
-    Security(PermissionOrGrant(Scope.FILES_READ), scopes=[Scope.FILES_READ.value]),
+    Principal | None, Security(PermissionOrGrant(Scope.FILES_READ), scopes=[Scope.FILES_READ.value])
 ]
 CanDelete = Annotated[Principal, _may(Scope.FILES_DELETE)]
 CanReadRecords = Annotated[Principal, _may(Scope.RECORDS_READ)]

@@ -37,10 +37,10 @@ from app.store.signer import CredentialsUnavailable
 _errors: Final = get_logger("errors")
 
 MEDIA_TYPE = "application/problem+json"
-# One body may hold tens of thousands; nobody reads more than a few.
+# One body may hold tens of thousands, and readers need a few.
 MAX_ERRORS = 20
 
-
+_ALWAYS: Final = (ValidationFailed, MalformedRequest, RequestTooLarge, InternalError, AnswerOverdue)
 _OF_PERMISSIONS: Final = (
     CredentialRequired,
     InvalidToken,
@@ -95,7 +95,7 @@ def problem_response(
 
 
 def uppy_members(problem: Problem) -> dict[str, str]:
-    """What Uppy 5 looks for in a failure; of a 4xx it shows `message` to the user."""
+    """The members that Uppy 5 reads of a failure; of a 4xx it shows `message` to the user."""
     return {"error": problem.title, "message": problem.detail, "code": problem.slug()}
 
 
@@ -107,55 +107,40 @@ def request_id_of(scope: Scope) -> str:
 def responses(*problems: type[Problem], public: bool = False) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for the problems that a route may answer with.
 
-    `public` says that the route asks nobody who he is.
+    `public` says that the route needs no credential.
     """
     described: dict[int | str, dict[str, Any]] = {}
-    always: tuple[type[Problem], ...] = (
-        ValidationFailed,
-        MalformedRequest,
-        RequestTooLarge,
-        InternalError,
-        AnswerOverdue,
-    )
-    if not public:
-        always += _OF_PERMISSIONS
-    for problem in dict.fromkeys((*problems, *always)):
+    for problem in dict.fromkeys((*problems, *_ALWAYS, *(() if public else _OF_PERMISSIONS))):
         detail = " ".join((problem.__doc__ or "").split())
-        at = described.setdefault(
-            problem.status,
-            {
-                "description": "",
-                "content": {
-                    MEDIA_TYPE: {
-                        "schema": {"$ref": "#/components/schemas/ProblemBody"},
-                        "examples": {},
-                    }
-                },
-            },
-        )
+        content = {"schema": {"$ref": "#/components/schemas/ProblemBody"}, "examples": {}}
+        empty = {"description": "", "content": {MEDIA_TYPE: content}}
+        at = described.setdefault(problem.status, empty)
         at["description"] = f"{at['description']}\n\n`{problem.slug()}`: {detail}".strip()
         if problem.status == 401:
-            at |= header("WWW-Authenticate", "RFC 6750: what is wrong with the token")
+            at |= headers({"WWW-Authenticate": "RFC 6750: what is wrong with the token"})
         if problem is TooManyRequests:
-            at |= {
-                "headers": {
-                    **header("Retry-After", "Seconds to wait")["headers"],
-                    **header("RateLimit-Policy", "The limit")["headers"],
-                    **header("RateLimit", "What is left of it, and for how long")["headers"],
+            at |= headers(
+                {
+                    "Retry-After": "Seconds to wait",
+                    "RateLimit-Policy": "The limit",
+                    "RateLimit": "What is left of it, and for how long",
                 }
-            }
+            )
         example = problem_body(problem(detail), "0c7c2d6f5f0b4b0f")
         at["content"][MEDIA_TYPE]["examples"][problem.slug()] = {"value": example}
     return described
 
 
-def header(name: str, description: str) -> dict[str, Any]:
-    """OpenAPI's description of a header of a successful answer."""
-    return {"headers": {name: {"description": description, "schema": {"type": "string"}}}}
+def headers(described: dict[str, str]) -> dict[str, Any]:
+    """OpenAPI's `headers` of an answer, from a description of each by name."""
+    text = {"type": "string"}
+    return {
+        "headers": {name: {"description": said, "schema": text} for name, said in described.items()}
+    }
 
 
 def validation_problem(found: Sequence[Any]) -> ValidationFailed:
-    """What pydantic found, without the input itself: it may be secret, or not encodable."""
+    """The problem for pydantic's errors, without the input: it may be secret, or not encodable."""
     errors = [
         # A field's name is the client's, and need not be encodable either.
         {"loc": [ascii(p)[1:-1] if isinstance(p, str) else p for p in e["loc"]]}
@@ -192,11 +177,18 @@ def _allowed(request: Request) -> str:
 
 
 def log_cause(error: Exception) -> None:
-    """What the client is not told: which of our dependencies failed, and how."""
+    """Log which of our dependencies failed and how, which the client is not told."""
     cause = error.__cause__ or error
     _errors.error(
         "request_failed", problem=str(error), cause=type(cause).__name__, detail=str(cause)
     )
+
+
+_OF_STATUS: Final[dict[int, type[Problem]]] = {
+    400: MalformedRequest,
+    404: RouteNotFound,
+    405: MethodNotAllowed,
+}
 
 
 def install(app: FastAPI) -> None:
@@ -204,39 +196,35 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, problem: Problem) -> Response:
-        # 501 is a client's wish, no failure of ours.
+        # 501 refuses something that the service does not offer: no failure of ours.
         if problem.status >= 500 and problem.status != 501:
             log_cause(problem)
         return problem_response(problem, request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        problem: Problem = validation_problem(error.errors())
         if error.errors()[0]["type"] == "json_invalid":
-            malformed = MalformedRequest("The body is not well-formed JSON.")
-            return problem_response(malformed, request.scope)
-        return problem_response(validation_problem(error.errors()), request.scope)
+            problem = MalformedRequest("The body is not well-formed JSON.")
+        return problem_response(problem, request.scope)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        known: dict[int, type[Problem]] = {404: RouteNotFound, 405: MethodNotAllowed}
-        problem = known.get(error.status_code, MalformedRequest)
-        if error.status_code not in {400, 404, 405}:
+        problem = _OF_STATUS.get(error.status_code)
+        if problem is None:
             raise error
         detail = (problem.__doc__ or "").strip()
-        headers = {"Allow": _allowed(request)} if problem is MethodNotAllowed else None
-        return problem_response(problem(detail), request.scope, headers)
+        allow = {"Allow": _allowed(request)} if problem is MethodNotAllowed else None
+        return problem_response(problem(detail), request.scope, allow)
 
     @app.exception_handler(CredentialsUnavailable)
     async def _unsigned(request: Request, error: CredentialsUnavailable) -> Response:
         log_cause(error)
-        return problem_response(
-            SigningUnavailable(
-                "The service has no valid S3 credentials now, so it can sign nothing; try again "
-                "in a moment.",
-                retry_after=10,
-            ),
-            request.scope,
+        detail = (
+            "The service has no valid S3 credentials now, so it can sign nothing; try again in a "
+            "moment."
         )
+        return problem_response(SigningUnavailable(detail, retry_after=10), request.scope)
 
     @app.exception_handler(UnsignableValue)
     async def _unsignable(request: Request, error: UnsignableValue) -> Response:

@@ -1,4 +1,4 @@
-"""An upload as JSON, with its instructions: what the routes of uploads and files share."""
+"""An upload as JSON, with its instructions, for the routes of uploads and files."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,8 +7,15 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.problems import header
-from app.http.rendering import FILE_EXAMPLE, FileBody, file_json, file_response, json_response
+from app.http.problems import headers
+from app.http.rendering import (
+    FILE_EXAMPLE,
+    FileBody,
+    file_json,
+    file_response,
+    json_response,
+    members,
+)
 from app.models.files import File, State
 from app.runtime.resources import Resources
 from app.store.signer import Presigned, PresignedPost
@@ -127,33 +134,17 @@ class ExistingBody(FileBody):
     upload: None
 
 
-def upload_json(file: File) -> dict[str, Any]:
-    """What `UploadBody` describes."""
-    return {
-        "id": file.id,
-        "state": file.state,
-        "reason": file.reason,
-        "destination": file.destination,
-        "key": file.key,
-        "url": file.url,
-        "filename": file.filename,
-        "content_type": file.content_type,
-        "size": file.size,
-        "expires_at": file.expires_at,
-    }
+upload_json = members(UploadBody)
+_part_json = members(PartBody)
 
 
 def parts_json(signed: SignedParts) -> dict[str, Any]:
-    """What `PartsBody` describes."""
-    parts = [
-        {"part_number": part.part_number, "url": part.url, "size": part.size}
-        for part in signed.parts
-    ]
-    return {"parts": parts, "expires_at": signed.expires_at}
+    """The JSON of `PartsBody`."""
+    return {"parts": list(map(_part_json, signed.parts)), "expires_at": signed.expires_at}
 
 
 async def announced_json(res: Resources, announced: Announced) -> dict[str, Any]:
-    """What `AnnouncedBody` describes, or `ExistingBody`."""
+    """The JSON of `AnnouncedBody`, or of `ExistingBody` where nothing is to be sent."""
     if announced.instructions is None:
         [file] = await file_json(res, [announced.file])
         return {**file, "upload": None}
@@ -177,7 +168,7 @@ COMPLETING: dict[int | str, dict[str, Any]] = {
     202: {
         "model": UploadBody,
         "description": "The bucket is still joining the parts: confirm again after `Retry-After`",
-        **header("Retry-After", "Seconds"),
+        **headers({"Retry-After": "Seconds"}),
     }
 }
 

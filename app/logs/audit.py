@@ -26,7 +26,7 @@ def audit(event: str, **fields: Any) -> None:
 
 
 def audit_file(event: str, file: File, **fields: Any) -> None:
-    """The same of one file, which need not be the actor's own."""
+    """Write that the actor has done this to one file, which need not be their own."""
     audit(
         event,
         file_id=file.id,
@@ -39,7 +39,7 @@ def audit_file(event: str, file: File, **fields: Any) -> None:
 
 
 def audit_files(event: str, files: Sequence[File | Readable], **fields: Any) -> None:
-    """The same of many: one line with their ids, or several, none if there are none."""
+    """Write that the actor has done this to the files: a line for each 200 ids, none for none."""
     for start in range(0, len(files), IDS_A_LINE):
         # As text: a UUID costs the JSON writer fifty times as much.
         ids = [str(file.id) for file in files[start : start + IDS_A_LINE]]

@@ -25,7 +25,7 @@ from app.logs.redaction import redact
 class Actor:
     """On whose behalf this process does what it is doing.
 
-    A request has an id and an address, and a caller once he has said who he is. Without a caller
+    A request has an id and an address, and a caller once the credential is known. Without a caller
     `name` says by what right it is done: `sweep`, `cli`, or a `grant`.
     """
 
@@ -50,7 +50,7 @@ class _Lines:
     """Where a logger's lines go: to the process's output, or else to the standard library.
 
     Its loggers take three times as long for a line as all else that is done for it; but tests, and
-    whoever has the application in a process of his own, look there.
+    programs that run the application in a process of their own, look there.
     """
 
     output: ClassVar[TextIO | None] = None
@@ -63,7 +63,7 @@ class _Lines:
         if self.output is None:
             self._logger.log(level, line)
             return
-        # Nobody's request fails because nobody reads the log any more.
+        # A request does not fail because the log's reader has gone.
         with suppress(OSError, ValueError):
             self.output.write(f"{line}\n")
 
@@ -89,7 +89,7 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 
 def _headed(logger: WrappedLogger | None, method: str, given: EventDict) -> EventDict:
-    """What every line begins with. Others' lines come as records of the standard library."""
+    """Give the line its first fields. Others' lines come as records of the standard library."""
     record: logging.LogRecord | None = given.pop("_record", None)
     given.pop("_from_structlog", None)
     line: EventDict = {

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and how several processes of one service tell it together.
+"""Metrics for Prometheus, of one process or of several that serve together.
 
 Workers keep their figures in files of one folder, and whichever is asked adds them up
 (prometheus_client's "multiprocess mode"). `claimcheck serve` names the folder before it loads this
@@ -19,7 +19,7 @@ _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _shared_folder() -> str:
-    """One for this process's siblings, and for none of an earlier parent with the same number."""
+    """The folder of this process's siblings; an earlier parent with the same number had another."""
     parent = os.getppid()
     born = ""
     with suppress(OSError):
@@ -30,7 +30,7 @@ def _shared_folder() -> str:
     folder = Path(tempfile.gettempdir()) / f"claimcheck-metrics-{os.getuid()}-{parent}-{born}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(f"{folder} belongs to another user")
     return str(folder)
 
 
@@ -119,7 +119,7 @@ def report(
 
 
 def _forget_the_dead() -> None:
-    """The gauges of workers that were killed go; what they counted stays."""
+    """Delete the gauges of workers that were killed; their counters stay."""
     for file in Path(os.environ[_FOLDER]).glob("gauge_live*.db"):
         pid = int(file.stem.rpartition("_")[2])
         try:
@@ -128,11 +128,11 @@ def _forget_the_dead() -> None:
             with suppress(FileNotFoundError):  # another worker is asked at the same moment
                 multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
         except PermissionError:
-            pass  # somebody's, and alive
+            pass  # another user's process, and alive
 
 
 class _Sweeps(Collector):
-    """What was read from the database, for whichever process is asked."""
+    """The figures of sweeps, which are read from the database whichever process is asked."""
 
     def __init__(self, swept: Mapping[str, int], last_sweep: float | None) -> None:
         self._swept, self._last = swept, last_sweep
@@ -156,7 +156,7 @@ class _Sweeps(Collector):
 
 @asynccontextmanager
 async def measured() -> AsyncIterator[None]:
-    """While it lasts, the event loop's lag is measured."""
+    """Measures the event loop's lag until it is left."""
     task = asyncio.create_task(_watch_loop())
     try:
         yield

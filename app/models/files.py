@@ -46,7 +46,7 @@ def states_before(state: State) -> list[State]:
 
 
 class Seal(StrEnum):
-    """The reason why whoever uploaded a confirmed file cannot replace its bytes."""
+    """What keeps a confirmed file's bytes from being replaced by whoever uploaded them."""
 
     VERSION = "version"  # its links pin the version that was confirmed
     MULTIPART = "multipart"  # its parts were joined by us, and their URLs are dead since
@@ -145,7 +145,7 @@ files: Final = table(
     sa.CheckConstraint("attachments >= 0", name="attachments_not_negative"),
 )
 
-# What lists are narrowed to, by name: columns, and what is made of columns.
+# What lists can be narrowed to, by name: columns, and expressions of columns.
 LISTED_BY: Final[dict[str, sa.ColumnElement[Any]]] = {
     **{column.name: column for column in files.columns},
     # Whether a record holds it, 1 or 0.
@@ -179,11 +179,9 @@ sa.Index(
     files.c.checksum_sha256,
     postgresql_where=sa.and_(_LISTED, files.c.checksum_verified),
 )
-# What a sweep looks for: uploads that nobody confirmed, claims that nobody finished.
+# For the sweep: uploads that were not confirmed, claims that were not finished.
 sa.Index(
-    "ix_files_expired",
-    files.c.expires_at,
-    postgresql_where=files.c.state == State.PENDING.value,
+    "ix_files_expired", files.c.expires_at, postgresql_where=files.c.state == State.PENDING.value
 )
 sa.Index(
     "ix_files_claimed",
@@ -198,7 +196,7 @@ sa.Index(
         files.c.state == State.REJECTED.value, files.c.claimed_until.is_not(None)
     ),
 )
-# And tombstones that it is time to look at again.
+# Tombstones that it is time to look at again.
 sa.Index(
     "ix_files_tombstones",
     files.c.claimed_until,

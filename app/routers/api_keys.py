@@ -1,6 +1,5 @@
 """API keys: make, list and revoke those of one's tenant."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,9 +11,8 @@ from app.access import api_keys
 from app.core.principal import Name
 from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
 from app.http.permissions import CanAdmin, Res
-from app.http.problems import header, responses
-from app.http.rendering import Moment, json_response
-from app.models.credentials import ApiKey
+from app.http.problems import headers, responses
+from app.http.rendering import Moment, json_response, members
 
 router = APIRouter(prefix="/v1/api-keys", tags=["credentials"])
 
@@ -100,12 +98,7 @@ class Paging(BaseModel):
     limit: Annotated[int, Field(ge=1, le=100)] = 50
 
 
-def _json(keys: Sequence[ApiKey]) -> list[dict[str, Any]]:
-    """What `KeyBody` describes."""
-    return [
-        {name: value for name, value in key._asdict().items() if name != "token_hash"}
-        for key in keys
-    ]
+_json = members(KeyBody)
 
 
 @router.post(
@@ -116,7 +109,7 @@ def _json(keys: Sequence[ApiKey]) -> list[dict[str, Any]]:
     status_code=201,
     responses={
         **responses(ScopeNotGrantable, DatabaseUnavailable),
-        201: header("Location", "Where to revoke the key"),
+        201: headers({"Location": "Where to revoke the key"}),
     },
 )
 async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
@@ -130,8 +123,8 @@ async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
         scopes=body.scopes,
         lifetime=None if days is None else timedelta(days=days),
     )
-    [shown] = _json([key])
-    return json_response(shown | {"token": token}, {"Location": f"/v1/api-keys/{key.id}"}, 201)
+    location = {"Location": f"/v1/api-keys/{key.id}"}
+    return json_response(_json(key) | {"token": token}, location, 201)
 
 
 @router.get(
@@ -144,7 +137,7 @@ async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
 async def list_keys(paging: Annotated[Paging, Query()], caller: CanAdmin, res: Res) -> Response:
     """Expired and revoked ones too; never the keys themselves."""
     page = await api_keys.list_keys(res, caller, cursor=paging.cursor, limit=paging.limit)
-    return json_response({"items": _json(page.keys), "next_cursor": page.next_cursor})
+    return json_response({"items": list(map(_json, page.keys)), "next_cursor": page.next_cursor})
 
 
 @router.delete(

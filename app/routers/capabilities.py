@@ -1,4 +1,4 @@
-"""What the stores behind the destinations can do, and what is wrong with them: for admins."""
+"""The doctor's report for admins: abilities of the stores, and faults of the set-up."""
 
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from app.doctor.report_cache import ReportCache
 from app.errors import ExaminationUnderWay
 from app.http.permissions import CanAdmin
 from app.http.problems import responses
+from app.http.rendering import members
 
 router = APIRouter(tags=["service"])
 
@@ -54,6 +55,9 @@ class Capabilities(BaseModel):
     destinations: dict[str, AdviceBody]
 
 
+_members = members(Capabilities, but=("examined_at",))
+
+
 @router.get(
     "/v1/capabilities",
     operation_id="getCapabilities",
@@ -65,11 +69,5 @@ async def capabilities(_: CanAdmin, request: Request) -> Capabilities:
     cache: ReportCache = request.app.state.report
     report, examined_at = await cache.get()
     return Capabilities.model_validate(
-        {
-            "examined_at": examined_at,
-            "level": report.level,
-            "findings": report.findings,
-            "destinations": report.destinations,
-        },
-        from_attributes=True,
+        {"examined_at": examined_at, **_members(report)}, from_attributes=True
     )

@@ -16,27 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from app import errors
 from app.core.content_types import normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.narrowing import Narrowing
-from app.errors import (
-    BucketRefused,
-    BucketUnavailable,
-    DatabaseUnavailable,
-    FileInUse,
-    FileNotFound,
-    InvalidCursor,
-    InvalidFilename,
-    InvalidGrant,
-    RemovalUnderWay,
-    SigningUnavailable,
-    UnknownDestination,
-    UploadNotArrived,
-    UploadNotFound,
-    UploadNotPending,
-    UploadRejected,
-    UrlNotOurs,
-)
 from app.files.links import get_granted, read_links
 from app.files.reading import MAX_PAGE, get_file, list_files, readable_by_ids, readable_by_urls
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
@@ -50,7 +33,7 @@ from app.http.permissions import (
     charge,
     count_failure,
 )
-from app.http.problems import ProblemBody, header, problem_body, request_id_of, responses
+from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
 from app.http.rendering import (
     FILE_EXAMPLE,
     FileBody,
@@ -68,7 +51,7 @@ router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
 MAX_PRESIGN = 1000
 
-_READ_PROBLEMS = (SigningUnavailable, DatabaseUnavailable)
+_READ_PROBLEMS = (errors.SigningUnavailable, errors.DatabaseUnavailable)
 # What S3 takes for a key, less the control characters that PostgreSQL and XML refuse.
 _Key = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Url = Annotated[str, StringConstraints(max_length=8192)]
@@ -136,7 +119,7 @@ class ListParameters(BaseModel):
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
 
     def narrowing(self) -> Narrowing:
-        """What the list is narrowed to."""
+        """These filters for the database: moments as ids, a content type in normal form."""
         return Narrowing(
             destination=self.destination,
             content_type=self.content_type and normalize_content_type(self.content_type),
@@ -191,14 +174,14 @@ class Links(BaseModel):
     summary="Confirm an upload by the object's URL or key",
     responses={
         **responses(
-            UrlNotOurs,
-            UnknownDestination,
-            UploadNotFound,
-            UploadNotArrived,
-            UploadRejected,
-            UploadNotPending,
-            BucketRefused,
-            BucketUnavailable,
+            errors.UrlNotOurs,
+            errors.UnknownDestination,
+            errors.UploadNotFound,
+            errors.UploadNotArrived,
+            errors.UploadRejected,
+            errors.UploadNotPending,
+            errors.BucketRefused,
+            errors.BucketUnavailable,
             *ATTACH_PROBLEMS,
             *_READ_PROBLEMS,
         ),
@@ -225,8 +208,8 @@ async def store(body: ObjectReference, caller: CanUpload, res: Res) -> Response:
     response_model=FilePage,
     summary="List files, newest first",
     responses={
-        **responses(InvalidCursor, *_READ_PROBLEMS),
-        200: header("Link", "The next page, as rel=next; absent on the last"),
+        **responses(errors.InvalidCursor, *_READ_PROBLEMS),
+        200: headers({"Link": "The next page, as rel=next; absent on the last"}),
     },
 )
 async def list_own_files(
@@ -267,7 +250,8 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     signed = iter(zip(present, await read_links(res, present), strict=True))
     missing = {
         "problem": problem_body(
-            FileNotFound("No file of yours has this id or URL."), request_id_of(request.scope)
+            errors.FileNotFound("No file of yours has this id or URL."),
+            request_id_of(request.scope),
         )
     }
     items: list[dict[str, Any]] = []
@@ -292,7 +276,7 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     operation_id="getFile",
     response_model=FileBody,
     summary="Get a file with a fresh link",
-    responses=responses(FileNotFound, *_READ_PROBLEMS),
+    responses=responses(errors.FileNotFound, *_READ_PROBLEMS),
 )
 async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     """The confirmed file. `presigned_url` reads the very bytes that were confirmed."""
@@ -307,8 +291,10 @@ async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     response_class=RedirectResponse,
     openapi_extra={"security": [{}]},  # or a grant
     responses={
-        **responses(InvalidGrant, FileNotFound, InvalidFilename, *_READ_PROBLEMS),
-        302: header("Location", "The presigned link"),
+        **responses(
+            errors.InvalidGrant, errors.FileNotFound, errors.InvalidFilename, *_READ_PROBLEMS
+        ),
+        302: headers({"Location": "The presigned link"}),
     },
 )
 async def content(
@@ -337,7 +323,7 @@ async def content(
     if caller is None:
         try:
             file = await get_granted(res, file_id, grant or "")
-        except InvalidGrant:
+        except errors.InvalidGrant:
             await count_failure(request)
             raise
     else:
@@ -359,12 +345,12 @@ async def content(
     summary="Forget a file, or delete it with its object",
     status_code=204,
     responses=responses(
-        FileNotFound,
-        FileInUse,
-        RemovalUnderWay,
-        BucketRefused,
-        BucketUnavailable,
-        DatabaseUnavailable,
+        errors.FileNotFound,
+        errors.FileInUse,
+        errors.RemovalUnderWay,
+        errors.BucketRefused,
+        errors.BucketUnavailable,
+        errors.DatabaseUnavailable,
     ),
 )
 async def delete(

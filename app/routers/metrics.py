@@ -1,4 +1,4 @@
-"""What Prometheus scrapes; open to whom the settings name, and to nobody else."""
+"""The figures for Prometheus, open to the scrapers that the settings name."""
 
 import ipaddress
 import secrets
@@ -36,7 +36,7 @@ def may_scrape(settings: Settings, request: Request) -> bool:
         given = request.headers.get("authorization", "")
         if secrets.compare_digest(given.encode(), wanted.encode()):
             return True
-    # Behind a router everybody has the router's address.
+    # Behind a router every request has the router's address.
     if request.client is None or is_proxied(request.scope):
         return False
     try:
@@ -47,7 +47,7 @@ def may_scrape(settings: Settings, request: Request) -> bool:
 
 
 async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:
-    """The totals by outcome, and when the last sweep ended; nothing while the database is away."""
+    """The totals by outcome, and when the last sweep ended; empty while the database is away."""
     try:
         async with res.db.connection() as db:
             totals = {total.outcome: total for total in await db_sweep.totals(db)}

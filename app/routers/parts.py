@@ -6,36 +6,25 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import errors
 from app.core.parts import MAX_PARTS
-from app.errors import (
-    BucketRefused,
-    BucketUnavailable,
-    DatabaseUnavailable,
-    SigningUnavailable,
-    UnknownPart,
-    UploadExpired,
-    UploadNotFound,
-    UploadNotMultipart,
-    UploadNotPending,
-    UploadRejected,
-)
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
-from app.http.rendering import json_response
+from app.http.rendering import json_response, members
 from app.http.upload_bodies import PartsBody, parts_json
 from app.uploads.parts import list_parts, sign_parts
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
 _PROBLEMS = (
-    UploadNotFound,
-    UploadNotMultipart,
-    UploadNotPending,
-    BucketRefused,
-    BucketUnavailable,
-    SigningUnavailable,
-    DatabaseUnavailable,
+    errors.UploadNotFound,
+    errors.UploadNotMultipart,
+    errors.UploadNotPending,
+    errors.BucketRefused,
+    errors.BucketUnavailable,
+    errors.SigningUnavailable,
+    errors.DatabaseUnavailable,
 )
 
 
@@ -68,12 +57,15 @@ class KnownPartsBody(BaseModel):
     parts: list[KnownPartBody]
 
 
+_known_json, _known_part_json = members(KnownPartsBody), members(KnownPartBody)
+
+
 @router.post(
     "/uploads/{upload_id}/parts",
     operation_id="signParts",
     response_model=PartsBody,
     summary="Get the URLs of parts, just in time",
-    responses=responses(UnknownPart, UploadExpired, *_PROBLEMS),
+    responses=responses(errors.UnknownPart, errors.UploadExpired, *_PROBLEMS),
 )
 async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: Res) -> Response:
     """Up to 1,000 parts, in the order asked for; each URL takes exactly the part's size.
@@ -89,15 +81,9 @@ async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: R
     operation_id="listParts",
     response_model=KnownPartsBody,
     summary="See which parts have arrived",
-    responses=responses(UploadRejected, *_PROBLEMS),
+    responses=responses(errors.UploadRejected, *_PROBLEMS),
 )
 async def list_upload_parts(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """As the bucket lists them, for a client that goes on after a pause; also after completion."""
     known = await list_parts(res, caller, upload_id)
-    parts = [
-        {"part_number": part.part_number, "size": part.size, "etag": part.etag}
-        for part in known.parts
-    ]
-    return json_response(
-        {"part_size": known.part_size, "part_count": known.part_count, "parts": parts}
-    )
+    return json_response(_known_json(known) | {"parts": list(map(_known_part_json, known.parts))})

@@ -7,25 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from app import errors
 from app.core.preconditions import Preconditions
 from app.core.record_field import MAX_FILES, FieldPath, is_record_id
-from app.errors import (
-    DatabaseUnavailable,
-    FileNotFound,
-    PreconditionFailed,
-    RecordNotFound,
-    SigningUnavailable,
-    TooManyFiles,
-    UnknownRecordField,
-    ValidationFailed,
-    WrongDestination,
-)
 from app.files.links import Link, read_links
 from app.http.attach_to import FieldName, RecordId, RecordType
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanReadRecords, CanWriteRecords, Res
-from app.http.problems import header, responses
-from app.http.rendering import FILE_EXAMPLE, Moment, json_response
+from app.http.problems import headers, responses
+from app.http.rendering import FILE_EXAMPLE, Moment, json_response, members
 from app.models.files import File
 from app.records.fields import MAX_RECORDS, declared_fields, etag_of
 from app.records.reading import Fields, find_by_url, get_record, get_records
@@ -47,6 +37,7 @@ class RecordFile(BaseModel):
     size: int = Field(description="Bytes")
 
 
+_members = members(RecordFile, but=("file_id", "presigned_url", "presigned_url_expires_at"))
 _FILE_EXAMPLE = {
     "file_id": FILE_EXAMPLE["id"],
     **{name: FILE_EXAMPLE[name] for name in RecordFile.model_fields if name in FILE_EXAMPLE},
@@ -109,13 +100,18 @@ def _conditions(
     try:
         return Preconditions.parse(if_match, if_none_match)
     except ValueError as error:
-        raise ValidationFailed(f"If-Match or If-None-Match is {error}.", errors=[]) from None
+        raise errors.ValidationFailed(f"If-Match or If-None-Match is {error}.", errors=[]) from None
 
 
 Conditions = Annotated[Preconditions, Depends(_conditions)]
 
-_ETAG = header("ETag", "The record's version, for If-Match")
-_CHANGE_PROBLEMS = (UnknownRecordField, PreconditionFailed, RecordNotFound, DatabaseUnavailable)
+_ETAG = headers({"ETag": "The record's version, for If-Match"})
+_CHANGE_PROBLEMS = (
+    errors.UnknownRecordField,
+    errors.PreconditionFailed,
+    errors.RecordNotFound,
+    errors.DatabaseUnavailable,
+)
 
 
 async def _record_json(
@@ -124,10 +120,13 @@ async def _record_json(
     found: Sequence[Fields],
     wanted: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """What `RecordBody` describes, all links signed in one pass; `wanted`: these fields alone."""
+    """The JSON of each record (`RecordBody`), all links signed in one pass.
+
+    `wanted`: these fields alone.
+    """
     declared = declared_fields(res, record_type)
     names = declared if wanted is None else wanted
-    # What a field that is no longer declared holds is kept, and shown when it is declared again.
+    # A field that is no longer declared keeps its files, which are shown when it is declared again.
     shown = [file for one in found for name in names for file in one.files.get(name, ())]
     links = dict(zip(map(id, shown), await read_links(res, shown), strict=True))
     return [
@@ -148,12 +147,9 @@ def _field_json(files: Sequence[File], links: Mapping[int, Link], *, many: bool)
     shown = [
         {
             "file_id": file.id,
-            "url": file.url,
             "presigned_url": links[id(file)].url,
             "presigned_url_expires_at": links[id(file)].expires_at,
-            "filename": file.filename,
-            "content_type": file.content_type,
-            "size": file.size,
+            **_members(file),
         }
         for file in files
     ]
@@ -169,10 +165,10 @@ def _field_json(files: Sequence[File], links: Mapping[int, Link], *, many: bool)
     summary="Put files into a field",
     responses={
         **responses(
-            FileNotFound,
-            WrongDestination,
-            TooManyFiles,
-            SigningUnavailable,
+            errors.FileNotFound,
+            errors.WrongDestination,
+            errors.TooManyFiles,
+            errors.SigningUnavailable,
             *_CHANGE_PROBLEMS,
         ),
         200: _ETAG,
@@ -212,7 +208,12 @@ async def _record_response(res: Resources, found: Fields) -> Response:
     response_model=RecordBody,
     summary="Get a record's files with fresh links",
     responses={
-        **responses(UnknownRecordField, RecordNotFound, SigningUnavailable, DatabaseUnavailable),
+        **responses(
+            errors.UnknownRecordField,
+            errors.RecordNotFound,
+            errors.SigningUnavailable,
+            errors.DatabaseUnavailable,
+        ),
         200: _ETAG,
     },
 )
@@ -228,7 +229,9 @@ async def get(
     operation_id="getRecords",
     response_model=Records,
     summary="Get up to 200 records at once",
-    responses=responses(UnknownRecordField, SigningUnavailable, DatabaseUnavailable),
+    responses=responses(
+        errors.UnknownRecordField, errors.SigningUnavailable, errors.DatabaseUnavailable
+    ),
 )
 async def get_many(
     record_type: RecordType,
@@ -246,9 +249,11 @@ async def get_many(
     """For a page that shows many: one query, all links signed in one pass."""
     asked = list(dict.fromkeys(ids.split(",")))
     if len(asked) > MAX_RECORDS:
-        raise ValidationFailed(f"query.ids: names more than {MAX_RECORDS} records.", errors=[])
+        raise errors.ValidationFailed(
+            f"query.ids: names more than {MAX_RECORDS} records.", errors=[]
+        )
     if not all(map(is_record_id, asked)):
-        raise ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
+        raise errors.ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
     wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
     found = await get_records(res, caller, record_type, asked, wanted)
     there = [found[record_id] for record_id in asked if record_id in found]

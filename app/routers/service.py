@@ -1,4 +1,4 @@
-"""What the service says of itself: destinations, and whether it lives and is ready."""
+"""Routes about the service itself: its destinations, and whether it lives and is ready."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -57,20 +57,8 @@ class Ready(BaseModel):
 )
 async def destinations(caller: CanUpload, res: Res) -> Destinations:
     """For a front end that checks a file before it announces it."""
-    return Destinations(
-        items=[
-            DestinationBody(
-                name=d.name,
-                method=d.method,
-                content_types=list(d.content_types),
-                extensions=list(d.extensions),
-                min_size=d.min_size,
-                max_size=d.max_size,
-            )
-            for d in res.settings.destinations.values()
-            if d.admits(caller)
-        ]
-    )
+    admitting = [d for d in res.settings.destinations.values() if d.admits(caller)]
+    return Destinations.model_validate({"items": admitting}, from_attributes=True)
 
 
 @router.get(

@@ -6,22 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app import errors
 from app.access import upload_sessions
 from app.core.principal import Name
-from app.errors import (
-    DatabaseUnavailable,
-    DestinationForbidden,
-    RecordNotFound,
-    UnknownDestination,
-    UnknownRecordField,
-    UploadSessionNotFound,
-    WrongDestination,
-)
 from app.http.attach_to import AttachTo, field_path
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanMint, Res
-from app.http.problems import header, responses
-from app.http.rendering import Moment, json_response
+from app.http.problems import headers, responses
+from app.http.rendering import Moment, json_response, members
 from app.models.credentials import UploadSession
 from app.records.fields import session_field
 
@@ -119,13 +111,13 @@ class NewSession(SessionBody):
     token: str
 
 
+_members = members(SessionBody)
+
+
 def _json(session: UploadSession) -> dict[str, Any]:
-    """What `SessionBody` describes."""
     field = session.attach_to
-    shown = session._asdict() | {
-        "attach_to": field and dict(zip(AttachTo.model_fields, field, strict=False))
-    }
-    return {name: value for name, value in shown.items() if name != "token_hash"}
+    attach_to = field and dict(zip(AttachTo.model_fields, field, strict=False))
+    return _members(session) | {"attach_to": attach_to}
 
 
 @router.post(
@@ -136,14 +128,14 @@ def _json(session: UploadSession) -> dict[str, Any]:
     status_code=201,
     responses={
         **responses(
-            UnknownDestination,
-            DestinationForbidden,
-            UnknownRecordField,
-            RecordNotFound,
-            WrongDestination,
-            DatabaseUnavailable,
+            errors.UnknownDestination,
+            errors.DestinationForbidden,
+            errors.UnknownRecordField,
+            errors.RecordNotFound,
+            errors.WrongDestination,
+            errors.DatabaseUnavailable,
         ),
-        201: header("Location", "Where to follow and to revoke the session"),
+        201: headers({"Location": "Where to follow and to revoke the session"}),
     },
 )
 async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
@@ -172,7 +164,7 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
     operation_id="getUploadSession",
     response_model=SessionBody,
     summary="See how much of an upload session is used",
-    responses=responses(UploadSessionNotFound, DatabaseUnavailable),
+    responses=responses(errors.UploadSessionNotFound, errors.DatabaseUnavailable),
 )
 async def get(session_id: UUID, caller: CanMint, res: Res) -> Response:
     """For who made it; never the token."""
@@ -184,7 +176,7 @@ async def get(session_id: UUID, caller: CanMint, res: Res) -> Response:
     operation_id="revokeUploadSession",
     summary="End an upload session",
     status_code=204,
-    responses=responses(UploadSessionNotFound, DatabaseUnavailable),
+    responses=responses(errors.UploadSessionNotFound, errors.DatabaseUnavailable),
 )
 async def revoke(session_id: UUID, caller: CanMint, res: Res) -> None:
     """Nothing more is announced with it at once, and nothing else done within 5 seconds. What was

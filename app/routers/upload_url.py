@@ -5,19 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from app.errors import (
-    BucketRefused,
-    BucketUnavailable,
-    ClientKeysNotAllowed,
-    ContentTypeNotAllowed,
-    DatabaseUnavailable,
-    ExtensionNotAllowed,
-    InvalidObjectKey,
-    KeyTaken,
-    SigningUnavailable,
-    TooManyPending,
-    UploadSessionExhausted,
-)
+from app import errors
 from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
 from app.store.signer import PresignedPost
@@ -55,17 +43,17 @@ class UploadUrlBody(BaseModel):
     operation_id="signUploadUrl",
     summary="Get an upload form for a key of your own choice",
     responses=responses(
-        ClientKeysNotAllowed,
-        UploadSessionExhausted,
-        TooManyPending,
-        InvalidObjectKey,
-        ContentTypeNotAllowed,
-        ExtensionNotAllowed,
-        KeyTaken,
-        SigningUnavailable,
-        BucketRefused,
-        BucketUnavailable,
-        DatabaseUnavailable,
+        errors.ClientKeysNotAllowed,
+        errors.UploadSessionExhausted,
+        errors.TooManyPending,
+        errors.InvalidObjectKey,
+        errors.ContentTypeNotAllowed,
+        errors.ExtensionNotAllowed,
+        errors.KeyTaken,
+        errors.SigningUnavailable,
+        errors.BucketRefused,
+        errors.BucketUnavailable,
+        errors.DatabaseUnavailable,
     ),
 )
 async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> UploadUrlBody:
@@ -75,9 +63,5 @@ async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> Upload
     """
     announced = await announce_key(res, caller, body.object_key)
     assert isinstance(announced.instructions, PresignedPost)
-    return UploadUrlBody(
-        object_key=announced.file.key,
-        upload_url_dict=PostForm(
-            url=announced.instructions.url, fields=announced.instructions.fields
-        ),
-    )
+    form = PostForm.model_validate(announced.instructions, from_attributes=True)
+    return UploadUrlBody(object_key=announced.file.key, upload_url_dict=form)

@@ -13,35 +13,14 @@ from pydantic import (
     ValidationError,
 )
 
+from app import errors
 from app.core.destination import CONTENT_TYPE
-from app.errors import (
-    BucketRefused,
-    BucketUnavailable,
-    ContentTypeNotAllowed,
-    DatabaseUnavailable,
-    DestinationForbidden,
-    ExtensionNotAllowed,
-    InvalidFilename,
-    KeyExhausted,
-    Problem,
-    RemovalUnderWay,
-    SigningUnavailable,
-    SizeNotAllowed,
-    TooManyPending,
-    UnknownDestination,
-    UploadExpired,
-    UploadNotArrived,
-    UploadNotFound,
-    UploadNotPending,
-    UploadRejected,
-    UploadSessionExhausted,
-)
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res, charge
 from app.http.problems import (
     ProblemBody,
-    header,
+    headers,
     problem_body,
     request_id_of,
     responses,
@@ -67,18 +46,18 @@ router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
 MAX_BATCH = 100
 
-_BUCKET_PROBLEMS = (BucketRefused, BucketUnavailable, DatabaseUnavailable)
+_BUCKET_PROBLEMS = (errors.BucketRefused, errors.BucketUnavailable, errors.DatabaseUnavailable)
 _ANNOUNCE_PROBLEMS = (
-    UnknownDestination,
-    DestinationForbidden,
-    UploadSessionExhausted,
-    TooManyPending,
-    InvalidFilename,
-    ContentTypeNotAllowed,
-    ExtensionNotAllowed,
-    SizeNotAllowed,
-    KeyExhausted,
-    SigningUnavailable,
+    errors.UnknownDestination,
+    errors.DestinationForbidden,
+    errors.UploadSessionExhausted,
+    errors.TooManyPending,
+    errors.InvalidFilename,
+    errors.ContentTypeNotAllowed,
+    errors.ExtensionNotAllowed,
+    errors.SizeNotAllowed,
+    errors.KeyExhausted,
+    errors.SigningUnavailable,
     *_BUCKET_PROBLEMS,
 )
 _EXAMPLE: dict[str, Any] = {
@@ -144,20 +123,10 @@ class BatchAnswer(BaseModel):
     uploads: list[AnnouncedBody | ExistingBody | RefusedBody]
 
 
-def _parsed(body: AnnouncementBody) -> Announcement:
-    return Announcement(
-        destination=body.destination,
-        filename=body.filename,
-        content_type=body.content_type,
-        size=body.size,
-        checksum_sha256=body.checksum_sha256,
-    )
-
-
-def _parsed_or_refused(raw: object) -> Announcement | Problem:
+def _parsed_or_refused(raw: object) -> Announcement | errors.Problem:
     """One announcement of a batch, or what is wrong with it."""
     try:
-        return _parsed(AnnouncementBody.model_validate(raw))
+        return Announcement(**vars(AnnouncementBody.model_validate(raw)))
     except ValidationError as error:
         return validation_problem(error.errors())
 
@@ -171,7 +140,7 @@ def _parsed_or_refused(raw: object) -> Announcement | Problem:
     responses={
         **responses(*_ANNOUNCE_PROBLEMS),
         200: {"model": ExistingBody, "description": "The bytes are there already, as this file"},
-        201: header("Location", "Where to follow the upload"),
+        201: headers({"Location": "Where to follow the upload"}),
     },
 )
 async def announce(body: AnnouncementBody, caller: CanUpload, res: Res) -> Response:
@@ -179,8 +148,8 @@ async def announce(body: AnnouncementBody, caller: CanUpload, res: Res) -> Respo
 
     Send the bytes to the bucket as `upload` says, then confirm.
     """
-    [answer] = await announce_files(res, caller, [_parsed(body)])
-    if isinstance(answer, Problem):
+    [answer] = await announce_files(res, caller, [Announcement(**vars(body))])
+    if isinstance(answer, errors.Problem):
         raise answer
     content = await announced_json(res, answer)
     if answer.instructions is None:
@@ -204,13 +173,13 @@ async def announce_batch(
     announced = iter(
         await announce_files(res, caller, [one for one in parsed if isinstance(one, Announcement)])
     )
-    answers = [one if isinstance(one, Problem) else next(announced) for one in parsed]
+    answers = [one if isinstance(one, errors.Problem) else next(announced) for one in parsed]
     request_id = request_id_of(request.scope)
     return json_response(
         {
             "uploads": [
                 {"problem": problem_body(answer, request_id)}
-                if isinstance(answer, Problem)
+                if isinstance(answer, errors.Problem)
                 else await announced_json(res, answer)
                 for answer in answers
             ]
@@ -222,7 +191,7 @@ async def announce_batch(
     "/uploads/{upload_id}",
     operation_id="getUpload",
     summary="See where an upload is",
-    responses=responses(UploadNotFound, DatabaseUnavailable),
+    responses=responses(errors.UploadNotFound, errors.DatabaseUnavailable),
 )
 async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
     """State and reason; never signed instructions, which `renew` gives."""
@@ -236,7 +205,11 @@ async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
     response_model=AnnouncedBody,
     summary="Get fresh instructions for a pending upload",
     responses=responses(
-        UploadNotFound, UploadNotPending, UploadExpired, SigningUnavailable, *_BUCKET_PROBLEMS
+        errors.UploadNotFound,
+        errors.UploadNotPending,
+        errors.UploadExpired,
+        errors.SigningUnavailable,
+        *_BUCKET_PROBLEMS,
     ),
 )
 async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
@@ -263,11 +236,11 @@ class ConfirmBody(BaseModel):
     summary="Say that the bytes are there",
     responses={
         **responses(
-            UploadNotFound,
-            UploadNotArrived,
-            UploadRejected,
-            UploadNotPending,
-            SigningUnavailable,
+            errors.UploadNotFound,
+            errors.UploadNotArrived,
+            errors.UploadRejected,
+            errors.UploadNotPending,
+            errors.SigningUnavailable,
             *_BUCKET_PROBLEMS,
             *ATTACH_PROBLEMS,
         ),
@@ -293,7 +266,9 @@ async def confirm(
     operation_id="cancelUpload",
     summary="Forget an upload",
     status_code=204,
-    responses=responses(UploadNotFound, UploadNotPending, RemovalUnderWay, *_BUCKET_PROBLEMS),
+    responses=responses(
+        errors.UploadNotFound, errors.UploadNotPending, errors.RemovalUnderWay, *_BUCKET_PROBLEMS
+    ),
 )
 async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> None:
     """For pending and rejected uploads; what arrived of the bytes is deleted, parts included."""

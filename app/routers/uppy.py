@@ -1,4 +1,4 @@
-"""Uppy's door: what `@uppy/aws-s3` 5 and 6 ask of a Companion server, at `/uppy/s3/...`.
+"""Uppy's door: the routes of a Companion server that `@uppy/aws-s3` 5 and 6 use, `/uppy/s3/...`.
 
 docs/uppy.md shows how to point Uppy here. The protocol is Companion's own (its
 `src/server/controllers/s3.ts`) as both majors' clients use it. The `uploadId` that they get is the
@@ -17,23 +17,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
+from app import errors
 from app.access.destinations import destination_named
 from app.core.destination import CONTENT_TYPE
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
-from app.errors import (
-    BucketUnavailable,
-    CredentialsNotOffered,
-    DatabaseUnavailable,
-    FormNotOffered,
-    InternalError,
-    Problem,
-    RemovalUnderWay,
-    UnknownDestination,
-    UploadNotFound,
-    UploadNotPending,
-    ValidationFailed,
-)
 from app.http.permissions import CanUpload, Res
 from app.http.problems import uppy_members
 from app.http.rendering import json_response
@@ -50,12 +38,12 @@ from app.uploads.rules import Announcement
 _routes = APIRouter()
 
 # Seconds for which completion may answer with a status of its own; routers give up after 30.
-PATIENCE: Final = 20.0
+ANSWER_SECONDS: Final = 20.0
 # Then as many between two signs of life; Heroku's router gives up after 55.
-HEARTBEAT: Final = 10.0
+HEARTBEAT_SECONDS: Final = 10.0
 # Seconds for which completion is tried again while bucket or database are away, and between two
 # tries: at first, then doubled, and at most.
-PERSISTENCE: Final = 300.0
+RETRY_SECONDS: Final = 300.0
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 15.0
 
@@ -66,7 +54,7 @@ _PartNumbers = Annotated[
 ]
 
 
-class Wish(BaseModel):
+class MultipartStart(BaseModel):
     """A file that is about to be sent in parts; its metadata is whatever a page put there."""
 
     filename: str
@@ -102,7 +90,7 @@ async def params(
     destination = destination_named(res.settings, _destination(res, caller, request, metadata))
     takes_put = _wants_json(request)
     if destination.method != "post" and not (destination.method == "put" and takes_put):
-        raise FormNotOffered(
+        raise errors.FormNotOffered(
             f"Destination {destination.name} takes no upload forms. In Uppy, set "
             "`shouldUseMultipart: true`."
         )
@@ -114,7 +102,7 @@ async def params(
         method=destination.method,
     )
     [answer] = await announce_files(res, caller, [announcement])
-    if isinstance(answer, Problem):
+    if isinstance(answer, errors.Problem):
         raise answer
     signed = answer.instructions
     assert signed is not None
@@ -124,7 +112,7 @@ async def params(
         body |= {"method": "POST", "url": signed.url.rstrip("/") + "/", "fields": signed.fields}
     else:
         assert not isinstance(signed, PartInstructions)
-        # Sent by nobody: Uppy 5 hands this key on when the upload has succeeded.
+        # Not sent to the bucket: Uppy 5 reports this key when the upload has succeeded.
         fields = {"key": answer.file.key, "bucket": answer.file.bucket}
         body |= {"method": "PUT", "url": signed.url, "headers": signed.headers, "fields": fields}
     return json_response(body)
@@ -133,18 +121,18 @@ async def params(
 @_routes.get("/sts")
 async def sts(_: CanUpload) -> Response:
     """Refused: with credentials a browser could write any key, of any size and type."""
-    raise CredentialsNotOffered(
+    raise errors.CredentialsNotOffered(
         "This service gives browsers no S3 credentials; it signs each request. In Uppy, leave out "
         "`getTemporarySecurityCredentials`."
     )
 
 
 @_routes.post("/multipart")
-async def create(wish: Wish, request: Request, caller: CanUpload, res: Res) -> Response:
+async def create(start: MultipartStart, request: Request, caller: CanUpload, res: Res) -> Response:
     """Begin an upload in parts."""
-    destination = _destination(res, caller, request, wish.metadata)
-    content_type = _content_type(wish.type)
-    file = await announce_unsized(res, caller, destination, wish.filename, content_type)
+    destination = _destination(res, caller, request, start.metadata)
+    content_type = _content_type(start.type)
+    file = await announce_unsized(res, caller, destination, start.filename, content_type)
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
 
 
@@ -184,7 +172,7 @@ async def list_sent_parts(
     known = await list_parts(res, caller, upload_id)
     return json_response(
         [
-            # Uppy sends a part again that has no ETag here; what it is counts for nothing.
+            # Uppy sends a part again that has no ETag here; any ETag will do.
             {"PartNumber": part.part_number, "Size": part.size, "ETag": part.etag or '"joined"'}
             for part in known.parts
         ]
@@ -204,12 +192,14 @@ async def complete(
 
     Uppy knows no "not yet": it takes an answer for the end, and a closed connection for a failure.
     So white space is sent for as long as the bucket works, which JSON allows in front. Uppy 5 drops
-    an upload whose completion failed; so what passes is no failure.
+    an upload whose completion failed; so a failure that will pass is waited out.
     """
     numbers = {part.part_number for part in sent.parts}
     if len(numbers) != max(numbers):
         words = "must be numbered from 1 without gaps"
-        raise ValidationFailed(f"parts: {words}.", errors=[{"loc": ["parts"], "message": words}])
+        raise errors.ValidationFailed(
+            f"parts: {words}.", errors=[{"loc": ["parts"], "message": words}]
+        )
 
     async def confirm() -> File:
         await _own(res, caller, upload_id, key)
@@ -219,9 +209,9 @@ async def complete(
     # one caller asks for the same, one task waits for the bucket.
     work = res.background.share(
         ("complete", upload_id, key, len(numbers), caller.credential, caller.owner),
-        lambda: _persistently(confirm),
+        lambda: _retried(confirm),
     )
-    done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+    done, _ = await asyncio.wait({work}, timeout=ANSWER_SECONDS)
     if done:
         return json_response(_completed(work.result()))
     return StreamingResponse(_completed_late(work, request), media_type=_JSON)
@@ -235,23 +225,23 @@ async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = 
     """
     try:
         file = await get_upload(res, caller, upload_id)
-    except UploadNotFound:
+    except errors.UploadNotFound:
         return json_response({})
     _require_key(file, key)
-    with suppress(UploadNotPending, RemovalUnderWay):
+    with suppress(errors.UploadNotPending, errors.RemovalUnderWay):
         await cancel_upload(res, caller, upload_id)
     return json_response({})
 
 
-async def _persistently(work: Callable[[], Awaitable[File]]) -> File:
+async def _retried(work: Callable[[], Awaitable[File]]) -> File:
     """Do it again for as long as bucket or database are away, within reason."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + PERSISTENCE
+    end = loop.time() + RETRY_SECONDS
     wait = FIRST_WAIT
     while True:
         try:
             return await work()
-        except (BucketUnavailable, DatabaseUnavailable):
+        except (errors.BucketUnavailable, errors.DatabaseUnavailable):
             if loop.time() + wait > end:
                 raise
         await asyncio.sleep(wait)
@@ -267,17 +257,19 @@ async def _completed_late(work: asyncio.Task[File], request: Request) -> AsyncIt
     done: set[asyncio.Task[File]] = set()
     while not done:
         yield b" "
-        done, _ = await asyncio.wait({work}, timeout=HEARTBEAT)
+        done, _ = await asyncio.wait({work}, timeout=HEARTBEAT_SECONDS)
     if not work.cancelled() and work.exception() is None:
         yield to_json(_completed(work.result()))
         return
     error = None if work.cancelled() else work.exception()
-    problem = error if isinstance(error, Problem) else InternalError("The service failed.")
+    problem = (
+        error if isinstance(error, errors.Problem) else errors.InternalError("The service failed.")
+    )
     yield late_failure(problem, request.headers.get("accept", ""))
 
 
-def late_failure(problem: Problem, accept: str) -> bytes:
-    """A failure after status 200: what that client does not take for success."""
+def late_failure(problem: errors.Problem, accept: str) -> bytes:
+    """The body of a failure after status 200, such as this client does not take for success."""
     if _JSON in accept:
         # Uppy 5, to which a body with `error` is a failure.
         return to_json(uppy_members(problem))
@@ -292,7 +284,7 @@ async def _own(res: Resources, caller: CanUpload, upload_id: UUID, key: str | No
 
 def _require_key(file: File, key: str | None) -> None:
     if key is not None and key != file.key:
-        raise UploadNotFound("No upload of yours has this id and key.")
+        raise errors.UploadNotFound("No upload of yours has this id and key.")
 
 
 def _destination(res: Resources, caller: Principal, request: Request, metadata: object) -> str:
@@ -312,7 +304,7 @@ def _destination(res: Resources, caller: Principal, request: Request, metadata: 
     names = sorted(d.name for d in res.settings.destinations.values() if d.admits(caller))
     if len(names) == 1:
         return names[0]
-    raise UnknownDestination(
+    raise errors.UnknownDestination(
         "Say where the file goes: end Uppy's endpoint in /to/<destination>, or set "
         f"`destination` in its metadata. There are: {', '.join(names)}."
     )

@@ -1,5 +1,5 @@
 """All settings: parsed once, from the environment and a TOML file, and explained when wrong.
 
-`model` has them, `sources` where they come from, `values` what they may be, `messages` what is said
-of wrong ones. Imports `core`.
+`model` has the settings and the checks across them, `sources` reads them, `values` has the types of
+single ones, `messages` the words for wrong ones. Imports `core`.
 """

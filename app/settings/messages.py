@@ -1,4 +1,4 @@
-"""What is told of wrong settings: every one by the name under which the reader wrote it."""
+"""Messages about wrong settings, each by the name under which the reader wrote it."""
 
 import difflib
 from collections.abc import Iterator, Mapping

@@ -65,8 +65,7 @@ class Settings(BaseSettings):
     environ: ClassVar[Mapping[str, str]] = {}
 
     aws_access_key_id: str | None = Field(
-        None,
-        validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "BUCKETEER_AWS_ACCESS_KEY_ID"),
+        None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "BUCKETEER_AWS_ACCESS_KEY_ID")
     )
     aws_secret_access_key: SecretStr | None = Field(
         None,
@@ -74,8 +73,7 @@ class Settings(BaseSettings):
     )
     aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
     aws_storage_bucket_name: BucketName | None = Field(
-        None,
-        validation_alias=AliasChoices("AWS_STORAGE_BUCKET_NAME", "BUCKETEER_BUCKET_NAME"),
+        None, validation_alias=AliasChoices("AWS_STORAGE_BUCKET_NAME", "BUCKETEER_BUCKET_NAME")
     )
     aws_s3_region_name: Region = Field(
         "us-east-1",
@@ -148,7 +146,7 @@ class Settings(BaseSettings):
 
     @property
     def open_here(self) -> bool:
-        """Whether everyone on this machine is let in, and nobody else (`auth = none`)."""
+        """Whether requests of this machine need no credential, and others are refused."""
         return "none" in self.auth
 
     @property
@@ -204,6 +202,11 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
     given = destination.model_fields_set
     if "name" in given:
         raise ConfigurationError(f"destinations.{name}.name is not a setting.")
+    defaults = {
+        "addressing_style": settings.aws_s3_addressing_style,
+        "upload_expires_in": settings.expiry,
+        "link_expires_in": settings.expiry,
+    }
     endpoint = destination.endpoint_url or settings.aws_s3_endpoint_url
     # A destination with an endpoint of its own does not take the global public one.
     public = destination.public_endpoint_url or (
@@ -216,15 +219,7 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
             "region": destination.region or settings.aws_s3_region_name,
             "endpoint_url": endpoint and endpoint.rstrip("/"),
             "public_endpoint_url": public and public.rstrip("/"),
-            "addressing_style": destination.addressing_style
-            if "addressing_style" in given
-            else settings.aws_s3_addressing_style,
-            "upload_expires_in": destination.upload_expires_in
-            if "upload_expires_in" in given
-            else settings.expiry,
-            "link_expires_in": destination.link_expires_in
-            if "link_expires_in" in given
-            else settings.expiry,
+            **{name: value for name, value in defaults.items() if name not in given},
         }
     )
     if resolved.link_expires_in + resolved.window > MAX_EXPIRES_IN:
@@ -290,13 +285,13 @@ def require_deployed(settings: Settings, *, on_this_machine: bool = False) -> No
     if not settings.auth or (settings.open_here and not on_this_machine):
         state = "none is for `claimcheck dev`" if settings.auth else "not set"
         raise ConfigurationError(
-            f"{PREFIX}AUTH is {state}, and nobody is let in who cannot say who he is: set it to "
+            f"{PREFIX}AUTH is {state}, and every request needs a credential: set it to "
             "keys (API keys, made with `claimcheck keys create`), to jwt, or to jwt,keys."
         )
 
 
 def require_stores(settings: Settings) -> None:
-    """Refuse to go on without a database or a bucket: all that commands need which let nobody in.
+    """Refuse to go on without a database or a bucket; commands that serve no requests need no more.
 
     Raises ConfigurationError, which names the setting.
     """

@@ -1,4 +1,4 @@
-"""Whether the admin panel can be had here: it is an extra, and may be left out altogether."""
+"""Whether the admin panel is installed: it is an extra, and may be left out altogether."""
 
 from importlib.util import find_spec
 from typing import Final

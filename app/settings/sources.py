@@ -41,7 +41,7 @@ class Environment(EnvSettingsSource):
 
 
 def below_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The TOML file's settings, with the default destinations where nobody declares others.
+    """The TOML file's settings, with the default destinations where no others are declared.
 
     `CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE` alone must not open `images` to any type, nor may
     a misspelt name open a new destination to anything.

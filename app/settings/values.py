@@ -1,4 +1,4 @@
-"""What the value of one setting may be, and how it is read."""
+"""The values that a setting may have, and how each is read."""
 
 from ipaddress import ip_network
 from typing import Annotated, Final
@@ -60,7 +60,7 @@ def _postgresql(url: SecretStr) -> SecretStr:
 
 
 def _long_enough(key: SecretStr) -> SecretStr:
-    # Whoever sees a grant in a page may try keys on it for as long as he likes.
+    # Whoever sees a grant in a page may try keys on it for as long as they like.
     if len(key.get_secret_value()) < MIN_SECRET:
         raise ValueError(
             f"needs {MIN_SECRET} characters or more; make one with `openssl rand -hex 32`"

@@ -90,7 +90,7 @@ async def test_who_comes_during_a_statement_is_in_the_next(
 async def test_a_statement_has_its_limit(
     database: Database, statements: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inserts, "ENOUGH_ROWS", 10)
+    monkeypatch.setattr(inserts, "MAX_ROWS", 10)
     queue = Inserts(database)
     await asyncio.gather(*(queue.insert([new_file() for _ in range(4)]) for _ in range(7)))
     assert statements == [12, 12, 4]
@@ -106,7 +106,7 @@ async def test_answers_leave_room_for_others(database: Database) -> None:
         await asyncio.sleep(0)
         answered.append(sum(task.done() for task in tasks))
     steps = [after - before for before, after in pairwise(answered)]
-    assert max(steps) == inserts.AT_ONCE
+    assert max(steps) == inserts.ANSWERS_A_TURN
 
 
 async def test_of_two_who_want_the_same_key_one_gets_it(database: Database) -> None:

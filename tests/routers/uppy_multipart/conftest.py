@@ -43,8 +43,8 @@ def upload(client: httpx.AsyncClient, web: httpx.AsyncClient) -> Uppy:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """The bucket takes its time to join parts: until this is set. Nobody waits long."""
-    monkeypatch.setattr(uppy, "PATIENCE", 0.01)
-    monkeypatch.setattr(uppy, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(uppy, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(uppy, "HEARTBEAT_SECONDS", 0.01)
     joined, join = asyncio.Event(), ObjectHandle.complete_upload
 
     async def late(*arguments: Any, **named: Any) -> Any:

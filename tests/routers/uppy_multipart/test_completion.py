@@ -87,7 +87,7 @@ async def test_a_store_or_a_database_that_is_away_for_a_moment_fails_no_completi
 async def test_a_store_that_stays_away_fails_it_in_the_end(
     upload: Uppy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uppy, "PERSISTENCE", 0.0)
+    monkeypatch.setattr(uppy, "RETRY_SECONDS", 0.0)
     await upload.create()
     await upload.send(1, b"x")
     bucket = BucketUnavailable("It is down.", retry_after=1)
