@@ -175,6 +175,6 @@ COMPLETING: dict[int | str, dict[str, Any]] = {
 
 async def confirmed_response(res: Resources, file: File) -> Response:
     """The file; or, while the bucket is still joining its parts, the upload and when to ask."""
-    if file.state == State.CONFIRMED:
-        return await file_response(res, file)
-    return json_response(upload_json(file), {"Retry-After": "2"}, 202)
+    if file.state != State.CONFIRMED:
+        return json_response(upload_json(file), {"Retry-After": "2"}, 202)
+    return await file_response(res, file)

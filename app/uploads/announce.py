@@ -1,4 +1,4 @@
-"""Announce files, and renew what was signed for them. Each function is the story of one request."""
+"""Announce files, and renew their instructions."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,11 @@ from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-from app.core.content_types import guess_content_type
 from app.core.destination import Destination
 from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
 from app.core.parts import Layout
 from app.core.principal import Principal
 from app.db import files as db_files
-from app.db import moves
 from app.errors import (
     ClientKeysNotAllowed,
     InvalidObjectKey,
@@ -22,6 +20,8 @@ from app.errors import (
     KeyTaken,
     PartsNotOffered,
     Problem,
+    TooManyPending,
+    UploadSessionExhausted,
 )
 from app.logs.audit import audit_file, audit_files
 from app.logs.metrics import count_upload
@@ -29,15 +29,15 @@ from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import Presigned, PresignedPost
 from app.uploads.lookup import get_upload, require_pending
-from app.uploads.parts import FIRST_PARTS, SignedParts, begin, signed_parts, with_lifetime
-from app.uploads.rules import (
-    Announcement,
-    announced_file,
-    check_rules,
-    largest,
-    pending_file,
-    store,
+from app.uploads.parts import (
+    FIRST_PARTS,
+    SignedParts,
+    begin,
+    keep_until,
+    signed_parts,
+    with_lifetime,
 )
+from app.uploads.rules import Announcement, announced_file, largest, pending_file, store
 from app.uploads.sign import sign_upload
 
 _KEY_TRIES: Final = 5
@@ -76,60 +76,54 @@ async def announce_files(
 ) -> list[Announced | Problem]:
     """Store the uploads with one statement and sign them; answers in order, problems among them.
 
-    A key that is taken is made anew with a later timestamp, a few times.
+    Where a key is taken, another is made with a later timestamp, a few times.
     """
-    answers: list[Announced | Problem | None] = [None] * len(announcements)
-    begin: list[tuple[int, File]] = []
-    pending: list[File] = []
+    answers: dict[int, Announced | Problem] = {}
+    pending: dict[int, File] = {}
     for attempt in range(_KEY_TRIES):
         now = res.clock()
         new: dict[int, tuple[Destination, File]] = {}
         for index, announcement in enumerate(announcements):
-            if answers[index] is None:
+            if index not in answers:
                 # Distinct moments, so that one batch may hold the same name a hundred times.
                 moment = now + timedelta(microseconds=index + attempt * len(announcements))
                 try:
                     new[index] = announced_file(res, caller, announcement, moment)
                 except Problem as problem:
                     answers[index] = problem
-        for index, answer in (await _same_bytes(res, new)).items():
-            answers[index] = answer
-        made: dict[UUID, tuple[int, Announced]] = {}
+        answers |= await _same_bytes(res, new)
+        signed: dict[int, Announced] = {}
         for index, (destination, file) in new.items():
-            if answers[index] is None:
+            if index not in answers:
                 try:
-                    made[file.id] = index, await _prepare(res, destination, file)
+                    signed[index] = await _sign(res, destination, file)
                 except Problem as problem:
                     answers[index] = problem
-        if not made:
+        if not signed:
             break
-        stored = await store(res, caller, [a.file for _, a in made.values()], paid=attempt > 0)
-        if isinstance(stored, Problem):
-            for index, _ in made.values():
-                answers[index] = stored
+        try:
+            stored = await store(res, caller, [a.file for a in signed.values()], paid=attempt > 0)
+        except (TooManyPending, UploadSessionExhausted) as problem:
+            answers |= dict.fromkeys(signed, problem)
             break
-        for file_id, (index, announced) in made.items():
-            if file_id not in stored:
-                continue
-            answers[index] = announced
-            pending.append(announced.file)
-            count_upload(announced.file.destination, "announced")
-            if announced.file.method == "multipart":
-                begin.append((index, announced.file))
-    audit_files("upload.announced", pending)
-    if begin:
-        first = min(FIRST_PARTS, max(1, _BATCH_PARTS // len(begin)))
-        begun = await asyncio.gather(*(_begin(res, file, first) for _, file in begin))
-        for (index, _), answer in zip(begin, begun, strict=True):
-            answers[index] = answer
-    return [answer or _exhausted() for answer in answers]
+        for index, announced in signed.items():
+            if announced.file.id in stored:
+                answers[index], pending[index] = announced, announced.file
+                count_upload(announced.file.destination, "announced")
+    audit_files("upload.announced", list(pending.values()))
+    in_parts = {index: file for index, file in pending.items() if file.method == "multipart"}
+    if in_parts:
+        first = min(FIRST_PARTS, max(1, _BATCH_PARTS // len(in_parts)))
+        results = await asyncio.gather(*(_begin(res, file, first) for file in in_parts.values()))
+        answers |= zip(in_parts, results, strict=True)
+    return [
+        answers.get(index)
+        or KeyExhausted("No free key was found for this name; try again.", retry_after=1)
+        for index in range(len(announcements))
+    ]
 
 
-def _exhausted() -> KeyExhausted:
-    return KeyExhausted("No free key was found for this name; try again.", retry_after=1)
-
-
-async def _prepare(res: Resources, destination: Destination, file: File) -> Announced:
+async def _sign(res: Resources, destination: Destination, file: File) -> Announced:
     """The row to store, and the signed instructions. Parts cannot be signed yet."""
     if file.method == "multipart":
         return Announced(with_lifetime(destination, file), None)
@@ -140,9 +134,10 @@ async def _prepare(res: Resources, destination: Destination, file: File) -> Anno
 async def _same_bytes(
     res: Resources, new: Mapping[int, tuple[Destination, File]]
 ) -> dict[int, Announced | Problem]:
-    """Those that need not be sent: a confirmed file has bytes that the bucket verified as theirs.
+    """Answers to those that need not be sent: a confirmed file has bytes of the same SHA-256.
 
-    It is asked whether it still has that file; where it does not answer, that is the problem.
+    The bucket is asked whether it still has that file; where it does not answer, that is the
+    problem.
     """
     like = {
         index: file
@@ -207,34 +202,16 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         suggestion = suggest_key(key, destination.prefix)
         more: dict[str, Any] = {} if suggestion is None else {"suggestion": suggestion}
         raise InvalidObjectKey(str(error), **more) from None
-    content_type = guess_content_type(name.extension)
-    check_rules(destination, name, content_type)
-    now = res.clock()
-    file = pending_file(
-        res.new_id(now),
-        caller,
-        destination,
-        key,
-        method="post",
-        filename=name.display,
-        content_type=content_type,
-        size=None,
-        checksum_sha256=None,
-        pending_cap=res.settings.max_pending_uploads,
-        now=now,
-    )
+    announcement = Announcement(destination.name, key, content_type=None, size=None, method="post")
+    file = pending_file(res, caller, destination, name, announcement, res.clock(), key)
     taken = KeyTaken(f"There is a file or an object with the key {key} already.")
     if await res.object_at(destination, key).is_used():
         raise taken
-    instructions = await sign_upload(res, destination, file)
-    file = file._replace(expires_at=instructions.expires_at)
-    stored = await store(res, caller, [file])
-    if isinstance(stored, Problem):
-        raise stored
-    if file.id not in stored:
+    announced = await _sign(res, destination, file)
+    if file.id not in await store(res, caller, [announced.file]):
         raise taken
-    audit_files("upload.announced", [file])
-    return Announced(file, instructions)
+    audit_files("upload.announced", [announced.file])
+    return announced
 
 
 async def renew_upload(res: Resources, caller: Principal, upload_id: UUID) -> Announced:
@@ -243,10 +220,7 @@ async def renew_upload(res: Resources, caller: Principal, upload_id: UUID) -> An
     if file.method == "multipart":
         return await _first_parts(res, file)
     instructions = await sign_upload(res, res.bucket_of(file).destination, file)
-    async with res.db.connection() as db:
-        renewed = await moves.renew_upload(db, file, instructions.expires_at)
-        # Lost a race against confirm or cancel: say where it is now.
-        file = renewed or require_pending(await db_files.get_again(db, file))
+    file = await keep_until(res, file, instructions.expires_at)
     audit_file("upload.renewed", file)
     return Announced(file, instructions)
 
@@ -258,7 +232,7 @@ async def announce_unsized(
     filename: str,
     content_type: str | None,
 ) -> File:
-    """Begin an upload whose size nobody knows before it is complete, for clients that say none.
+    """Begin an upload for clients that announce no size: it is known once all parts are there.
 
     Its part URLs take any length; the destination's range, and what an upload session has left,
     hold for the sum, before completion. Raises PartsNotOffered.
@@ -275,10 +249,7 @@ async def announce_unsized(
         )
     file = with_lifetime(destination, file)
     await largest(res, destination, file)
-    stored = await store(res, caller, [file])
-    if isinstance(stored, Problem):
-        raise stored
-    if file.id not in stored:
+    if file.id not in await store(res, caller, [file]):
         raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
     count_upload(file.destination, "announced")
     return await begin(res, file)

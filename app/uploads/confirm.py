@@ -7,21 +7,16 @@ from app.access.destinations import destination_named
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
 from app.db import files as db_files
-from app.errors import UploadNotArrived
 from app.files.urls import check_host, parse_url
 from app.models.files import File, State
 from app.records.writing import attachment
 from app.runtime.resources import Resources
-from app.uploads.join import complete
+from app.uploads.join import UNDER_WAY, complete
 from app.uploads.lookup import require_confirmed
-from app.uploads.remove import clear_rejected
 from app.uploads.verify import verify
 
 # How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
 PATIENCE: Final = 20.0
-
-
-_UNDER_WAY: Final = frozenset({State.PENDING, State.COMPLETING})
 
 
 async def confirm_upload(
@@ -35,14 +30,14 @@ async def confirm_upload(
 ) -> File:
     """Ask the bucket whether the announced bytes are there, and make the upload a file.
 
-    However often and however concurrently it is called, one call makes the change and all give
-    the same file. A multipart upload is completed; where that takes more than `patience` seconds
-    (None: it may take as long as it likes) the upload is given as it is, and the work goes on.
-    `part_count` is how many parts a client has sent that never said a size.
+    However often and concurrently it is called, one call makes the change and all return the same
+    file. A multipart upload is completed; where that takes more than `patience` seconds (None: no
+    limit) the upload is returned as it is, and the work goes on. `part_count` is how many parts a
+    client has sent that announced no size.
 
     With `attach_to` the file goes into that field of a record in the same transaction: raises
     UnknownRecordField, WrongDestination, TooManyFiles, RecordNotFound, and then nothing is moved.
-    A file that was confirmed before goes nowhere: its record may have been changed since.
+    A file that was confirmed before is not attached: its record may have been changed since.
     """
     async with res.db.connection() as db:
         file = await db_files.get_file(db, upload_id, caller)
@@ -88,20 +83,10 @@ async def confirm_file(
 ) -> File:
     """Confirm a row that was read already, as `confirm_upload` does; None: the caller has none."""
     to = file and attachment(res, caller, attach_to, file.destination)
-    if file is not None and file.state in _UNDER_WAY:
-        if file.method == "multipart":
-            file = await complete(res, file, patience, part_count, to)
-            if file is not None and file.state in _UNDER_WAY:
-                return file
-        else:
-            file = await verify(res, file, to)
-            if file is None:
-                raise UploadNotArrived(
-                    "The bucket does not hold the object yet: finish sending the bytes, then "
-                    "confirm.",
-                    retry_after=1,
-                )
-    if file is not None:
-        # A rejected object goes where its destination says so.
-        await clear_rejected(res, file)
+    if file is not None and file.method == "multipart":
+        file = await complete(res, file, patience, part_count, to)
+        if file is not None and file.state in UNDER_WAY:
+            return file
+    elif file is not None and file.state == State.PENDING:
+        file = await verify(res, file, to)
     return require_confirmed(file)

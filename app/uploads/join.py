@@ -1,6 +1,6 @@
 """Completion: the bucket joins the parts of a multipart upload, and the upload becomes a file.
 
-What is joined is what the bucket lists, never what a client says. The completion is claimed in the
+Parts are joined as the bucket lists them, never as a client says. The completion is claimed in the
 row before the bucket is asked, with a lease that is extended while the bucket works; after a crash
 the lease ends, and the next confirm takes over. Joining the same parts twice does no harm.
 """
@@ -24,8 +24,11 @@ from app.models.files import File, State
 from app.records.writing import Attachment
 from app.runtime.resources import Resources
 from app.store.objects import StoredPart
-from app.uploads.verify import reject, verify, verify_lost, wrong_size
+from app.uploads.objections import size_objection
+from app.uploads.rules import bytes_left
+from app.uploads.verify import reject, verify
 
+UNDER_WAY: Final = frozenset({State.PENDING, State.COMPLETING})
 _LEASE: Final = timedelta(seconds=60)
 _EXTEND_EVERY: Final = 20.0  # seconds
 # Before a complete is repeated whose outcome is not known, in seconds.
@@ -43,29 +46,30 @@ async def complete(
     part_count: int | None = None,
     to: Attachment | None = None,
 ) -> File | None:
-    """Take a multipart upload to its end, or see another do it; the row as it is then.
+    """Complete a multipart upload, or wait while another call does; the row as it is then.
 
-    After `patience` seconds the row is given as it is, and the work goes on. Of an upload whose
-    size is not known `part_count` parts are joined; None: as many as whoever claimed it said.
-    Raises UploadNotArrived (parts are missing, or nobody said), BucketRefused, BucketUnavailable.
+    After `patience` seconds the row is returned as it is, and the work goes on. Of an upload whose
+    size is not known `part_count` parts are joined; None: as many as the call that claimed it said.
+    Raises UploadNotArrived (parts are missing, or their number is not known), BucketRefused,
+    BucketUnavailable.
     """
     loop = asyncio.get_running_loop()
-    begun = loop.time()
-    deadline = None if patience is None else begun + patience
+    started = loop.time()
+    deadline = None if patience is None else started + patience
     now: File | None = file
-    while now is not None and now.state in {State.PENDING, State.COMPLETING}:
+    while now is not None and now.state in UNDER_WAY:
         left = None if deadline is None else deadline - loop.time()
         if left is not None and left <= 0:
             return now
         if _is_free(res, now):
-            # A task: it goes on when whoever waits for it loses patience or goes away.
+            # A task: it goes on when its caller's patience ends, or the caller disconnects.
             work = res.background.start(_attempt(res, now, part_count, to))
             await asyncio.wait({work}, timeout=left)
             if work.done():
                 now = work.result()
                 continue
         else:
-            pause = next_look(loop.time() - begun)
+            pause = next_look(loop.time() - started)
             await asyncio.sleep(pause if left is None else min(pause, left))
         async with res.db.connection() as db:
             now = await db_files.get_again(db, file)
@@ -73,15 +77,15 @@ async def complete(
 
 
 def next_look(waited: float) -> float:
-    """Seconds until the row is read again, by one who has waited so long: a quarter more.
+    """Seconds until the row is read again, after waiting `waited` seconds: a quarter of them.
 
-    So whoever waits learns of the end soon, and a hundred that wait long ask for little.
+    So a caller learns of the end soon, and a hundred that wait long cause few queries.
     """
     return min(max(_FIRST_LOOK, waited / 4), _LAST_LOOK)
 
 
 def _is_free(res: Resources, file: File) -> bool:
-    """Whether nobody holds it."""
+    """Whether no other call holds the completion."""
     return file.state == State.PENDING or (
         file.claimed_until is not None and file.claimed_until < res.clock()
     )
@@ -90,18 +94,17 @@ def _is_free(res: Resources, file: File) -> bool:
 async def _attempt(
     res: Resources, file: File, part_count: int | None, to: Attachment | None
 ) -> File | None:
-    """Check what has arrived, claim the completion, have the parts joined, settle."""
-    kept = res.bucket_of(file)
-    arrived = await kept.list_parts(file.store_upload_id)
+    """Check which parts have arrived, claim the completion, have them joined, and verify."""
+    handle = res.bucket_of(file)
+    arrived = await handle.list_parts(file.store_upload_id)
     if arrived is None:
-        return await verify_lost(res, file, to)
+        return await verify(res, file, to)
     if file.state == State.COMPLETING:
         # The same parts as before; by now there may be more.
         part_count = file.part_count
     parts = _complete_list(file, arrived, part_count)
-    reason = None
-    if file.size is None:
-        reason = await wrong_size(res, kept.destination, file, sum(part.size for part in parts))
+    size, left = sum(part.size for part in parts), await bytes_left(res, file)
+    reason = size_objection(handle.destination, file, size, left)
     now = res.clock()
     async with res.db.connection() as db:
         claimed = await moves.claim_completion(
@@ -118,7 +121,7 @@ def _complete_list(
 ) -> list[StoredPart]:
     """The parts that make up the file, in order; UploadNotArrived if any is not there."""
     sizes = {part.part_number: part.size for part in arrived}
-    layout = None if file.size is None else file.layout
+    layout = file.layout
     if layout is not None:
         count, missing = layout.count, layout.missing(sizes)
     elif part_count is None:
@@ -147,7 +150,7 @@ def _complete_list(
 async def _refuse(res: Resources, file: File, reason: str) -> File | None:
     """Drop what was sent, and reject the upload.
 
-    In this order: nobody would look for the parts of a rejected one.
+    In this order: the sweep does not look for the parts of a rejected upload.
     """
     await res.bucket_of(file).abort_uploads(file.store_upload_id)
     return await reject(res, file, reason)
@@ -165,7 +168,7 @@ async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]
         raise nothing.problem from None
     except BaseException:
         joining.cancel()
-        # Perhaps it was. Well in the past, for another replica's clock may be behind ours.
+        # The parts may have been joined. By far, for another replica's clock may be behind ours.
         async with res.db.connection() as db:
             await moves.move_lease(db, file, res.clock() - _LEASE)
         raise
@@ -190,20 +193,19 @@ async def _extend(res: Resources, file: File) -> File:
 async def _join(
     res: Resources, file: File, parts: list[StoredPart], to: Attachment | None
 ) -> File | None:
-    """Have the bucket join the parts, as often as it takes to know the outcome, and settle."""
+    """Have the bucket join the parts, again while the outcome is not known, and verify."""
     assert file.store_upload_id is not None
-    kept = res.bucket_of(file)
+    handle = res.bucket_of(file)
     unknown = False
     for delay in (*_RETRY_DELAYS, None):
         try:
             try:
-                known = await kept.complete_upload(file.store_upload_id, parts)
+                await handle.complete_upload(file.store_upload_id, parts)
             except (UploadNotArrived, BucketRefused) as problem:
                 if unknown:
                     raise
                 raise _NothingJoined(problem) from problem
-            after = await verify(res, file, to) if known else None
-            return after or await verify_lost(res, file, to)
+            return await verify(res, file, to)
         except BucketUnavailable:
             # Perhaps only the answer was lost: then the store knows no such upload any more.
             unknown = True

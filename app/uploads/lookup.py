@@ -1,4 +1,4 @@
-"""The upload that a caller means, and whether it is in a state for what they want."""
+"""Look up a caller's upload, and require a state of it."""
 
 from typing import Any
 from uuid import UUID
@@ -11,11 +11,13 @@ from app.runtime.resources import Resources
 
 
 async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File:
-    """The upload in whatever state it is; removed ones are gone, but for the rejected."""
+    """The upload in whatever state it is. Raises UploadNotFound, also for one that was removed
+    unless it was rejected before.
+    """
     async with res.db.connection() as db:
         file = await db_files.get_file(db, upload_id, caller)
     if file is not None and file.reason is not None:
-        # What is said of it stays when its object has been removed since.
+        # It stays rejected for its client when its object has been removed since.
         return file._replace(state=State.REJECTED)
     if file is None or file.state in {State.RELEASED, State.REMOVED}:
         raise UploadNotFound("No upload of yours has this id.")
@@ -23,7 +25,7 @@ async def get_upload(res: Resources, caller: Principal, upload_id: UUID) -> File
 
 
 def require_pending(file: File | None) -> File:
-    """The upload if it is pending, else UploadNotPending or UploadNotFound."""
+    """The upload if it is pending. Raises UploadNotPending, UploadNotFound."""
     if file is None or file.state in {State.RELEASED, State.REMOVED}:
         raise UploadNotFound("No upload of yours has this id.")
     if file.state != State.PENDING:
@@ -32,7 +34,7 @@ def require_pending(file: File | None) -> File:
 
 
 def require_confirmed(file: File | None) -> File:
-    """The file if it is confirmed, else the problem that says what became of it."""
+    """The file if it is confirmed. Raises UploadRejected, UploadNotFound, UploadNotPending."""
     if file is not None and file.reason is not None:
         # Also when its object has been removed since.
         types: dict[str, Any] = {}

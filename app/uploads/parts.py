@@ -1,7 +1,7 @@
-"""Multipart uploads: begun at the store, their parts signed and listed.
+"""Multipart uploads: begin them at the store, sign and list their parts.
 
-The row comes first, then the store's upload, then the row learns the store's id of it. Whoever
-finds a row without one after a crash looks among the key's uploads, which no other row shares.
+The row is stored first, then the upload begun at the store, then its id noted in the row. A row
+that has none after a crash is looked for among the key's uploads, which no other row shares.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from app.models.files import File, State
 from app.runtime.resources import Resources
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
 from app.uploads.rules import object_headers
-from app.uploads.verify import verify_lost
+from app.uploads.verify import verify
 
 # Parts that an announcement answers with.
 FIRST_PARTS: Final = 100
@@ -54,7 +54,7 @@ class KnownPart:
 
 @dataclass(frozen=True, slots=True)
 class KnownParts:
-    """What is there of an upload; sizes in bytes, None where the client chooses them."""
+    """The parts of an upload that arrived; size in bytes and count are None if not announced."""
 
     part_size: int | None
     part_count: int | None
@@ -62,7 +62,7 @@ class KnownParts:
 
 
 def with_lifetime(destination: Destination, file: File) -> File:
-    """The row as it is stored before the store knows of the upload: with the end of its life."""
+    """The row of a multipart upload as it is stored: with the end of its life."""
     lives = min(destination.upload_expires_in, destination.multipart_expires_in)
     # Whole seconds, as in everything that is signed.
     return file._replace(
@@ -71,17 +71,17 @@ def with_lifetime(destination: Destination, file: File) -> File:
 
 
 async def begin(res: Resources, file: File, *, new: bool = True) -> File:
-    """Begin a pending upload at the store, unless it is begun: the row with the store's id of it.
+    """Begin a pending upload at the store, unless that was done: the row with the store's id.
 
-    Unless it is new, one that was begun and not noted is looked for. Raises UploadNotPending,
+    Unless it is `new`, an upload whose id was not noted is looked for. Raises UploadNotPending,
     UploadNotFound, BucketRefused, BucketUnavailable.
     """
     if file.store_upload_id is not None:
         return file
-    kept = res.bucket_of(file)
-    found = [] if new else await kept.find_uploads()
+    handle = res.bucket_of(file)
+    found = [] if new else await handle.find_uploads()
     upload_id = (
-        found[0] if found else await kept.create_upload(object_headers(kept.destination, file))
+        found[0] if found else await handle.create_upload(object_headers(handle.destination, file))
     )
     async with res.db.connection() as db:
         if learnt := await moves.learn_upload(db, file, upload_id):
@@ -89,7 +89,7 @@ async def begin(res: Resources, file: File, *, new: bool = True) -> File:
         now = await db_files.get_again(db, file)
     # Another request was first, or the upload is no longer pending.
     if now is None or now.store_upload_id != upload_id:
-        await kept.abort_upload(upload_id)
+        await handle.abort_upload(upload_id)
     return require_pending(now)
 
 
@@ -136,12 +136,19 @@ async def signed_parts(
         sizes,
         expires_in=min(destination.upload_expires_in, left),
     )
-    async with res.db.connection() as db:
-        renewed = await moves.renew_upload(db, file, expires_at)
-        # Lost a race against confirm or cancel: say where it is now.
-        file = renewed or require_pending(await db_files.get_again(db, file))
+    file = await keep_until(res, file, expires_at)
     parts = [SignedPart(number, url, size) for (number, size), url in zip(sizes, urls, strict=True)]
     return file, SignedParts(parts, expires_at)
+
+
+async def keep_until(res: Resources, file: File, expires_at: datetime) -> File:
+    """Note that something signed for the pending upload works until then; the row as it is then.
+
+    Raises UploadNotPending or UploadNotFound if confirm or cancel was first.
+    """
+    async with res.db.connection() as db:
+        renewed = await moves.renew_upload(db, file, expires_at)
+        return renewed or require_pending(await db_files.get_again(db, file))
 
 
 async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> KnownParts:
@@ -151,20 +158,19 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
     """
     file = _require_multipart(await get_upload(res, caller, upload_id))
     layout = file.layout
+    size, count = (None, None) if layout is None else (layout.part_size, layout.count)
     if file.state in {State.COMPLETING, State.CONFIRMED} and layout is not None:
         all_parts = [KnownPart(n, layout.size_of(n), None) for n in range(1, layout.count + 1)]
-        return KnownParts(layout.part_size, layout.count, all_parts)
+        return KnownParts(size, count, all_parts)
     if file.state != State.COMPLETING:
         require_pending(file)
     arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
     if arrived is None:
-        require_confirmed(await verify_lost(res, file))
+        require_confirmed(await verify(res, file))
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
     parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]
-    if layout is None:
-        return KnownParts(None, None, parts)
-    return KnownParts(layout.part_size, layout.count, parts)
+    return KnownParts(size, count, parts)
 
 
 def _require_multipart(file: File) -> File:

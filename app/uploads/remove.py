@@ -1,11 +1,10 @@
-"""The ways out: cancel an upload, release a file, remove a file with its object.
+"""Cancel an upload, release a file, remove a file with its object.
 
 A removal is claimed and committed before the bucket is asked, so that two workers never act at
 once; a crash leaves state `removing` with a lease, and the next call after its end goes on.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -13,39 +12,29 @@ from uuid import UUID
 from app.core.principal import Principal
 from app.db import files as db_files
 from app.db import moves
-from app.db import records as db_records
-from app.errors import (
-    BucketRefused,
-    BucketUnavailable,
-    DatabaseUnavailable,
-    FileInUse,
-    FileNotFound,
-    RemovalUnderWay,
-    UploadNotFound,
-    UploadNotPending,
-)
+from app.errors import FileInUse, FileNotFound, RemovalUnderWay, UploadNotFound, UploadNotPending
 from app.logs.audit import audit_file
 from app.logs.metrics import count_upload
 from app.models.files import File, State
+from app.records.reading import uses_of
 from app.runtime.resources import Resources
 
 # Longer than the bucket's calls take with all their retries; after it another worker takes over.
 LEASE: Final = timedelta(seconds=60)
 
-# What was signed for the key may still bring something: the sweep looks again from then on.
+# Instructions for the key may still work: the sweep looks at the tombstone again from then on.
 LOOK_AFTER: Final = timedelta(hours=1)
 
-# So many of the records that hold a file are named to whoever would delete it.
+# Records that hold a file: how many are named to a caller who tries to delete it.
 _NAMED: Final = 10
-
-_ClaimQuery = Callable[..., Awaitable[File | None]]
 
 
 async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> None:
     """Forget an upload that is pending or rejected, and delete what arrived of it.
 
-    Repeating it is no error. The instructions stay valid until they expire; what they bring later
-    is never a file, and the sweep takes it away.
+    Repeating it is no error. The instructions stay valid until they expire; an object that arrives
+    later never becomes a file, and the sweep deletes it. Raises UploadNotFound, UploadNotPending,
+    RemovalUnderWay.
     """
     file, claimed = await _claim(res, caller, upload_id, moves.claim_upload_removal)
     if file is None or file.state == State.RELEASED:
@@ -70,7 +59,7 @@ async def cancel_upload(res: Resources, caller: Principal, upload_id: UUID) -> N
 async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     """Take the file out of the API; its object stays, and the row says that it is no orphan.
 
-    Not while a record holds it, which would show what nobody can read any longer: FileInUse.
+    Raises FileNotFound, RemovalUnderWay, and FileInUse while a record holds it.
     """
     async with res.db.connection() as db:
         file = await db_files.get_file(db, file_id, caller)
@@ -94,7 +83,7 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
 async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     """Delete the object with every version of its key, and leave a tombstone of the row.
 
-    Not while a record holds it: FileInUse.
+    Raises FileNotFound, RemovalUnderWay, and FileInUse while a record holds it.
     """
     file, claimed = await _claim(res, caller, file_id, moves.claim_file_removal)
     if file is not None and claimed:
@@ -105,21 +94,12 @@ async def remove_file(res: Resources, caller: Principal, file_id: UUID) -> None:
     elif file is not None and file.state == State.CONFIRMED:
         raise await _in_use(res, caller, file)
     elif file is None or file.state != State.REMOVED:
-        # A released file too: it is forgotten, and with it the say over its object.
+        # A released file too: the service has given up its object.
         raise FileNotFound("No file of yours has this id.")
 
 
-async def clear_rejected(res: Resources, file: File) -> None:
-    """Delete what a rejected upload has brought, where it is to go (app.uploads.verify.reject)."""
-    if file.state != State.REJECTED or file.claimed_until is None:
-        return
-    # A failure is left to the sweep: what the client is told is that the upload was rejected.
-    with suppress(BucketRefused, BucketUnavailable, DatabaseUnavailable):
-        await remove_upload(res, file)
-
-
 async def _claim(
-    res: Resources, caller: Principal, file_id: UUID, claim: _ClaimQuery
+    res: Resources, caller: Principal, file_id: UUID, claim: Callable[..., Awaitable[File | None]]
 ) -> tuple[File | None, bool]:
     """The row as it is now, and whether this call has claimed its removal."""
     async with res.db.connection() as db:
@@ -146,7 +126,7 @@ async def remove_upload(res: Resources, file: File) -> bool:
 
 
 async def remove_claimed(res: Resources, file: File) -> None:
-    """Delete what there is of a file whose removal this process has claimed, and end the claim."""
+    """Delete the object of a file whose removal this process has claimed, and end the claim."""
     try:
         await delete_object(res, file)
     except BaseException:
@@ -165,24 +145,22 @@ async def delete_object(res: Resources, file: File) -> None:
 
     Where the key may be another's, too, only the versions that were sent for this file.
     """
-    kept = res.bucket_of(file)
+    handle = res.bucket_of(file)
     if file.method == "multipart":
-        await kept.abort_uploads(file.store_upload_id)
+        await handle.abort_uploads(file.store_upload_id)
     if not file.may_share_key:
-        await kept.delete()
+        await handle.delete()
         return
-    for version_id in await kept.find_versions():
-        found = await kept.head(version_id)
+    for version_id in await handle.find_versions():
+        found = await handle.head(version_id)
         if found is not None and found.is_of(file.id):
-            await kept.delete_version(version_id)
+            await handle.delete_version(version_id)
 
 
 async def _in_use(res: Resources, caller: Principal, file: File) -> FileInUse:
-    async with res.db.connection() as db:
-        uses = await db_records.uses_of_file(db, file.id, caller, _NAMED)
+    uses = await uses_of(res, caller, file, _NAMED)
     return FileInUse(
-        "Records hold the file: take it out of them first.",
-        records=[use._asdict() for use in uses],
+        "Records hold the file: take it out of them first.", records=[use._asdict() for use in uses]
     )
 
 

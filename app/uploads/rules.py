@@ -18,7 +18,6 @@ from app.errors import (
     ExtensionNotAllowed,
     InvalidFilename,
     SizeNotAllowed,
-    TooManyPending,
     UploadSessionExhausted,
 )
 from app.models.files import File, Seal, State
@@ -28,7 +27,7 @@ from app.store.objects import ID_METADATA
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a client says it will upload: `size` in bytes, `checksum_sha256` in base64.
+    """A file as its client announces it: `size` in bytes, `checksum_sha256` in base64.
 
     Without a size the destination's range holds. Without a method the destination chooses.
     """
@@ -44,81 +43,45 @@ class Announcement:
 def announced_file(
     res: Resources, caller: Principal, announcement: Announcement, now: datetime
 ) -> tuple[Destination, File]:
-    """The row to store, if the destination's rules allow the file. Its `expires_at` is `now`."""
+    """The row to store, if the destination's rules allow the file.
+
+    Raises UnknownDestination, DestinationForbidden, InvalidFilename and as `pending_file` does.
+    """
     destination = destination_for(res.settings, caller, announcement.destination)
-    name = _clean(announcement.filename)
-    content_type = announcement.content_type or guess_content_type(name.extension)
-    check_rules(destination, name, content_type)
-    size = announcement.size
-    if size is not None and not destination.takes_size(size):
-        raise SizeNotAllowed(
-            f"{size} bytes are not between the {destination.min_size} and "
-            f"{destination.max_size} bytes that destination {destination.name} takes.",
-            min_size=destination.min_size,
-            max_size=destination.max_size,
-        )
-    file_id = res.new_id(now)
-    key = normalize_key(
-        name,
-        now=now,
-        unique=file_id,
-        owner=caller.owner,
-        prefix=destination.prefix,
-        template=destination.key_template,
-    )
-    return destination, pending_file(
-        file_id,
-        caller,
-        destination,
-        key,
-        method=announcement.method or destination.method_for(size),
-        filename=name.display,
-        content_type=normalize_content_type(content_type),
-        size=size,
-        checksum_sha256=announcement.checksum_sha256,
-        pending_cap=res.settings.max_pending_uploads,
-        now=now,
-    )
-
-
-def _clean(filename: str) -> Filename:
     try:
-        return clean_filename(filename)
+        name = clean_filename(announcement.filename)
     except InvalidName as error:
         raise InvalidFilename(str(error)) from None
-
-
-def check_rules(destination: Destination, name: Filename, content_type: str) -> None:
-    """Raise ContentTypeNotAllowed or ExtensionNotAllowed."""
-    if not destination.takes_type(content_type):
-        raise ContentTypeNotAllowed(
-            f"Destination {destination.name} does not take {content_type}; "
-            f"it takes: {', '.join(destination.content_types)}.",
-            allowed=list(destination.content_types),
-        )
-    if not destination.takes_extension(name.extension):
-        raise ExtensionNotAllowed(
-            f"Destination {destination.name} does not take the extension {name.extension!r}; "
-            f"it takes: {', '.join(destination.extensions)}.",
-            allowed=list(destination.extensions),
-        )
+    return destination, pending_file(res, caller, destination, name, announcement, now)
 
 
 def pending_file(
-    file_id: UUID,
+    res: Resources,
     caller: Principal,
     destination: Destination,
-    key: str,
-    *,
-    method: Method,
-    filename: str,
-    content_type: str,
-    size: int | None,
-    checksum_sha256: str | None,
-    pending_cap: int | None,
+    name: Filename,
+    announcement: Announcement,
     now: datetime,
+    key: str | None = None,
 ) -> File:
-    """The row, as it is before anything is signed."""
+    """The row of an announcement as it is before anything is signed: its `expires_at` is `now`.
+
+    Without a `key` one is made. Raises ContentTypeNotAllowed, ExtensionNotAllowed, SizeNotAllowed.
+    """
+    content_type = announcement.content_type or guess_content_type(name.extension)
+    size = announcement.size
+    _check_rules(destination, name, content_type, size)
+    file_id = res.new_id(now)
+    if key is None:
+        key = normalize_key(
+            name,
+            now=now,
+            unique=file_id,
+            owner=caller.owner,
+            prefix=destination.prefix,
+            template=destination.key_template,
+        )
+    method = announcement.method or destination.method_for(size)
     in_known_parts = method == "multipart" and size is not None
     return File(
         id=file_id,
@@ -129,11 +92,11 @@ def pending_file(
         bucket=destination.bucket,
         key=key,
         url=object_url(destination.stored_endpoint, destination.bucket, key),
-        filename=filename,
-        content_type=content_type,
+        filename=name.display,
+        content_type=normalize_content_type(content_type),
         detected_type=None,
         size=size,
-        checksum_sha256=checksum_sha256,
+        checksum_sha256=announcement.checksum_sha256,
         checksum_verified=False,
         method=method,
         state=State.PENDING,
@@ -149,13 +112,37 @@ def pending_file(
         part_size=lay_out(size or 0, destination.part_size).part_size if in_known_parts else None,
         sealed=Seal.NO,
         attachments=0,
-        pending_cap=pending_cap,
+        pending_cap=res.settings.max_pending_uploads,
         part_count=None,
     )
 
 
+def _check_rules(
+    destination: Destination, name: Filename, content_type: str, size: int | None
+) -> None:
+    if not destination.takes_type(content_type):
+        raise ContentTypeNotAllowed(
+            f"Destination {destination.name} does not take {content_type}; "
+            f"it takes: {', '.join(destination.content_types)}.",
+            allowed=list(destination.content_types),
+        )
+    if not destination.takes_extension(name.extension):
+        raise ExtensionNotAllowed(
+            f"Destination {destination.name} does not take the extension {name.extension!r}; "
+            f"it takes: {', '.join(destination.extensions)}.",
+            allowed=list(destination.extensions),
+        )
+    if size is not None and not destination.takes_size(size):
+        raise SizeNotAllowed(
+            f"{size} bytes are not between the {destination.min_size} and "
+            f"{destination.max_size} bytes that destination {destination.name} takes.",
+            min_size=destination.min_size,
+            max_size=destination.max_size,
+        )
+
+
 def object_headers(destination: Destination, file: File) -> dict[str, str]:
-    """What the object is stored with, as the headers or form fields of its upload."""
+    """Headers or form fields of an upload, which its object is stored with."""
     return {
         "content-type": file.content_type,
         **destination.object_headers(file.method),
@@ -164,16 +151,19 @@ def object_headers(destination: Destination, file: File) -> dict[str, str]:
 
 
 async def bytes_left(res: Resources, file: File) -> int | None:
-    """What the upload's session has left for a file that nobody has paid for; None: no session."""
-    if file.session_id is None:
+    """How many bytes the session of an upload has left that was announced without a size.
+
+    None: no session pays for it, or it has paid as it was announced.
+    """
+    if file.session_id is None or file.size is not None:
         return None
     async with res.db.connection() as db:
         return await db_credentials.bytes_left(db, file.session_id)
 
 
 async def largest(res: Resources, destination: Destination, file: File) -> int:
-    """How many bytes an upload may have whose size is left open: the destination's limit, or what
-    its session has left if that is less. Raises UploadSessionExhausted if no file fits in that.
+    """The most bytes that an upload of unknown size may have: the destination's limit, or fewer if
+    its session has fewer left. Raises UploadSessionExhausted if no file fits.
     """
     left = await bytes_left(res, file)
     if left is None:
@@ -185,23 +175,20 @@ async def largest(res: Resources, destination: Destination, file: File) -> int:
 
 async def store(
     res: Resources, caller: Principal, files: Sequence[File], *, paid: bool = False
-) -> set[UUID] | UploadSessionExhausted | TooManyPending:
+) -> set[UUID]:
     """The ids of those files that were stored, maybe among others; not there: its key is taken.
 
     An upload session pays for them all before any is stored, unless they are `paid` for already.
-    With a problem none was stored.
+    Raises UploadSessionExhausted and TooManyPending, and then none was stored.
     """
-    try:
-        if caller.session is None or paid:
-            return await res.inserts.insert(files)
-        async with res.db.connection() as db:
-            stored = await db_credentials.insert_files_of_session(
-                db, caller.session.id, files, res.clock()
-            )
-    except TooManyPending as problem:
-        return problem
+    if caller.session is None or paid:
+        return await res.inserts.insert(files)
+    async with res.db.connection() as db:
+        stored = await db_credentials.insert_files_of_session(
+            db, caller.session.id, files, res.clock()
+        )
     if stored is None:
-        return UploadSessionExhausted(
+        raise UploadSessionExhausted(
             "The upload session has ended, or has too few files or bytes left: nothing was "
             "announced."
         )

@@ -1,7 +1,5 @@
 """Presign an upload in one piece, as a form or a PUT."""
 
-import dataclasses
-
 from app.core.destination import MAX_SINGLE_UPLOAD, Destination
 from app.models.files import File
 from app.runtime.resources import Resources
@@ -12,10 +10,10 @@ from app.uploads.rules import largest, object_headers
 async def sign_upload(
     res: Resources, destination: Destination, file: File
 ) -> Presigned | PresignedPost:
-    """Presign the upload so that nothing but the announced bytes' contents is left open.
+    """Presign the upload so that only the contents of the announced bytes are left open.
 
     PUT signs the exact length and `If-None-Match: *`; POST pins every field and the length range.
-    The length of a PUT whose size nobody said is left open, for confirm to judge.
+    The length of a PUT whose size was not announced is left open, and checked by confirm.
     """
     high = file.size
     if high is None:
@@ -32,8 +30,8 @@ async def sign_upload(
             "PUT", address, file.key, expires_in=expires_in, headers=headers
         )
         # Every client sends the length by itself, and browsers forbid setting it.
-        sent = {name: value for name, value in signed.headers.items() if name != "content-length"}
-        return dataclasses.replace(signed, headers=sent)
+        signed.headers.pop("content-length", None)
+        return signed
     if file.checksum_sha256 is not None:
         headers["x-amz-checksum-algorithm"] = "SHA256"
     return await res.signer.presign_post(

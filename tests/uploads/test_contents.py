@@ -12,7 +12,7 @@ from aiobotocore.client import AioBaseClient
 
 from app.errors import DatabaseUnavailable
 from app.store.objects import ObjectHandle, StoredObject
-from app.uploads import remove
+from app.uploads import verify
 from tests.support.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
 from tests.support.service import owner_of_bucket, prepared, running
 from tests.support.steps import announced, send, slug, stored
@@ -224,7 +224,7 @@ async def test_killed_before_a_rejected_object_goes_the_sweep_deletes_it(
 
     async with running(settings) as client, owner_of_bucket(settings) as s3:
         with monkeypatch.context() as patch:
-            patch.setattr(remove, "remove_upload", killed)
+            patch.setattr(verify, "remove_upload", killed)
             problem = await rejected(client, web, HTML, filename="a.png", destination="tidy")
         where = {"Bucket": settings.destinations["tidy"].bucket, "Prefix": problem["key"]}
         assert await swept(settings, timedelta()) == {}

@@ -1,0 +1,81 @@
+"""Objections to what was uploaded: reasons, in words, to reject it; None where there is none. Pure.
+
+The rules of a destination hold for its own uploads alone, and not for those of another destination
+that had the bucket before.
+"""
+
+from typing import Final
+
+from app.core.content_types import OCTET_STREAM, essence, normalize_content_type
+from app.core.contents import Verdict, compare, is_markup
+from app.core.destination import Destination
+from app.models.files import File
+from app.store.objects import StoredObject
+
+# Values of Cache-Control that may stand on an object without having been signed. They keep nothing
+# in a cache that should not be there, and no client has chosen them: Google Cloud Storage answers
+# so for private objects that are stored with none, and browsers add them to every request while
+# their cache is switched off, in the developer tools for example.
+_HARMLESS: Final = frozenset({"private, max-age=0", "no-cache", "no-store", "max-age=0"})
+
+
+def object_objection(
+    destination: Destination, file: File, found: StoredObject, left: int | None
+) -> str | None:
+    """The object that HEAD found beside its announcement; `left` as in `size_objection`."""
+    if not found.is_of(file.id):
+        return "The object at this key was not uploaded with the signed instructions."
+    if file.size is not None and found.size != file.size:
+        return f"The object has {found.size} bytes; {file.size} were announced."
+    if normalize_content_type(found.content_type) != file.content_type:
+        return f"The object is {found.content_type}; {file.content_type} was announced."
+    if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
+        return "The object's SHA-256 is not the one that was announced."
+    # A PUT may carry what nobody signed, and every link would serve it. What is absent is fine:
+    # some stores (Ceph RGW 16) keep no headers of a form.
+    wanted = destination.object_headers(file.method)
+    for name, value in found.serving.items():
+        harmless = name == "cache-control" and value in _HARMLESS
+        if value != wanted.get(name) and not harmless:
+            return f"The object is stored with a {name} that was not signed."
+    return size_objection(destination, file, found.size, left)
+
+
+def size_objection(destination: Destination, file: File, size: int, left: int | None) -> str | None:
+    """The size in bytes of an upload that was announced without one.
+
+    `left` is how many bytes its upload session has left, None without a session.
+    """
+    if file.size is not None:
+        return None
+    if destination.name == file.destination and not destination.takes_size(size):
+        return (
+            f"The object has {size} bytes; destination {destination.name} takes "
+            f"{destination.min_size} to {destination.max_size}."
+        )
+    return None if left is None or size <= left else too_few_bytes(size)
+
+
+def too_few_bytes(size: int) -> str:
+    return f"The upload session has too few bytes left for the object's {size}."
+
+
+def contents_objection(destination: Destination, file: File, detected: str) -> str | None:
+    """The type that the first bytes show beside the announced one."""
+    announced = essence(file.content_type)
+    verdict = compare(announced, detected)
+    if verdict is Verdict.DIFFERS:
+        return f"The contents are {detected}; {file.content_type} was announced."
+    if destination.name != file.destination:
+        return None
+    if verdict is Verdict.UNKNOWN and destination.unknown_contents == "reject":
+        return (
+            f"Nothing shows that the contents, {detected}, are {file.content_type}, and "
+            f"destination {destination.name} takes no such files."
+        )
+    if is_markup(detected) and announced != OCTET_STREAM and not destination.takes_type(detected):
+        return (
+            f"The contents are {detected}, which destination {destination.name} does not take; "
+            f"{file.content_type} was announced."
+        )
+    return None
