@@ -1,4 +1,4 @@
-"""Other systems' things that hold files in their fields.
+"""Records: entities of other systems, with files in their fields.
 
 A record is made by the first file that is put into it. It is held (its row locked) first in every
 change, then the files in the order of their ids: so no two changes wait for each other. Imports

@@ -15,7 +15,7 @@ MAX_RECORDS: Final = 200
 
 
 def declared_fields(res: Resources, record_type: str) -> Mapping[str, RecordField]:
-    """The fields that records of this type have; UnknownRecordField."""
+    """The fields that records of this type have. Raises UnknownRecordField."""
     found = res.settings.records.get(record_type)
     if found is None:
         raise UnknownRecordField(f"No records of type {record_type!r} are configured here.")
@@ -23,7 +23,7 @@ def declared_fields(res: Resources, record_type: str) -> Mapping[str, RecordFiel
 
 
 def declared_field(res: Resources, record_type: str, field: str) -> RecordField:
-    """One of them; UnknownRecordField."""
+    """One field that records of this type have. Raises UnknownRecordField."""
     fields = declared_fields(res, record_type)
     if field not in fields:
         raise UnknownRecordField(
@@ -34,9 +34,9 @@ def declared_field(res: Resources, record_type: str, field: str) -> RecordField:
 
 
 def writable_field(res: Resources, caller: Principal, record_type: str, name: str) -> RecordField:
-    """A field that the caller may change; UnknownRecordField, InsufficientScope.
+    """A field that the caller may change. Raises UnknownRecordField, InsufficientScope.
 
-    Whoever made an upload session for the field was asked then.
+    In an upload session no scope is asked for: whoever made it for the field had to hold it.
     """
     field = declared_field(res, record_type, name)
     missing = missing_scopes(field.scopes, caller.scopes)
@@ -49,13 +49,15 @@ def writable_field(res: Resources, caller: Principal, record_type: str, name: st
     return field
 
 
-def check_field(res: Resources, caller: Principal, path: FieldPath, destination: str) -> None:
-    """Raise what can be known to forbid files of a destination there before anybody is asked.
-
-    Raises UnknownRecordField, InsufficientScope, WrongDestination.
+def check_field(
+    res: Resources, caller: Principal, path: FieldPath, destination: str
+) -> RecordField:
+    """The field, if the caller may put files of the destination there, as far as that is known
+    without the record. Raises UnknownRecordField, InsufficientScope, WrongDestination.
     """
     field = writable_field(res, caller, path.type, path.field)
     check_destination(field, path, destination)
+    return field
 
 
 async def session_field(
@@ -63,7 +65,7 @@ async def session_field(
 ) -> SessionField:
     """The field for what an upload session of the caller's will confirm.
 
-    Its files go there by the right of whoever made the session, whosever they are. Raises
+    Files of any owner go there by the right of the session's maker. Raises
     UnknownRecordField, InsufficientScope, WrongDestination and RecordNotFound.
     """
     check_field(res, caller, path, destination)
@@ -75,7 +77,7 @@ async def session_field(
 
 
 def etag_of(record: Record) -> str:
-    """Another after every change of any field; links are renewed without changing it."""
+    """The record's ETag: every change of any field changes it; new links do not."""
     return f'"{record.version}"'
 
 

@@ -1,6 +1,6 @@
 """Records with the files in their fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,11 +21,11 @@ class Fields:
     """A record and the files in its fields, in order; fields that hold none are left out."""
 
     record: Record
-    files: Mapping[str, Sequence[File]]
+    files: dict[str, list[File]]
 
 
 async def get_record(res: Resources, caller: Principal, record_type: str, record_id: str) -> Fields:
-    """The record with its files; RecordNotFound for everybody else's."""
+    """The record with its files. Raises RecordNotFound, also for everybody else's."""
     found = await get_records(res, caller, record_type, [record_id])
     if record_id not in found:
         raise record_not_found()
@@ -57,15 +57,15 @@ async def read_fields(
     ids: Sequence[str],
     wanted: Sequence[str] | None = None,
 ) -> dict[str, Fields]:
-    held = await db_records.read_records(db, caller, record_type, list(set(ids)), wanted)
-    records: dict[str, Record] = {}
-    files: dict[str, dict[str, list[File]]] = {}
-    for record, field, file in held:
-        records[record.id] = record
-        fields = files.setdefault(record.id, {})
+    """Read records that the caller may see, by id, on this connection; `wanted`: these fields."""
+    found: dict[str, Fields] = {}
+    for record, field, file in await db_records.read_records(
+        db, caller, record_type, list(set(ids)), wanted
+    ):
+        fields = found.setdefault(record.id, Fields(record, {}))
         if field is not None and file is not None:
-            fields.setdefault(field, []).append(file)
-    return {record_id: Fields(record, files[record_id]) for record_id, record in records.items()}
+            fields.files.setdefault(field, []).append(file)
+    return found
 
 
 async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> list[FieldPath]:
@@ -75,7 +75,7 @@ async def uses_of(res: Resources, caller: Principal, file: File, limit: int) -> 
 
 
 async def find_by_url(res: Resources, caller: Principal, url: str) -> UUID:
-    """The id of the caller's confirmed file with this object URL; FileNotFound."""
+    """The id of the caller's confirmed file with this object URL. Raises FileNotFound."""
     [file] = await readable_by_urls(res, caller, [url])
     if file is None:
         raise FileNotFound("No file of yours has this URL.")

@@ -16,7 +16,6 @@ from app.models.records import Record
 from app.records.fields import (
     check_destination,
     check_field,
-    declared_field,
     declared_fields,
     etag_of,
     may_use,
@@ -33,12 +32,13 @@ class Attachment(NamedTuple):
     """A field that a caller's file goes into as it is confirmed; `holder` may change the record."""
 
     path: FieldPath
+    field: RecordField
     caller: Principal
     holder: Principal
 
 
 class Change(NamedTuple):
-    """What a change made of a field: the record before and after it, and the files it holds."""
+    """A change of a field: the record before and after it, and the files in it afterwards."""
 
     path: FieldPath
     before: Record
@@ -55,7 +55,7 @@ async def put_files(
 ) -> Fields:
     """Make these confirmed files of the caller's what the field holds, in this order.
 
-    What was there stays a file. Answers with the record as this change left it. Raises
+    Files that were there stay files. Returns the record as this change left it. Raises
     PreconditionFailed, FileNotFound, WrongDestination, TooManyFiles, RecordNotFound.
     """
     field = writable_field(res, caller, path.type, path.field)
@@ -63,9 +63,9 @@ async def put_files(
         record, is_new = await _hold(res, db, caller, path.type, path.id)
         before = await db_records.field_files(db, record, path.field)
         _check(conditions, None if is_new else record, filled=bool(before))
-        after = await _fill(res, db, caller, path, field, record, before, list(file_ids))
+        change = await _fill(res, db, caller, path, field, record, before, list(file_ids))
         answer = (await read_fields(db, caller, path.type, [path.id]))[path.id]
-    audit_change(Change(path, record, after, file_ids))
+    audit_change(change)
     return answer
 
 
@@ -79,8 +79,8 @@ async def change_record(
 ) -> Record:
     """Make these files what these fields hold, all of it or nothing; the record afterwards.
 
-    `conditions` are the record's: with `If-None-Match: *` there may be none yet. Who may not
-    change a field may name it with what it holds. Raises what `put_files` does.
+    `conditions` are the record's: with `If-None-Match: *` there may be none yet. A caller who may
+    not change a field may name it with the files that it holds. Raises what `put_files` does.
     """
     changes: list[Change] = []
     async with res.db.transaction() as db:
@@ -92,21 +92,20 @@ async def change_record(
         for field, file_ids in fields.items():
             if held[field] == list(file_ids):
                 continue
-            path, before = FieldPath(record_type, record_id, field), record
+            path, before = FieldPath(record_type, record_id, field), held[field]
             declared = writable_field(res, caller, record_type, field)
-            record = await _fill(
-                res, db, caller, path, declared, before, held[field], list(file_ids)
-            )
-            changes.append(Change(path, before, record, file_ids))
-    for done in changes:
-        audit_change(done)
+            change = await _fill(res, db, caller, path, declared, record, before, list(file_ids))
+            record = change.after
+            changes.append(change)
+    for change in changes:
+        audit_change(change)
     return record
 
 
 async def clear_field(
     res: Resources, caller: Principal, path: FieldPath, conditions: Preconditions = _ANY
 ) -> Record:
-    """Take out what the field holds; files and objects stay. Repeating it is no error.
+    """Empty the field; files and objects stay. Repeating it is no error.
 
     Raises RecordNotFound, PreconditionFailed.
     """
@@ -117,9 +116,9 @@ async def clear_field(
             raise record_not_found()
         before = await db_records.field_files(db, record, path.field)
         _check(conditions, record, filled=bool(before))
-        after = await _fill(res, db, caller, path, field, record, before, [])
-    audit_change(Change(path, record, after, []))
-    return after
+        change = await _fill(res, db, caller, path, field, record, before, [])
+    audit_change(change)
+    return change.after
 
 
 async def forget_record(
@@ -129,7 +128,7 @@ async def forget_record(
     record_id: str,
     conditions: Preconditions = _ANY,
 ) -> None:
-    """Take out what all fields hold, and the record with them; files and objects stay.
+    """Empty all fields and forget the record; files and objects stay.
 
     Raises RecordNotFound, PreconditionFailed.
     """
@@ -147,7 +146,7 @@ async def forget_record(
 def attachment(
     res: Resources, caller: Principal, path: FieldPath | None, destination: str
 ) -> Attachment | None:
-    """Where a file that the caller confirms goes: what their upload session says, else `path`.
+    """Where a file that the caller confirms goes: as their upload session says, else to `path`.
 
     Raises UnknownRecordField, InsufficientScope, WrongDestination.
     """
@@ -157,8 +156,7 @@ def attachment(
         holder = Principal(of_session.owner, caller.tenant)
     if path is None:
         return None
-    check_field(res, caller, path, destination)
-    return Attachment(path, caller, holder)
+    return Attachment(path, check_field(res, caller, path, destination), caller, holder)
 
 
 async def hold(res: Resources, db: Connection, to: Attachment) -> Record:
@@ -175,17 +173,15 @@ async def attach(
 ) -> Change:
     """Put a file into the field of the record that is held; where it takes many, as the last one.
 
-    Say so with `audit_change` once it is committed. Raises TooManyFiles, WrongDestination.
+    Pass the change to `audit_change` once it is committed. Raises TooManyFiles, WrongDestination.
     """
-    field = declared_field(res, to.path.type, to.path.field)
     before = await db_records.field_files(db, record, to.path.field)
-    files = [*before, file_id] if field.many else [file_id]
-    after = await _fill(res, db, to.caller, to.path, field, record, before, files)
-    return Change(to.path, record, after, files)
+    files = [*before, file_id] if to.field.many else [file_id]
+    return await _fill(res, db, to.caller, to.path, to.field, record, before, files)
 
 
 def audit_change(change: Change) -> None:
-    """Say what the field holds now, if it is not what it held before."""
+    """Write the change to the audit trail, if it was one."""
     if change.after.version != change.before.version:
         where = dict(zip(("record_type", "record_id", "field"), change.path, strict=True))
         audit(
@@ -200,7 +196,7 @@ def audit_change(change: Change) -> None:
 async def _hold(
     res: Resources, db: Connection, caller: Principal, record_type: str, record_id: str
 ) -> tuple[Record, bool]:
-    """The record, locked, and whether it is new; RecordNotFound if it is somebody else's."""
+    """The record, locked, and whether it is new. Raises RecordNotFound if it is another's."""
     now = res.clock()
     new = Record(
         tenant=caller.tenant,
@@ -234,27 +230,27 @@ async def _fill(
     record: Record,
     before: Sequence[UUID],
     after: Sequence[UUID],
-) -> Record:
+) -> Change:
     """Put files into a field of a record that is held, if they may go there."""
     if after == before:
-        return record
+        return Change(path, record, record, after)
     if len(after) > field.capacity:
         raise TooManyFiles(
-            f"Field {path.field} takes {field.capacity} file(s) at most.",
-            max_files=field.capacity,
+            f"Field {path.field} takes {field.capacity} file(s) at most.", max_files=field.capacity
         )
     locked = {file.id: file for file in await db_records.lock_files(db, list({*before, *after}))}
-    coming = set(after) - set(before)
+    held = set(before)
+    coming = [file_id for file_id in after if file_id not in held]
     missing = [
         str(file_id)
-        for file_id in after
-        if file_id in coming and not (file_id in locked and may_use(locked[file_id], caller))
+        for file_id in coming
+        if file_id not in locked or not may_use(locked[file_id], caller)
     ]
     if missing:
         raise FileNotFound(f"No confirmed file of yours has the id {missing[0]}.", file_ids=missing)
-    for file_id in after:
-        if file_id in coming:
-            check_destination(field, path, locked[file_id].destination)
+    for file_id in coming:
+        check_destination(field, path, locked[file_id].destination)
     now = res.clock()
     version = res.new_id(now)
-    return await db_records.replace_files(db, record, path.field, before, after, version, now)
+    changed = await db_records.replace_files(db, record, path.field, before, after, version, now)
+    return Change(path, record, changed, after)
