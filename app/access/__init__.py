@@ -1,4 +1,4 @@
-"""Who asks, and what they may use: API keys, upload sessions, JSON Web Tokens, destinations.
+"""Authenticate callers and check their destinations: API keys, upload sessions, JWTs.
 
 Imports `runtime` and what is below.
 """

@@ -1,8 +1,7 @@
-"""API keys, for back ends: make, list, revoke, and find out whose a token is."""
+"""API keys, for back ends: make, list, revoke, and find a token's principal."""
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -12,22 +11,14 @@ from app.core.principal import Principal, missing_scopes
 from app.db import credentials as db_credentials
 from app.errors import ApiKeyNotFound, InvalidToken, ScopeNotGrantable
 from app.logs.audit import audit
-from app.models.credentials import ApiKey
+from app.models.credentials import ApiKey, UploadSession
 from app.runtime.resources import Resources
 
-# For how long a process takes a key or an upload session that it has asked about to be good
-# still. So long may one that another process revoked go on working.
+# How long a process takes a key or an upload session to be good without asking the database again.
+# One that another process revoked may go on working as long.
 STALENESS: Final = timedelta(seconds=5)
 MAX_DAYS: Final = 3650
 _END: Final = UUID(int=(1 << 128) - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPage:
-    """Keys, newest first, and the cursor of the next page, None after the last."""
-
-    keys: list[ApiKey]
-    next_cursor: str | None
 
 
 async def create(
@@ -39,11 +30,11 @@ async def create(
     scopes: Iterable[str],
     lifetime: timedelta | None,
 ) -> tuple[ApiKey, str]:
-    """The new key, in the caller's tenant, and its token, which nobody can have again.
+    """The new key, in the caller's tenant, and its token, which cannot be read again.
 
     With no `lifetime` it works until it is revoked.
-    Raises ScopeNotGrantable: scopes are never more than the caller's, and only who acts for the
-    whole tenant may make a key for another owner.
+    Raises ScopeNotGrantable: scopes are never more than the caller's, and only a caller who acts
+    for the whole tenant may make a key for another owner.
     """
     lacking = missing_scopes(scopes, caller.scopes)
     if lacking:
@@ -75,51 +66,41 @@ async def create(
 
 async def list_keys(
     res: Resources, caller: Principal, *, cursor: str | None, limit: int
-) -> KeyPage:
-    """The keys of the caller's tenant, newest first, expired and revoked ones too."""
+) -> tuple[list[ApiKey], str | None]:
+    """The keys of the caller's tenant, newest first, expired and revoked ones too.
+
+    And the cursor of the next page, None after the last. Raises InvalidCursor.
+    """
     scope = f"api keys of {caller.tenant}"
-    end = _END
-    if cursor is not None:
-        end = res.read_cursor(scope, cursor)
+    end = _END if cursor is None else res.read_cursor(scope, cursor)
     async with res.db.connection() as db:
         keys = await db_credentials.list_api_keys(db, caller.tenant, end, limit + 1)
-    if len(keys) <= limit:
-        return KeyPage(keys, None)
-    keys = keys[:limit]
-    return KeyPage(keys, res.make_cursor(scope, keys[-1].id))
+    return res.cut_page(scope, keys, limit)
 
 
 async def get_key(res: Resources, caller: Principal, key_id: UUID) -> ApiKey:
-    """One key of the caller's tenant; ApiKeyNotFound."""
+    """One key of the caller's tenant. Raises ApiKeyNotFound."""
     async with res.db.connection() as db:
-        key = await db_credentials.get_api_key(db, key_id, caller.tenant)
-    if key is None:
-        raise _not_found()
-    return key
+        return _found(await db_credentials.get_api_key(db, key_id, caller.tenant))
 
 
 async def revoke(res: Resources, caller: Principal, key_id: UUID) -> None:
     """End the key: here at once, in other processes within STALENESS. Repeating it is no error."""
     async with res.db.connection() as db:
-        key = await db_credentials.revoke_api_key(db, key_id, caller.tenant, res.clock())
-    if key is None:
-        raise _not_found()
+        key = _found(await db_credentials.revoke_api_key(db, key_id, caller.tenant, res.clock()))
     credential = _credential(key)
     res.known_tokens.forget(lambda known: known.credential == credential)
     audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner)
 
 
 async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, datetime]:
-    """Who holds the key, and until when that need not be asked again. Raises InvalidToken."""
+    """The key's principal, and until when that need not be asked again. Raises InvalidToken."""
     now = res.clock()
     async with res.db.connection() as db:
         key = await db_credentials.use_api_key(db, token_hash, now)
     if key is None:
         raise InvalidToken("There is no such API key.")
-    if key.revoked_at is not None:
-        raise InvalidToken("The API key was revoked.")
-    if key.expires_at is not None and key.expires_at <= now:
-        raise InvalidToken("The API key has expired.")
+    check_alive(key, now, "API key")
     principal = Principal(
         owner=key.owner,
         tenant=key.tenant,
@@ -129,8 +110,18 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
     return principal, min(now + STALENESS, key.expires_at or now + STALENESS)
 
 
-def _not_found() -> ApiKeyNotFound:
-    return ApiKeyNotFound("Your tenant has no API key with this id.")
+def check_alive(credential: ApiKey | UploadSession, now: datetime, noun: str) -> None:
+    """Raise InvalidToken if the credential was revoked or has expired."""
+    if credential.revoked_at is not None:
+        raise InvalidToken(f"The {noun} was revoked.")
+    if credential.expires_at is not None and credential.expires_at <= now:
+        raise InvalidToken(f"The {noun} has expired.")
+
+
+def _found(key: ApiKey | None) -> ApiKey:
+    if key is None:
+        raise ApiKeyNotFound("Your tenant has no API key with this id.")
+    return key
 
 
 def _credential(key: ApiKey) -> str:

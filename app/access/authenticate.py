@@ -9,15 +9,15 @@ from app.errors import InvalidToken
 from app.logs.log import acting
 from app.runtime.resources import Resources
 
-# Some issuers put much into theirs; a header any longer no proxy lets through.
+# Some issuers' tokens are long; proxies let no longer header through.
 MAX_TOKEN = 8192
 
 
 async def principal_from_token(res: Resources, token: str) -> Principal:
-    """Who holds this token. Raises InvalidToken, IssuerUnavailable and TooManyRequests.
+    """The token's principal. Raises InvalidToken, IssuerUnavailable and TooManyRequests.
 
-    What was found good a moment ago is believed from memory: a JWT until it expires, or its
-    issuer's keys are due again; one of our own tokens for `api_keys.STALENESS`.
+    A verified token is remembered: a JWT until it expires, or its issuer's keys are due again; one
+    of our own tokens for `api_keys.STALENESS`.
     """
     if len(token) > MAX_TOKEN:
         raise InvalidToken(f"A token of more than {MAX_TOKEN} characters is none of ours.")
@@ -27,7 +27,7 @@ async def principal_from_token(res: Resources, token: str) -> Principal:
         return known
     actor = acting.get()
     if actor is not None:
-        await res.rate_limits.admit_stranger(actor.client)
+        await res.rate_limits.admit_address(actor.client)
     principal, until = await _verified(res, token, token_hash)
     res.known_tokens.note(token_hash, principal, until)
     return principal

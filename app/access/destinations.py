@@ -7,7 +7,7 @@ from app.settings.model import Settings
 
 
 def destination_named(settings: Settings, name: str) -> Destination:
-    """The destination of that name; UnknownDestination."""
+    """The destination of that name. Raises UnknownDestination."""
     found = settings.destinations.get(name)
     if found is None:
         known = ", ".join(sorted(settings.destinations))

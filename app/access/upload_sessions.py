@@ -8,7 +8,7 @@ import os
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.access.api_keys import STALENESS
+from app.access.api_keys import STALENESS, check_alive
 from app.access.destinations import destination_for
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
 from app.core.principal import Principal, Scope, SessionBounds, SessionField
@@ -18,7 +18,6 @@ from app.logs.audit import audit
 from app.models.credentials import UploadSession
 from app.runtime.resources import Resources
 
-_SCOPES = frozenset({Scope.UPLOADS_WRITE})
 _MAX_BYTES = (1 << 63) - 1
 
 
@@ -33,11 +32,11 @@ async def mint(
     expires_in: int,
     attach_to: SessionField | None = None,
 ) -> tuple[UploadSession, str]:
-    """The new session, in the caller's tenant, and its token, which nobody can have again.
+    """The new session, in the caller's tenant, and its token, which cannot be read again.
 
-    The uploads belong to `owner`. `max_bytes`, over all files, is by default what that many files
-    of the destination can have. `expires_in` is seconds. Whatever is confirmed goes into
-    `attach_to`, of which the caller has been asked (`app.records.fields.session_field`).
+    The uploads belong to `owner`. `max_bytes`, over all files, is by default as many as so many
+    files of the destination can have. `expires_in` is in seconds. Files that are confirmed go into
+    `attach_to`, which has been checked (`app.records.fields.session_field`).
     Raises UnknownDestination and DestinationForbidden.
     """
     found = destination_for(res.settings, caller, destination)
@@ -76,44 +75,37 @@ async def mint(
 
 
 async def get(res: Resources, caller: Principal, session_id: UUID) -> UploadSession:
-    """The session, ended or not, for who made it."""
+    """The session, ended or not, for whoever made it. Raises UploadSessionNotFound."""
     async with res.db.connection() as db:
-        session = await db_credentials.get_upload_session(db, session_id, caller)
-    if session is None:
-        raise UploadSessionNotFound("No upload session of yours has this id.")
-    return session
+        return _found(await db_credentials.get_upload_session(db, session_id, caller))
 
 
 async def revoke(res: Resources, caller: Principal, session_id: UUID) -> None:
-    """End the session: nothing is announced from now on, and here nothing else is done either.
+    """End the session: it announces nothing from now on, and in this process does nothing else.
 
-    In other processes the rest ends within STALENESS. What was signed lives on until it expires,
-    but without the session nobody confirms it. Repeating it is no error.
+    In other processes the rest ends within STALENESS. Instructions work until they expire, but
+    the session's token no longer confirms their uploads. Repeating it is no error.
     """
     async with res.db.connection() as db:
-        session = await db_credentials.revoke_upload_session(db, session_id, caller, res.clock())
-    if session is None:
-        raise UploadSessionNotFound("No upload session of yours has this id.")
+        revoked = await db_credentials.revoke_upload_session(db, session_id, caller, res.clock())
+    session = _found(revoked)
     credential = _credential(session)
     res.known_tokens.forget(lambda known: known.credential == credential)
     audit("session.revoked", session_id=session.id, session_owner=session.owner)
 
 
 async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, datetime]:
-    """Who holds the session, and until when that need not be asked again. Raises InvalidToken."""
+    """The session's principal, and until when that need not be asked again. Raises InvalidToken."""
     now = res.clock()
     async with res.db.connection() as db:
         session = await db_credentials.upload_session_by_hash(db, token_hash)
     if session is None:
         raise InvalidToken("There is no such upload session.")
-    if session.revoked_at is not None:
-        raise InvalidToken("The upload session was revoked.")
-    if session.expires_at <= now:
-        raise InvalidToken("The upload session has expired.")
+    check_alive(session, now, "upload session")
     principal = Principal(
         owner=session.owner,
         tenant=session.tenant,
-        scopes=_SCOPES,
+        scopes=frozenset({Scope.UPLOADS_WRITE}),
         session=SessionBounds(
             session.id,
             session.destination,
@@ -122,6 +114,12 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         credential=_credential(session),
     )
     return principal, min(now + STALENESS, session.expires_at)
+
+
+def _found(session: UploadSession | None) -> UploadSession:
+    if session is None:
+        raise UploadSessionNotFound("No upload session of yours has this id.")
+    return session
 
 
 def _credential(session: UploadSession) -> str:

@@ -32,16 +32,15 @@ class Keys(View):
         res, caller = resources_of(request), caller_of(request)
         cursor = request.query_params.get("cursor")
         try:
-            page = await api_keys.list_keys(res, caller, cursor=cursor, limit=PAGE)
+            keys, older = await api_keys.list_keys(res, caller, cursor=cursor, limit=PAGE)
         except InvalidCursor:
-            page = await api_keys.list_keys(res, caller, cursor=None, limit=PAGE)
-        older = page.next_cursor and list_url(request, cursor=page.next_cursor)
+            keys, older = await api_keys.list_keys(res, caller, cursor=None, limit=PAGE)
         return self.page(
             request,
             "keys.html",
             status,
-            keys=page.keys,
-            older=older,
+            keys=keys,
+            older=older and list_url(request, cursor=older),
             first=self.to(request) if cursor else None,
             now=res.clock(),
             known={s: lets for s, lets in every_scope(res.settings).items() if s in caller.scopes},

@@ -84,10 +84,11 @@ async def _list(res: Resources, options: argparse.Namespace) -> None:
     table.columns[0].min_width = 36
     cursor: str | None = None
     while True:
-        page = await api_keys.list_keys(res, _operator(options.tenant), cursor=cursor, limit=_PAGE)
-        for key in page.keys:
+        keys, cursor = await api_keys.list_keys(
+            res, _operator(options.tenant), cursor=cursor, limit=_PAGE
+        )
+        for key in keys:
             table.add_row(*_cells(key, res.clock()))
-        cursor = page.next_cursor
         if cursor is None:
             break
     print_listing(table)

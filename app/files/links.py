@@ -1,8 +1,10 @@
-"""Files: look them up, list them, and sign links to read them."""
+"""Links that read confirmed files: presigned ones, and paths with a grant."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from app.logs.log import acting
 from app.models.files import File, Readable, State
 from app.runtime.resources import Resources
 
-# Links that are signed before the event loop has a look at others.
+# Links that are signed before other tasks have a turn.
 _AT_ONCE: Final = 100
 
 
@@ -37,9 +39,9 @@ async def read_links(
 ) -> list[Link]:
     """A presigned link for each file, in order, each pinned to the version that was confirmed.
 
-    With `disposition` None, files that are safe to show get the plain link; whatever a browser
-    might run is downloaded in either case. `filename` is the name to save under. `redirecting`: the
-    audit trail says that somebody is sent there. Raises InvalidFilename.
+    With `disposition` None, files that are safe to show get the plain link; files that a browser
+    might run are downloaded in either case. `filename` is the name to save under. `redirecting`:
+    the audit trail says that the caller is redirected. Raises InvalidFilename.
     """
     if filename is not None:
         try:
@@ -47,7 +49,7 @@ async def read_links(
         except InvalidName as error:
             raise InvalidFilename(str(error)) from None
     links: list[Link] = []
-    # Most pages are of one destination, so that little is asked for anew.
+    # Most pages are of one destination, so that its signer is made once.
     where: tuple[str, str] | None = None
     for number, file in enumerate(files, start=1):
         if where is None or file.destination != where[0] or file.bucket != where[1]:
@@ -79,19 +81,16 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
         return [None] * len(files)
     now = res.clock().timestamp()
     urls: list[str | None] = []
-    where: tuple[str, str] | None = None
-    for file in files:
-        if where is None or file.destination != where[0] or file.bucket != where[1]:
-            where = file.destination, file.bucket
-            to = res.settings.destination_of(*where)
-            end = window_end(now, to.link_expires_in, to.window)
-            grant = grant_maker(res.grant_secret, end) if to.content_urls else None
-        urls.append(grant and f"/v1/files/{file.id}/content?grant={grant(file.id)}")
+    for where, group in groupby(files, attrgetter("destination", "bucket")):
+        to = res.settings.destination_of(*where)
+        end = window_end(now, to.link_expires_in, to.window)
+        grant = grant_maker(res.grant_secret, end) if to.content_urls else None
+        urls += [grant and f"/v1/files/{file.id}/content?grant={grant(file.id)}" for file in group]
     return urls
 
 
 async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
-    """The confirmed file that a grant of `content_urls` is for, whoever asks.
+    """The confirmed file that a grant of `content_urls` is for.
 
     Raises InvalidGrant, FileNotFound.
     """

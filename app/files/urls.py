@@ -1,7 +1,4 @@
-"""From what a client or another system keeps, an object's URL or key, to bucket and key.
-
-URLs are parsed, never fetched.
-"""
+"""Parse an object's URL, as other systems keep it, to bucket and key. Nothing is fetched."""
 
 import re
 from typing import Final
@@ -16,7 +13,7 @@ _AWS_HOST: Final = re.compile(r"s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?")
 
 
 def parse_url(settings: Settings, url: str) -> ObjectName:
-    """The object that a URL names; UrlNotOurs unless its bucket is one of ours."""
+    """The object that a URL names. Raises UrlNotOurs unless its bucket is one of ours."""
     destinations = settings.destinations.values()
     name = parse_object_url(
         url, {d.bucket for d in destinations}, {d.stored_endpoint for d in destinations}

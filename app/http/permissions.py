@@ -57,7 +57,7 @@ async def count_failure(request: Request) -> None:
     """Count that the client's credential was refused. Raises TooManyRequests."""
     res: Resources = request.app.state.resources
     actor = acting.get()
-    await res.rate_limits.failed(None if actor is None else actor.client)
+    await res.rate_limits.admit_address(None if actor is None else actor.client, failures=1)
 
 
 async def _caller_of(request: Request) -> Principal:

@@ -136,8 +136,8 @@ async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
 )
 async def list_keys(paging: Annotated[Paging, Query()], caller: CanAdmin, res: Res) -> Response:
     """Expired and revoked ones too; never the keys themselves."""
-    page = await api_keys.list_keys(res, caller, cursor=paging.cursor, limit=paging.limit)
-    return json_response({"items": list(map(_json, page.keys)), "next_cursor": page.next_cursor})
+    keys, cursor = await api_keys.list_keys(res, caller, cursor=paging.cursor, limit=paging.limit)
+    return json_response({"items": list(map(_json, keys)), "next_cursor": cursor})
 
 
 @router.delete(

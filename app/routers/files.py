@@ -219,13 +219,15 @@ async def list_own_files(
     request: Request,
 ) -> Response:
     """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
-    page = await list_files(res, caller, asked.narrowing(), cursor=asked.cursor, limit=asked.limit)
+    files, next_cursor = await list_files(
+        res, caller, asked.narrowing(), cursor=asked.cursor, limit=asked.limit
+    )
     headers = {}
-    if page.next_cursor is not None:
+    if next_cursor is not None:
         others = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
-        parameters = urllib.parse.urlencode([*others, ("cursor", page.next_cursor)])
+        parameters = urllib.parse.urlencode([*others, ("cursor", next_cursor)])
         headers["Link"] = f'</v1/files?{parameters}>; rel="next"'
-    body = {"items": await file_json(res, page.files), "next_cursor": page.next_cursor}
+    body = {"items": await file_json(res, files), "next_cursor": next_cursor}
     return json_response(body, headers)
 
 

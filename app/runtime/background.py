@@ -1,4 +1,4 @@
-"""Work that outlives the request that began it: owned here, and ended with the process."""
+"""Work that outlives the request that started it, and ends with the process."""
 
 import asyncio
 from typing import Any, Final
@@ -11,7 +11,7 @@ _log: Final = get_logger("background")
 
 
 class Background(SingleFlight):
-    """The tasks under way. Their failures are logged: perhaps nobody waits any more."""
+    """The tasks under way. Their failures are logged: perhaps no caller waits for them any more."""
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         super()._ended(task)

@@ -1,4 +1,4 @@
-"""What a process sets up once: where its log lines go, and when it collects garbage."""
+"""Set up a process: where its log lines go, and when it collects garbage."""
 
 import gc
 import logging
@@ -11,16 +11,11 @@ from structlog.stdlib import ProcessorFormatter
 
 from app.logs.log import STEPS, write_for_people, write_to
 
-
-def _others() -> logging.Formatter:
-    """Makes of others' records what app.logs.log makes of our own."""
-    return ProcessorFormatter(processors=STEPS)
-
-
 LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"others": {"()": _others}},
+    # Lines of other loggers become as our own: from the very list that `write_for_people` changes.
+    "formatters": {"others": {"()": lambda: ProcessorFormatter(processors=STEPS)}},
     "handlers": {"others": {"class": "logging.StreamHandler", "formatter": "others"}},
     "loggers": {
         # What uvicorn set up before it loaded us.

@@ -1,7 +1,7 @@
-"""How often callers may ask, and strangers may fail.
+"""Limit the requests of callers, and the failed authentications of addresses.
 
-Fixed windows: a window begins with a caller's first request and takes so many; what comes after
-that is refused until it ends. Counted in this process, or in Redis for all replicas together.
+Fixed windows: a window begins with a caller's first request and takes so many; further requests
+are refused until it ends. Counted in this process, or in Redis for all replicas together.
 """
 
 import logging
@@ -26,18 +26,18 @@ from app.settings.model import Settings
 
 # Redis is asked before every request: one that is slow must not make the service slow.
 REDIS_SECONDS: Final = 1.0
-# It answers in a fraction of a millisecond, so that few are enough for many requests at once.
+# Redis answers in a fraction of a millisecond: few connections serve many requests at once.
 _CONNECTIONS: Final = 8
-# After a failure it is left alone for so long, and this process counts by itself.
-REST: Final = 5.0
+# Seconds after a failure of Redis during which this process counts by itself.
+REDIS_PAUSE: Final = 5.0
 MAX_WINDOWS: Final = 100_000  # of one length
 _log: Final = get_logger("rate_limits")
-# The library has a line of its own for every failure, with a traceback.
+# The library logs every failure with a traceback; we log one line.
 logging.getLogger("limits").setLevel(logging.CRITICAL)
 
 
 class Standing(NamedTuple):
-    """What is left of a limit after a request: `seconds` to the window's end, if that is known."""
+    """A limit after a request: `used` of it, `seconds` to the window's end if that is known."""
 
     policy: str
     limit: RateLimitItem
@@ -50,10 +50,7 @@ class Standing(NamedTuple):
         left = f'"{self.policy}";r={max(0, amount - self.used)}'
         if self.seconds is not None:
             left += f";t={math.ceil(self.seconds)}"
-        return {
-            "ratelimit-policy": f'"{self.policy}";q={amount};w={window}',
-            "ratelimit": left,
-        }
+        return {"ratelimit-policy": f'"{self.policy}";q={amount};w={window}', "ratelimit": left}
 
 
 class Windows:
@@ -71,7 +68,7 @@ class Windows:
         return sum(map(len, self._windows.values()))
 
     def add(self, key: str, seconds: int, amount: int) -> tuple[int, float]:
-        """What was counted in the key's window with this, and the seconds to its end."""
+        """Add to the key's window: its count then, and the seconds to its end."""
         windows = self._windows.setdefault(seconds, OrderedDict())
         now = self._clock()
         while windows:
@@ -89,7 +86,7 @@ class RateLimits:
 
     def __init__(self, settings: Settings) -> None:
         self._of_callers = settings.rate_limit
-        self._of_strangers = settings.rate_limit_failures
+        self._of_addresses = settings.rate_limit_failures
         self._windows = Windows()
         self._redis: RedisStorage | None = None
         self._pool: BlockingConnectionPool | None = None
@@ -117,25 +114,20 @@ class RateLimits:
             await self._pool.aclose()
 
     async def admit(self, caller: Principal, cost: int = 1) -> Standing | None:
-        """Count a request of the caller's, as `cost` of them; TooManyRequests past the limit."""
+        """Count the caller's request as `cost` of them. Raises TooManyRequests past the limit."""
         if self._of_callers is None or cost == 0:
             return None
         # Names are printable, so that no two callers come to the same key.
         key = "\n".join((caller.tenant, caller.owner, caller.credential))
         return await self._count("requests", self._of_callers, key, cost)
 
-    async def admit_stranger(self, address: str | None) -> None:
-        """Raise TooManyRequests if this address has failed too often; before its token is checked.
+    async def admit_address(self, address: str | None, *, failures: int = 0) -> None:
+        """Count failed authentications of the address; without any, see whether it had too many.
 
-        Counts nothing.
+        Raises TooManyRequests past the limit.
         """
-        if self._of_strangers is not None:
-            await self._count("failures", self._of_strangers, limited_network(address), 0)
-
-    async def failed(self, address: str | None) -> None:
-        """Count a request of a stranger's who was not let in; TooManyRequests past the limit."""
-        if self._of_strangers is not None:
-            await self._count("failures", self._of_strangers, limited_network(address), 1)
+        if self._of_addresses is not None:
+            await self._count("failures", self._of_addresses, limited_network(address), failures)
 
     async def _count(self, policy: str, limit: RateLimitItem, who: str, cost: int) -> Standing:
         key = limit.key_for(policy, who)
@@ -152,7 +144,7 @@ class RateLimits:
     async def _add(self, key: str, limit: RateLimitItem, cost: int) -> tuple[int, float | None]:
         seconds = limit.get_expiry()
         redis = self._redis
-        if redis is not None and time.monotonic() >= self._failed_at + REST:
+        if redis is not None and time.monotonic() >= self._failed_at + REDIS_PAUSE:
             try:
                 used = await (redis.incr(key, seconds, cost) if cost else redis.get(key))
                 left = None
@@ -160,9 +152,9 @@ class RateLimits:
                     left = max(0.0, await redis.get_expiry(key) - time.time())
             except (StorageError, OSError) as error:
                 now = time.monotonic()
-                if now >= self._failed_at + REST:
+                if now >= self._failed_at + REDIS_PAUSE:
                     cause = type(error.__cause__ or error).__name__
-                    _log.warning("counting_alone", cause=cause, seconds=REST)
+                    _log.warning("counting_alone", cause=cause, seconds=REDIS_PAUSE)
                 self._failed_at = now
             else:
                 return used, left

@@ -1,14 +1,14 @@
-"""What the web process, the worker and the command line share: opened once, closed in order."""
+"""Resources that web process, worker and command line share: opened once, closed in order."""
 
 import hashlib
 import hmac
 import os
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import aioboto3
@@ -23,6 +23,7 @@ from app.db.connections import Database
 from app.db.inserts import Inserts
 from app.errors import ConfigurationError, InvalidCursor
 from app.jwt.tokens import WebTokens
+from app.models.credentials import ApiKey
 from app.models.files import File
 from app.runtime.background import Background
 from app.runtime.rate_limits import RateLimits
@@ -33,7 +34,9 @@ from app.store.signer import Signer, utc_now
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
-# How many are remembered.
+_Row = TypeVar("_Row", ApiKey, File)
+
+# Entries that are remembered at most.
 _KNOWN_TOKENS: Final = 10_000
 _LARGE_COUNTS: Final = 1000
 
@@ -49,9 +52,9 @@ class Resources:
     signer: Signer
     background: Background
     web_tokens: WebTokens | None
-    # Tokens that were found good lately, by their SHA-256: not every request pays for that again.
+    # Tokens that were verified lately, by their SHA-256.
     known_tokens: Expiring[bytes, Principal]
-    # Searches that found very many files lately, by tenant: nobody counts them again at once.
+    # Counts of searches that found very many files lately, by tenant and search.
     large_counts: Expiring[Hashable, int]
     rate_limits: RateLimits
     cursor_secret: bytes
@@ -66,12 +69,16 @@ class Resources:
         """The object at a key of the destination's bucket."""
         return ObjectHandle(self.buckets, destination, key)
 
-    def make_cursor(self, scope: str, last: UUID) -> str:
-        """The cursor of the page after `last`, for lists of this scope alone."""
-        return encode_cursor(self.cursor_secret, scope, last)
+    def cut_page(self, scope: str, rows: list[_Row], limit: int) -> tuple[list[_Row], str | None]:
+        """Up to `limit` of these rows, and the cursor of the page after them, for lists of this
+        scope alone; None unless there are more rows.
+        """
+        if len(rows) <= limit:
+            return rows, None
+        return rows[:limit], encode_cursor(self.cursor_secret, scope, rows[limit - 1].id)
 
     def read_cursor(self, scope: str, cursor: str) -> UUID:
-        """What the page before ended with. Raises InvalidCursor."""
+        """The id that the page before ended with. Raises InvalidCursor."""
         try:
             return decode_cursor(self.cursor_secret, scope, cursor)
         except ValueError:
@@ -89,36 +96,35 @@ async def open_resources(
     settings: Settings, *, clock: Callable[[], datetime] = utc_now
 ) -> AsyncIterator[Resources]:
     """Open everything that the settings name. Nothing is asked of database or bucket yet."""
-    session = open_session(settings)
-    db = Database(settings)
-    rate_limits = RateLimits(settings)
-    web_tokens = None if settings.jwt is None else WebTokens(settings.jwt, clock)
-    try:
-        async with open_buckets(session, settings.every_destination()) as buckets:
-            background = Background()
-            try:
-                yield Resources(
-                    settings=settings,
-                    db=db,
-                    inserts=Inserts(db),
-                    buckets=buckets,
-                    signer=Signer(session, clock=clock),
-                    background=background,
-                    web_tokens=web_tokens,
-                    known_tokens=Expiring(_KNOWN_TOKENS),
-                    large_counts=Expiring(_LARGE_COUNTS),
-                    rate_limits=rate_limits,
-                    cursor_secret=_cursor_secret(settings),
-                    grant_secret=_grant_secret(settings),
-                    clock=clock,
-                )
-            finally:
-                await background.drain(_DRAIN_SECONDS)
-    finally:
+    session, cursors = open_session(settings), b"claimcheck cursor"
+    async with AsyncExitStack() as stack:
+        db = Database(settings)
+        stack.push_async_callback(db.close)
+        rate_limits = RateLimits(settings)
+        stack.push_async_callback(rate_limits.close)
+        web_tokens = None if settings.jwt is None else WebTokens(settings.jwt, clock)
         if web_tokens is not None:
-            await web_tokens.close()
-        await rate_limits.close()
-        await db.close()
+            stack.push_async_callback(web_tokens.close)
+        buckets = await stack.enter_async_context(
+            open_buckets(session, settings.every_destination())
+        )
+        background = Background()
+        stack.push_async_callback(background.drain, _DRAIN_SECONDS)
+        yield Resources(
+            settings=settings,
+            db=db,
+            inserts=Inserts(db),
+            buckets=buckets,
+            signer=Signer(session, clock=clock),
+            background=background,
+            web_tokens=web_tokens,
+            known_tokens=Expiring(_KNOWN_TOKENS),
+            large_counts=Expiring(_LARGE_COUNTS),
+            rate_limits=rate_limits,
+            cursor_secret=_secret(settings, cursors) or _secret_of_database(settings, cursors),
+            grant_secret=_secret(settings, b"claimcheck grant"),
+            clock=clock,
+        )
 
 
 def open_session(settings: Settings) -> aioboto3.Session:
@@ -138,35 +144,29 @@ def open_session(settings: Settings) -> aioboto3.Session:
         raise ConfigurationError(f"AWS_PROFILE: {error}") from None
 
 
-def _cursor_secret(settings: Settings) -> bytes:
-    """The same on every replica: from CLAIMCHECK_SECRET_KEY, or else from the database's URL.
+def _secret(settings: Settings, purpose: bytes) -> bytes | None:
+    """A secret of its own for each purpose, from CLAIMCHECK_SECRET_KEY; None without that."""
+    if settings.secret_key is None:
+        return None
+    return hmac.digest(settings.secret_key.get_secret_value().encode(), purpose, hashlib.sha256)
 
-    When the URL's password changes, cursors that are under way end with "start again", no worse.
-    Whoever has a cursor may try passwords on it at home: each try is made as dear as a start is.
+
+def _secret_of_database(settings: Settings, purpose: bytes) -> bytes:
+    """One secret on every replica, from the database's URL.
+
+    When its password changes, clients with an older cursor are told to start again. Whoever has a
+    cursor may try passwords on it offline, so each try is made as slow as a start is. Good enough
+    for cursors, but not for grants: everybody who sees a page may try keys on its grants, and a
+    database's password may be short.
     """
-    what = b"claimcheck cursor"
-    if settings.secret_key is not None:
-        key = settings.secret_key.get_secret_value().encode()
-        return hmac.digest(key, what, hashlib.sha256)
     assert settings.database_url is not None
-    url = settings.database_url.get_secret_value().encode()
     # 32 MiB and about 0.1 s; the salt cannot be a random one, for every replica has to know it.
-    return _slow_digest(url, what)
+    return _slow_digest(settings.database_url.get_secret_value().encode(), purpose)
 
 
 @lru_cache(maxsize=8)
 def _slow_digest(secret: bytes, salt: bytes) -> bytes:
     return hashlib.scrypt(secret, salt=salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
-
-
-def _grant_secret(settings: Settings) -> bytes | None:
-    """From CLAIMCHECK_SECRET_KEY alone: in a page everybody may try keys on a grant, and a
-    database's password may be short.
-    """
-    if settings.secret_key is None:
-        return None
-    key = settings.secret_key.get_secret_value().encode()
-    return hmac.digest(key, b"claimcheck grant", hashlib.sha256)
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -259,7 +259,7 @@ async def test_without_its_redis_the_service_counts_alone(
         [line] = log_lines(caplog, "rate_limits")  # said once, and left alone for a while
         assert (line["event"], line["level"]) == ("counting_alone", "warning")
         assert "hunter2" not in caplog.text
-        monkeypatch.setattr(rate_limits, "REST", 0.0)
+        monkeypatch.setattr(rate_limits, "REDIS_PAUSE", 0.0)
         with redis.start_redis(port):
             assert await statuses(client, 4) == [200, 200, 200, 429]
         assert await statuses(client, 1) == [429]  # what it had counted by itself
