@@ -21,8 +21,8 @@ from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 RETRY_AFTER: Final = 5
 # A complete may take minutes; its answer begins only then on some stores. In seconds.
 _COMPLETE_SECONDS: Final = 600
-# A bucket that was there is taken to be there for so many seconds.
-_SEEN_SECONDS: Final = 30.0
+# A bucket that was there is not asked for again for so many seconds.
+_CHECK_SECONDS: Final = 30.0
 # The codes of stores that do not know a call.
 UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
 
@@ -55,26 +55,24 @@ _ClientKey = tuple[str | None, str, str]
 
 
 class Buckets:
-    """One client an endpoint and region, open for the process's life; a patient one beside it."""
+    """Two clients for each endpoint and region, open for the process's life."""
 
-    def __init__(
-        self, clients: Mapping[_ClientKey, Any], patient: Mapping[_ClientKey, Any]
-    ) -> None:
+    def __init__(self, clients: Mapping[_ClientKey, Any], slow: Mapping[_ClientKey, Any]) -> None:
         self._clients = clients
-        self._patient = patient
-        # When each bucket was last seen to be there, by its client, on the event loop's clock.
-        self._seen: dict[tuple[_ClientKey, str], float] = {}
+        self._slow = slow
+        # When each bucket was there last, by its client, on the event loop's clock.
+        self._checked_at: dict[tuple[_ClientKey, str], float] = {}
 
     def client(self, destination: Destination) -> Any:
         """The S3 client of the destination's endpoint and region."""
         return self._clients[_client_key(destination)]
 
-    def patient_client(self, destination: Destination) -> Any:
+    def slow_client(self, destination: Destination) -> Any:
         """One that waits for minutes and repeats nothing: for calls that take the store long."""
-        return self._patient[_client_key(destination)]
+        return self._slow[_client_key(destination)]
 
     async def check(self, destination: Destination) -> None:
-        """Ask whether the bucket is there and lets us in; BucketRefused, BucketUnavailable."""
+        """Ask whether the bucket is there and open to us; BucketRefused, BucketUnavailable."""
         async with translated(destination.bucket):
             await self.client(destination).head_bucket(Bucket=destination.bucket)
 
@@ -84,9 +82,9 @@ class Buckets:
         """
         now = asyncio.get_running_loop().time()
         key = _client_key(destination), destination.bucket
-        if now - self._seen.get(key, -_SEEN_SECONDS) >= _SEEN_SECONDS:
+        if now - self._checked_at.get(key, -_CHECK_SECONDS) >= _CHECK_SECONDS:
             await self.client(destination).head_bucket(Bucket=destination.bucket)
-            self._seen[key] = now
+            self._checked_at[key] = now
 
 
 def _client_key(destination: Destination) -> _ClientKey:
@@ -99,16 +97,16 @@ async def open_buckets(
 ) -> AsyncIterator[Buckets]:
     """Clients for all destinations; the endpoint is the one for the service, not the public one."""
     async with AsyncExitStack() as stack:
-        clients, patient = {}, {}
+        clients, slow = {}, {}
         for destination in destinations:
             key = _client_key(destination)
             if key not in clients:
                 clients[key] = await stack.enter_async_context(open_client(session, destination))
                 # Whether a complete is worth repeating is for its caller to find out.
-                patient[key] = await stack.enter_async_context(
+                slow[key] = await stack.enter_async_context(
                     open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
                 )
-        yield Buckets(clients, patient)
+        yield Buckets(clients, slow)
 
 
 @asynccontextmanager

@@ -16,8 +16,8 @@ from app.store.client import UNKNOWN_CALL, Buckets, error_code, translated
 class Listed:
     """A key: sizes in bytes by version id, latest first (`""`: the store names no versions).
 
-    `dates` are the versions' own. `hidden`: the latest is a delete marker. `changed_at` is when
-    anything of the key changed last.
+    `dates` are the versions' own. `hidden`: the latest is a delete marker. `changed_at` is the
+    latest change of any version.
     """
 
     key: str
@@ -43,10 +43,9 @@ async def list_bucket(
             try:
                 page = await client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
             except ClientError as error:
-                if first and error_code(error) in UNKNOWN_CALL:
-                    page = None
-                else:
+                if not first or error_code(error) not in UNKNOWN_CALL:
                     raise
+                page = None
         if page is None:
             # Stores without versions do not know the call.
             async for listed in _objects(client, bucket, prefix, after):

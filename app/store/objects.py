@@ -25,13 +25,13 @@ from app.store.client import (
 
 _DELETES_AT_ONCE: Final = 20
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
-# Answers to a complete that say nothing of its parts.
+# Statuses of a failed complete that are not about its parts.
 _NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
-# Between aborts, while parts that were under way come in; in seconds.
+# Seconds between aborts, while parts that were under way come in.
 _ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
 # Ceph RGW 16 lists the parts of an upload that is gone with the second one.
 _NO_UPLOAD: Final = frozenset({"NoSuchUpload", "NoSuchKey"})
-# The object carries this and nothing else of ours: whoever holds a link can read metadata.
+# The only metadata of ours on an object: everybody who holds a link can read it.
 ID_METADATA: Final = "claimcheck-id"
 _METADATA: Final = "x-amz-meta-"
 _SERVING: Final = {
@@ -52,7 +52,7 @@ _CREATE_PARAMETERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the bucket says of an object (AWS API, HeadObject).
+    """An object as the bucket describes it (AWS API, HeadObject).
 
     `checksum_sha256` is base64 of the whole object's SHA-256, None where the store reports none.
     `version_id` is None unless the bucket is versioned. `metadata` names are lower case.
@@ -68,7 +68,7 @@ class StoredObject:
     serving: dict[str, str]
 
     def is_of(self, file_id: UUID) -> bool:
-        """Whether it was sent by what was signed for this file."""
+        """Whether it was uploaded with instructions for this file."""
         return self.metadata.get(ID_METADATA) == str(file_id)
 
 
@@ -83,7 +83,10 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHandle:
-    """One key of a destination's bucket: every S3 call about it that is sent."""
+    """One key of a destination's bucket: every S3 call about it that is sent.
+
+    Each raises BucketRefused, BucketUnavailable and SigningUnavailable.
+    """
 
     buckets: Buckets
     destination: Destination
@@ -97,16 +100,17 @@ class ObjectHandle:
     def _client(self) -> Any:
         return self.buckets.client(self.destination)
 
-    async def head(self, version_id: str | None = None) -> StoredObject | None:
-        """The object, or that version of it, else the latest; None if there is none.
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.key}
 
-        Raises BucketRefused, BucketUnavailable.
-        """
+    async def head(self, version_id: str | None = None) -> StoredObject | None:
+        """The object, in that version or else the latest; None if there is none."""
         which = {} if version_id is None else {"VersionId": version_id}
         async with translated(self.bucket):
             try:
                 said = await self._client.head_object(
-                    Bucket=self.bucket, Key=self.key, ChecksumMode="ENABLED", **which
+                    **self._place, ChecksumMode="ENABLED", **which
                 )
             except ClientError as error:
                 if error_code(error) not in _ABSENT:
@@ -131,7 +135,7 @@ class ObjectHandle:
     async def read_start(self, found: StoredObject, length: int) -> bytes | None:
         """The first `length` bytes, at most, of the object that HEAD found, which is not empty.
 
-        None if that object is not what a GET finds now. Raises BucketRefused, BucketUnavailable.
+        None if a GET finds another object now, or none.
         """
         pinned = {} if found.version_id is None else {"VersionId": found.version_id}
         if found.etag:
@@ -139,7 +143,7 @@ class ObjectHandle:
         async with translated(self.bucket):
             try:
                 said = await self._client.get_object(
-                    Bucket=self.bucket, Key=self.key, Range=f"bytes=0-{length - 1}", **pinned
+                    **self._place, Range=f"bytes=0-{length - 1}", **pinned
                 )
             except ClientError as error:
                 if error_code(error) not in _ABSENT | {"PreconditionFailed", "412"}:
@@ -156,48 +160,42 @@ class ObjectHandle:
     async def is_used(self) -> bool:
         """Whether the key has an object or, where the bucket keeps versions, ever had one.
 
-        An object that is hidden by a delete marker is somebody's to bring back. Raises
-        BucketRefused, BucketUnavailable.
+        An object that is hidden by a delete marker is somebody's to bring back.
         """
         async with translated(self.bucket):
-            versions = await _versions(self._client, self.bucket, self.key)
-        if versions is None:
-            return await self.head() is not None
-        return bool(versions)
+            versions = await self._versions()
+        return bool(versions) if versions is not None else await self.head() is not None
 
     async def find_versions(self) -> list[str | None]:
-        """The ids of the key's versions, delete markers not among them; None alone where the store
-        keeps no versions. Raises BucketRefused, BucketUnavailable.
+        """The ids of the key's versions, without delete markers; `[None]` where the store keeps no
+        versions.
         """
         async with translated(self.bucket):
-            versions = await _versions(self._client, self.bucket, self.key, markers=False)
+            versions = await self._versions(markers=False)
         return [None] if versions is None else list(versions)
 
     async def delete_version(self, version_id: str | None) -> None:
-        """Delete one version of an object, None: the object of a store that keeps no versions.
-
-        Raises BucketRefused, BucketUnavailable.
-        """
+        """Delete one version of the object; None: the object of a store that keeps no versions."""
         which = {} if version_id is None else {"VersionId": version_id}
         async with translated(self.bucket):
-            await self._client.delete_object(Bucket=self.bucket, Key=self.key, **which)
+            await self._client.delete_object(**self._place, **which)
 
     async def delete(self) -> None:
         """Delete the object with every version and delete marker of its key.
 
         A DELETE without a version id only hides the object on a versioned bucket: a link that pins
-        the version would go on serving it. Raises BucketRefused, BucketUnavailable.
+        the version would go on serving it.
         """
         client = self._client
         async with translated(self.bucket):
-            versions = await _versions(client, self.bucket, self.key)
+            versions = await self._versions()
             named = [{"VersionId": version} for version in versions or ()]
             # Nothing is deleted without need: on a versioned bucket that leaves a marker behind.
             if versions is None and await self.head() is not None:
                 named = [{}]
             for start in range(0, len(named), _DELETES_AT_ONCE):
                 deletes = [
-                    client.delete_object(Bucket=self.bucket, Key=self.key, **which)
+                    client.delete_object(**self._place, **which)
                     for which in named[start : start + _DELETES_AT_ONCE]
                 ]
                 # All to their end, so that none goes on behind the back of the answer.
@@ -206,10 +204,7 @@ class ObjectHandle:
                         raise outcome
 
     async def create_upload(self, headers: Mapping[str, str]) -> str:
-        """Begin a multipart upload of an object with these headers; the store's id of it.
-
-        Raises BucketRefused, BucketUnavailable.
-        """
+        """Begin a multipart upload of an object with these headers; the store's id of it."""
         parameters: dict[str, Any] = {"Metadata": {}}
         for name, value in headers.items():
             if name.startswith(_METADATA):
@@ -217,16 +212,14 @@ class ObjectHandle:
             else:
                 parameters[_CREATE_PARAMETERS[name]] = value
         async with translated(self.bucket):
-            said = await self._client.create_multipart_upload(
-                Bucket=self.bucket, Key=self.key, **parameters
-            )
+            said = await self._client.create_multipart_upload(**self._place, **parameters)
         upload_id: str = said["UploadId"]
         return upload_id
 
     async def find_uploads(self) -> list[str]:
         """The ids of the key's multipart uploads that are under way, oldest first.
 
-        Empty on stores that do not list them. Raises BucketRefused, BucketUnavailable.
+        Empty on stores that do not list them.
         """
         pages = self._client.get_paginator("list_multipart_uploads")
         found = []
@@ -244,8 +237,7 @@ class ObjectHandle:
     async def list_parts(self, upload_id: str | None) -> list[StoredPart] | None:
         """The parts that have arrived, in order; None if the store knows no such upload (any more).
 
-        None have arrived of an upload that was not begun, which has no id yet. Raises
-        BucketRefused, BucketUnavailable.
+        An upload without an id was not begun at the store: it has none.
         """
         if upload_id is None:
             return []
@@ -253,9 +245,7 @@ class ObjectHandle:
         found = []
         async with translated(self.bucket):
             try:
-                async for page in pages.paginate(
-                    Bucket=self.bucket, Key=self.key, UploadId=upload_id
-                ):
+                async for page in pages.paginate(**self._place, UploadId=upload_id):
                     found += page.get("Parts", [])
             except ClientError as error:
                 if error_code(error) in _NO_UPLOAD:
@@ -263,46 +253,40 @@ class ObjectHandle:
                 raise
         return [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
 
-    async def complete_upload(self, upload_id: str, parts: Sequence[StoredPart]) -> bool:
+    async def complete_upload(self, upload_id: str, parts: Sequence[StoredPart]) -> None:
         """Have the store join the parts, which may take minutes.
 
-        False if it knows no such upload (any more): it was joined before, or aborted. Raises
-        UploadNotArrived or BucketRefused if nothing was joined, BucketUnavailable if that is not
-        known.
+        Does nothing where it knows no such upload (any more): it was joined before, or aborted.
+        Raises UploadNotArrived or BucketRefused if nothing was joined, BucketUnavailable if that is
+        not known.
         """
         named = [{"PartNumber": part.part_number, "ETag": part.etag} for part in parts]
         async with translated(self.bucket):
             try:
-                await self.buckets.patient_client(self.destination).complete_multipart_upload(
-                    Bucket=self.bucket,
-                    Key=self.key,
-                    UploadId=upload_id,
-                    MultipartUpload={"Parts": named},
+                await self.buckets.slow_client(self.destination).complete_multipart_upload(
+                    **self._place, UploadId=upload_id, MultipartUpload={"Parts": named}
                 )
             except ClientError as error:
                 code, status = error_code(error), error_status(error)
                 if code in _NO_UPLOAD:
-                    return False
+                    return
                 if 400 <= status < 500 and status not in _NOT_OF_THE_PARTS:
                     raise UploadNotArrived(
                         f"The bucket cannot join these parts ({code}): send those again that "
                         "changed meanwhile, then confirm."
                     ) from error
                 raise
-        return True
 
     async def abort_upload(self, upload_id: str) -> None:
         """Drop a multipart upload and its parts, again until none is left.
 
         A part that is under way while the upload is aborted may come to stay (AWS API,
-        AbortMultipartUpload). Raises BucketRefused, BucketUnavailable.
+        AbortMultipartUpload).
         """
         for delay in _ABORT_DELAYS:
             async with translated(self.bucket):
                 try:
-                    await self._client.abort_multipart_upload(
-                        Bucket=self.bucket, Key=self.key, UploadId=upload_id
-                    )
+                    await self._client.abort_multipart_upload(**self._place, UploadId=upload_id)
                 except ClientError as error:
                     if error_code(error) not in _NO_UPLOAD:
                         raise
@@ -315,35 +299,30 @@ class ObjectHandle:
         )
 
     async def abort_uploads(self, upload_id: str | None) -> None:
-        """Drop every multipart upload of the key, this one and those nobody knows of, with all
-        their parts. Raises BucketRefused, BucketUnavailable.
-        """
+        """Drop every multipart upload of the key with its parts: this one, and unnoted ones."""
         uploads = set(await self.find_uploads())
         if upload_id is not None:
             uploads.add(upload_id)
         for found in uploads:
             await self.abort_upload(found)
 
-
-async def _versions(
-    client: Any, bucket: str, key: str, *, markers: bool = True
-) -> list[str] | None:
-    """The ids of the key's versions and delete markers; None where the store lists no versions."""
-    found: list[str] = []
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
-    try:
-        async for page in pages:
-            entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            # A store that takes the call for another one may answer with a list of objects.
-            if not entries and "KeyMarker" not in page:
-                return found or None
-            named = entries if markers else page.get("Versions", [])
-            found += [entry["VersionId"] for entry in named if entry["Key"] == key]
-            # Keys come in order, and the prefix itself is the first of those that start with it.
-            if any(entry["Key"] != key for entry in entries):
-                break
-    except ClientError as error:
-        if error_code(error) not in UNKNOWN_CALL:
-            raise
-        return None
-    return found
+    async def _versions(self, *, markers: bool = True) -> list[str] | None:
+        """The ids of the key's versions and delete markers; None where the store lists none."""
+        found: list[str] = []
+        pages = self._client.get_paginator("list_object_versions")
+        try:
+            async for page in pages.paginate(Bucket=self.bucket, Prefix=self.key):
+                entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                # A store that takes the call for another one may answer with a list of objects.
+                if not entries and "KeyMarker" not in page:
+                    return found or None
+                named = entries if markers else page.get("Versions", [])
+                found += [entry["VersionId"] for entry in named if entry["Key"] == self.key]
+                # Keys come in order, and the prefix itself is the first of those that start so.
+                if any(entry["Key"] != self.key for entry in entries):
+                    break
+        except ClientError as error:
+            if error_code(error) not in UNKNOWN_CALL:
+                raise
+            return None
+        return found

@@ -1,7 +1,7 @@
-"""The aioboto3 signer service: the session's credentials, a clock, and ``core.sigv4``.
+"""Presign requests with the credentials of an aioboto3 session, by `core.sigv4`.
 
-It sends nothing to the bucket. Only fetching credentials may do I/O, and that is shared: one
-refresh is in flight however many callers wait for it.
+Nothing is sent to the bucket. Only fetching credentials may do I/O, and that is shared: one refresh
+is in flight however many callers wait for it.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ LinkSigner = Callable[[str, Query], str]
 
 @dataclass(frozen=True, slots=True)
 class Presigned:
-    """A URL, the headers that must be sent with it as they are, and when it ends (UTC)."""
+    """A URL, the headers to send with it as they are, and when it ends (UTC)."""
 
     url: str
     headers: dict[str, str]
@@ -71,10 +71,9 @@ def utc_now() -> datetime:
 class Signer:
     """Presigns requests with the credentials of an aioboto3 session.
 
-    Every method that signs takes ``expires_in`` in seconds and shortens it to what is left of
-    the credentials; ``expires_at`` in the answer is the true end. They raise
-    :class:`~app.core.sigv4.UnsignableValue` for arguments that cannot be signed and
-    :class:`CredentialsUnavailable`.
+    Every method that signs takes `expires_in` in seconds and shortens it to the rest of the
+    credentials' life; `expires_at` in the answer is the true end. Each raises
+    CredentialsUnavailable, and UnsignableValue for arguments that cannot be signed.
     """
 
     def __init__(
@@ -87,16 +86,15 @@ class Signer:
         self._refreshing = SingleFlight()
         self._patience_ends = 0.0  # on the event loop's clock
         self._retry_at = datetime.min.replace(tzinfo=UTC)
-        # What is listed again and again within a window is signed once; a URL takes about 1 KiB.
-        # Without them a redirect takes 8 % longer, a list of 100 half as long again.
-        self._steady_signer = lru_cache(maxsize=64)(_url_signer)
+        # Files that are listed again within a window are signed once; a URL takes about 1 KiB.
+        # Without these caches a redirect takes 8 % longer, a list of 100 half as long again.
+        self._steady_signer = lru_cache(maxsize=64)(UrlSigner)
         self._steady_url = lru_cache(maxsize=8192)(_sign)
 
     async def credentials(self) -> Credentials:
         """Credentials that are valid now, refreshed if they end within 15 minutes.
 
-        Raises:
-            CredentialsUnavailable: there are none.
+        Raises CredentialsUnavailable.
         """
         return await self._credentials(self._now())
 
@@ -110,10 +108,8 @@ class Signer:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Presigned:
-        """Presign one request; see :func:`app.core.sigv4.presign_url`."""
-        now = self._now()
-        credentials = await self._credentials(now)
-        expires_in = _clamp(expires_in, credentials, now)
+        """Presign one request, as `app.core.sigv4.presign_url` does."""
+        now, credentials, expires_in = await self._prepare(expires_in)
         url = presign_url(
             method,
             address,
@@ -129,23 +125,17 @@ class Signer:
     async def link_signer(
         self, address: BucketAddress, *, expires_in: int, window: int = 0
     ) -> tuple[LinkSigner, datetime]:
-        """What presigns the GET of a key, for many in a row; and the end of all of them (UTC).
+        """A function that presigns the GET of a key, for many in a row; and their end (UTC).
 
-        With a ``window`` (seconds) the time of signing is floored to it and ``expires_in``
-        lengthened by it: inside one window every replica with the same credentials gives the same
-        URL for the same object, which browsers and CDNs can cache, and each URL lives for at
-        least ``expires_in``. The two together are at most 604,800 s.
+        With a `window` (seconds) the time of signing is floored to it, counted from the Unix epoch,
+        and `expires_in` lengthened by it: inside one window every replica with the same credentials
+        gives the same URL for the same object, which browsers and CDNs can cache, and each URL
+        lives for at least `expires_in`. The two together are at most 604,800 s.
         """
-        now = self._now()
-        credentials = await self._credentials(now)
-        signed_at = _floor(now, window)
-        expires_in = _clamp(expires_in + window, credentials, signed_at)
-        ends = signed_at + timedelta(seconds=expires_in)
-        if not window:
-            anew = UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
-            return partial(_sign, anew), ends
-        signer = self._steady_signer(address, credentials, signed_at, expires_in)
-        return partial(self._steady_url, signer), ends
+        now, credentials, expires_in = await self._prepare(expires_in, window)
+        ends = now + timedelta(seconds=expires_in)
+        make, sign = (self._steady_signer, self._steady_url) if window else (UrlSigner, _sign)
+        return partial(sign, make(address, credentials, now=now, expires_in=expires_in)), ends
 
     async def presign_parts(
         self,
@@ -156,13 +146,11 @@ class Signer:
         *,
         expires_in: int,
     ) -> tuple[list[str], datetime]:
-        """Presign the PUT of each ``(part number, size)``, in order; and the end of all (UTC).
+        """Presign the PUT of each `(part number, size)`, in order; and the end of all (UTC).
 
         The size in bytes is signed as the Content-Length, unless it is None.
         """
-        now = self._now()
-        credentials = await self._credentials(now)
-        expires_in = _clamp(expires_in, credentials, now)
+        now, credentials, expires_in = await self._prepare(expires_in)
         signers: dict[int | None, UrlSigner] = {}
         urls = []
         for number, size in parts:
@@ -189,10 +177,8 @@ class Signer:
         fields: Mapping[str, str],
         size_range: tuple[int, int],
     ) -> PresignedPost:
-        """Presign one POST upload; see :func:`app.core.sigv4.presign_post`."""
-        now = self._now()
-        credentials = await self._credentials(now)
-        expires_in = _clamp(expires_in, credentials, now)
+        """Presign one POST upload, as `app.core.sigv4.presign_post` does."""
+        now, credentials, expires_in = await self._prepare(expires_in)
         url, form = presign_post(
             address,
             key,
@@ -206,6 +192,18 @@ class Signer:
 
     def _now(self) -> datetime:
         return self._clock().replace(microsecond=0)
+
+    async def _prepare(self, expires_in: int, window: int = 0) -> tuple[datetime, Credentials, int]:
+        """The time to sign at, the credentials, and how many seconds of `expires_in` they live."""
+        now = self._now()
+        credentials = await self._credentials(now)
+        if window:
+            now -= timedelta(seconds=int(now.timestamp()) % window)
+        expires_in += window
+        check_expires_in(expires_in)
+        if credentials.expires_at is not None:
+            expires_in = min(expires_in, int((credentials.expires_at - now).total_seconds()))
+        return now, credentials, expires_in
 
     async def _credentials(self, now: datetime) -> Credentials:
         held = self._held
@@ -232,7 +230,7 @@ class Signer:
         ) from (None if task.cancelled() else task.result())
 
     async def _fetch(self) -> Exception | None:
-        """Renew what is held. Failures are returned: a task nobody awaits must not raise."""
+        """Renew the credentials. Failures are returned: a task nobody awaits must not raise."""
         try:
             if self._source is None:
                 self._source = await self._session.get_credentials()
@@ -254,31 +252,10 @@ class Signer:
         return None
 
 
-def _url_signer(
-    address: BucketAddress, credentials: Credentials, signed_at: datetime, expires_in: int
-) -> UrlSigner:
-    return UrlSigner(address, credentials, now=signed_at, expires_in=expires_in)
-
-
 def _sign(signer: UrlSigner, key: str, query: Query) -> str:
     return signer.url(key, dict(query))
-
-
-def _floor(now: datetime, window: int) -> datetime:
-    """``now``, or the beginning of its window, counted from the Unix epoch."""
-    if window == 0:
-        return now
-    return now - timedelta(seconds=int(now.timestamp()) % window)
 
 
 def _is_alive(credentials: Credentials, now: datetime) -> bool:
     ends = credentials.expires_at
     return ends is None or ends - now >= timedelta(seconds=1)
-
-
-def _clamp(expires_in: int, credentials: Credentials, now: datetime) -> int:
-    """``expires_in``, or the whole seconds that the credentials still live if those are fewer."""
-    check_expires_in(expires_in)
-    if credentials.expires_at is None:
-        return expires_in
-    return min(expires_in, int((credentials.expires_at - now).total_seconds()))

@@ -173,11 +173,7 @@ _READS: Final[Mapping[Aspect, tuple[str, str | None, str | None]]] = {
         "ServerSideEncryptionConfigurationNotFoundError",
     ),
     Aspect.CORS: ("get_bucket_cors", None, "NoSuchCORSConfiguration"),
-    Aspect.LIFECYCLE: (
-        "get_bucket_lifecycle_configuration",
-        None,
-        "NoSuchLifecycleConfiguration",
-    ),
+    Aspect.LIFECYCLE: ("get_bucket_lifecycle_configuration", None, "NoSuchLifecycleConfiguration"),
     Aspect.POLICY: ("get_bucket_policy", "Policy", "NoSuchBucketPolicy"),
     Aspect.PUBLIC_ACCESS: (
         "get_public_access_block",

@@ -1,7 +1,7 @@
-"""Make buckets what the destinations need: plan the difference, then apply it.
+"""Set buckets up as the destinations need: plan the difference, then apply it.
 
-What is there already and is not ours stays. What a store cannot do, or accepts and does not keep,
-is said and is no failure.
+Configuration that is not ours stays. What a store cannot do, or accepts and does not keep, is
+reported and is no failure.
 """
 
 from collections.abc import Sequence
@@ -34,14 +34,14 @@ from app.store.setup.config import (
     write_aspect,
 )
 
-# What stores answer that do not know a call: some take it for CreateBucket.
+# Codes of stores that do not know a call: some take it for CreateBucket.
 _CANNOT: Final = frozenset(
     {"NotImplemented", "MethodNotAllowed", "BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
 )
 
 
 class Outcome(StrEnum):
-    """What is or was done about one aspect."""
+    """The plan for, or the result of, one aspect."""
 
     SAME = "is as wanted"
     CHANGE = "will change"
@@ -65,7 +65,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
-    """What is to be done, or was done, about one bucket. `missing`: it has to be made first."""
+    """The plan for one bucket, or its result. `missing`: the bucket has to be made first."""
 
     destination: Destination
     needs: Needs
@@ -105,7 +105,7 @@ def by_bucket(settings: Settings) -> list[list[Destination]]:
 
 
 async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
-    """The difference between what each bucket is and what it is to be; only looks.
+    """The changes that each bucket needs; nothing is changed.
 
     Raises BucketRefused, BucketUnavailable, SigningUnavailable.
     """
@@ -141,7 +141,7 @@ async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPla
 def compare(
     destinations: Sequence[Destination], origins: Sequence[str], state: BucketState | None
 ) -> BucketPlan:
-    """What these destinations, all of one bucket, need of it, beside how it is set."""
+    """The plan for a bucket: what all its destinations need, compared with how it is set."""
     needs = needs_of(destinations, origins)
     kind = state.kind if state else StoreKind.OTHER
     changes = []
