@@ -1,5 +1,5 @@
 """The sweep and the comparison of buckets with the database.
 
-They bring to an end what a client, a browser or a process left unfinished. Imports the use cases of
-uploads, and what is below them.
+They finish what a client, a browser or a process left unfinished. Imports the use cases of uploads,
+and what is below them.
 """

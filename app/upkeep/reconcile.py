@@ -1,7 +1,7 @@
-"""Bucket against database, in both directions: what one has and the other knows nothing of.
+"""Compare a bucket with the database, in both directions.
 
 Two streams in the same order of keys are merged, so that memory does not grow with the bucket.
-Whatever seems wrong is looked at once more before it is said, for both sides move meanwhile.
+Each difference is checked once more before it is reported, for both sides change meanwhile.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -26,7 +26,7 @@ _LAST: Final = "\U0010ffff"
 
 
 class Kind(StrEnum):
-    """What is wrong with a key."""
+    """The kind of a difference."""
 
     ORPHAN = "orphan"  # an object that was sent with what the service signed, and no row
     FOREIGN = "foreign"  # an object of somebody else's, and no row
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. Sizes in bytes, of what is in the bucket and of what the row says."""
+    """One difference: sizes in bytes, in the bucket and in the row."""
 
     kind: Kind
     bucket: str
@@ -62,7 +62,7 @@ class Section:
 
 
 def sections(destinations: Iterable[Destination]) -> list[Section]:
-    """What is compared: each prefix of each bucket once, none that lies within another."""
+    """The sections to compare: each prefix of each bucket once, none that lies within another."""
     found: list[Section] = []
     for destination in sorted(
         destinations, key=lambda d: (d.endpoint_url or "", d.bucket, d.prefix)
@@ -85,16 +85,15 @@ async def reconcile(
     apply: bool = False,
     passed: Callable[[str], None] = lambda _: None,
 ) -> AsyncGenerator[Finding, None]:
-    """What differs behind the key `after`, in order. With `apply` orphans and extra versions are
-    deleted.
+    """The differences behind the key `after`, in order. With `apply` orphans and extra versions
+    are deleted.
 
-    Nothing else is ever changed: what is lost is for people to decide about. Keys that changed
-    within the longest life of an upload are left alone. `passed` is told of each key that is done
-    with. Raises BucketRefused, BucketUnavailable, DatabaseUnavailable.
+    Nothing else is ever changed: people decide about files that are lost. Keys that changed within
+    the longest life of an upload are left alone. `passed` is called with each key that is done.
+    Raises BucketRefused, BucketUnavailable, DatabaseUnavailable.
     """
     old = res.clock() - longest_upload(res.settings.destinations.values())
-    async for listed, row in _merged(res, section, after):
-        key = row.key if listed is None and row is not None else listed.key if listed else ""
+    async for key, listed, row in _merged(res, section, after):
         finding = _differs(section, listed, row, old)
         if finding is not None:
             finding = await _still(res, section, finding, listed, old)
@@ -111,7 +110,7 @@ async def reconcile(
 
 
 def longest_upload(destinations: Iterable[Destination]) -> timedelta:
-    """How long after its announcement something may arrive, at the utmost."""
+    """The longest time after its announcement that an upload may arrive."""
     lives = (max(d.upload_expires_in, d.multipart_expires_in) for d in destinations)
     return timedelta(seconds=max(lives)) + LATE
 
@@ -122,7 +121,7 @@ def _differs(
     bucket = section.destination.bucket
     if row is None:
         assert listed is not None
-        # What somebody has hidden on a versioned bucket is his to bring back.
+        # An object that somebody has hidden on a versioned bucket is theirs to bring back.
         if listed.hidden or listed.changed_at > old:
             return None
         size = next(iter(listed.sizes.values()))
@@ -186,11 +185,11 @@ async def _extra(
     """
     if row.state != State.CONFIRMED or row.version_id not in listed.sizes:
         return
-    kept = res.object_at(section.destination, row.key)
+    handle = res.object_at(section.destination, row.key)
     for version_id, size in listed.sizes.items():
         if version_id == row.version_id or listed.dates[version_id] > old:
             continue
-        found = await kept.head(version_id)
+        found = await handle.head(version_id)
         if found is None or not found.is_of(row.id):
             continue
         async with res.db.connection() as db:
@@ -201,21 +200,21 @@ async def _extra(
 
 async def _merged(
     res: Resources, section: Section, after: str
-) -> AsyncIterator[tuple[Listed | None, Row | None]]:
-    """Objects and rows side by side, by their keys."""
+) -> AsyncIterator[tuple[str, Listed | None, Row | None]]:
+    """Each key with its object and its row."""
     objects = list_bucket(res.buckets, section.destination, section.prefix, after)
     rows = _rows(res, section, after)
     listed, row = await anext(objects, None), await anext(rows, None)
     while listed is not None or row is not None:
         # As bytes: the order of S3's lists (AWS API, ListObjectsV2) and of our index.
-        if row is None or (listed is not None and listed.key.encode() < row.key.encode()):
-            yield listed, None
+        if listed is not None and (row is None or listed.key.encode() < row.key.encode()):
+            yield listed.key, listed, None
             listed = await anext(objects, None)
-        elif listed is None or row.key.encode() < listed.key.encode():
-            yield None, row
+        elif row is not None and (listed is None or row.key.encode() < listed.key.encode()):
+            yield row.key, None, row
             row = await anext(rows, None)
-        else:
-            yield listed, row
+        elif listed is not None and row is not None:
+            yield row.key, listed, row
             listed, row = await anext(objects, None), await anext(rows, None)
 
 

@@ -1,9 +1,9 @@
-"""The sweep: what was begun and never ended is brought to its end.
+"""The sweep: finish what clients and processes left unfinished.
 
-Uploads that nobody confirmed become files if they have arrived whole, and go otherwise; removals
+Uploads that nobody confirmed become files if they have arrived whole, else they go; removals
 and completions whose process died are finished; tombstones are looked at until nothing that was
 signed for their keys can still work. Any number of sweeps may run at once: rows are claimed, and
-the claim committed, before the bucket is asked. What a killed sweep leaves is the next one's.
+the claim committed, before the bucket is asked. A killed sweep leaves the rest to the next one.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from app.core.deadlines import GRACE, LATE, PAUSE
@@ -39,23 +40,23 @@ from app.uploads.verify import JOINING
 
 _log: Final = get_logger("sweep")
 
-# For uploads and tombstones. It outlasts the slowest handling of a batch, and is how long a row
-# rests whose store did not answer.
-_REST: Final = timedelta(minutes=15)
-# So many batches are under way at once, of so many rows each, which are handled together.
+# The lease of uploads and tombstones. It outlasts the slowest handling of a batch, and a row whose
+# store did not answer is not tried again before it ends.
+_LONG_LEASE: Final = timedelta(minutes=15)
+# Batches that are under way at once, and rows of each batch, which are handled together.
 _LANES: Final = 4
 _BATCH: Final = 8
-# What is under way when it is told to stop has so many seconds to end: SIGKILL comes after 30
-# (Heroku Dev Center, dyno-shutdown-behavior; Kubernetes), and the rest has to be tidied up.
+# Seconds that rows under way have to end after a stop: SIGKILL comes after 30 (Heroku Dev Center,
+# dyno-shutdown-behavior; Kubernetes), and the rest has to be tidied up.
 _PATIENCE: Final = 20.0
-# So many failures in a row, and the others there are left to a later sweep.
-_ENOUGH: Final = _BATCH
+# After so many failures in a row the other rows of the place are left to a later sweep.
+_MAX_FAILURES: Final = _BATCH
 # In the totals, beside the outcomes: how many sweeps there were, and when the last one ended.
 RUN: Final = "run"
 
 
 class Outcome(StrEnum):
-    """What the sweep made of a row."""
+    """The outcome of a row."""
 
     CONFIRMED = "confirmed"  # had arrived whole, and is a file now
     REJECTED = "rejected"  # what has arrived is not what was announced
@@ -74,8 +75,8 @@ Claim = Callable[[], Awaitable[list[File]]]
 class Sweep:
     """One run over everything there is to do at its start.
 
-    `report` is told of each row; the run ends early, between batches, once `stopping` is set. What
-    takes too long then is let go, and its claims are given back.
+    `report` is called with the outcome of each row. The run ends early, between batches, once
+    `stopping` is set; rows that then take too long are let go, and their claims given back.
     """
 
     res: Resources
@@ -85,7 +86,7 @@ class Sweep:
     _failed_in_a_row: Counter[Place] = field(default_factory=Counter)
 
     async def run(self) -> Counter[Outcome]:
-        """Sweep; how many rows came to what. Raises DatabaseUnavailable if it cannot claim any."""
+        """Sweep; the number of rows by outcome. Raises DatabaseUnavailable if it can claim none."""
         before = acting.set(Actor(name="sweep"))
         try:
             await self._run_until_stopped()
@@ -95,9 +96,9 @@ class Sweep:
         return self.counts
 
     async def _note(self) -> None:
-        """Have the web processes' /metrics tell of this run."""
+        """Add the outcomes to the totals that the web processes' /metrics shows."""
         counts = {outcome.value: count for outcome, count in self.counts.items()}
-        # What cannot be noted is not worth a failure.
+        # A run whose totals cannot be added has done its work nevertheless.
         with suppress(DatabaseUnavailable):
             async with self.res.db.connection() as db:
                 await db_sweep.add_totals(db, {**counts, RUN: 1}, self.res.clock())
@@ -125,10 +126,10 @@ class Sweep:
         # that no row comes twice in one run, so that every run ends.
         lapsed = started - LEASE
         await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
-        await self._drain(self._lapsed(State.REMOVING, lapsed, LEASE), _finish)
-        await self._drain(self._lapsed(State.REJECTED, lapsed, LEASE), _clear)
-        await self._drain(self._abandoned(started, lapsed), _end)
-        await self._drain(self._lapsed(State.REMOVED, lapsed, _REST), _look)
+        await self._drain(partial(self._lapsed, State.REMOVING, lapsed, LEASE), _finish)
+        await self._drain(partial(self._lapsed, State.REJECTED, lapsed, LEASE), _clear)
+        await self._drain(partial(self._abandoned, started, lapsed), _end)
+        await self._drain(partial(self._lapsed, State.REMOVED, lapsed, _LONG_LEASE), _look)
 
     async def _drain(self, claim: Claim, handle: Handler, lanes: int = _LANES) -> None:
         try:
@@ -145,8 +146,8 @@ class Sweep:
 
     @property
     def _shunned(self) -> list[Place]:
-        """Where the store is in trouble: nobody else waits for it. What failed there rests."""
-        return [place for place, count in self._failed_in_a_row.items() if count >= _ENOUGH]
+        """Places whose store is in trouble: the rows of other places do not wait for them."""
+        return [place for place, count in self._failed_in_a_row.items() if count >= _MAX_FAILURES]
 
     async def _handle(self, handle: Handler, file: File) -> None:
         try:
@@ -161,34 +162,28 @@ class Sweep:
             )
             outcome = Outcome.FAILED
         except Exception:
-            # Whatever is the matter with one row, the others do not wait for it.
+            # A failure of one row is none of the others'.
             _log.exception("not_swept", file_id=file.id, key=file.key)
             outcome = Outcome.FAILED
         place = Place(file.bucket, file.destination)
         failed = self._failed_in_a_row[place] + 1 if outcome is Outcome.FAILED else 0
         self._failed_in_a_row[place] = failed
-        if failed == _ENOUGH:
+        if failed == _MAX_FAILURES:
             _log.warning("store_shunned", bucket=file.bucket, destination=file.destination)
         self.counts[outcome] += 1
         self.report(outcome)
 
-    def _abandoned(self, started: datetime, lapsed: datetime) -> Claim:
-        async def claim() -> list[File]:
-            until = self.res.clock() + _REST
-            async with self.res.db.connection() as db:
-                return await db_sweep.claim_abandoned(
-                    db, started - GRACE, started - PAUSE, lapsed, until, _BATCH, self._shunned
-                )
+    async def _abandoned(self, started: datetime, lapsed: datetime) -> list[File]:
+        until = self.res.clock() + _LONG_LEASE
+        async with self.res.db.connection() as db:
+            return await db_sweep.claim_abandoned(
+                db, started - GRACE, started - PAUSE, lapsed, until, _BATCH, self._shunned
+            )
 
-        return claim
-
-    def _lapsed(self, state: State, lapsed: datetime, lease: timedelta) -> Claim:
-        async def claim() -> list[File]:
-            until = self.res.clock() + lease
-            async with self.res.db.connection() as db:
-                return await db_sweep.claim_lapsed(db, state, lapsed, until, _BATCH, self._shunned)
-
-        return claim
+    async def _lapsed(self, state: State, lapsed: datetime, lease: timedelta) -> list[File]:
+        until = self.res.clock() + lease
+        async with self.res.db.connection() as db:
+            return await db_sweep.claim_lapsed(db, state, lapsed, until, _BATCH, self._shunned)
 
     def _stalled(self, lapsed: datetime) -> Claim:
         after = datetime.min.replace(tzinfo=UTC)
@@ -206,25 +201,27 @@ class Sweep:
         return claim
 
 
-async def _complete(res: Resources, file: File) -> Outcome:
-    """Go on where the process that was completing the upload ended."""
+async def _confirm(res: Resources, file: File) -> Outcome:
+    """Confirm for the client that did not. Raises UploadNotArrived."""
+    uploader = Principal(owner=file.owner, tenant=file.tenant, credential="sweep")
     try:
-        after = await confirm_file(res, _uploader(file), file, patience=None)
+        after = await confirm_file(res, uploader, file, patience=None)
     except UploadRejected:
         return Outcome.REJECTED
-    except UploadNotArrived:
-        # What it was to be joined from is not there any more: its client may send it again.
-        async with res.db.connection() as db:
-            await moves.abandon_completion(db, file)
-        return Outcome.MOVED
     except (UploadNotFound, UploadNotPending):
         return Outcome.MOVED
     return Outcome.CONFIRMED if after.state == State.CONFIRMED else Outcome.MOVED
 
 
-def _uploader(file: File) -> Principal:
-    """Whom the system confirms for."""
-    return Principal(owner=file.owner, tenant=file.tenant, credential="sweep")
+async def _complete(res: Resources, file: File) -> Outcome:
+    """Go on where the process that was completing the upload ended."""
+    try:
+        return await _confirm(res, file)
+    except UploadNotArrived:
+        # The parts that it was to be joined from are gone: its client may send them again.
+        async with res.db.connection() as db:
+            await moves.abandon_completion(db, file)
+        return Outcome.MOVED
 
 
 async def _finish(res: Resources, file: File) -> Outcome:
@@ -242,19 +239,9 @@ async def _end(res: Resources, file: File) -> Outcome:
     """Make a file of an abandoned upload if all of it is there, else remove what is."""
     destination = res.bucket_of(file).destination
     if destination.unconfirmed == "confirm" and await _may_be_whole(res, file):
-        try:
-            # To the confirm it is an upload like any other: the lease is among sweeps.
-            await confirm_file(
-                res, _uploader(file), file._replace(claimed_until=None), patience=None
-            )
-        except UploadNotArrived:
-            pass
-        except UploadRejected:
-            return Outcome.REJECTED
-        except (UploadNotFound, UploadNotPending):
-            return Outcome.MOVED
-        else:
-            return Outcome.CONFIRMED
+        # The lease of a pending upload counts among sweeps alone, and not for the confirm.
+        with suppress(UploadNotArrived):
+            return await _confirm(res, file._replace(claimed_until=None))
     if not await remove_upload(res, file):
         return Outcome.MOVED
     count_upload(file.destination, "expired")
@@ -265,8 +252,8 @@ async def _end(res: Resources, file: File) -> Outcome:
 async def _may_be_whole(res: Resources, file: File) -> bool:
     """Whether confirming would show that it is whole.
 
-    Parts of an upload without a size could be joined at any time: only its client, who never said
-    that they are all there, could tell. Once they are joined, they have.
+    Parts of an upload without a size could be joined at any time: only its client knows when all
+    are there. Once they are joined, the client has said so.
     """
     if file.method != "multipart" or file.size is not None:
         return True
@@ -274,7 +261,7 @@ async def _may_be_whole(res: Resources, file: File) -> bool:
 
 
 async def _look(res: Resources, file: File) -> Outcome:
-    """Delete what has come to a tombstone's key; forget the tombstone once nothing can."""
+    """Delete what has arrived at a tombstone's key; forget the tombstone once nothing can."""
     await delete_object(res, file)
     now = res.clock()
     ended = file.ended_at or now
