@@ -1,8 +1,8 @@
 """Staff: who may sign in to the admin panel, their passwords and their sessions.
 
-A session is a random token whose SHA-256 the database holds, so that it can be ended there. Of
-everybody who tries, each attempt is counted before the password is looked at, so that many at once
-are counted exactly, over all processes.
+A session is a random token whose SHA-256 the database holds, so that it can be ended there. Each
+attempt to sign in is counted before the password is checked, so that many at once are counted
+exactly, over all processes.
 """
 
 import asyncio
@@ -32,22 +32,22 @@ MAX_PASSWORD: Final = 1024
 # A session ends after so long, and before that when nothing was done with it for so long.
 SESSION: Final = timedelta(hours=12)
 IDLE: Final = timedelta(hours=1)
-# How old "seen" may be: not every request is worth a write.
-_SEEN_EVERY: Final = timedelta(minutes=1)
+# `seen_at` is written at most so often: not every request is worth a write.
+_SEEN_INTERVAL: Final = timedelta(minutes=1)
 # Failed attempts in a window. All who come through one proxy share its address. An account alone is
-# counted far more generously: whoever wants to keep its owner out must have many addresses.
+# counted far more generously: an attacker needs many addresses to lock its owner out.
 WINDOW: Final = timedelta(minutes=15)
 MAX_OF_ADDRESS: Final = 100
 MAX_OF_ACCOUNT_THERE: Final = 10
 MAX_OF_ACCOUNT: Final = 100
 
 _T = TypeVar("_T")
-# Each takes 64 MiB and a core for a moment: no more at once than a small machine can bear.
+# Each hash takes 64 MiB and a core for a moment: a small machine bears two at once.
 _threads: Final = ThreadPoolExecutor(2, "argon2")
 
 
 class SignInRefused(Exception):
-    """No such name, another password, or somebody disabled: which, the message does not say."""
+    """No such name, a wrong password, or a disabled account: the message does not say which."""
 
 
 class TooManyAttempts(Exception):
@@ -68,7 +68,7 @@ def tidy_name(name: str) -> str:
 
 
 def principal_of(settings: Settings, member: Staff) -> Principal:
-    """What the member of staff is to the use cases: he acts for his whole tenant."""
+    """The principal of a member of staff, who acts for their whole tenant."""
     scopes = frozenset(every_scope(settings) if member.scopes is None else member.scopes)
     return Principal(
         owner=f"{STAFF_OWNER}{member.name}",
@@ -79,7 +79,7 @@ def principal_of(settings: Settings, member: Staff) -> Principal:
 
 
 def every_scope(settings: Settings) -> dict[str, str]:
-    """Our own, and those that destinations and fields of records ask for; what each lets one do."""
+    """All scopes, those of destinations and record fields included, each with its description."""
     asked = [(f"the destination {one.name}", one.scopes) for one in settings.destinations.values()]
     asked += [
         (f"the field {name} of {kind}", field.scopes)
@@ -98,7 +98,7 @@ def every_scope(settings: Settings) -> dict[str, str]:
 async def create(
     res: Resources, name: str, password: str, *, tenant: str, scopes: Sequence[str] | None
 ) -> bool:
-    """Somebody who may sign in; False where there is somebody of that name."""
+    """Create a member of staff, who may sign in; False where the name is taken."""
     now = res.clock()
     row = Staff(
         id=res.new_id(now),
@@ -122,7 +122,7 @@ async def list_staff(res: Resources) -> list[Staff]:
 
 
 async def set_password(res: Resources, name: str, password: str) -> bool:
-    """Another password: his sessions end, and his failed attempts are forgotten."""
+    """Set another password, end all sessions, and forget failed attempts; False: no such name."""
     name, hashed = tidy_name(name), await _in_thread(_hash, password)
     async with res.db.transaction() as db:
         staff_id = await db_staff.set_password(db, name, hashed)
@@ -133,7 +133,7 @@ async def set_password(res: Resources, name: str, password: str) -> bool:
 
 
 async def set_disabled(res: Resources, name: str, *, disabled: bool) -> bool:
-    """Let him sign in no more, his sessions ended, or again. False where nobody has the name."""
+    """Forbid to sign in, and end all sessions; or allow it again. False: no such name."""
     name, now = tidy_name(name), res.clock()
     async with res.db.transaction() as db:
         staff_id = await db_staff.set_disabled(db, name, now if disabled else None)
@@ -149,7 +149,7 @@ def _changed(staff_id: UUID | None, name: str, what: str) -> bool:
 
 
 async def sign_out_everywhere(res: Resources, name: str) -> int | None:
-    """End all his sessions; how many there were, None where nobody has the name."""
+    """End all sessions of the name; how many there were, None: no such name."""
     async with res.db.connection() as db:
         member = await db_staff.staff_by_name(db, tidy_name(name))
         if member is None:
@@ -169,8 +169,8 @@ async def sign_in(
     """
     name, now = tidy_name(name), res.clock()
     account, place = _account(name), f"address {limited_network(address)}"
-    # From the outside in: what is refused counts no further, or one address could use up what an
-    # account has for all of them, or fill the table with names.
+    # From the outside in: a refused attempt counts no further, or one address could use up the
+    # account's limit for all addresses, or fill the table with names.
     there = f"{account}\n{place}"
     limits = {place: MAX_OF_ADDRESS, there: MAX_OF_ACCOUNT_THERE, account: MAX_OF_ACCOUNT}
     refused = None
@@ -182,13 +182,13 @@ async def sign_in(
             if attempts > most:
                 refused = TooManyAttempts(max(1, round((until - now).total_seconds())))
                 break
-    # Not in there, where an exception may take back what was counted.
+    # Not in the block above, where an exception may roll back the counts.
     if refused is not None:
         audit("staff.refused", reason="too many attempts", staff_id=member and member.id)
         raise refused
     right = await _in_thread(_verify, member and member.password_hash, password)
     if member is None or not right or member.disabled_at is not None:
-        # Never what was typed: people type passwords where names go.
+        # Without the name as typed: people type passwords where names go.
         audit("staff.refused", reason="password", staff_id=member and member.id)
         raise SignInRefused("This name and password do not go together, or may not sign in.")
     token = make_token(STAFF_PREFIX, os.urandom(RANDOM_BYTES))
@@ -208,7 +208,7 @@ async def sign_in(
 
 
 async def member_of(res: Resources, token: str) -> Staff | None:
-    """Whose session the token is; None where it has ended or never was."""
+    """The member of staff whose session the token is; None where it has ended or never was."""
     if not is_token(token):
         return None
     now, token_hash = res.clock(), hash_token(token)
@@ -217,7 +217,7 @@ async def member_of(res: Resources, token: str) -> Staff | None:
         if found is None:
             return None
         member, seen_at = found
-        if seen_at < now - _SEEN_EVERY:
+        if seen_at < now - _SEEN_INTERVAL:
             await db_staff.note_seen(db, token_hash, now)
     return member
 
@@ -230,7 +230,7 @@ async def sign_out(res: Resources, token: str) -> None:
 
 
 def _account(name: str) -> str:
-    # What cannot be a name is counted too.
+    # Input that cannot be a name is counted too.
     return f"account {name if is_name(name) else ''}"
 
 
@@ -251,7 +251,7 @@ def _nobodys_hash() -> str:
 
 
 def _verify(hashed: str | None, password: str) -> bool:
-    """Whether it is his password; of a name that nobody has (None) it takes as long to find out."""
+    """Whether the password is right; for an unknown name (None) that takes as long."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
     if len(password) > MAX_PASSWORD:

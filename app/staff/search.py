@@ -1,6 +1,6 @@
-"""Look through all files and records of a tenant.
+"""Search all files and records of a tenant, for the panel's pages.
 
-For people who look at pages, and not for clients that read lists: those have `app.files.links`.
+Clients list their files with `app.files.reading`.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from app.records.fields import declared_fields
 from app.records.reading import Fields, get_records
 from app.runtime.resources import Resources
 
-# For so long very many files are taken to stay very many.
+# For so long a very large count is not taken again.
 _LARGE_COUNT_LIFE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of what was looked for.
+    """A page of found files.
 
     `newer` and `older` are the ids of the files that the pages before and behind it end and begin
     at, None where there is none. `count` is of all pages; with `more` there are at least so many.
-    `looked_on` says that this page is short because so many files were looked at for it, and that
-    the next one goes on.
+    `cut_short`: the page is short because the search stopped after very many files; the next page
+    goes on.
     """
 
     files: list[File]
@@ -37,7 +37,7 @@ class Found:
     older: UUID | None
     count: int
     more: bool
-    looked_on: bool
+    cut_short: bool
 
 
 async def search_files(
@@ -51,8 +51,8 @@ async def search_files(
 ) -> Found:
     """The page behind the file with the id `after`, or before the one with `before`.
 
-    Where that file is gone, or neither is given, the first page. Whoever asks must see his whole
-    tenant; what it costs does not grow with the number of files.
+    Where that file is gone, or neither is given, the first page. The caller must see their whole
+    tenant. The cost does not grow with the number of files.
     """
     assert caller.sees_tenant
     tenant, position = caller.tenant, None
@@ -64,7 +64,7 @@ async def search_files(
         end = None
         if len(found) <= limit:
             end = await db_search.end_of_walk(db, tenant, search, position)
-        # Counting so far is what costs most, and very many do not become few within a minute.
+        # Counting costs most, and very many files do not become few within a minute.
         now = res.clock()
         count = res.large_counts.get((tenant, search), now)
         if count is None:
@@ -75,20 +75,11 @@ async def search_files(
     is_more = len(found) > limit
     files = (found[1:] if backwards else found[:-1]) if is_more else found
     first, last = (files[0].id, files[-1].id) if files else (None, None)
-    ahead: UUID | None = end.id if end is not None else None
-    if is_more:
-        ahead = first if backwards else last
+    ahead = (first if backwards else last) if is_more else end.id if end else None
     behind = None if position is None else (last if backwards else first) or position.id
     newer, older = (ahead, behind) if backwards else (behind, ahead)
-    counted = min(count, COUNTED)
-    return Found(
-        files,
-        newer,
-        older,
-        counted,
-        more=count > COUNTED or end is not None,
-        looked_on=end is not None,
-    )
+    cut_short = end is not None
+    return Found(files, newer, older, min(count, COUNTED), count > COUNTED or cut_short, cut_short)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +107,7 @@ async def search_records(
 ) -> FoundRecords:
     """Records of one type whose ids begin with `prefix`, behind one id or before another.
 
-    Whoever asks must see his whole tenant. Raises UnknownRecordField.
+    The caller must see their whole tenant. Raises UnknownRecordField.
     """
     assert caller.sees_tenant
     declared_fields(res, record_type)
