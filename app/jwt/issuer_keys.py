@@ -20,7 +20,7 @@ PublicKey = RSAKey | ECKey | OKPKey
 LIFE: Final = timedelta(minutes=10)
 # After a failure, and after a token that names a key which is not there.
 PAUSE: Final = timedelta(seconds=30)
-# While there are no keys at all, nobody can come in: ask again sooner.
+# While there are no keys at all, no token can be checked: ask again sooner.
 FIRST_PAUSE: Final = timedelta(seconds=2)
 FETCH_SECONDS: Final = 5
 MAX_BYTES: Final = 256 * 1024
@@ -58,7 +58,7 @@ class IssuerKeys:
                     retry_after=5,
                 )
         elif now >= self.trusted_until:
-            self._start()
+            self._fetching.share(self._url, self._fetch)
         found = self._keys.get(key_id)
         if found is None and now >= self._next_forced:
             self._next_forced = now + PAUSE
@@ -69,11 +69,8 @@ class IssuerKeys:
     async def close(self) -> None:
         await self._fetching.drain()
 
-    def _start(self) -> asyncio.Task[None]:
-        return self._fetching.share(self._url, self._fetch)
-
     async def _fetched(self) -> None:
-        await asyncio.shield(self._start())
+        await asyncio.shield(self._fetching.share(self._url, self._fetch))
 
     async def _fetch(self) -> None:
         try:
@@ -109,10 +106,10 @@ async def _get(url: str) -> bytes:
 
 
 def parse_keys(body: bytes) -> dict[str | None, PublicKey]:
-    """The usable keys of a JWK set, by id; an only key also stands under None.
+    """The usable keys of a JWK set, by id; a key that is the only one also under None.
 
     Keys of unknown kinds are passed over (RFC 7517 section 5), and so are shared secrets, which
-    have no business in public. Raises ValueError where no key is left.
+    should not be public. Raises ValueError where no key is left.
     """
     try:
         listed = json.loads(body)["keys"]

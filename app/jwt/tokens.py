@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519), checked as RFC 8725 asks."""
+"""JSON Web Tokens (RFC 7519), verified as RFC 8725 asks."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from app.core.principal import OUR_OWNERS, Principal, is_name
 from app.errors import InvalidToken
 from app.jwt.issuer_keys import IssuerKeys, PublicKey
 
-# With a shared secret nothing is ever withdrawn, so this is for the memory's sake alone.
+# A shared secret is never withdrawn: this only bounds how long a token is remembered.
 SECRET_LIFE: Final = timedelta(minutes=10)
 
 
@@ -35,7 +35,7 @@ class WebTokens:
             self._issuer = IssuerKeys(settings.jwks_url, clock)
 
     async def verify(self, token: str) -> tuple[Principal, datetime]:
-        """Who the token speaks of, and until when it may be believed without another look.
+        """The token's subject, and until when the token need not be verified again.
 
         Raises InvalidToken and IssuerUnavailable.
         """
@@ -59,7 +59,7 @@ class WebTokens:
             header: dict[str, Any] = extract_compact(token.encode("ascii")).headers()
         except (JoseError, ValueError, TypeError, RecursionError):
             raise InvalidToken("The token is neither one of ours nor a JSON Web Token.") from None
-        # Before the key is looked for: nobody fetches keys for a token that is refused anyway.
+        # Before the key is looked for: no keys are fetched for a token that is refused anyway.
         if header.get("alg") not in self._settings.accepted:
             accepted = ", ".join(self._settings.accepted)
             raise InvalidToken(f"The token must be signed with {accepted}.")
