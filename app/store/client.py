@@ -145,10 +145,8 @@ async def translated(bucket: str) -> AsyncIterator[None]:
 
 
 def error_code(error: ClientError) -> str:
-    code: str = error.response["Error"]["Code"]
-    return code
+    return str(error.response["Error"]["Code"])
 
 
 def error_status(error: ClientError) -> int:
-    status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

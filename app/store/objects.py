@@ -213,8 +213,7 @@ class ObjectHandle:
                 parameters[_CREATE_PARAMETERS[name]] = value
         async with translated(self.bucket):
             said = await self._client.create_multipart_upload(**self._place, **parameters)
-        upload_id: str = said["UploadId"]
-        return upload_id
+        return str(said["UploadId"])
 
     async def find_uploads(self) -> list[str]:
         """The ids of the key's multipart uploads that are under way, oldest first.

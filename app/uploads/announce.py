@@ -202,7 +202,7 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         suggestion = suggest_key(key, destination.prefix)
         more: dict[str, Any] = {} if suggestion is None else {"suggestion": suggestion}
         raise InvalidObjectKey(str(error), **more) from None
-    announcement = Announcement(destination.name, key, content_type=None, size=None, method="post")
+    announcement = Announcement(destination.name, key, method="post")
     file = pending_file(res, caller, destination, name, announcement, res.clock(), key)
     taken = KeyTaken(f"There is a file or an object with the key {key} already.")
     if await res.object_at(destination, key).is_used():
@@ -237,9 +237,7 @@ async def announce_unsized(
     Its part URLs take any length; the destination's range, and what an upload session has left,
     hold for the sum, before completion. Raises PartsNotOffered.
     """
-    announcement = Announcement(
-        destination_name, filename, content_type, size=None, method="multipart"
-    )
+    announcement = Announcement(destination_name, filename, content_type, method="multipart")
     destination, file = announced_file(res, caller, announcement, res.clock())
     if not destination.unsized_parts:
         raise PartsNotOffered(

@@ -34,8 +34,8 @@ class Announcement:
 
     destination: str
     filename: str
-    content_type: str | None
-    size: int | None
+    content_type: str | None = None
+    size: int | None = None
     checksum_sha256: str | None = None
     method: Method | None = None
 

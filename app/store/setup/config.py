@@ -15,9 +15,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
-from app.store.client import error_code, error_status, translated
-
-_UNKNOWN_CODES: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
+from app.store.client import UNKNOWN_CALL, error_code, error_status, translated
 
 
 class Unread(Enum):
@@ -188,5 +186,5 @@ async def _keeps_versions(client: Any, bucket: str) -> bool:
     try:
         await client.list_object_versions(Bucket=bucket, MaxKeys=1)
     except ClientError as error:
-        return error_code(error) not in _UNKNOWN_CODES
+        return error_code(error) not in UNKNOWN_CALL | {"501", "405"}
     return True

@@ -24,7 +24,7 @@ from app.core.bucket_setup import (
 )
 from app.core.destination import Destination
 from app.settings.model import Settings
-from app.store.client import open_client, translated
+from app.store.client import UNKNOWN_CALL, open_client, translated
 from app.store.setup.config import (
     BucketState,
     Unread,
@@ -35,9 +35,7 @@ from app.store.setup.config import (
 )
 
 # Codes of stores that do not know a call: some take it for CreateBucket.
-_CANNOT: Final = frozenset(
-    {"NotImplemented", "MethodNotAllowed", "BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
-)
+_CANNOT: Final = UNKNOWN_CALL | {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
 
 
 class Outcome(StrEnum):
