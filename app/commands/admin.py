@@ -3,30 +3,22 @@
 import argparse
 import getpass
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from app.commands.scopes import SCOPES_AFTER
+from app.commands.arguments import SCOPES_AFTER, require_names, require_scopes
+from app.commands.parser import Run, Subparsers, add_command, add_group
 from app.commands.tables import listing, print_listing
-from app.commands.with_database import Command, with_database
-from app.core.principal import is_name
+from app.commands.with_resources import DatabaseCommand, with_database
 from app.errors import ConfigurationError
 from app.runtime.resources import Resources
 from app.staff import accounts as staff
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
-
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its subcommands to the parser."""
-    what = "say who may sign in to the admin panel"
-    parser = commands.add_parser("admin", help=what, description=what)
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    for name, run, what in (
+def add(commands: Subparsers) -> None:
+    actions = add_group(commands, "admin", "say who may sign in to the admin panel")
+    for name, command, purpose in (
         ("create-user", _create, "create an account; asks for a password, or reads it"),
         ("list-users", _list, "list the accounts, never their passwords"),
         (
@@ -38,11 +30,11 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
         ("enable-user", _enable, "allow sign-in again"),
         ("sign-out", _sign_out, "end all sessions of the account at once"),
     ):
-        after = SCOPES_AFTER if run is _create else {}
-        action = actions.add_parser(name, help=what, description=what, **after)
-        if run is not _list:
+        after = SCOPES_AFTER if command is _create else {}
+        action = add_command(actions, name, _run(command), purpose, **after)
+        if command is not _list:
             action.add_argument("name", help="the name or e-mail address to sign in with")
-        if run is _create:
+        if command is _create:
             action.add_argument("--tenant", default="", help="the tenant (default: none)")
             action.add_argument(
                 "--scope",
@@ -51,10 +43,9 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
                 metavar="SCOPE",
                 help="a right in the tenant, once for each, see below (default: everything)",
             )
-        action.set_defaults(run=_run(run))
 
 
-def _run(command: Command) -> Callable[[argparse.Namespace], None]:
+def _run(command: DatabaseCommand) -> Run:
     run = with_database(command, "the staff")
 
     def run_if_installed(options: argparse.Namespace) -> None:
@@ -92,13 +83,8 @@ def _password() -> str:
 
 async def _create(res: Resources, options: argparse.Namespace) -> None:
     name = staff.tidy_name(options.name)
-    for what, text in (("name", name), ("tenant", options.tenant)):
-        if not is_name(text) and (what != "tenant" or text):
-            sys.exit(f"The {what} must be printable, with 1 to 255 characters.")
-    known = staff.every_scope(res.settings)
-    for scope in options.scopes or ():
-        if scope not in known:
-            sys.exit(f"There is no scope {scope!r}; there are: {', '.join(sorted(known))}.")
+    require_names(name=name, tenant=options.tenant)
+    require_scopes(res, options.scopes or ())
     created = await staff.create(
         res, name, options.password, tenant=options.tenant, scopes=options.scopes
     )

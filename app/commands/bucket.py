@@ -6,21 +6,19 @@ import difflib
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Confirm
 
+from app.commands.parser import Subparsers, add_command, add_group
 from app.core.bucket_setup import Config
 from app.core.iam import service_policy, setup_policy
 from app.errors import ConfigurationError
 from app.runtime.resources import open_session
 from app.settings.model import Settings, load_settings
 from app.store.setup.provision import BucketPlan, Change, Outcome, apply, plan
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
 PENDING_STATUS: Final = 2
 _STYLES: Final = {
@@ -35,27 +33,21 @@ _STYLES: Final = {
 _POLICIES: Final = {"service": service_policy, "setup": setup_policy}
 
 
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its subcommands to the parser."""
-    what = "set the buckets up: plan, apply, or print the IAM policies"
-    parser = commands.add_parser("bucket", help=what, description=what)
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    what = f"show what would change; exit status {PENDING_STATUS} if anything would"
-    actions.add_parser("plan", help=what, description=what).set_defaults(run=_plan)
-    what = "change it, after asking"
-    applying = actions.add_parser("apply", help=what, description=what)
+def add(commands: Subparsers) -> None:
+    purpose = "set the buckets up: plan, apply, or print the IAM policies"
+    actions = add_group(commands, "bucket", purpose)
+    purpose = f"show what would change; exit status {PENDING_STATUS} if anything would"
+    add_command(actions, "plan", _plan, purpose)
+    applying = add_command(actions, "apply", _apply, "change it, after asking")
     applying.add_argument("--yes", action="store_true", help="do not ask")
-    applying.set_defaults(run=_apply)
-    what = "print an IAM policy with the least rights, as JSON"
-    iam = actions.add_parser("iam", help=what, description=what)
-    iam.add_argument(
+    purpose = "print an IAM policy with the least rights, as JSON"
+    add_command(actions, "iam", _iam, purpose).add_argument(
         "who",
         nargs="?",
         choices=sorted(_POLICIES),
         default="service",
         help="for the service itself (default), or for whoever runs `bucket apply`",
     )
-    iam.set_defaults(run=_iam)
 
 
 def _plan(_: argparse.Namespace) -> None:
@@ -117,8 +109,7 @@ def show(console: Console, plans: Sequence[BucketPlan]) -> None:
 def _show_change(console: Console, change: Change) -> None:
     sign, style = _STYLES[change.outcome]
     reason = f" ({change.reason})" if change.reason else ""
-    line = f"{change.aspect} {change.outcome}{reason}"
-    console.print(f"  [{style}]{sign} {escape(line)}[/]")
+    console.print(f"  [{style}]{sign} {escape(f'{change.aspect} {change.outcome}{reason}')}[/]")
     if change.outcome in {Outcome.CHANGE, Outcome.REFUSED, Outcome.IGNORED}:
         for diff in _difference(change):
             colour = {"+": "green", "-": "red"}.get(diff[:1], "dim")

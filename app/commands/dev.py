@@ -9,9 +9,9 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
-from app.commands.serve import serve_alone
+from app.commands.parser import Subparsers, add_command
+from app.commands.server import serve_alone
 from app.core.principal import DEV
 from app.db.migrations import migrate
 from app.embedded.postgres import EmbeddedPostgresError, start_postgres
@@ -24,9 +24,6 @@ from app.settings.panel import missing_for_panel
 from app.staff import accounts as staff
 from app.store.setup.provision import apply
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
 BUCKET = "claimcheck"
 STAFF = "dev"
 # Records for the panel to show, where none are declared.
@@ -37,31 +34,30 @@ _EXAMPLE = {
 }
 
 
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command."""
-    what = "start the service, with database and bucket of its own where none is set"
-    commands.add_parser("dev", help=what, description=what).set_defaults(run=_dev)
+def add(commands: Subparsers) -> None:
+    purpose = "start the service, with database and bucket of its own where none is set"
+    add_command(commands, "dev", _dev, purpose)
 
 
 def _dev(_: argparse.Namespace) -> None:
     try:
-        run_dev()
+        _run()
     except (EmbeddedPostgresError, EmbeddedS3Error) as error:
         sys.exit(f"claimcheck cannot start: {error}")
 
 
-def run_dev(environ: Mapping[str, str] = os.environ) -> None:
+def _run() -> None:
     """Start what is not configured (database, bucket), migrate, and serve until stopped.
 
-    Only when neither is configured is authentication off by itself: what is started here holds
-    nothing that anybody would miss. Raises ConfigurationError.
+    Without a setting, authentication is off only where neither is configured: what is started here
+    holds no data of anybody. Raises ConfigurationError.
     """
     # uvicorn raises the signal again after its shutdown; it must not end us before our children.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    environ = dict(os.environ)
     given = load_settings(environ)
     own_database = given.database_url is None
     own_bucket = not any(d.bucket for d in given.destinations.values())
-    environ = dict(environ)
     if given.host is None:
         environ["CLAIMCHECK_HOST"] = "127.0.0.1"
     if own_database and own_bucket:
@@ -88,15 +84,15 @@ def run_dev(environ: Mapping[str, str] = os.environ) -> None:
         password = None
         if settings.admin and own_database:
             password = secrets.token_urlsafe(12)
-            asyncio.run(_let_in(settings, password))
-        _greet(settings, password, own_database=own_database, own_bucket=own_bucket)
+            asyncio.run(_create_account(settings, password))
+        _print_addresses(settings, password, own_database=own_database, own_bucket=own_bucket)
         configure_logging()
         # One process, whatever WEB_CONCURRENCY says: a forked one would end what was started here.
         serve_alone(settings)
 
 
 def _refuse_busy_port(port: int) -> None:
-    """Now, not when the servers have been started for nothing."""
+    """Raises ConfigurationError, before the embedded servers are started for nothing."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -124,12 +120,12 @@ def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-async def _let_in(settings: Settings, password: str) -> None:
+async def _create_account(settings: Settings, password: str) -> None:
     async with open_resources(settings) as res:
         await staff.create(res, STAFF, password, tenant=DEV.tenant, scopes=None)
 
 
-def _greet(
+def _print_addresses(
     settings: Settings, password: str | None, *, own_database: bool, own_bucket: bool
 ) -> None:
     here = f"http://127.0.0.1:{settings.port}"
@@ -139,10 +135,10 @@ def _greet(
     if password is not None:
         _say(f"             name {STAFF}, password {password}")
     _say("")
-    what = [name for name, own in (("database", own_database), ("bucket", own_bucket)) if own]
-    if what:
-        run, them = ("run", "them") if len(what) > 1 else ("runs", "it")
-        _say(f"  The {' and the '.join(what)} {run} on this machine, for development only:")
+    own = [name for name, is_own in (("database", own_database), ("bucket", own_bucket)) if is_own]
+    if own:
+        run, them = ("run", "them") if len(own) > 1 else ("runs", "it")
+        _say(f"  The {' and the '.join(own)} {run} on this machine, for development only:")
         _say(f"  everything in {them} vanishes at the end. Ctrl-C ends it.\n")
 
 

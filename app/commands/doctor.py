@@ -5,19 +5,17 @@ import asyncio
 import dataclasses
 import json
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from app.commands.parser import Subparsers, add_command
 from app.doctor.examine import examine
 from app.doctor.findings import Finding, Level, Report
 from app.errors import ConfigurationError
 from app.settings.model import load_settings
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
 _SIGNS: Final = {
     Level.OK: "[green]✓[/]",
@@ -26,14 +24,13 @@ _SIGNS: Final = {
 }
 
 
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    what = "prove that settings, database, buckets and uploads work; say how to mend what does not"
-    parser = commands.add_parser(
-        "doctor", help=what, description=f"{what}. Exit status 1 if anything fails."
+def add(commands: Subparsers) -> None:
+    purpose = (
+        "prove that settings, database, buckets and uploads work; say how to mend what does not"
     )
+    status = "Exit status 1 if anything fails."
+    parser = add_command(commands, "doctor", _doctor, purpose, status=status)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.set_defaults(run=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> None:

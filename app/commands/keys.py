@@ -3,33 +3,27 @@
 import argparse
 import sys
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 from uuid import UUID
 
 from rich.markup import escape
 
 from app.access import api_keys
-from app.commands.scopes import SCOPES_AFTER
+from app.commands.arguments import SCOPES_AFTER, require_names, require_scopes
+from app.commands.parser import Subparsers, add_command, add_group
 from app.commands.tables import listing, print_listing
-from app.commands.with_database import with_database
-from app.core.principal import KEY_OWNER, Principal, Scope, is_name
+from app.commands.with_resources import DatabaseCommand, with_database
+from app.core.principal import KEY_OWNER, Principal, Scope
 from app.models.credentials import ApiKey
 from app.runtime.resources import Resources
-from app.staff.accounts import every_scope
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
 _PAGE: Final = 100
 
 
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its subcommands to the parser."""
-    what = "make, list and revoke API keys"
-    parser = commands.add_parser("keys", help=what, description=what)
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    what = "make a key, and print it this once"
-    creating = actions.add_parser("create", help=what, description=what, **SCOPES_AFTER)
+def add(commands: Subparsers) -> None:
+    actions = add_group(commands, "keys", "make, list and revoke API keys")
+    purpose = "make a key, and print it this once"
+    creating = _add(actions, "create", _create, purpose, **SCOPES_AFTER)
     creating.add_argument("name", help="what it is for, to know it by in the list")
     creating.add_argument(
         "--scope",
@@ -43,27 +37,25 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     creating.add_argument(
         "--days", type=int, default=365, help="how long it works; 0: for ever (default: 365)"
     )
-    creating.set_defaults(run=with_database(_create, "the keys"))
-    what = "list the keys, newest first, never the secrets"
-    listing = actions.add_parser("list", help=what, description=what)
-    listing.set_defaults(run=with_database(_list, "the keys"))
-    what = "end a key: within 5 seconds no process takes it any more"
-    revoking = actions.add_parser("revoke", help=what, description=what)
+    _add(actions, "list", _list, "list the keys, newest first, never the secrets")
+    purpose = "end a key: within 5 seconds no process takes it any more"
+    revoking = _add(actions, "revoke", _revoke, purpose)
     revoking.add_argument("id", type=UUID, help="its id, as `keys list` shows it")
-    revoking.set_defaults(run=with_database(_revoke, "the keys"))
-    for action in (creating, listing, revoking):
-        action.add_argument("--tenant", default="", help="the tenant (default: none)")
+
+
+def _add(
+    actions: Subparsers, name: str, command: DatabaseCommand, purpose: str, **options: Any
+) -> argparse.ArgumentParser:
+    run = with_database(command, "the keys")
+    parser = add_command(actions, name, run, purpose, **options)
+    parser.add_argument("--tenant", default="", help="the tenant (default: none)")
+    return parser
 
 
 async def _create(res: Resources, options: argparse.Namespace) -> None:
     owner = options.owner or f"{KEY_OWNER}{options.name}"
-    for what, name in (("name", options.name), ("owner", owner), ("tenant", options.tenant)):
-        if not is_name(name) and (what != "tenant" or name):
-            sys.exit(f"The {what} must be printable, with 1 to 255 characters.")
-    known = every_scope(res.settings)
-    for scope in options.scopes:
-        if scope not in known:
-            sys.exit(f"There is no scope {scope!r}; there are: {', '.join(sorted(known))}.")
+    require_names(name=options.name, owner=owner, tenant=options.tenant)
+    require_scopes(res, options.scopes)
     if not 0 <= options.days <= api_keys.MAX_DAYS:
         sys.exit(f"--days must be 1 to {api_keys.MAX_DAYS}, or 0 for ever.")
     _, token = await api_keys.create(

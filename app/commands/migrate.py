@@ -1,20 +1,15 @@
 """`claimcheck migrate`: bring the database's tables up to date."""
 
 import argparse
-from typing import TYPE_CHECKING
 
+from app.commands.parser import Subparsers, add_command
 from app.db.migrations import migrate
 from app.errors import ConfigurationError
 from app.settings.model import load_settings
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
-
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command."""
-    what = "bring the database's tables up to date"
-    commands.add_parser("migrate", help=what, description=what).set_defaults(run=_migrate)
+def add(commands: Subparsers) -> None:
+    add_command(commands, "migrate", _migrate, "bring the database's tables up to date")
 
 
 def _migrate(_: argparse.Namespace) -> None:

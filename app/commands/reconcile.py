@@ -1,36 +1,32 @@
 """`claimcheck reconcile`: compare buckets with the database, one JSON line a difference."""
 
 import argparse
-import asyncio
 import dataclasses
 import json
 import sys
 from collections import Counter
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-from app.runtime.process import configure_logging
-from app.runtime.resources import Resources, open_resources
-from app.settings.model import load_settings, require_stores
+from app.commands.parser import Subparsers, add_command
+from app.commands.progress import progress_line
+from app.commands.with_resources import with_resources
+from app.runtime.resources import Resources
+from app.settings.model import require_stores
 from app.upkeep.reconcile import Finding, reconcile, sections
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
 FOUND_STATUS: Final = 2
 CAPPED_STATUS: Final = 3
 _EVERY: Final = 10_000
 
 
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    what = "compare buckets and database in both directions, one JSON line a difference"
-    status = f"Exit status {FOUND_STATUS} if any stands, {CAPPED_STATUS} at the limit: run it again"
-    parser = commands.add_parser("reconcile", help=what, description=f"{what}. {status}.")
+def add(commands: Subparsers) -> None:
+    purpose = "compare buckets and database in both directions, one JSON line a difference"
+    status = (
+        f"Exit status {FOUND_STATUS} if any stands, {CAPPED_STATUS} at the limit: run it again."
+    )
+    parser = add_command(commands, "reconcile", _reconcile, purpose, status=status)
     parser.add_argument(
         "--apply", action="store_true", help="delete what uploads left behind; else only look"
     )
@@ -40,7 +36,6 @@ def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="where to go on after an interruption"
     )
-    parser.set_defaults(run=_reconcile)
 
 
 class Checkpoint:
@@ -68,26 +63,13 @@ class Checkpoint:
 
 
 def _reconcile(options: argparse.Namespace) -> None:
-    configure_logging()
-    settings = load_settings()
-    require_stores(settings)
-
-    async def run() -> int:
-        async with open_resources(settings) as res:
-            return await _run(res, options, Checkpoint(options.checkpoint))
-
-    status = asyncio.run(run())
-    if status:
+    if status := with_resources(require_stores, lambda res: _run(res, options)):
         sys.exit(status)
 
 
-async def _run(res: Resources, options: argparse.Namespace, checkpoint: Checkpoint) -> int:
-    console, compared, counts = Console(stderr=True), 0, Counter[str]()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("compared: 0")
+async def _run(res: Resources, options: argparse.Namespace) -> int:
+    checkpoint, compared, counts = Checkpoint(options.checkpoint), 0, Counter[str]()
+    with progress_line("compared: 0") as show:
         for section in sections(res.settings.destinations.values()):
             if section.name in checkpoint.done:
                 continue
@@ -98,16 +80,14 @@ async def _run(res: Resources, options: argparse.Namespace, checkpoint: Checkpoi
                 checkpoint.keys[name] = key
                 if compared % _EVERY == 0:
                     checkpoint.save()
-                    bar.update(task, description=f"compared: {compared:,}")
-                    if not console.is_terminal:
-                        sys.stderr.write(f"compared: {compared:,}\n")
+                    show(f"compared: {compared:,}", True)
 
             after = checkpoint.keys.get(section.name, "")
             found = reconcile(res, section, after=after, apply=options.apply, passed=passed)
             try:
                 async with aclosing(found):
                     async for finding in found:
-                        _say(finding)
+                        _print(finding)
                         counts["deleted" if finding.deleted else finding.kind] += 1
                         if counts.total() >= options.limit:
                             checkpoint.keys[section.name] = finding.key
@@ -122,6 +102,6 @@ async def _run(res: Resources, options: argparse.Namespace, checkpoint: Checkpoi
     return FOUND_STATUS if counts.total() - counts["deleted"] else 0
 
 
-def _say(finding: Finding) -> None:
+def _print(finding: Finding) -> None:
     sys.stdout.write(json.dumps(dataclasses.asdict(finding), ensure_ascii=False) + "\n")
     sys.stdout.flush()

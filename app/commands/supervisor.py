@@ -20,7 +20,7 @@ import uvicorn
 from gunicorn.app.base import BaseApplication
 from uvicorn_worker import UvicornWorker
 
-from app.commands.serve import UVICORN, host_of
+from app.commands.server import UVICORN, host_of
 from app.runtime.process import LOGGING, freeze_garbage_collector
 from app.settings.model import Settings
 

@@ -7,42 +7,34 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+from app.commands.parser import Subparsers, add_command
+from app.commands.progress import progress_line
+from app.commands.with_resources import with_resources
 from app.errors import Problem
 from app.logs.log import get_logger
-from app.runtime.process import configure_logging
-from app.runtime.resources import Resources, open_resources
-from app.settings.model import load_settings, require_stores
+from app.runtime.resources import Resources
+from app.settings.model import require_stores
 from app.upkeep.sweep import Outcome, Sweep
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
 FAILED_STATUS: Final = 2
 _LINE_EVERY: Final = 1000
 _log: Final = get_logger("worker")
 
 
-def add(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add both commands to the parser."""
-    what = "end unfinished work: uploads never confirmed, removals and completions cut short"
+def add(commands: Subparsers) -> None:
+    purpose = "end unfinished work: uploads never confirmed, removals and completions cut short"
     status = f"Exit status {FAILED_STATUS} if the store failed for some; a later sweep goes on."
-    sweeping = commands.add_parser("sweep", help=what, description=f"{what}. {status}")
-    sweeping.set_defaults(run=_sweep)
-    what = "sweep again and again, until it is stopped"
-    worker = commands.add_parser("worker", help=what, description=what)
-    worker.add_argument(
+    add_command(commands, "sweep", _sweep, purpose, status=status)
+    purpose = "sweep again and again, until it is stopped"
+    add_command(commands, "worker", _worker, purpose).add_argument(
         "--every",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
         help="from the end of one sweep to the beginning of the next (default: 60)",
     )
-    worker.set_defaults(run=_worker)
 
 
 def _seconds(value: str) -> float:
@@ -53,37 +45,26 @@ def _seconds(value: str) -> float:
 
 
 def _sweep(_: argparse.Namespace) -> None:
-    configure_logging()
-    settings = load_settings()
-    require_stores(settings)
+    async def sweep(res: Resources) -> Counter[Outcome]:
+        with stopped_by_signals() as stopping, _progress() as report:
+            return await Sweep(res, report, stopping).run()
 
-    async def run() -> Counter[Outcome]:
-        async with open_resources(settings) as res:
-            with stopped_by_signals() as stopping, progress("swept") as report:
-                return await Sweep(res, report, stopping).run()
-
-    counts = asyncio.run(run())
-    if counts[Outcome.FAILED]:
+    if with_resources(require_stores, sweep)[Outcome.FAILED]:
         sys.exit(FAILED_STATUS)
 
 
 def _worker(options: argparse.Namespace) -> None:
-    configure_logging()
-    settings = load_settings()
-    require_stores(settings)
+    async def sweep_repeatedly(res: Resources) -> None:
+        with stopped_by_signals() as stopping:
+            while not stopping.is_set():
+                await _sweep_once(res, stopping)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), options.every)
 
-    async def run() -> None:
-        async with open_resources(settings) as res:
-            with stopped_by_signals() as stopping:
-                while not stopping.is_set():
-                    await _swept(res, stopping)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(stopping.wait(), options.every)
-
-    asyncio.run(run())
+    with_resources(require_stores, sweep_repeatedly)
 
 
-async def _swept(res: Resources, stopping: asyncio.Event) -> None:
+async def _sweep_once(res: Resources, stopping: asyncio.Event) -> None:
     try:
         counts = await Sweep(res, stopping=stopping).run()
     except Problem as problem:
@@ -96,7 +77,7 @@ async def _swept(res: Resources, stopping: asyncio.Event) -> None:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set: work under way ends in order, no more is begun."""
+    """An event that SIGTERM and SIGINT set: work ends in order, and none begins."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     signals = signal.SIGTERM, signal.SIGINT
     for number in signals:
@@ -109,31 +90,19 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
 
 
 @contextmanager
-def progress(verb: str) -> Iterator[Callable[[Outcome], None]]:
-    """Report progress to standard error: a live line on a terminal, else a line each 1,000 rows."""
-    console = Console(stderr=True)
+def _progress() -> Iterator[Callable[[Outcome], None]]:
+    """Yield a function that takes the outcome of each row, and shows how many there are of each."""
     counts: Counter[Outcome] = Counter()
-    if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(verb)
-
-            def move(outcome: Outcome) -> None:
-                counts[outcome] += 1
-                bar.update(task, description=f"{verb}: {summary(counts)}")
-
-            yield move
-    else:
+    with progress_line("swept") as show:
 
         def count(outcome: Outcome) -> None:
             counts[outcome] += 1
-            if counts.total() % _LINE_EVERY == 0:
-                sys.stderr.write(f"{verb}: {summary(counts)}\n")
+            show(f"swept: {_summary(counts)}", counts.total() % _LINE_EVERY == 0)
 
         yield count
-    sys.stderr.write(f"{verb}: {summary(counts)}\n")
+    sys.stderr.write(f"swept: {_summary(counts)}\n")
 
 
-def summary(counts: Counter[Outcome]) -> str:
+def _summary(counts: Counter[Outcome]) -> str:
     """`3 confirmed, 120 removed`, in the order of the outcomes."""
     return ", ".join(f"{counts[o]:,} {o}" for o in Outcome if counts[o]) or "nothing to do"

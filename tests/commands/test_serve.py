@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.commands import serve
+from app.commands import serve, server
 from app.settings.model import load_settings
 from tests.commands.steps import DEPLOYED, descendants, parents
 from tests.support.deployed import KILLED_AFTER, Root, procfile, web
@@ -265,4 +265,4 @@ def test_without_authentication_it_listens_on_loopback_alone(
     auth: str, given: str, host: str
 ) -> None:
     settings = load_settings(DEPLOYED | {"CLAIMCHECK_AUTH": auth, "CLAIMCHECK_HOST": given})
-    assert serve.host_of(settings) == host
+    assert server.host_of(settings) == host

@@ -1,0 +1,36 @@
+"""The web server in this process, and the options that it has in every worker too."""
+
+from typing import Any, Final
+
+from app.runtime.process import freeze_garbage_collector
+from app.settings.model import Settings
+
+UVICORN: Final[dict[str, Any]] = {
+    # No proxy is believed about the client's address: app.core.client_address decides that.
+    "proxy_headers": False,
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    # Seconds for requests under way. Heroku kills 30 seconds after SIGTERM.
+    "timeout_graceful_shutdown": 20,
+}
+
+
+def serve_alone(settings: Settings) -> None:
+    """Serve in this process until SIGTERM or SIGINT, then answer the requests under way.
+
+    Logging is set up by the caller.
+    """
+    # Imported here, as in app.commands.supervisor, which has to prepare the metrics first.
+    import uvicorn
+
+    from app.main import create_app
+
+    app = create_app(settings)
+    freeze_garbage_collector()
+    uvicorn.run(app, host=host_of(settings), port=settings.port, workers=1, **UVICORN)
+
+
+def host_of(settings: Settings) -> str:
+    """The address to listen on; with `auth = none` loopback, whatever CLAIMCHECK_HOST says."""
+    return "127.0.0.1" if settings.open_here else settings.host or "0.0.0.0"  # noqa: S104
