@@ -4,7 +4,7 @@ Each aspect is merged into the configuration found: rules of other owners stay, 
 their ids. The shapes are those of the S3 API (AWS, API/API_PutBucket...).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -113,7 +113,24 @@ def target_config(aspect: Aspect, needs: Needs, found: Config, kind: StoreKind) 
 
     An empty configuration means that the bucket has none.
     """
-    return _TARGETS[aspect](needs, found, kind)
+    match aspect:
+        case Aspect.VERSIONING:
+            return {"Status": "Enabled"}
+        case Aspect.OWNERSHIP:
+            enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+            return found if needs.acls else enforced
+        case Aspect.ENCRYPTION:
+            sse_s3 = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+            # The bucket's own default encryption stays, for example with a KMS key.
+            return found or {"Rules": [sse_s3]}
+        case Aspect.CORS:
+            return _cors(needs, found)
+        case Aspect.LIFECYCLE:
+            return _lifecycle(needs, found)
+        case Aspect.POLICY:
+            return _policy(needs, found, kind)
+        case Aspect.PUBLIC_ACCESS:
+            return _public_access(found, kind)
 
 
 def notes(needs: Needs, kind: StoreKind, found: Mapping[Aspect, Config]) -> list[str]:
@@ -160,20 +177,7 @@ def _conflicts(needs: Needs, found: Mapping[Aspect, Config]) -> list[str]:
     return sentences
 
 
-def _versioning(_: Needs, __: Config, ___: StoreKind) -> Config:
-    return {"Status": "Enabled"}
-
-
-def _ownership(needs: Needs, found: Config, _: StoreKind) -> Config:
-    return found if needs.acls else {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-
-
-def _encryption(_: Needs, found: Config, __: StoreKind) -> Config:
-    """The bucket's own default encryption stays, for example with a KMS key; else SSE-S3."""
-    return found or {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-
-
-def _cors(needs: Needs, found: Config, _: StoreKind) -> Config:
+def _cors(needs: Needs, found: Config) -> Config:
     rule = {
         "ID": CORS_ID,
         "AllowedOrigins": list(needs.origins),
@@ -188,7 +192,7 @@ def _cors(needs: Needs, found: Config, _: StoreKind) -> Config:
     return {"CORSRules": rules} if rules else {}
 
 
-def _lifecycle(needs: Needs, found: Config, _: StoreKind) -> Config:
+def _lifecycle(needs: Needs, found: Config) -> Config:
     """Abort rules alone, never an expiry: after a repeated upload the confirmed version is a
     noncurrent one.
     """
@@ -208,70 +212,43 @@ def _lifecycle(needs: Needs, found: Config, _: StoreKind) -> Config:
 
 def _policy(needs: Needs, found: Config, kind: StoreKind) -> Config:
     """Deny statements alone: rights come from IAM, and browsers' from a signature."""
-    everything = [bucket_arn(needs.bucket, needs.region)]
-    everything += object_arns(needs.bucket, needs.region)
-    statements: list[Config] = []
+    ours = object_arns(needs.bucket, needs.region, sorted(needs.prefixes.values()))
+    statements = []
     if needs.tls:
-        statements.append(
-            {
-                "Sid": _TLS_SID,
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": everything,
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        )
+        condition = {"Bool": {"aws:SecureTransport": "false"}}
+        bucket = bucket_arn(needs.bucket, needs.region)
+        everything = [bucket, *object_arns(needs.bucket, needs.region)]
+        statements.append(_deny(_TLS_SID, "s3:*", everything, condition))
     if needs.longest_signature < MAX_EXPIRES_IN:
         milliseconds = needs.longest_signature * 1000
-        statements.append(
-            {
-                "Sid": _AGE_SID,
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": object_arns(
-                    needs.bucket, needs.region, sorted(needs.prefixes.values())
-                ),
-                "Condition": {"NumericGreaterThan": {"s3:signatureAge": str(milliseconds)}},
-            }
-        )
+        condition = {"NumericGreaterThan": {"s3:signatureAge": str(milliseconds)}}
+        statements.append(_deny(_AGE_SID, "s3:*", ours, condition))
     if kind is StoreKind.CEPH:
         # RGW 16 obeys an unsigned x-amz-copy-source. A `Null` condition is no help: under one RGW
         # refuses every PUT. It applies no policy to copies of parts.
-        statements.append(
-            {
-                "Sid": _COPIES_SID,
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:PutObject",
-                "Resource": object_arns(
-                    needs.bucket, needs.region, sorted(needs.prefixes.values())
-                ),
-                "Condition": {"StringLike": {"s3:x-amz-copy-source": "*"}},
-            }
-        )
+        condition = {"StringLike": {"s3:x-amz-copy-source": "*"}}
+        statements.append(_deny(_COPIES_SID, "s3:PutObject", ours, condition))
     kept = _merge_rules(_statements(found), statements)
     return {"Version": "2012-10-17", **found, "Statement": kept} if kept else {}
 
 
-def _public_access(_: Needs, found: Config, kind: StoreKind) -> Config:
+def _deny(sid: str, action: str, resources: list[str], condition: Config) -> Config:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": resources,
+        "Condition": condition,
+    }
+
+
+def _public_access(found: Config, kind: StoreKind) -> Config:
     excluded = _NOT_ON_CEPH if kind is StoreKind.CEPH else frozenset()
     return {
         switch: found.get(switch, False) if switch in excluded else True
         for switch in PUBLIC_ACCESS_SWITCHES
     }
-
-
-_TARGETS: Final[Mapping[Aspect, Callable[[Needs, Config, StoreKind], Config]]] = {
-    Aspect.VERSIONING: _versioning,
-    Aspect.OWNERSHIP: _ownership,
-    Aspect.ENCRYPTION: _encryption,
-    Aspect.CORS: _cors,
-    Aspect.LIFECYCLE: _lifecycle,
-    Aspect.POLICY: _policy,
-    Aspect.PUBLIC_ACCESS: _public_access,
-}
 
 
 def is_same(one: Config, other: Config) -> bool:

@@ -40,7 +40,7 @@ class Expiring(Generic[_Key, _Value]):
         self._known[key] = value, until
 
     def forget(self, is_unwanted: Callable[[_Value], bool]) -> None:
-        """Forget these values."""
+        """Forget the values for which the function returns True."""
         unwanted = [key for key, (value, _) in self._known.items() if is_unwanted(value)]
         for key in unwanted:
             del self._known[key]

@@ -17,7 +17,8 @@ from uuid import UUID
 
 from slugify import slugify
 
-MAX_KEY_BYTES: Final = 1024
+from app.core.object_url import MAX_KEY_BYTES
+
 MAX_NAME_BYTES: Final = 255
 DEFAULT_TEMPLATE: Final = "{timestamp}--{slug}{extension}"
 PLACEHOLDERS: Final = frozenset({"timestamp", "date", "uuid", "owner", "slug", "extension"})

@@ -224,7 +224,10 @@ def presign_post(
     second = _unix_second(now)
     scope = _scope(credentials, address.region, second)
     form = {"key": key, "bucket": address.bucket, **fields}
-    names = {_pinnable_name(name) for name in fields}
+    names = {
+        _lower_name("form field", name, _RESERVED_FIELDS, "is filled in by the signer")
+        for name in fields
+    }
     if len(names) != len(fields):
         raise UnsignableValue("form fields: two names differ in capitals alone")
     conditions = []
@@ -282,7 +285,7 @@ def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]
     """Signed header names, joined by ";", and the canonical header block."""
     canonical = {"host": host}
     for name, value in headers.items():
-        lower = _signable_name(name)
+        lower = _lower_name("header", name, _UNSIGNABLE_HEADERS, "cannot be signed")
         if lower in canonical:
             raise UnsignableValue(f"header {lower}: is given twice")
         if not (value.isascii() and value.isprintable()):
@@ -295,23 +298,13 @@ def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]
     return ";".join(names), "".join([f"{name}:{canonical[name]}\n" for name in names])
 
 
-def _signable_name(name: str) -> str:
-    """The header's name in lower case. Raises UnsignableValue for one that cannot be signed."""
+def _lower_name(role: str, name: str, excluded: frozenset[str], reason: str) -> str:
+    """The name in lower case. Raises UnsignableValue for a malformed or an excluded one."""
     lower = name.lower()
     if not _FIELD_NAME.fullmatch(name):
-        raise UnsignableValue("header name: must be ASCII letters, digits, '-', '_' and '.'")
-    if lower in _UNSIGNABLE_HEADERS:
-        raise UnsignableValue(f"header {lower}: cannot be signed, leave it out")
-    return lower
-
-
-def _pinnable_name(name: str) -> str:
-    """The form field's name in lower case. Raises UnsignableValue for one that is reserved."""
-    lower = name.lower()
-    if not _FIELD_NAME.fullmatch(name):
-        raise UnsignableValue("form field name: must be ASCII letters, digits, '-', '_' and '.'")
-    if lower in _RESERVED_FIELDS:
-        raise UnsignableValue(f"form field {lower}: is filled in by the signer, leave it out")
+        raise UnsignableValue(f"{role} name: must be ASCII letters, digits, '-', '_' and '.'")
+    if lower in excluded:
+        raise UnsignableValue(f"{role} {lower}: {reason}, leave it out")
     return lower
 
 
