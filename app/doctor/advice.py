@@ -50,11 +50,10 @@ def _best_method(destination: Destination, abilities: Abilities, *, has_versions
 
 def report_advice(findings: Findings, advice: Advice) -> None:
     """Add the advice to the findings."""
-    if advice.settings:
-        findings.warn(
-            "advice",
-            "Another way of sending suits this store better.",
-            "Set " + ", ".join(f"{name}={value}" for name, value in advice.settings.items()) + ".",
-        )
-    else:
-        findings.ok("advice", "The destination's settings suit the store.")
+    findings.ok_or_warn(
+        not advice.settings,
+        "advice",
+        "The destination's settings suit the store.",
+        "Another way of sending suits this store better.",
+        "Set " + ", ".join(f"{name}={value}" for name, value in advice.settings.items()) + ".",
+    )

@@ -58,10 +58,11 @@ class Browser:
         headers: Mapping[str, str] | None = None,
         data: bytes | aiohttp.FormData | None = None,
     ) -> Answer:
+        """Send the request; the answer has at most 64 KiB of its body."""
         try:
             async with self._session.request(
                 method,
-                # What is signed is sent as it is written.
+                # Sent as it is written, because that is signed.
                 URL(url, encoded=True),
                 headers=headers,
                 data=data,

@@ -142,17 +142,12 @@ _CHECKED_ELSEWHERE: Final = frozenset({Aspect.VERSIONING, Aspect.CORS, Aspect.LI
 
 def _report_unread(findings: Findings, check: str, aspect: Aspect, state: BucketState) -> None:
     if state.aspects[aspect] is Unread.DENIED:
-        findings.warn(
-            check,
-            f"These keys may not look at the {aspect}.",
-            "Give them the rights of `claimcheck bucket iam`; the service works without.",
-        )
+        meaning = f"These keys may not look at the {aspect}."
+        remedy = "Give them the rights of `claimcheck bucket iam`; the service works without."
     else:
-        findings.warn(
-            check,
-            f"The store has no {aspect}.",
-            "Nothing to mend: see docs/bucket.md for what that means on this store.",
-        )
+        meaning = f"The store has no {aspect}."
+        remedy = "Nothing to mend: see docs/bucket.md for what that means on this store."
+    findings.warn(check, meaning, remedy)
 
 
 async def _check_public(findings: Findings, client: Any, bucket: str, state: BucketState) -> None:
@@ -196,12 +191,12 @@ def _check_lifecycle(findings: Findings, destination: Destination, state: Bucket
             f"Give the rule {days} days, or limit it to other prefixes; those whose ids begin with "
             "claimcheck-abort- `claimcheck bucket apply` sets right.",
         )
-    elif aborts_all(found, prefix):
-        findings.ok("lifecycle", f"Multipart uploads of {where} that nobody ends are aborted.")
-    else:
-        findings.warn(
-            "lifecycle",
-            f"No lifecycle rule aborts multipart uploads of {where} that nobody ends: their parts "
-            "cost money and are not listed.",
-            APPLY,
-        )
+        return
+    findings.ok_or_warn(
+        aborts_all(found, prefix),
+        "lifecycle",
+        f"Multipart uploads of {where} that nobody ends are aborted.",
+        f"No lifecycle rule aborts multipart uploads of {where} that nobody ends: their parts "
+        "cost money and are not listed.",
+        APPLY,
+    )

@@ -6,9 +6,10 @@ Requests are signed by the service's own signer and sent as a browser sends them
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -143,26 +144,22 @@ def sha256(data: bytes) -> str:
 
 async def tidy_up(examination: Examination) -> None:
     """Delete every object and abort every upload that was made; add whether that worked."""
-    left = []
-    problems = set()
-    for upload_id, key in examination.unfinished.items():
+    removals: list[Callable[[], Awaitable[None]]] = [
+        partial(examination.object_at(key).abort_upload, upload_id)
+        for upload_id, key in examination.unfinished.items()
+    ]
+    removals += [examination.object_at(key).delete for key in examination.keys]
+    reasons = []
+    for remove in removals:
         try:
-            await examination.object_at(key).abort_upload(upload_id)
+            await remove()
         except Problem as problem:
-            left.append(key)
-            problems.add(str(problem.__cause__ or problem.detail))
-    for key in examination.keys:
-        try:
-            await examination.object_at(key).delete()
-        except Problem as problem:
-            left.append(key)
-            problems.add(str(problem.__cause__ or problem.detail))
-    if not left:
-        examination.findings.ok("removal", "Objects are deleted with every version.")
-        return
-    examination.findings.fail(
+            reasons.append(str(problem.__cause__ or problem.detail))
+    examination.findings.ok_or_fail(
+        not reasons,
         "removal",
-        f"Objects cannot be deleted: {'; '.join(sorted(problems))}. Left behind: {len(left)} that "
-        f"begin with {examination.destination.prefix}claimcheck-doctor-.",
+        "Objects are deleted with every version.",
+        f"Objects cannot be deleted: {'; '.join(sorted(set(reasons)))}. Left behind: "
+        f"{len(reasons)} that begin with {examination.destination.prefix}claimcheck-doctor-.",
         remedy_for("AccessDenied", *_RIGHTS_TO_REMOVE),
     )

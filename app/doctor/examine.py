@@ -60,7 +60,7 @@ async def examine(
             ):
                 found += more
                 advice |= advised
-    return Report(tuple(f for findings in found for f in findings.made), advice)
+    return Report(tuple(f for findings in found for f in findings.entries), advice)
 
 
 async def _gather(*work: Coroutine[Any, Any, _T]) -> list[_T]:

@@ -1,6 +1,5 @@
 """Findings of the doctor: each says what was checked, what the result means, how to mend it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -69,16 +68,16 @@ class Findings:
 
     def __init__(self, subject: str) -> None:
         self._subject = subject
-        self.made: list[Finding] = []
+        self.entries: list[Finding] = []
 
     def ok(self, check: str, meaning: str) -> None:
-        self.made.append(Finding(check, self._subject, Level.OK, meaning))
+        self.entries.append(Finding(check, self._subject, Level.OK, meaning))
 
     def warn(self, check: str, meaning: str, remedy: str) -> None:
-        self.made.append(Finding(check, self._subject, Level.WARNING, meaning, remedy))
+        self.entries.append(Finding(check, self._subject, Level.WARNING, meaning, remedy))
 
     def fail(self, check: str, meaning: str, remedy: str) -> None:
-        self.made.append(Finding(check, self._subject, Level.FAILURE, meaning, remedy))
+        self.entries.append(Finding(check, self._subject, Level.FAILURE, meaning, remedy))
 
     def ok_or_fail(
         self, passed: bool, check: str, meaning: str, otherwise: str, remedy: str
@@ -89,9 +88,15 @@ class Findings:
         else:
             self.fail(check, otherwise, remedy)
 
-    def has_failed(self, checks: Iterable[str] = ()) -> bool:
-        """Whether one of these checks, or any, has failed."""
-        wanted = set(checks)
-        return any(
-            f.level is Level.FAILURE and (not wanted or f.check in wanted) for f in self.made
-        )
+    def ok_or_warn(
+        self, passed: bool, check: str, meaning: str, otherwise: str, remedy: str
+    ) -> None:
+        """Add `ok` with `meaning` if the check passed, else a warning that says `otherwise`."""
+        if passed:
+            self.ok(check, meaning)
+        else:
+            self.warn(check, otherwise, remedy)
+
+    def has_failed(self) -> bool:
+        """Whether a check has failed."""
+        return any(finding.level is Level.FAILURE for finding in self.entries)

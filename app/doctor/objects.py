@@ -1,6 +1,7 @@
 """Uploaded objects: metadata, checksums, links, sealing and the age of signatures."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 from app.core.sigv4 import MAX_EXPIRES_IN
@@ -79,16 +80,13 @@ async def check_checksums(examination: Examination) -> None:
     head = await examination.head(key) if kept else {}
     told = head.get("ChecksumSHA256") == sha256(CONTENT) and head.get("ChecksumType") is not None
     examination.abilities.checksums = refused and told
-    if examination.abilities.checksums:
-        examination.findings.ok(
-            "checksums", "The store compares an announced SHA-256 and tells it."
-        )
-    else:
-        examination.findings.warn(
-            "checksums",
-            "The store does not vouch for an announced SHA-256: checksum_verified stays false.",
-            "Nothing to mend: compare the checksum where you read the file, if it matters.",
-        )
+    examination.findings.ok_or_warn(
+        examination.abilities.checksums,
+        "checksums",
+        "The store compares an announced SHA-256 and tells it.",
+        "The store does not vouch for an announced SHA-256: checksum_verified stays false.",
+        "Nothing to mend: compare the checksum where you read the file, if it matters.",
+    )
 
 
 async def check_links(examination: Examination, key: str) -> None:
@@ -121,20 +119,15 @@ async def check_sealing(examination: Examination, put_key: str | None) -> None:
     if put_key is not None:
         again = await examination.browser.put(await examination.signed_put(put_key), OTHER_CONTENT)
         examination.abilities.conditional_writes = again.status == 412
-    by_form = examination.destination.method == "post"
-    key = examination.new_key()
-    if by_form:
-        form = await examination.signed_form(key)
-        await examination.browser.post(form, CONTENT)
+    key, browser = examination.new_key(), examination.browser
+    if examination.destination.method == "post":
+        send = partial(browser.post, await examination.signed_form(key))
     else:
-        signed = await examination.signed_put(key, if_absent=False)
-        await examination.browser.put(signed, CONTENT)
+        send = partial(browser.put, await examination.signed_put(key, if_absent=False))
+    await send(CONTENT)
     version = (await examination.head(key)).get("VersionId")
     examination.abilities.versions = version not in {None, "null"}
-    if by_form:
-        await examination.browser.post(form, OTHER_CONTENT)
-    else:
-        await examination.browser.put(signed, OTHER_CONTENT)
+    await send(OTHER_CONTENT)
     if examination.abilities.versions:
         pinned = await examination.read(key, versionId=str(version))
         examination.findings.ok_or_fail(
@@ -150,11 +143,8 @@ async def check_sealing(examination: Examination, put_key: str | None) -> None:
 
 def _report_unsealed(examination: Examination) -> None:
     """Report which method seals on a bucket without versions, if one does."""
-    destination, abilities, findings = (
-        examination.destination,
-        examination.abilities,
-        examination.findings,
-    )
+    destination, findings = examination.destination, examination.findings
+    abilities = examination.abilities
     if destination.method == "multipart" and abilities.multipart:
         findings.ok("sealing", "What is sent in parts cannot be sent again once they are joined.")
     elif destination.method == "put" and abilities.conditional_writes:
@@ -186,12 +176,11 @@ async def check_age(examination: Examination, key: str) -> None:
     )
     answer = await examination.browser.send("GET", old.url)
     examination.abilities.signature_age = answer.refused
-    if answer.refused:
-        examination.findings.ok("signature-age", "Signatures older than any of ours are refused.")
-    else:
-        examination.findings.warn(
-            "signature-age",
-            "Signatures of any age are taken, up to S3's seven days.",
-            f"{APPLY} If it says that there is nothing to change, the store ignores the policy's "
-            "s3:signatureAge, and nothing is to be mended.",
-        )
+    examination.findings.ok_or_warn(
+        answer.refused,
+        "signature-age",
+        "Signatures older than any of ours are refused.",
+        "Signatures of any age are taken, up to S3's seven days.",
+        f"{APPLY} If it says that there is nothing to change, the store ignores the policy's "
+        "s3:signatureAge, and nothing is to be mended.",
+    )

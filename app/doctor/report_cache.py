@@ -22,27 +22,27 @@ class ReportCache:
     ) -> None:
         self._examine = examine
         self._clock = clock
-        self._made: tuple[Report, datetime] | None = None
-        self._making = SingleFlight()
+        self._newest: tuple[Report, datetime] | None = None
+        self._examinations = SingleFlight()
 
     async def get(self) -> tuple[Report, datetime]:
         """The report and when it was made; a new one if there is none of the last ten minutes.
 
         Raises ExaminationUnderWay when a new one takes more than 20 seconds; it goes on.
         """
-        if self._made is None or self._clock() - self._made[1] >= LIFETIME:
-            self._made = None
-            making = self._making.share("report", self._make)
-            done, _ = await asyncio.wait({making}, timeout=_LONGEST_WAIT)
-            for task in done:
-                task.result()
-        if self._made is None:
+        if self._newest is None or self._clock() - self._newest[1] >= LIFETIME:
+            self._newest = None
+            task = self._examinations.share("report", self._renew)
+            done, _ = await asyncio.wait({task}, timeout=_LONGEST_WAIT)
+            for ended in done:
+                ended.result()
+        if self._newest is None:
             raise ExaminationUnderWay("The stores are still being examined.", retry_after=5)
-        return self._made
+        return self._newest
 
     async def close(self) -> None:
         """Cancel an examination that is under way, and wait until it has removed what it made."""
-        await self._making.drain()
+        await self._examinations.drain()
 
-    async def _make(self) -> None:
-        self._made = await self._examine(), self._clock()
+    async def _renew(self) -> None:
+        self._newest = await self._examine(), self._clock()

@@ -98,14 +98,13 @@ async def check_credentials(signer: Signer, now: datetime) -> Findings:
         return findings
     left = credentials.expires_at - now
     meaning = f"The keys are temporary: {int(left.total_seconds() // 60)} minutes are left."
-    if left < _SOON:
-        findings.warn(
-            "credentials",
-            f"{meaning} Nothing that is signed lives longer.",
-            "Find out why the profile, container or role does not renew them.",
-        )
-    else:
-        findings.ok("credentials", f"{meaning} They are renewed, and nothing signed outlives them.")
+    findings.ok_or_warn(
+        left >= _SOON,
+        "credentials",
+        f"{meaning} They are renewed, and nothing signed outlives them.",
+        f"{meaning} Nothing that is signed lives longer.",
+        "Find out why the profile, container or role does not renew them.",
+    )
     return findings
 
 
@@ -155,12 +154,11 @@ def _count_connections(findings: Findings, settings: Settings, limit: int) -> No
         f"{dyno} (WEB_CONCURRENCY {processes} x CLAIMCHECK_DATABASE_POOL_SIZE {pool}), a worker "
         f"{pool}, and {_RESERVED_CONNECTIONS} are left for migrations and commands: "
     )
-    if fit:
-        findings.ok("connections", f"{sums}{fit} web beside one worker.")
-    else:
-        findings.warn(
-            "connections",
-            f"{sums}there is no room for one web beside one worker.",
-            "Lower CLAIMCHECK_DATABASE_POOL_SIZE or WEB_CONCURRENCY, or put PgBouncer in between "
-            "(docs/deploy.md).",
-        )
+    findings.ok_or_warn(
+        fit > 0,
+        "connections",
+        f"{sums}{fit} web beside one worker.",
+        f"{sums}there is no room for one web beside one worker.",
+        "Lower CLAIMCHECK_DATABASE_POOL_SIZE or WEB_CONCURRENCY, or put PgBouncer in between "
+        "(docs/deploy.md).",
+    )

@@ -51,16 +51,9 @@ async def _check_form(examination: Examination) -> str | None:
     sent = await examination.browser.post(
         await examination.signed_form(key), CONTENT, examination.origin
     )
-    examination.abilities.forms = _ability(sent)
+    examination.abilities.forms = _report_first(examination, "post", "form", sent, wanted=wanted)
     if not sent.ok:
-        if wanted:
-            _report_refused(examination, "post", "form", sent)
-        else:
-            examination.findings.ok(
-                "post", f"The store takes no form ({sent.summary}): none is needed."
-            )
         return None
-    examination.findings.ok("post", "The store takes a signed form.")
     tampered = examination.new_key()
     form = await examination.signed_form(tampered)
     tries = {
@@ -82,16 +75,9 @@ async def _check_put(examination: Examination) -> str | None:
     signed = await examination.signed_put(key)
     origin = {"Origin": examination.origin} if examination.origin else {}
     sent = await examination.browser.put(signed, CONTENT, **origin)
-    examination.abilities.puts = _ability(sent)
+    examination.abilities.puts = _report_first(examination, "put", "PUT", sent, wanted=wanted)
     if not sent.ok:
-        if wanted:
-            _report_refused(examination, "put", "PUT", sent)
-        else:
-            examination.findings.ok(
-                "put", f"The store takes no PUT ({sent.summary}): none is needed."
-            )
         return None
-    examination.findings.ok("put", "The store takes a signed PUT.")
     other = await examination.signed_put(examination.new_key())
     tries = {
         "a longer file": await examination.browser.put(other, LONGER_CONTENT),
@@ -124,23 +110,25 @@ async def _check_put(examination: Examination) -> str | None:
     return key
 
 
-def _ability(answer: Answer) -> bool | None:
-    """Whether the store has the feature; None if it did not answer or denied access."""
-    return True if answer.ok else None if answer.status in {0, 403} else False
-
-
-def _report_refused(examination: Examination, check: str, what: str, answer: Answer) -> None:
-    examination.findings.fail(
-        check,
-        f"The store does not take a signed {what}: {answer.summary}.",
-        _instead(what, answer),
-    )
-
-
-def _instead(what: str, answer: Answer) -> str:
-    if what == "form" and answer.status != 403:
-        return "The store has no POST Object, it seems: set the destination's method = put."
-    return remedy_for(answer.summary, "s3:PutObject")
+def _report_first(
+    examination: Examination, check: str, what: str, answer: Answer, *, wanted: bool
+) -> bool | None:
+    """Report the answer to the first upload of a kind. Returns whether the store takes uploads of
+    that kind; None if it did not answer or denied access.
+    """
+    if answer.ok:
+        examination.findings.ok(check, f"The store takes a signed {what}.")
+        return True
+    if wanted:
+        remedy = remedy_for(answer.summary, "s3:PutObject")
+        if what == "form" and answer.status != 403:
+            remedy = "The store has no POST Object, it seems: set the destination's method = put."
+        meaning = f"The store does not take a signed {what}: {answer.summary}."
+        examination.findings.fail(check, meaning, remedy)
+    else:
+        meaning = f"The store takes no {what} ({answer.summary}): none is needed."
+        examination.findings.ok(check, meaning)
+    return None if answer.status in {0, 403} else False
 
 
 def _report_attempts(

@@ -42,7 +42,7 @@ async def test_connections_are_counted(postgres_url: str) -> None:
         await connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}")
         given = {"DATABASE_URL": url, "WEB_CONCURRENCY": processes}
         findings = await check_database(load_settings(given | environ))
-        return next((f for f in findings.made if f.check == "connections"), None)
+        return next((f for f in findings.entries if f.check == "connections"), None)
 
     # A web process, a worker, and two by hand: 5 + 5 + 2.
     for limit, processes, level, words in (
@@ -93,7 +93,7 @@ class Lent:
 async def test_the_life_that_is_left_to_temporary_keys(minutes: int, level: Level) -> None:
     # Half a minute more, for the test itself.
     signer = Signer(Lent(timedelta(minutes=minutes, seconds=30)))
-    [finding] = (await check_credentials(signer, utc_now())).made
+    [finding] = (await check_credentials(signer, utc_now())).entries
     assert (finding.check, finding.level) == ("credentials", level)
     if level is not FAILS:
         assert f"{minutes} minutes are left" in finding.meaning
