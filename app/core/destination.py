@@ -4,15 +4,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.core.content_types import essence
 from app.core.key_normalizer import DEFAULT_TEMPLATE, check_prefix, check_template
@@ -48,8 +40,39 @@ def _check_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
     return scopes
 
 
+def _check_types(types: tuple[str, ...]) -> tuple[str, ...]:
+    lowered = tuple(t.lower() for t in types)
+    for pattern in lowered:
+        if not _PATTERN.fullmatch(pattern):
+            raise ValueError(f"{pattern!r} is not a content type: write image/png or image/*")
+    return lowered
+
+
+def _check_extensions(extensions: tuple[str, ...]) -> tuple[str, ...]:
+    plain = tuple(e.lower().removeprefix(".") for e in extensions)
+    for extension in plain:
+        if not re.fullmatch(r"[a-z0-9]{1,16}", extension):
+            raise ValueError(f"{extension!r} is not an extension: write png or .png")
+    return plain
+
+
+def _check_claims(claims: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for name, values in claims.items():
+        if not values:
+            raise ValueError(f"{name} has no values, so nobody could use the destination")
+    return claims
+
+
+def _check_header(value: str) -> str:
+    # `$` would start a variable in a POST policy, where it is expanded before matching.
+    if not value.isascii() or not value.isprintable() or "$" in value:
+        raise ValueError("must be printable ASCII without '$'")
+    return value
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(split_words)]
 Scopes = Annotated[Words, AfterValidator(_check_scopes)]
+_HeaderValue = Annotated[str, AfterValidator(_check_header)]
 Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)]
 
 
@@ -66,11 +89,11 @@ class Destination(BaseModel):
     endpoint_url: str | None = None
     public_endpoint_url: str | None = None
     addressing_style: AddressingStyle = "auto"
-    key_prefix: str | None = None
-    key_template: str = DEFAULT_TEMPLATE
+    key_prefix: Annotated[str, AfterValidator(check_prefix)] | None = None
+    key_template: Annotated[str, AfterValidator(check_template)] = DEFAULT_TEMPLATE
     method: Method = "post"
-    content_types: Words = ()
-    extensions: Words = ()
+    content_types: Annotated[Words, AfterValidator(_check_types)] = ()
+    extensions: Annotated[Words, AfterValidator(_check_extensions)] = ()
     min_size: Annotated[int, Field(ge=0)] = 0
     max_size: Annotated[int, Field(ge=0, le=MAX_OBJECT_SIZE)] = MAX_SINGLE_UPLOAD
     # Files above it go in parts, whatever `method` says.
@@ -94,59 +117,15 @@ class Destination(BaseModel):
     # Whether an object is kept whose contents differ from what was announced.
     rejected_objects: Literal["keep", "delete"] = "keep"
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
-    cache_control: str | None = None
-    content_disposition: str | None = None
+    cache_control: _HeaderValue | None = None
+    content_disposition: _HeaderValue | None = None
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
-    kms_key_id: str | None = None
+    kms_key_id: _HeaderValue | None = None
     allow_client_keys: bool = False
-    # What the sweep does with an upload that has arrived whole but was never confirmed.
+    # What to do with an upload that arrived whole and was never confirmed; the sweep does it.
     unconfirmed: Literal["confirm", "delete"] = "confirm"
     scopes: Scopes = ()
-    claims: dict[str, Words] = Field(default_factory=dict)
-
-    @field_validator("key_prefix")
-    @classmethod
-    def _usable_prefix(cls, prefix: str | None) -> str | None:
-        return None if prefix is None else check_prefix(prefix)
-
-    @field_validator("key_template")
-    @classmethod
-    def _usable_template(cls, template: str) -> str:
-        return check_template(template)
-
-    @field_validator("content_types")
-    @classmethod
-    def _usable_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
-        lowered = tuple(t.lower() for t in types)
-        for pattern in lowered:
-            if not _PATTERN.fullmatch(pattern):
-                raise ValueError(f"{pattern!r} is not a content type: write image/png or image/*")
-        return lowered
-
-    @field_validator("extensions")
-    @classmethod
-    def _usable_extensions(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:
-        plain = tuple(e.lower().removeprefix(".") for e in extensions)
-        for extension in plain:
-            if not re.fullmatch(r"[a-z0-9]{1,16}", extension):
-                raise ValueError(f"{extension!r} is not an extension: write png or .png")
-        return plain
-
-    @field_validator("claims")
-    @classmethod
-    def _usable_claims(cls, claims: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        for name, values in claims.items():
-            if not values:
-                raise ValueError(f"{name} has no values, so nobody could use the destination")
-        return claims
-
-    @field_validator("cache_control", "content_disposition", "kms_key_id")
-    @classmethod
-    def _header_safe(cls, value: str | None) -> str | None:
-        # `$` would start a variable in a POST policy, where it is expanded before matching.
-        if value is not None and (not value.isascii() or not value.isprintable() or "$" in value):
-            raise ValueError("must be printable ASCII without '$'")
-        return value
+    claims: Annotated[dict[str, Words], AfterValidator(_check_claims)] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.core.destination import Words
 
@@ -20,49 +20,44 @@ _Text = Annotated[str, Field(min_length=1, max_length=2048)]
 _Claim = Annotated[str, Field(min_length=1, max_length=255)]
 
 
+def _check_audience(audience: tuple[str, ...]) -> tuple[str, ...]:
+    if not audience or not all(audience):
+        raise ValueError("name the audience that tokens for this service carry")
+    return audience
+
+
+def _check_keys_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable or not re.fullmatch(r"https?://[\x21-\x7e]+", url) or parts.fragment:
+        raise ValueError("must be https://host/path, without user and fragment")
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise ValueError("must be https: whoever can change the keys on their way is let in")
+    return url
+
+
+def _check_secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < _MIN_SECRET:
+        raise ValueError(f"must have {_MIN_SECRET} bytes or more: shorter ones can be guessed")
+    return secret
+
+
 class JwtSettings(BaseModel):
     """One issuer: its public keys by `jwks_url` (RFC 7517), or a secret shared with it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     issuer: _Text
-    audience: Words
-    jwks_url: str | None = None
-    secret: SecretStr | None = None
+    audience: Annotated[Words, AfterValidator(_check_audience)]
+    jwks_url: Annotated[str, AfterValidator(_check_keys_url)] | None = None
+    secret: Annotated[SecretStr, AfterValidator(_check_secret)] | None = None
     algorithms: Words = ()
     leeway: Annotated[int, Field(ge=0, le=60)] = 30
     scope_claim: _Claim = "scope"
     tenant_claim: _Claim | None = None
-
-    @field_validator("audience")
-    @classmethod
-    def _some(cls, audience: tuple[str, ...]) -> tuple[str, ...]:
-        if not audience or not all(audience):
-            raise ValueError("name the audience that tokens for this service carry")
-        return audience
-
-    @field_validator("jwks_url")
-    @classmethod
-    def _fetchable(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        try:
-            parts = urlsplit(url)
-            usable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-        except ValueError:
-            usable = False
-        if not usable or not re.fullmatch(r"https?://[\x21-\x7e]+", url) or parts.fragment:
-            raise ValueError("must be https://host/path, without user and fragment")
-        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-            raise ValueError("must be https: whoever can change the keys on their way is let in")
-        return url
-
-    @field_validator("secret")
-    @classmethod
-    def _long(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value().encode()) < _MIN_SECRET:
-            raise ValueError(f"must have {_MIN_SECRET} bytes or more: shorter ones can be guessed")
-        return secret
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,6 +8,7 @@ nothing public; any region; path style only; no aws-chunked bodies.
 
 from __future__ import annotations
 
+import io
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -121,10 +122,8 @@ class Gate:
         query = [("tagging", "")]
         if version_id is not None:
             query.append(("versionId", version_id))
-        with Body({}) as body:
-            body.write(form.fields["tagging"].encode())
-            body.finish()
-            return self._store.call("PUT", bucket, form.key, query, {}, body.file, body.length)
+        tags = form.fields["tagging"].encode()
+        return self._store.call("PUT", bucket, form.key, query, {}, io.BytesIO(tags), len(tags))
 
 
 def _method_not_allowed() -> S3Error:

@@ -75,7 +75,7 @@ class Verifier:
             raise access_denied("Access Denied: the request is not signed.")
         if request.has("X-Amz-Security-Token") or "x-amz-security-token" in request.headers:
             raise _foreign_token()
-        region = self._region(claim)
+        signer = self._signer(claim)
 
         unsigned = [
             name for name in request.headers if name.startswith("x-amz-") and name not in signed
@@ -95,7 +95,6 @@ class Verifier:
                 f"{_MISMATCH} Signed, but not sent: {', '.join(missing)}.",
             )
         rebuilt = _rebuild(request, signed, claim.timestamp)
-        signer = S3SigV4QueryAuth(Credentials(self.access_key, self.secret_key), "s3", region)
         canonical = signer.canonical_request(rebuilt)
         expected = signer.signature(signer.string_to_sign(rebuilt, canonical), rebuilt)
         if not _same(expected, claim.signature):
@@ -119,16 +118,16 @@ class Verifier:
         if fields["x-amz-algorithm"] != _ALGORITHM:
             raise S3Error(400, claim.malformed, f"x-amz-algorithm must be {_ALGORITHM}.")
         _parse_timestamp(timestamp, claim.malformed)
-        signer = S3SigV4QueryAuth(
-            Credentials(self.access_key, self.secret_key), "s3", self._region(claim)
-        )
+        signer = self._signer(claim)
         rebuilt = AWSRequest()
         rebuilt.context["timestamp"] = timestamp
         if not _same(signer.signature(fields["policy"], rebuilt), claim.signature):
             raise S3Error(403, "SignatureDoesNotMatch", _MISMATCH)
 
-    def _region(self, claim: _Claim) -> str:
-        """The region of the credential scope, whose key must be ours and day the signature's."""
+    def _signer(self, claim: _Claim) -> S3SigV4QueryAuth:
+        """botocore's signer for the credential scope, whose key must be the one that is accepted
+        and whose day the signature's.
+        """
         try:
             access_key, day, region, service, terminator = claim.credential.rsplit("/", 4)
         except ValueError:
@@ -146,7 +145,7 @@ class Verifier:
                 "InvalidAccessKeyId",
                 "The access key ID you provided does not exist in our records.",
             )
-        return region
+        return S3SigV4QueryAuth(Credentials(self.access_key, self.secret_key), "s3", region)
 
 
 def _presigned_claim(request: S3Request, now: datetime) -> tuple[_Claim, Sequence[str]]:

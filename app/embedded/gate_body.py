@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Protocol
 
 from app.embedded.s3_error import S3Error, invalid_argument
@@ -43,17 +44,9 @@ class _Crc32:
         return self._value.to_bytes(4, "big")
 
 
-def _md5() -> _Hasher:
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _sha1() -> _Hasher:
-    return hashlib.sha1(usedforsecurity=False)
-
-
 _ALGORITHMS: dict[str, Callable[[], _Hasher]] = {
     "crc32": _Crc32,
-    "sha1": _sha1,
+    "sha1": partial(hashlib.sha1, usedforsecurity=False),
     "sha256": hashlib.sha256,
 }
 
@@ -160,7 +153,8 @@ def _expected_digests(headers: Mapping[str, str]) -> list[_ExpectedDigest]:
 
     if (content_md5 := headers.get("content-md5")) is not None:
         unreadable = S3Error(400, "InvalidDigest", "Content-MD5 must be 16 bytes in Base64.")
-        digests.append(_expect(_md5(), content_md5, "Content-MD5", unreadable))
+        md5 = hashlib.md5(usedforsecurity=False)
+        digests.append(_expect(md5, content_md5, "Content-MD5", unreadable))
 
     if (algorithm := checksum_algorithm(headers)) is not None:
         name = f"{_CHECKSUM}{algorithm}"

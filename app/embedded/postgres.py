@@ -94,14 +94,10 @@ def create_database(dsn: str, name: str) -> str:
     `dsn` comes from `start_postgres`. Blocks for about 0.1 s. Raises EmbeddedPostgresError where
     the server refused, for instance because the name is taken.
     """
-    return _create_database(_find_install(), dsn, name)
-
-
-def _create_database(install: Path, dsn: str, name: str) -> str:
     url = urlsplit(dsn)
     _run(
         [
-            *(install / "bin" / "createdb", "--no-password", "--host", str(url.hostname)),
+            *(_find_install() / "bin" / "createdb", "--no-password", "--host", str(url.hostname)),
             *("--port", str(url.port), "--username", str(url.username), "--", name),
         ],
         environment={"PGPASSWORD": str(url.password)},
@@ -147,7 +143,7 @@ def _supervise(install: Path) -> None:
         _initialise(install, home, password, account)
         with _serve(install, home, account) as port:
             dsn = f"postgresql://{_NAME}:{password}@127.0.0.1:{port}"
-            print(_create_database(install, dsn, _NAME), flush=True)  # noqa: T201
+            print(create_database(dsn, _NAME), flush=True)  # noqa: T201
             sys.stdin.read()
 
 
