@@ -3,7 +3,6 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
@@ -13,19 +12,11 @@ from app.logs.log import Actor, acting
 # Each command and its module in app.commands, in the order of the help. Only the command that is
 # asked for is loaded: together they take longer than any of them runs, and `serve` prepares the
 # process before it loads the application.
-_MODULES: Final = {
-    "dev": "dev",
-    "serve": "serve",
-    "check": "check",
-    "migrate": "migrate",
-    "bucket": "bucket",
-    "doctor": "doctor",
-    "reconcile": "reconcile",
-    "sweep": "sweep",
-    "worker": "sweep",
-    "keys": "keys",
-    "admin": "admin",
-}
+_NAMED_ALIKE: Final = (
+    *("dev", "serve", "check", "migrate", "bucket", "doctor", "reconcile", "sweep"),
+    *("keys", "admin"),
+)
+_MODULES: Final = {name: name for name in _NAMED_ALIKE} | {"worker": "sweep"}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,9 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
         import_module(f"app.commands.{module}").add(commands)
     options = parser.parse_args(arguments)
     acting.set(Actor(name="cli"))
-    run_command: Callable[[argparse.Namespace], None] = options.run
     try:
-        run_command(options)
+        options.run(options)
     except ConfigurationError as error:
         sys.exit(f"claimcheck cannot start: {error}")
     except Problem as problem:

@@ -93,7 +93,7 @@ class _Supervisor(BaseApplication):  # type: ignore[misc]
             # The workers' signs of life are files: on a slow disk they would come late.
             "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
             "logconfig_dict": LOGGING,
-            # Nobody asks it, and its thread must not be there at a fork.
+            # It is not used, and its thread must not be there at a fork.
             "control_socket_disable": True,
         }.items():
             self.cfg.set(name, value)

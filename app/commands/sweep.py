@@ -46,7 +46,7 @@ def _seconds(value: str) -> float:
 
 def _sweep(_: argparse.Namespace) -> None:
     async def sweep(res: Resources) -> Counter[Outcome]:
-        with stopped_by_signals() as stopping, _progress() as report:
+        with _stop_event() as stopping, _progress() as report:
             return await Sweep(res, report, stopping).run()
 
     if with_resources(require_stores, sweep)[Outcome.FAILED]:
@@ -55,7 +55,7 @@ def _sweep(_: argparse.Namespace) -> None:
 
 def _worker(options: argparse.Namespace) -> None:
     async def sweep_repeatedly(res: Resources) -> None:
-        with stopped_by_signals() as stopping:
+        with _stop_event() as stopping:
             while not stopping.is_set():
                 await _sweep_once(res, stopping)
                 with suppress(TimeoutError):
@@ -76,8 +76,8 @@ async def _sweep_once(res: Resources, stopping: asyncio.Event) -> None:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set: work ends in order, and none begins."""
+def _stop_event() -> Iterator[asyncio.Event]:
+    """Yield an event that SIGTERM and SIGINT set, so that work under way ends in order."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     signals = signal.SIGTERM, signal.SIGINT
     for number in signals:
