@@ -141,7 +141,7 @@ class Files(View):
     async def release(self, request: Request) -> Response:
         return await self._remove(
             request,
-            partial(release_file, resources_of(request), caller_of(request)),
+            release_file,
             title="Forget the file, and keep its object?",
             words="Nobody finds the file through Claimcheck any more, and links to it are not "
             "made again. Its object stays in the bucket, and the URL that others keep stays right.",
@@ -153,7 +153,7 @@ class Files(View):
     async def delete(self, request: Request) -> Response:
         return await self._remove(
             request,
-            partial(remove_file, resources_of(request), caller_of(request)),
+            remove_file,
             title="Delete the file and its object?",
             words="The object goes from the bucket, with every version of it. Nobody can bring "
             "it back.",
@@ -164,16 +164,15 @@ class Files(View):
     async def _remove(
         self, request: Request, remove: Any, *, done: str, **question: Any
     ) -> Response:
-        require(caller_of(request), Scope.FILES_DELETE)
+        res, caller = resources_of(request), caller_of(request)
+        require(caller, Scope.FILES_DELETE)
         file = await self._file(request)
-        page = self.to(request, f"/{file.id}")
-        if request.method == "GET":
-            return self.confirm(request, subject=file.filename, back=page, **question)
-        return await self.act(
+        return await self.confirm_and_act(
             request,
-            Scope.FILES_DELETE,
-            partial(remove, file.id),
+            partial(remove, res, caller, file.id),
             done=done.format(name=file.filename),
             then=self.to(request),
-            otherwise=page,
+            back=self.to(request, f"/{file.id}"),
+            subject=file.filename,
+            **question,
         )

@@ -58,12 +58,7 @@ class Keys(View):
         owner = given_owner or f"{KEY_OWNER}{name}"
         scopes = [str(scope) for scope in form.getlist("scopes")]
         days = str(form.get("days") or "")
-        asked = {
-            "name": name,
-            "owner": given_owner,
-            "scopes": scopes,
-            "days": days,
-        }
+        asked = {"name": name, "owner": given_owner, "scopes": scopes, "days": days}
         wrong = None
         if not (is_name(name) and is_name(owner)):
             wrong = "Give the key a name of 1 to 255 printable characters."
@@ -90,21 +85,18 @@ class Keys(View):
     async def revoke(self, request: Request) -> Response:
         res, caller, key_id = resources_of(request), caller_of(request), id_of(request)
         require(caller, Scope.ADMIN)
-        if request.method == "GET":
-            key = await api_keys.get_key(res, caller, key_id)
-            return self.confirm(
-                request,
-                subject=key.name,
-                title="Revoke the key?",
-                words="Whoever uses it is refused from now on, in other processes within five "
-                "seconds. It cannot be made good again.",
-                label="Revoke the key",
-                back=self.to(request),
-            )
-        return await self.act(
+        subject = ""
+        if request.method == "GET":  # of a POST, `revoke` says itself where there is no such key
+            subject = (await api_keys.get_key(res, caller, key_id)).name
+        return await self.confirm_and_act(
             request,
-            Scope.ADMIN,
             partial(api_keys.revoke, res, caller, key_id),
+            subject=subject,
+            title="Revoke the key?",
+            words="Whoever uses it is refused from now on, in other processes within five "
+            "seconds. It cannot be made good again.",
+            label="Revoke the key",
             done="The key is revoked.",
             then=self.to(request),
+            back=self.to(request),
         )

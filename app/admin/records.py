@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -122,15 +123,10 @@ class Records(View):
             maker = dataclasses.replace(caller_of(request), owner=owner)
             wrong = await self._save(request, maker, kind, record_id, given, None)
         if wrong is None:
-            flash(request, f"{kind.capitalize()} {record_id} is saved.", "success")
-            return RedirectResponse(self._record(request, kind, record_id), 303)
+            return self._saved(request, kind, record_id)
+        given_owner = str(form.get("owner") or "")
         return await self._form(
-            request,
-            kind,
-            given,
-            wrong=wrong,
-            record_id=record_id,
-            owner=str(form.get("owner") or ""),
+            request, kind, given, wrong=wrong, record_id=record_id, owner=given_owner
         )
 
     @route("/{type}/of/{id}", methods=["GET", "POST"], name="record")
@@ -138,27 +134,24 @@ class Records(View):
         res, caller = resources_of(request), caller_of(request)
         kind, record_id = request.path_params["type"], request.path_params["id"]
         found = await get_record(res, caller, kind, record_id)
-        if request.method == "GET":
-            return await self._form(
-                request, kind, found.files, record=found.record, record_id=record_id
-            )
-        form = await request.form()
-        fields = declared_fields(res, kind)
-        given = _given(form, fields)
-        etag = str(form.get("etag") or "")
-        wrong = await self._save(request, caller, kind, record_id, given, etag)
-        if wrong is None:
-            flash(request, f"{kind.capitalize()} {record_id} is saved.", "success")
-            return RedirectResponse(self._record(request, kind, record_id), 303)
-        found = await get_record(res, caller, kind, record_id)
+        given: dict[str, list[UUID]] = {}
+        wrong = None
+        if request.method == "POST":
+            form = await request.form()
+            given = _given(form, declared_fields(res, kind))
+            etag = str(form.get("etag") or "")
+            wrong = await self._save(request, caller, kind, record_id, given, etag)
+            if wrong is None:
+                return self._saved(request, kind, record_id)
+            found = await get_record(res, caller, kind, record_id)
+        held: dict[str, Sequence[File] | Sequence[UUID]] = {**found.files, **given}
         return await self._form(
-            request,
-            kind,
-            {**found.files, **given},
-            record=found.record,
-            record_id=record_id,
-            wrong=wrong,
+            request, kind, held, record=found.record, record_id=record_id, wrong=wrong
         )
+
+    def _saved(self, request: Request, kind: str, record_id: str) -> Response:
+        flash(request, f"{kind.capitalize()} {record_id} is saved.", "success")
+        return RedirectResponse(self._record(request, kind, record_id), 303)
 
     async def _save(
         self,
@@ -196,19 +189,14 @@ class Records(View):
         for name, field in declared_fields(res, kind).items():
             destination = res.settings.destinations[field.destination]
             files = await self._files(request, held.get(name, ()))
+            is_fixed = (
+                bool(missing_scopes(field.scopes, caller.scopes))
+                or not _may_write(request)
+                or not destination.admits(caller)
+            )
+            accept = [*destination.content_types, *(f".{e}" for e in destination.extensions)]
             fields.append(
-                FormField(
-                    name,
-                    field,
-                    files,
-                    bool(missing_scopes(field.scopes, caller.scopes))
-                    or not _may_write(request)
-                    or not destination.admits(caller),
-                    ",".join(
-                        [*destination.content_types, *(f".{e}" for e in destination.extensions)]
-                    ),
-                    destination.max_size,
-                )
+                FormField(name, field, files, is_fixed, ",".join(accept), destination.max_size)
             )
         record = context.pop("record", None)
         shown = [file for one in fields for file in one.files]
@@ -268,28 +256,17 @@ class Records(View):
         kind, record_id = request.path_params["type"], request.path_params["id"]
         require(caller, Scope.RECORDS_WRITE)
         await get_record(res, caller, kind, record_id)
-        page = self._record(request, kind, record_id)
-        if request.method == "GET":
-            return self.confirm(
-                request,
-                subject=f"{kind} {record_id}",
-                title="Forget the record?",
-                words="Its fields are emptied and it is gone from here. Its files stay, and so do "
-                "their objects in the bucket.",
-                label="Forget the record",
-                back=page,
-            )
-
-        async def forget() -> None:
-            await forget_record(res, caller, kind, record_id)
-
-        return await self.act(
+        return await self.confirm_and_act(
             request,
-            Scope.RECORDS_WRITE,
-            forget,
+            partial(forget_record, res, caller, kind, record_id),
+            subject=f"{kind} {record_id}",
+            title="Forget the record?",
+            words="Its fields are emptied and it is gone from here. Its files stay, and so do "
+            "their objects in the bucket.",
+            label="Forget the record",
             done=f"{kind.capitalize()} {record_id} is forgotten. Its files are still there.",
             then=self.to(request, f"/{kind}"),
-            otherwise=page,
+            back=self._record(request, kind, record_id),
         )
 
 

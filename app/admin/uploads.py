@@ -59,20 +59,15 @@ class Uploads(View):
         if upload.state not in _SHOWN:
             raise HTTPException(404, f"This upload is over: it is {upload.state}.")
         back = self.to(request, f"?state={upload.state}")
-        if request.method == "GET":
-            return self.confirm(
-                request,
-                subject=upload.filename,
-                title="Abort the upload?",
-                words="What has arrived of it is deleted. Whoever is sending it is told that there "
-                "is no such upload any more.",
-                label="Abort the upload",
-                back=back,
-            )
-        return await self.act(
+        return await self.confirm_and_act(
             request,
-            Scope.UPLOADS_WRITE,
             partial(cancel_upload, res, caller, upload.id),
+            subject=upload.filename,
+            title="Abort the upload?",
+            words="What has arrived of it is deleted. Whoever is sending it is told that there "
+            "is no such upload any more.",
+            label="Abort the upload",
             done=f"The upload of {upload.filename} is aborted.",
             then=back,
+            back=back,
         )

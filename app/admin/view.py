@@ -15,7 +15,6 @@ from starlette_admin.views import CustomView
 from app.admin.sign_in import Member
 from app.core.principal import Principal, Scope
 from app.errors import Problem
-from app.http.permissions import require
 
 PAGE = 50
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -85,30 +84,28 @@ class View(CustomView):
         """The URL of a page below this view's own."""
         return f"{request.scope['root_path']}{self.path}{path}"
 
-    def confirm(self, request: Request, **context: Any) -> Response:
-        """A page that asks for confirmation; a POST to the same URL then does it."""
-        return self.page(request, "confirm.html", **context)
-
-    async def act(
+    async def confirm_and_act(
         self,
         request: Request,
-        scope: Scope,
-        action: Callable[..., Awaitable[object]],
+        action: Callable[[], Awaitable[object]],
         *,
         done: str,
         then: str,
-        otherwise: str | None = None,
+        back: str,
+        **question: Any,
     ) -> Response:
-        """Do `action` if the caller has the scope, and redirect to a page with the outcome.
+        """For a GET ask for confirmation; for the POST that follows do `action`, and redirect.
 
-        `done` is the message of success, shown at `then`; a Problem's is shown at `otherwise`.
+        `done` is the message of success, shown at `then`; a Problem's is shown at `back`. The
+        question has a `subject`, a `title`, `words` and the `label` of its button.
         """
+        if request.method == "GET":
+            return self.page(request, "confirm.html", back=back, **question)
         try:
-            require(caller_of(request), scope)
             await action()
         except Problem as problem:
             flash(request, message_of(problem), "error")
-            return RedirectResponse(otherwise or then, 303)
+            return RedirectResponse(back, 303)
         flash(request, done, "success")
         return RedirectResponse(then, 303)
 
