@@ -1,5 +1,6 @@
 """`python -m bench --against REV`: builds are themselves, no work tree stays, verdicts are fair."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -327,11 +328,14 @@ def test_processor_time_is_of_the_process_and_finer_than_a_tick() -> None:
     start, spent = time.process_time(), tree_cpu_seconds(os.getpid())
     while time.process_time() - start < 0.2:
         pass
-    assert 0.19 < tree_cpu_seconds(os.getpid()) - spent < 0.4
-    start = tree_cpu_seconds(os.getpid())
-    assert 0 < tree_cpu_seconds(os.getpid()) - start < 0.01
+    assert tree_cpu_seconds(os.getpid()) - spent > 0.19
+    looks = [tree_cpu_seconds(os.getpid()) for _ in range(20)]
+    steps = [after - before for before, after in itertools.pairwise(looks)]
+    # Of a hundredth of a second, as the kernel counts in /proc/PID/stat, none would be smaller.
+    assert 0 < min(steps) < 0.01
 
 
+@pytest.mark.slow
 def test_this_build_and_the_last_commit_are_measured_in_every_section(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
