@@ -204,7 +204,7 @@ class UploadRejected(
     title="The upload was rejected",
     members=("state", "content_type", "detected_type"),
 ):
-    """What the bucket holds is not what was announced; announce the file anew."""
+    """The bucket holds something else than was announced; announce the file anew."""
 
 
 class UploadNotPending(

@@ -46,7 +46,7 @@ SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )
-"""What each scope allows, as help, forms and documents say it."""
+"""The rights that each scope gives, as help, forms and documents say them."""
 
 
 class SessionField(NamedTuple):

@@ -52,7 +52,7 @@ _OF_PERMISSIONS: Final = (
 
 
 class ProblemBody(BaseModel):
-    """What every failure looks like (RFC 9457)."""
+    """A failure (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow", title="Problem")
 

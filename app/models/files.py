@@ -46,7 +46,7 @@ def states_before(state: State) -> list[State]:
 
 
 class Seal(StrEnum):
-    """What keeps a confirmed file's bytes from being replaced by whoever uploaded them."""
+    """The reason why whoever uploaded a confirmed file cannot replace its bytes."""
 
     VERSION = "version"  # its links pin the version that was confirmed
     MULTIPART = "multipart"  # its parts were joined by us, and their URLs are dead since

@@ -26,7 +26,7 @@ class FindingBody(BaseModel):
 
 
 class AbilitiesBody(BaseModel):
-    """What a store did when it was tried; null where that could not be found out."""
+    """The abilities that a store showed when it was tried; null where that could not be found out."""
 
     forms: bool | None = Field(description="POST Object")
     puts: bool | None
@@ -65,7 +65,7 @@ _members = members(Capabilities, but=("examined_at",))
     responses=responses(ExaminationUnderWay),
 )
 async def capabilities(_: CanAdmin, request: Request) -> Capabilities:
-    """What `claimcheck doctor` prints, found out by doing at most every ten minutes."""
+    """The report of `claimcheck doctor`, made by trying at most every ten minutes."""
     cache: ReportCache = request.app.state.report
     report, examined_at = await cache.get()
     return Capabilities.model_validate(

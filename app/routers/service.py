@@ -26,7 +26,7 @@ _log: Final = get_logger("readiness")
 
 
 class DestinationBody(BaseModel):
-    """What a destination takes; empty lists mean anything. Sizes are bytes."""
+    """The files that a destination takes; empty lists mean any. Sizes are bytes."""
 
     name: str
     method: Method

@@ -213,12 +213,12 @@ async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
     ),
 )
 async def renew(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
-    """The same key, signed anew, for an upload whose instructions expired or will soon."""
+    """Signs the same key anew, for an upload whose instructions expired or will soon."""
     return json_response(await announced_json(res, await renew_upload(res, caller, upload_id)))
 
 
 class ConfirmBody(BaseModel):
-    """What else is to be done as the upload becomes a file."""
+    """A record that the file goes into as the upload becomes a file."""
 
     model_config = ConfigDict(
         title="Confirmation",

@@ -188,7 +188,7 @@ async def test_what_is_under_way_is_answered(
 async def test_a_worker_that_was_killed_is_replaced(
     deployed: dict[str, str], tmp_path: Path
 ) -> None:
-    """What it counted stays, and a gauge of its own goes with it."""
+    """Its counts stay, and a gauge of its own goes with it."""
     key = await key_for(load_settings(deployed), "uploads:write")
     environ = deployed | {"WEB_CONCURRENCY": "2"}
     async with web(Root(), environ, tmp_path / "log") as (url, process):

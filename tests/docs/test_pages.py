@@ -21,7 +21,7 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub makes of the page's headings: lower case, no punctuation, a hyphen for a space.
+    """The anchors that GitHub makes of the page's headings: lower case, no punctuation, a hyphen for a space.
 
     A heading that comes again gets a number.
     """

@@ -116,7 +116,7 @@ def _site(route_class: type[fastapi.routing.APIRoute]) -> FastAPI:
 
 
 class Both:
-    """The same application twice; what one answers must be what the other does."""
+    """One application twice; the answers of both must be equal."""
 
     def __init__(self) -> None:
         self.apps = [_site(LeanRoute), _site(fastapi.routing.APIRoute)]

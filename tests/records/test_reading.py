@@ -84,7 +84,7 @@ class TestRead:
 
 
 class TestFilesInUse:
-    """What a record holds is neither removed nor released; what none holds can be listed."""
+    """A file that a record holds is neither removed nor released; the others can be listed."""
 
     async def test_a_file_in_use_stays(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
