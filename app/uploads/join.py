@@ -148,10 +148,7 @@ def _complete_list(
 
 
 async def _refuse(res: Resources, file: File, reason: str) -> File | None:
-    """Drop what was sent, and reject the upload.
-
-    In this order: the sweep does not look for the parts of a rejected upload.
-    """
+    """Drop the parts, and reject the upload; after a failure the next call tries both again."""
     await res.bucket_of(file).abort_uploads(file.store_upload_id)
     return await reject(res, file, reason)
 
@@ -168,7 +165,8 @@ async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]
         raise nothing.problem from None
     except BaseException:
         joining.cancel()
-        # The parts may have been joined. By far, for another replica's clock may be behind ours.
+        # The parts may have been joined. The lease ends well in the past, for another replica's
+        # clock may be behind ours.
         async with res.db.connection() as db:
             await moves.move_lease(db, file, res.clock() - _LEASE)
         raise
