@@ -1,6 +1,7 @@
 """Rules of the tree: short files, and tests that borrow from `tests/support/` alone."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +91,36 @@ def test_every_folder_of_tests_is_a_package() -> None:
     """So that helpers are imported one way, and `scope="package"` means the folder."""
     folders = {path.parent for path in files_of("tests")}
     assert {str(f) for f in folders if not (ROOT / f / "__init__.py").is_file()} == set()
+
+
+def prose_of(path: Path) -> Iterator[str]:
+    """The docstrings and comments of a module; of a script, all of it."""
+    source = (ROOT / path).read_text()
+    if path.suffix != ".py":
+        yield source
+        return
+    yield from (line.partition("#")[2] for line in source.splitlines() if "#" in line)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+def test_docstrings_stand_alone() -> None:
+    found = {
+        (str(path), text.splitlines()[0])
+        for path in files_of(*FOLDERS)
+        for text in prose_of(path)
+        if re.match(r"(What|The same) ", text)
+    }
+    assert found == set()
+
+
+def test_people_are_they() -> None:
+    scripts = (path.relative_to(ROOT) for path in (ROOT / "app" / "static").glob("*.*s"))
+    found = {
+        (str(path), one[0])
+        for path in (*files_of(*FOLDERS), *scripts)
+        for text in prose_of(path)
+        for one in re.finditer(r"(?i)[^\n]*\b(he|his|him|himself|she|her)\b[^\n]*", text)
+    }
+    assert found == set()

@@ -26,7 +26,7 @@ class FindingBody(BaseModel):
 
 
 class AbilitiesBody(BaseModel):
-    """The abilities that a store showed when it was tried; null where that could not be found out."""
+    """The abilities that a store showed when tried; null where that could not be found out."""
 
     forms: bool | None = Field(description="POST Object")
     puts: bool | None

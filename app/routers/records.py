@@ -69,7 +69,7 @@ class Records(BaseModel):
 
 
 class FilesBody(BaseModel):
-    """The files that a field shall hold: one by id or URL, or, where it takes many, a list of ids."""
+    """The files that a field shall hold: one by id or URL; where it takes many, a list of ids."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"file_id": FILE_EXAMPLE["id"]}}

@@ -21,7 +21,8 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of the page's headings: lower case, no punctuation, a hyphen for a space.
+    """The anchors that GitHub makes of the page's headings: lower case, no punctuation, hyphens for
+    spaces.
 
     A heading that comes again gets a number.
     """

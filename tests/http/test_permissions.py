@@ -243,7 +243,7 @@ async def test_nobody_reaches_what_is_somebody_elses(
         assert (mine.status_code, slug(mine)) == (404, "file-not-found")
     assert len(tried) >= 12
 
-    # And it is all still there for her.
+    # And it is all still there for its owner.
     ann = await key_for(settings, *Scope, owner="ann", tenant="acme")
     for path in (
         f"/v1/files/{hers.ids['file_id']}",
@@ -296,7 +296,7 @@ async def test_nobody_reaches_it_through_uppys_door(
                 assert (answer.status_code, slug(answer)) == (404, "upload-not-found"), path
             tried += 1
     assert tried >= 50
-    # It is all still there for her.
+    # It is all still there for its owner.
     parts = await client.get(f"/uppy/s3/multipart/{begun['uploadId']}", headers=ann)
     assert (parts.status_code, parts.json()) == (200, [])
 
