@@ -1,4 +1,4 @@
-"""`make lint`: whether the migrations end at the tables in app/models*.py, on a real PostgreSQL."""
+"""`make lint`: whether the migrations end at the tables in app/models/, on a real PostgreSQL."""
 
 from alembic import command
 

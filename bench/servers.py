@@ -116,7 +116,7 @@ def inherited_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def uvicorn(factory: str, workers: int = 1) -> list[str | Path]:
-    """The command a deployment runs, for `module:factory`."""
+    """uvicorn with `module:factory`, as `claimcheck serve` sets it up."""
     return [
         *(sys.executable, "-m", "uvicorn", factory, "--factory", "--host", "127.0.0.1"),
         *("--port", "{port}", "--workers", str(workers), "--no-access-log"),

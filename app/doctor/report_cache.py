@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.core.single_flight import SingleFlight
 from app.doctor.findings import Report
 from app.errors import ExaminationUnderWay
+from app.single_flight import SingleFlight
 
 LIFETIME: Final = timedelta(minutes=10)
 # Routers in front give up after 30 s (Heroku: H12).

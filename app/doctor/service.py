@@ -12,7 +12,7 @@ from app.db import files as db_files
 from app.db.connections import Database, lacks_tables
 from app.doctor.findings import Findings
 from app.errors import ConfigurationError, DatabaseUnavailable
-from app.models.files import REVISION
+from app.models.tables import REVISION
 from app.settings.model import Settings, require_deployed
 from app.store.signer import CredentialsUnavailable, Signer
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from app.core.narrowing import Narrowing
+from app.core.narrowing import Narrowing, list_name
 from app.core.object_url import ObjectName
 from app.core.principal import Principal
 from app.db import files as db_files
@@ -34,7 +34,7 @@ async def list_files(
 
     A keyset page, whose cost does not depend on where it lies. Raises InvalidCursor.
     """
-    scope = narrowing.scope(caller)
+    scope = list_name(narrowing, caller)
     if cursor is not None:
         narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))
     async with res.db.connection() as db:

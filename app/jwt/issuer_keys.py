@@ -10,9 +10,9 @@ import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
-from app.core.single_flight import SingleFlight
 from app.errors import IssuerUnavailable
 from app.logs.log import get_logger
+from app.single_flight import SingleFlight
 
 PublicKey = RSAKey | ECKey | OKPKey
 

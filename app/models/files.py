@@ -24,9 +24,6 @@ class State(StrEnum):
     REMOVED = "removed"  # tombstone, until nothing signed for the key can still work
 
 
-# The migration that brings the tables to what stands here.
-REVISION: Final = "0001"
-
 # The allowed moves; app.db.moves makes no others.
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.PENDING: frozenset({State.COMPLETING, State.CONFIRMED, State.REJECTED, State.REMOVING}),

@@ -13,7 +13,7 @@ from app.errors import DatabaseUnavailable, Problem
 from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
 from app.logs.log import get_logger
-from app.models.files import REVISION
+from app.models.tables import REVISION
 from app.runtime.resources import Resources
 
 router = APIRouter(tags=["service"])

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any, Final
 
-from app.core.single_flight import SingleFlight
 from app.errors import Problem
 from app.logs.log import get_logger
+from app.single_flight import SingleFlight
 
 _log: Final = get_logger("background")
 

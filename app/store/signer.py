@@ -22,8 +22,8 @@ from app.core.sigv4 import (
     presign_post,
     presign_url,
 )
-from app.core.single_flight import SingleFlight
 from app.logs.log import get_logger
+from app.single_flight import SingleFlight
 
 _log: Final = get_logger("signer")
 

@@ -17,6 +17,7 @@ from app.db import files as db_files
 from app.db import moves
 from app.errors import UnknownPart, UploadExpired, UploadNotMultipart
 from app.models.files import File, State
+from app.records.writing import attachment
 from app.runtime.resources import Resources
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
 from app.uploads.rules import object_headers
@@ -166,7 +167,8 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
         require_pending(file)
     arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
     if arrived is None:
-        require_confirmed(await verify(res, file))
+        to = attachment(res, caller, None, file.destination)
+        require_confirmed(await verify(res, file, to))
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
     parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]

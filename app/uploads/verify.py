@@ -9,7 +9,13 @@ from app.core.destination import Destination
 from app.db import credentials as db_credentials
 from app.db import files as db_files
 from app.db import moves
-from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, UploadNotArrived
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    DatabaseUnavailable,
+    SigningUnavailable,
+    UploadNotArrived,
+)
 from app.logs.audit import audit_file
 from app.logs.metrics import count_upload
 from app.models.files import File, Seal
@@ -153,7 +159,7 @@ async def reject(res: Resources, file: File, reason: str, *, foreign: bool = Fal
     count_upload(file.destination, "rejected")
     audit_file("upload.rejected", file, reason=reason)
     if clear_by is not None:
-        with suppress(BucketRefused, BucketUnavailable, DatabaseUnavailable):
+        with suppress(BucketRefused, BucketUnavailable, SigningUnavailable, DatabaseUnavailable):
             await remove_upload(res, rejected)
     return rejected
 

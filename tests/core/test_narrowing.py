@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from app.core.narrowing import Narrowing
+from app.core.narrowing import Narrowing, list_name
 from app.core.principal import Principal, Scope
 
 FULL = Narrowing("images", "image/*", UUID(int=1), UUID(int=2), True)
@@ -31,12 +31,12 @@ def test_lists_that_differ_in_anything_have_different_scopes() -> None:
         Principal("ann", ""),
         Principal("ann", "acme", frozenset({Scope.FILES_ALL})),
     ]
-    scopes = {narrowing.scope(caller) for narrowing in [FULL, *others] for caller in callers}
+    scopes = {list_name(narrowing, caller) for narrowing in [FULL, *others] for caller in callers}
     assert len(scopes) == 8 * 4
 
 
 def test_whoever_sees_the_tenant_has_one_list_whatever_their_name() -> None:
     everything = frozenset({Scope.FILES_ALL})
-    assert FULL.scope(Principal("ann", "acme", everything)) == FULL.scope(
-        Principal("bob", "acme", everything)
+    assert list_name(FULL, Principal("ann", "acme", everything)) == list_name(
+        FULL, Principal("bob", "acme", everything)
     )

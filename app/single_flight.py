@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from functools import partial
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ class SingleFlight:
         task = self.shared(name)
         if task is None:
             task = self._shared[name] = self.start(self._run(name, work, seconds))
+            task.add_done_callback(partial(self._forget_cancelled, name))
         return task
 
     def shared(self, name: Hashable) -> asyncio.Task[Any] | None:
@@ -57,10 +59,20 @@ class SingleFlight:
             return await work()
         finally:
             # In the work's own last step: whoever asks after it must have it done again.
+            task = asyncio.current_task()
             if seconds:
-                asyncio.get_running_loop().call_later(seconds, self._shared.pop, name)
+                asyncio.get_running_loop().call_later(seconds, self._forget, name, task)
             else:
-                del self._shared[name]
+                self._forget(name, task)
+
+    def _forget_cancelled(self, name: Hashable, task: asyncio.Task[Any]) -> None:
+        """A task that is cancelled before its first step has no last one."""
+        if task.cancelled():
+            self._forget(name, task)
+
+    def _forget(self, name: Hashable, task: asyncio.Task[Any] | None) -> None:
+        if self._shared.get(name) is task:
+            del self._shared[name]
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

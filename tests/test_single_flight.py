@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from app.core.single_flight import SingleFlight
+from app.single_flight import SingleFlight
 
 
 class Work:
@@ -119,3 +119,20 @@ async def test_what_was_ended_before_it_began_is_not_shared(
         await task
     work.end.set()
     assert await flights.share("a", work) == 1
+
+
+async def test_one_that_was_ended_takes_nothing_from_the_next(
+    flights: SingleFlight, work: Work
+) -> None:
+    first = flights.share("a", work, 0.05)
+    await asyncio.sleep(0)
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+    work.end.set()
+    await asyncio.sleep(0.04)
+    second = flights.share("a", work, 60)
+    assert await second == 2
+    # By now the first one's moment has come.
+    await asyncio.sleep(0.1)
+    assert flights.share("a", work, 60) is second
