@@ -187,8 +187,8 @@ async def insert_files_of_session(
 ) -> set[UUID] | None:
     """Store the files at the session's expense: all of them are paid for, or none is stored.
 
-    Gives the ids of those that were stored, the others' keys being taken; None where the session
-    has ended or has too little left; TooManyPending as `insert_files`.
+    Returns the ids of those that were stored, the others' keys being taken; None where the session
+    has ended or has too little left. Raises TooManyPending, as `insert_files` does.
     A file of unknown size pays when it is confirmed.
     """
     values: dict[str, Any] = {

@@ -50,9 +50,9 @@ class AttachTo(BaseModel):
 
 
 def field_path(caller: Principal, attach_to: AttachTo | None) -> FieldPath | None:
-    """The field to put a file into; InsufficientScope for those who may not write records.
+    """The field to put a file into.
 
-    An upload session is among them.
+    Raises InsufficientScope for those who may not write records, an upload session among them.
     """
     if attach_to is None:
         return None

@@ -91,7 +91,7 @@ export class Row {
       this.value = stored.id;
       this.state = "stored";
       this.show(`${this.#size}, uploaded. Save to keep it.`);
-      this.field.settled(this);
+      this.field.uploaded(this);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.fail(error);

@@ -258,7 +258,7 @@ class UploadField extends HTMLElement {
 
   /* Actions of rows */
 
-  settled(row) {
+  uploaded(row) {
     this.#replaced = null;
     this.say(`${quoted(row.filename)} is uploaded.`);
     this.#settle();

@@ -72,7 +72,10 @@ class Buckets:
         return self._slow[_client_key(destination)]
 
     async def check(self, destination: Destination) -> None:
-        """Ask whether the bucket is there and open to us; BucketRefused, BucketUnavailable."""
+        """Ask whether the bucket is there and open to us.
+
+        Raises BucketRefused, BucketUnavailable.
+        """
         async with translated(destination.bucket):
             await self.client(destination).head_bucket(Bucket=destination.bucket)
 

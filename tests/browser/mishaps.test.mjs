@@ -241,14 +241,14 @@ test("what is cancelled while it is hashed is not announced", async () => {
   const asked = world(() => [201, put("a")]);
   const { digest } = crypto.subtle;
   let finish;
-  const begun = new Promise((resolve) => {
+  const started = new Promise((resolve) => {
     crypto.subtle.digest = () => {
       resolve();
       return new Promise((go) => (finish = () => go(new ArrayBuffer(32))));
     };
   });
   const upload = made({ sha256: 100 }).uploader.upload(file());
-  await begun;
+  await started;
   assert.equal(await upload.cancel(), true);
   await assert.rejects(upload, { name: "AbortError" });
   finish();

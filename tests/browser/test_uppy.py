@@ -117,7 +117,7 @@ async def opened(page: Page, bench: Bench, major: int, destination: str = "files
     assert version == {5: "5.1.0", 6: "6.3.1"}[major]
 
 
-async def begun(page: Page, name: str, size: int = LARGE) -> str:
+async def start_upload(page: Page, name: str, size: int = LARGE) -> str:
     """Begin to upload a file, whose id in Uppy this is; the end is for `ended`."""
     file_id = await page.evaluate("([name, size]) => add(name, size)", [name, size])
     await page.evaluate("() => { globalThis.result = null; uppy.upload().then(r => result = r); }")
@@ -195,7 +195,7 @@ async def test_uppy_5_sends_forms_where_they_are_answered_with_an_etag(
 async def test_a_large_file_in_parts(bench: Bench, page: Page, major: int) -> None:
     await opened(page, bench, major)
     name = f"大きいファイル {major}.bin"
-    file_id = await begun(page, name)
+    file_id = await start_upload(page, name)
     await is_stored(page, bench, file_id, name)
     assert sorted(await page.evaluate("parts")) == list(range(1, 13))
 
@@ -204,7 +204,7 @@ async def test_pause_and_resume(bench: Bench, page: Page, major: int) -> None:
     await opened(page, bench, major)
     before = bench.wire.sent
     bench.wire.stop_after(LARGE // 2)
-    file_id = await begun(page, f"paused {major}.bin")
+    file_id = await start_upload(page, f"paused {major}.bin")
     await bench.wire.stopped()
     await page.evaluate("uppy.pauseAll()")
     await bench.wire.break_all()
@@ -218,7 +218,7 @@ async def test_pause_and_resume(bench: Bench, page: Page, major: int) -> None:
 async def test_cancel_drops_what_was_sent(bench: Bench, page: Page, major: int) -> None:
     await opened(page, bench, major)
     bench.wire.stop_after(LARGE // 3)
-    file_id = await begun(page, f"cancelled {major}.bin")
+    file_id = await start_upload(page, f"cancelled {major}.bin")
     await bench.wire.stopped()
     upload_id = await page.evaluate("id => uppy.getFile(id).s3Multipart.uploadId", file_id)
     assert await state_of(bench, upload_id) == "pending"
@@ -234,7 +234,7 @@ async def test_cancel_drops_what_was_sent(bench: Bench, page: Page, major: int) 
 async def test_dropped_connections_are_retried(bench: Bench, page: Page, major: int) -> None:
     await opened(page, bench, major)
     bench.wire.cut(3 * MB, 4 * MB, 1 * MB)
-    file_id = await begun(page, f"dropped {major}.bin")
+    file_id = await start_upload(page, f"dropped {major}.bin")
     await is_stored(page, bench, file_id, f"dropped {major}.bin")
     assert bench.wire.cuts_left == 0
 
@@ -244,7 +244,7 @@ async def test_an_upload_goes_on_after_a_reload(bench: Bench, page: Page, major:
     await opened(page, bench, major)
     before = bench.wire.sent
     bench.wire.stop_after(LARGE // 2)
-    file_id = await begun(page, f"reloaded {major}.bin")
+    file_id = await start_upload(page, f"reloaded {major}.bin")
     await bench.wire.stopped()
     remembered = await page.evaluate("id => uppy.getFile(id).s3Multipart", file_id)
     await opened(page, bench, major)
@@ -269,7 +269,7 @@ async def test_an_upload_goes_on_after_a_reload(bench: Bench, page: Page, major:
 
 async def test_a_file_that_is_too_large_is_refused(bench: Bench, page: Page, major: int) -> None:
     await opened(page, bench, major)
-    await begun(page, f"too large {major}.bin", LARGE + 6 * MB)
+    await start_upload(page, f"too large {major}.bin", LARGE + 6 * MB)
     assert await ended(page) == ([], [f"too large {major}.bin"])
     [error] = await page.evaluate("errors")
     # Uppy 6 shows the status alone.
@@ -321,7 +321,7 @@ async def test_an_answer_that_began_with_white_space(
     await page.route("**/complete?*", late)
     await page.evaluate("plugin().setOptions({ shouldUseMultipart: true })")
     name = f"late {ends_well} {major}.txt"
-    file_id = await begun(page, name, 5)
+    file_id = await start_upload(page, name, 5)
     if ends_well:
         await is_stored(page, bench, file_id, name)
         return

@@ -174,13 +174,13 @@ async def test_an_unsigned_copy_source_in_a_part_reads_another_file(flow: Flow) 
     assert await flow.read(file["presigned_url"]) == b"mine!"
 
     wish = {"filename": "a.txt", "type": "text/plain"}
-    begun = (await flow.api.post("/uppy/to/multipart/s3/multipart", json=wish)).json()
-    unsized = f"/uppy/s3/multipart/{begun['uploadId']}"
+    started = (await flow.api.post("/uppy/to/multipart/s3/multipart", json=wish)).json()
+    unsized = f"/uppy/s3/multipart/{started['uploadId']}"
     url = (await flow.api.get(f"{unsized}/1")).json()["url"]
     assert (await flow.web.put(url, headers=copying)).status_code == 200
     parts = {"parts": [{"PartNumber": 1, "ETag": "x"}]}
     assert (await flow.api.post(f"{unsized}/complete", json=parts)).status_code == 200
-    copied = (await flow.api.get(f"/v1/files/{begun['uploadId']}")).json()
+    copied = (await flow.api.get(f"/v1/files/{started['uploadId']}")).json()
     assert await flow.read(copied["presigned_url"]) == b"their"
     answer = await flow.api.post("/uppy/to/chosen/s3/multipart", json=wish)
     problem(answer, 422, "parts-not-offered")

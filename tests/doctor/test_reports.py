@@ -65,12 +65,12 @@ class Slow:
     """An examination that ends when it is told to."""
 
     def __init__(self) -> None:
-        self.begun, self.ended = 0, 0
-        self.has_begun, self.may_end = asyncio.Event(), asyncio.Event()
+        self.started, self.ended = 0, 0
+        self.has_started, self.may_end = asyncio.Event(), asyncio.Event()
 
     async def __call__(self) -> Report:
-        self.begun += 1
-        self.has_begun.set()
+        self.started += 1
+        self.has_started.set()
         try:
             await self.may_end.wait()
         finally:
@@ -82,16 +82,16 @@ async def test_one_examination_for_all_who_ask() -> None:
     now, slow = [utc_now()], Slow()
     cache = ReportCache(slow, lambda: now[0])
     asked = [asyncio.create_task(cache.get()) for _ in range(5)]
-    await slow.has_begun.wait()
+    await slow.has_started.wait()
     slow.may_end.set()
     answers = await asyncio.gather(*asked)
     assert answers == [(Report(()), now[0])] * 5
-    assert slow.begun == 1
+    assert slow.started == 1
     now[0] += timedelta(minutes=9, seconds=59)
     assert await cache.get() == answers[0]
     now[0] += timedelta(seconds=1)
     assert (await cache.get())[1] == now[0]
-    assert slow.begun == 2
+    assert slow.started == 2
     await cache.close()
 
 
@@ -104,7 +104,7 @@ async def test_an_examination_that_takes_long(monkeypatch: pytest.MonkeyPatch) -
             await cache.get()
         assert caught.value.retry_after == 5
         await asyncio.sleep(0)
-    assert slow.begun == 1
+    assert slow.started == 1
     await cache.close()
     assert slow.ended == 1
 

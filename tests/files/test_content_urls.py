@@ -91,13 +91,13 @@ async def test_every_answer_with_a_file_has_it(
 async def test_it_is_the_same_within_a_window_and_ends(
     client: httpx.AsyncClient, web: httpx.AsyncClient, clock: Clock
 ) -> None:
-    begun = clock().timestamp()
+    started = clock().timestamp()
     file = await stored(client, web, destination="brief")
     path, url = f"/v1/files/{file['id']}", file["content_url"]
     end = int(grant_of(url).partition(".")[0])
     assert end == datetime.fromisoformat(file["presigned_url_expires_at"]).timestamp()
     left = end - clock().timestamp()
-    assert end - begun >= 100
+    assert end - started >= 100
     assert left <= 140
     # In the middle of its window, and then beyond it.
     clock.ahead = timedelta(seconds=left - 120)

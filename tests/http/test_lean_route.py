@@ -306,11 +306,11 @@ async def test_dependencies_run_once(
     assert both.apps[0].state.asked == 1
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_dependencies_run_once_for_who_goes_away(both: Both, begun: bool) -> None:
+@pytest.mark.parametrize("started", [False, True])
+async def test_dependencies_run_once_for_who_goes_away(both: Both, started: bool) -> None:
     app = both.apps[0]
     app.state.asked = 0
-    messages = [{"type": "http.request", "body": b"{", "more_body": True}] * begun
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}] * started
     sent: list[Any] = []
 
     async def receive() -> Any:

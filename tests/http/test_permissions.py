@@ -266,7 +266,7 @@ async def test_nobody_reaches_it_through_uppys_door(
     """Its routes are in no document; each of those with an id is tried, under both prefixes."""
     ann = await key_for(settings, *Scope, owner="ann", tenant="acme")
     film = {"filename": "a.bin", "type": "text/plain", "metadata": {"destination": "files"}}
-    begun = (await client.post("/uppy/s3/multipart", json=film, headers=ann)).json()
+    started = (await client.post("/uppy/s3/multipart", json=film, headers=ann)).json()
     bob = await key_for(settings, *EVERYTHING, owner="bob", tenant="acme")
     strangers = [
         bob,
@@ -277,14 +277,14 @@ async def test_nobody_reaches_it_through_uppys_door(
         client.headers.update(maker)
         strangers.append(bearer((await minted(client, destination="files"))["token"]))
         del client.headers["Authorization"]
-    ids = {"destination": "files", "upload_id": begun["uploadId"], "part_number": "1"}
+    ids = {"destination": "files", "upload_id": started["uploadId"], "part_number": "1"}
     body: Any = {"parts": [{"PartNumber": 1, "ETag": '"x"'}]}
     tried = 0
     for method, path, _ in routes(settings):
         if not path.startswith("/uppy/") or "{upload_id}" not in path:
             continue
         address = path.format(**ids)
-        sent: dict[str, Any] = {"params": {"key": begun["key"], "partNumbers": "1"}}
+        sent: dict[str, Any] = {"params": {"key": started["key"], "partNumbers": "1"}}
         if method == "POST":
             sent["json"] = body
         for headers in strangers:
@@ -297,7 +297,7 @@ async def test_nobody_reaches_it_through_uppys_door(
             tried += 1
     assert tried >= 50
     # It is all still there for its owner.
-    parts = await client.get(f"/uppy/s3/multipart/{begun['uploadId']}", headers=ann)
+    parts = await client.get(f"/uppy/s3/multipart/{started['uploadId']}", headers=ann)
     assert (parts.status_code, parts.json()) == (200, [])
 
 

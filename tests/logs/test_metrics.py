@@ -141,13 +141,13 @@ async def test_sweeps_are_told_of_by_whoever_is_asked(
     client, last = open_to_token, "claimcheck_last_sweep_timestamp_seconds"
     assert last not in await scraped(client)
     for count in (1, 2):
-        begun = (utc_now() + EXPIRED).timestamp()
+        started = (utc_now() + EXPIRED).timestamp()
         for _ in range(2):
             await announced(client, b"x")
         assert await swept(load_settings(environ)) == {"removed": 2}
         found = await scraped(client)
         assert found['claimcheck_swept_total{outcome="removed"}'] == 2 * count
-        assert found[last] >= begun
+        assert found[last] >= started
     assert not [name for name in found if "run" in name]
 
 

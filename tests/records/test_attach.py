@@ -28,7 +28,7 @@ from tests.support.samples import PNG
 from tests.support.service import UNKNOWN_ID, owner_of_bucket, prepared, running
 from tests.support.steps import announced, send, slug, stored
 
-SLOT_JSON = {"type": "product", "id": "42", "field": "picture"}
+PATH_JSON = {"type": "product", "id": "42", "field": "picture"}
 
 
 class TestAttach:
@@ -37,7 +37,7 @@ class TestAttach:
     async def confirm(
         self, client: httpx.AsyncClient, upload: dict[str, Any], **change: Any
     ) -> httpx.Response:
-        body = {"attach_to": SLOT_JSON | change}
+        body = {"attach_to": PATH_JSON | change}
         return await client.post(f"/v1/uploads/{upload['id']}/confirm", json=body)
 
     async def sent(
@@ -68,7 +68,7 @@ class TestAttach:
     ) -> None:
         for names in (["url"], ["key", "destination"]):
             upload = await self.sent(client, web)
-            body = {name: upload[name] for name in names} | {"attach_to": SLOT_JSON}
+            body = {name: upload[name] for name in names} | {"attach_to": PATH_JSON}
             assert (await client.post("/v1/files", json=body)).status_code == 200
             assert await counts(db) == {upload["id"]: 1}
 
@@ -193,11 +193,11 @@ class TestAttach:
         caller = Principal("dev")
         for _ in range(2):
             with pytest.raises(RecordNotFound):
-                await confirm_upload(res, caller, UUID(upload["id"]), attach_to=SLOT)
+                await confirm_upload(res, caller, UUID(upload["id"]), attach_to=PATH)
             state = await db.fetchval("SELECT state FROM files WHERE id = $1", UUID(upload["id"]))
             assert state == "pending"
         file = await confirm_upload(res, caller, UUID(upload["id"]))
-        assert file == await confirm_upload(res, caller, file.id, attach_to=SLOT)
+        assert file == await confirm_upload(res, caller, file.id, attach_to=PATH)
         assert await counts(db) == {}
 
     async def test_twenty_at_once_lose_nothing(
@@ -246,7 +246,7 @@ ANN, BOB = Principal("ann", "one"), Principal("bob", "one")
 OTHER_ANN = Principal("ann", "two")
 STAFF = Principal("staff", "one", frozenset({Scope.FILES_ALL}))
 OTHER_STAFF = Principal("staff", "two", frozenset({Scope.FILES_ALL}))
-SLOT = FieldPath("product", "42", "picture")
+PATH = FieldPath("product", "42", "picture")
 
 
 class TestOwners:
@@ -266,25 +266,25 @@ class TestOwners:
 
     async def test_a_foreign_record_is_none(self, res: Resources) -> None:
         file = await self.file_of(res, ANN)
-        await put_files(res, ANN, SLOT, [file])
+        await put_files(res, ANN, PATH, [file])
         for stranger in (BOB, OTHER_ANN, OTHER_STAFF):
             with pytest.raises(RecordNotFound):
                 await get_record(res, stranger, "product", "42")
             assert await get_records(res, stranger, "product", ["42"]) == {}
             with pytest.raises(RecordNotFound):
-                await clear_field(res, stranger, SLOT)
+                await clear_field(res, stranger, PATH)
             with pytest.raises(RecordNotFound):
                 await forget_record(res, stranger, "product", "42")
         theirs = await self.file_of(res, BOB)
         with pytest.raises(RecordNotFound):
-            await put_files(res, BOB, SLOT, [theirs])
+            await put_files(res, BOB, PATH, [theirs])
         held = await get_record(res, ANN, "product", "42")
         assert [file.id for file in held.files["picture"]] == [file]
 
     async def test_the_same_name_in_another_tenant_is_another_record(self, res: Resources) -> None:
         for caller in (ANN, OTHER_ANN):
             file = await self.file_of(res, caller)
-            await put_files(res, caller, SLOT, [file])
+            await put_files(res, caller, PATH, [file])
             held = await get_record(res, caller, "product", "42")
             assert [file.id for file in held.files["picture"]] == [file]
 
@@ -292,17 +292,17 @@ class TestOwners:
         for stranger in (BOB, OTHER_ANN):
             file = await self.file_of(res, stranger)
             with pytest.raises(FileNotFound):
-                await put_files(res, ANN, SLOT, [file])
+                await put_files(res, ANN, PATH, [file])
         foreign = await self.file_of(res, OTHER_ANN)
         with pytest.raises(FileNotFound):
-            await put_files(res, STAFF, SLOT, [foreign])
+            await put_files(res, STAFF, PATH, [foreign])
 
     async def test_staff_act_for_the_whole_tenant(self, res: Resources) -> None:
         file, of_bob = await self.file_of(res, ANN), await self.file_of(res, BOB)
-        await put_files(res, ANN, SLOT, [file])
+        await put_files(res, ANN, PATH, [file])
         seen = await get_record(res, STAFF, "product", "42")
         etag = etag_of(seen.record)
-        await put_files(res, STAFF, SLOT, [of_bob], Preconditions(frozenset({etag})))
+        await put_files(res, STAFF, PATH, [of_bob], Preconditions(frozenset({etag})))
         # It stays Ann's, and shows Ann what was put there.
         held = await get_record(res, ANN, "product", "42")
         assert held.record.owner == "ann"

@@ -14,7 +14,7 @@ from tests.support.service import bearer, key_for, prepared, running
 from tests.support.steps import announced, minted, send, slug, stored
 
 PRICE, PICTURE = "/v1/records/product/42/price-list", "/v1/records/product/42/picture"
-SLOT = {"type": "product", "id": "42", "field": "picture"}
+PATH = {"type": "product", "id": "42", "field": "picture"}
 PLAIN = (Scope.UPLOADS_WRITE, Scope.FILES_READ, Scope.RECORDS_READ, Scope.RECORDS_WRITE)
 
 
@@ -99,12 +99,12 @@ async def test_a_field_may_ask_for_more(
                 await clerk.put(PRICE, json=body),
                 await clerk.delete(PRICE),
                 await clerk.delete("/v1/records/product/42"),
-                await clerk.post(confirm, json={"attach_to": SLOT | {"field": "price-list"}}),
+                await clerk.post(confirm, json={"attach_to": PATH | {"field": "price-list"}}),
             ):
                 assert (response.status_code, slug(response)) == (403, "insufficient-scope")
                 assert response.json()["scope"] == lacks
             # The other field is open to them, and reading is.
-            assert (await clerk.post(confirm, json={"attach_to": SLOT})).status_code == 200
+            assert (await clerk.post(confirm, json={"attach_to": PATH})).status_code == 200
             fields = (await clerk.get("/v1/records/product/42")).json()["fields"]
             assert fields["price-list"]["file_id"] == file["id"]
             assert fields["picture"]["file_id"] == upload["id"]
@@ -122,16 +122,16 @@ def test_what_is_no_scope(scopes: str) -> None:
 async def test_a_session_puts_what_it_confirms_into_its_record(
     shop: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:
-    session = await minted(shop, owner="ann", max_files=3, attach_to=SLOT)
-    assert session["attach_to"] == SLOT
+    session = await minted(shop, owner="ann", max_files=3, attach_to=PATH)
+    assert session["attach_to"] == PATH
     async with acting(shop, bearer(session["token"])) as browser:
         first = await stored(browser, web)
         # The browser says nothing of it, and cannot say anything else.
         upload = await announced(browser, b"x")
         assert (await send(web, upload["upload"], b"x")).is_success
         confirm = f"/v1/uploads/{upload['id']}/confirm"
-        for slot in (SLOT, SLOT | {"id": "43"}):
-            response = await browser.post(confirm, json={"attach_to": slot})
+        for path in (PATH, PATH | {"id": "43"}):
+            response = await browser.post(confirm, json={"attach_to": path})
             assert slug(response) == "insufficient-scope"
         for _ in range(2):
             assert (await browser.post(confirm)).status_code == 200
@@ -149,7 +149,7 @@ async def test_a_session_puts_what_it_confirms_into_its_record(
     assert (await shop.get(f"/v1/files/{upload['id']}")).status_code == 404
     assert (await shop.delete(PICTURE)).status_code == 204
     shown = (await shop.get(f"/v1/upload-sessions/{session['id']}")).json()
-    assert shown["attach_to"] == SLOT
+    assert shown["attach_to"] == PATH
     assert "owner" not in shown["attach_to"]
 
 
@@ -162,7 +162,7 @@ async def test_a_session_is_bound_by_its_makers_right(
 
     async def refusal(*scopes: str, tenant: str = "acme", **change: Any) -> tuple[int, str]:
         headers = await key_for(settings, *minting, *scopes, owner="rival", tenant=tenant)
-        body = {"destination": "files", "attach_to": SLOT | change}
+        body = {"destination": "files", "attach_to": PATH | change}
         response = await shop.post("/v1/upload-sessions", json=body, headers=headers)
         return response.status_code, response.is_error and slug(response)
 
@@ -180,14 +180,14 @@ async def test_a_session_is_bound_by_its_makers_right(
 
     staff = await key_for(settings, *minting, write, Scope.FILES_ALL, owner="staff", tenant="acme")
     async with acting(shop, staff) as desk:
-        session = await minted(desk, owner="bob", attach_to=SLOT)
+        session = await minted(desk, owner="bob", attach_to=PATH)
     async with acting(shop, bearer(session["token"])) as browser:
         upload = await stored(browser, web)
     held = (await shop.get("/v1/records/product/42")).json()
     assert held["fields"]["picture"]["file_id"] == upload["id"]
 
     # A record that somebody else has made in the meantime is not the session's any more.
-    session = await minted(shop, attach_to=SLOT)
+    session = await minted(shop, attach_to=PATH)
     assert (await shop.delete("/v1/records/product/42")).status_code == 204
     other = await key_for(settings, *PLAIN, owner="rival", tenant="acme")
     async with acting(shop, other) as rival:

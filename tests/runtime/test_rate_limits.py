@@ -199,14 +199,14 @@ def test_windows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_windows_count_what_they_should(steps: list[tuple[str, int, int]]) -> None:
     clock = Clock()
     windows = Windows(clock)
-    begun: dict[str, float] = {}
+    started: dict[str, float] = {}
     counted: dict[str, int] = {}
     for key, amount, later in steps:
         clock.now += later
-        if key not in begun or clock.now >= begun[key] + 10:
-            begun[key], counted[key] = clock.now, 0
+        if key not in started or clock.now >= started[key] + 10:
+            started[key], counted[key] = clock.now, 0
         counted[key] += amount
-        assert windows.add(key, 10, amount) == (counted[key], begun[key] + 10 - clock.now)
+        assert windows.add(key, 10, amount) == (counted[key], started[key] + 10 - clock.now)
 
 
 # --- In Redis

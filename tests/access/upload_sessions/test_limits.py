@@ -135,10 +135,10 @@ async def sent_unsized(
     """Send a file without its size, as Uppy can; the upload's id and its key."""
     if method == "multipart":
         wish = {"filename": "a.bin", "type": "application/octet-stream"}
-        begun = (await browser.post("/uppy/s3/multipart", json=wish)).json()
-        part = (await browser.get(f"/uppy/s3/multipart/{begun['uploadId']}/1")).json()
+        started = (await browser.post("/uppy/s3/multipart", json=wish)).json()
+        part = (await browser.get(f"/uppy/s3/multipart/{started['uploadId']}/1")).json()
         assert (await web.put(part["url"], content=data)).status_code == 200
-        return begun["uploadId"], begun["key"]
+        return started["uploadId"], started["key"]
     answer = (await browser.get("/uppy/s3/params?filename=a.bin")).json()
     if method == "put":
         sent = await web.put(answer["url"], headers=answer["headers"], content=data)

@@ -75,12 +75,12 @@ async def test_and_does_nothing_else(
             response = await browser.request(method, path, json=body)
             assert (response.status_code, slug(response)) == (403, "insufficient-scope"), path
         # Nor does it put what it confirms into anybody's records.
-        slot = {"type": "product", "id": "42", "field": "picture"}
+        field = {"type": "product", "id": "42", "field": "picture"}
         for path, body in (
             (f"/v1/uploads/{mine['id']}/confirm", {}),
             ("/v1/files", {"url": mine["url"]}),
         ):
-            response = await browser.post(path, json=body | {"attach_to": slot})
+            response = await browser.post(path, json=body | {"attach_to": field})
             assert (response.status_code, slug(response)) == (403, "insufficient-scope")
             assert response.json()["scope"] == "records:write"
         for destination in ("images", "videos"):
@@ -209,9 +209,11 @@ async def test_it_also_stands_in_the_path_of_uppys_door(
     confirmed = await shop.post("/v1/files", json=body, headers=bearer(session["token"]))
     assert confirmed.status_code == 200
 
-    begun = await shop.post(f"{door}/s3/multipart", json={"filename": "b.mp4", "type": "video/mp4"})
-    assert begun.status_code == 200
-    upload = f"/s3/multipart/{begun.json()['uploadId']}"
+    started = await shop.post(
+        f"{door}/s3/multipart", json={"filename": "b.mp4", "type": "video/mp4"}
+    )
+    assert started.status_code == 200
+    upload = f"/s3/multipart/{started.json()['uploadId']}"
     assert (await shop.get(f"{door}{upload}/1")).status_code == 200
     assert (await shop.get(f"{door}{upload}")).json() == []
     # Nobody else's: another session of the same maker, for the same owner.

@@ -23,24 +23,24 @@ async def test_however_often_it_is_asked_one_task_waits_for_the_bucket(
     """Each call that a client gives up would leave one behind, for as long as the bucket works."""
     await upload.create()
     await upload.send(1, b"x")
-    begun, has_begun, may_end, real = 0, asyncio.Event(), asyncio.Event(), confirm_upload
+    started, has_started, may_end, real = 0, asyncio.Event(), asyncio.Event(), confirm_upload
 
     async def slow(*arguments: Any, **named: Any) -> Any:
-        nonlocal begun
-        begun += 1
-        has_begun.set()
+        nonlocal started
+        started += 1
+        has_started.set()
         await may_end.wait()
         return await real(*arguments, **named)
 
     monkeypatch.setattr(uppy, "confirm_upload", slow)
     calls = [asyncio.create_task(upload.complete()) for _ in range(20)]
-    await has_begun.wait()
+    await has_started.wait()
     for call in calls[:10]:
         call.cancel()
     may_end.set()
     answers = await asyncio.gather(*calls[10:])
     assert {answer.status_code for answer in answers} == {200}
-    assert begun == 1
+    assert started == 1
     assert (await upload.complete()).status_code == 200
 
 

@@ -20,8 +20,8 @@ FLAGS = [
 ]
 
 # How long a machine that does much else may take for what comes anyhow; Playwright's own is 5 s.
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
+TIMEOUT = 60_000
+expect.set_options(timeout=TIMEOUT)
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def watched(browser: Browser, watch: Watch) -> AsyncIterator[BrowserContex
     But for icons: where a file or bare text fills a tab, browsers ask for one of their own accord.
     """
     context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
 
     def on_console(message: ConsoleMessage) -> None:
         url = message.location["url"]

@@ -18,7 +18,9 @@ DESTINATIONS: dict[str, Any] = {
 }
 
 
-async def begun(client: httpx.AsyncClient, data: bytes = DATA, **body: Any) -> dict[str, Any]:
+async def start_upload(
+    client: httpx.AsyncClient, data: bytes = DATA, **body: Any
+) -> dict[str, Any]:
     return await announced(client, data, "a.bin", **{"destination": "large"} | body)
 
 

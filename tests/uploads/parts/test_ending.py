@@ -7,11 +7,11 @@ import httpx
 
 from app.settings.model import Settings
 from tests.support.steps import send, slug
-from tests.uploads.parts.steps import DATA, PART, begun, confirm, sign, under_way
+from tests.uploads.parts.steps import DATA, PART, confirm, sign, start_upload, under_way
 
 
 async def test_missing_parts_are_named(client: httpx.AsyncClient, web: httpx.AsyncClient) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     nothing = await confirm(client, upload)
     assert (nothing.status_code, slug(nothing)) == (409, "upload-not-arrived")
     assert nothing.json()["missing_parts"] == [1, 2, 3]
@@ -39,7 +39,7 @@ async def test_a_part_of_another_size_is_missing(
     client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any, settings: Settings
 ) -> None:
     """Only the bucket's owner can send one: the length is signed."""
-    upload = await begun(client)
+    upload = await start_upload(client)
     await send(web, upload["upload"], DATA)
     [upload_id] = await under_way(s3, settings)
     where = {"Bucket": settings.destinations["large"].bucket, "Key": upload["key"]}
@@ -56,7 +56,7 @@ async def test_a_part_of_another_size_is_missing(
 async def test_twenty_confirms_at_once_give_one_file(
     client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any, settings: Settings
 ) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     await send(web, upload["upload"], DATA)
     responses = await asyncio.gather(*(confirm(client, upload) for _ in range(20)))
     assert [response.status_code for response in responses] == [200] * 20
@@ -69,7 +69,7 @@ async def test_twenty_confirms_at_once_give_one_file(
 async def test_cancelling_leaves_no_part_in_the_bucket(
     client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any, settings: Settings
 ) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     await send(web, upload["upload"], DATA)
     where = {"Bucket": settings.destinations["large"].bucket, "Key": upload["key"]}
     # One that a lost answer left behind.
@@ -91,7 +91,7 @@ async def test_parts_that_the_bucket_dropped_end_the_upload(
     """A lifecycle rule, for example."""
     where = {"Bucket": settings.destinations["large"].bucket}
     for ask in (confirm, lambda c, u: c.get(f"/v1/uploads/{u['id']}/parts")):
-        upload = await begun(client)
+        upload = await start_upload(client)
         await send(web, upload["upload"], DATA)
         [upload_id] = await under_way(s3, settings)
         await s3.abort_multipart_upload(**where, Key=upload["key"], UploadId=upload_id)

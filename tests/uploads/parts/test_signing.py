@@ -15,22 +15,22 @@ from tests.uploads.parts.steps import (
     DATA,
     DESTINATIONS,
     PART,
-    begun,
     confirm,
     parts,
     sign,
+    start_upload,
     under_way,
 )
 
 
 async def test_above_the_threshold_a_file_goes_in_parts(client: httpx.AsyncClient) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     given = upload["upload"]
     assert (given["method"], given["part_size"], given["part_count"]) == ("multipart", PART, 3)
     assert [(p["part_number"], p["size"]) for p in given["parts"]] == [(1, PART), (2, PART), (3, 7)]
     assert given["expires_at"] == upload["expires_at"]
     assert set(given) == {"method", "part_size", "part_count", "parts", "expires_at"}
-    at_it = await begun(client, DATA[: 2 * PART])
+    at_it = await start_upload(client, DATA[: 2 * PART])
     assert at_it["upload"]["method"] == "POST"
 
 
@@ -50,7 +50,7 @@ async def test_an_announcement_signs_a_hundred_parts_at_most(client: httpx.Async
 async def test_a_destination_may_always_take_parts(
     client: httpx.AsyncClient, web: httpx.AsyncClient, data: bytes
 ) -> None:
-    upload = await begun(client, data, destination="always", content_type="text/plain")
+    upload = await start_upload(client, data, destination="always", content_type="text/plain")
     assert upload["upload"]["part_count"] == max(1, -(-len(data) // PART))
     assert (await send(web, upload["upload"], data)).status_code == 200
     file = (await confirm(client, upload)).json()
@@ -79,7 +79,7 @@ async def test_a_bucket_that_does_not_answer_leaves_a_row_to_sweep(
 async def test_parts_are_signed_just_in_time(
     client: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     response = await sign(client, upload, 3, 1)
     assert response.status_code == 200
     signed = response.json()
@@ -99,7 +99,7 @@ async def test_signing_keeps_the_upload_alive_up_to_a_cap(settings: Settings) ->
         now[0] = start + timedelta(**later)
 
     async with running(settings, clock=lambda: now[0]) as client:
-        upload = await begun(client, b"x", destination="always")
+        upload = await start_upload(client, b"x", destination="always")
         begins = datetime.fromisoformat(upload["expires_at"])
 
         async def expires_at() -> datetime:
@@ -124,13 +124,13 @@ async def test_signing_keeps_the_upload_alive_up_to_a_cap(settings: Settings) ->
 
 @pytest.mark.parametrize("number", [0, -1, 10_001, "1", 1.5, None])
 async def test_part_numbers_that_s3_does_not_know(client: httpx.AsyncClient, number: Any) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     response = await sign(client, upload, number)
     assert (response.status_code, slug(response)) == (422, "validation-failed")
 
 
 async def test_parts_that_the_file_has_not(client: httpx.AsyncClient) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     response = await sign(client, upload, 1, 4)
     assert (response.status_code, slug(response)) == (422, "unknown-part")
     assert response.json()["part_count"] == 3
@@ -143,7 +143,7 @@ async def test_no_parts_of_other_uploads(client: httpx.AsyncClient) -> None:
     assert slug(await sign(client, {"id": UNKNOWN_ID}, 1)) == "upload-not-found"
     response = await client.get(f"/v1/uploads/{UNKNOWN_ID}/parts")
     assert slug(response) == "upload-not-found"
-    single = await begun(client, b"x", destination="single")
+    single = await start_upload(client, b"x", destination="single")
     assert slug(await sign(client, single, 1)) == "upload-not-multipart"
     response = await client.get(f"/v1/uploads/{single['id']}/parts")
     assert (response.status_code, slug(response)) == (409, "upload-not-multipart")
@@ -152,7 +152,7 @@ async def test_no_parts_of_other_uploads(client: httpx.AsyncClient) -> None:
 async def test_the_parts_that_arrived_are_listed_also_after_completion(
     client: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     assert await parts(client, upload) == {"part_size": PART, "part_count": 3, "parts": []}
     etags = {}
     for part in (upload["upload"]["parts"][0], upload["upload"]["parts"][2]):
@@ -174,7 +174,7 @@ async def test_the_parts_that_arrived_are_listed_also_after_completion(
 async def test_more_parts_than_one_page_of_the_bucket(
     client: httpx.AsyncClient, s3: Any, settings: Settings
 ) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     [upload_id] = await under_way(s3, settings)
     where = {"Bucket": settings.destinations["large"].bucket, "Key": upload["key"]}
     for number in range(1, 1102):
@@ -186,7 +186,7 @@ async def test_more_parts_than_one_page_of_the_bucket(
 async def test_renewed_instructions_are_for_the_same_upload(
     client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any, settings: Settings
 ) -> None:
-    upload = await begun(client)
+    upload = await start_upload(client)
     renewed = (await client.post(f"/v1/uploads/{upload['id']}/renew")).json()
     assert {**renewed, "upload": None, "expires_at": None} == {
         **upload,
