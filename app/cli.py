@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Final
 
 from app.errors import ConfigurationError, Problem
-from app.logs.log import Actor, acting
+from app.logs.log import Actor, current_actor
 
 # Each command and its module in app.commands, in the order of the help. Only the command that is
 # asked for is loaded: together they take longer than any of them runs, and `serve` prepares the
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     for module in asked or dict.fromkeys(_MODULES.values()):
         import_module(f"app.commands.{module}").add(commands)
     options = parser.parse_args(arguments)
-    acting.set(Actor(name="cli"))
+    current_actor.set(Actor(name="cli"))
     try:
         options.run(options)
     except ConfigurationError as error:

@@ -12,7 +12,7 @@ from app.doctor.examine import examine
 from app.doctor.report_cache import ReportCache
 from app.errors import ConfigurationError
 from app.http import problems
-from app.http.middleware import Envelope, Innermost, LoopbackGuard
+from app.http.middleware import BodyAndTimeLimits, LoopbackGuard, RequestContext
 from app.logs.metrics import measured
 from app.routers import (
     api_keys,
@@ -104,7 +104,7 @@ def create_app(
         install(app, settings)
 
     # The last one added is the outermost.
-    app.add_middleware(Innermost)
+    app.add_middleware(BodyAndTimeLimits)
     if settings.open_here:
         app.add_middleware(LoopbackGuard)
     if settings.cors_origins:
@@ -121,5 +121,5 @@ def create_app(
             ],
             max_age=600,
         )
-    app.add_middleware(Envelope, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(RequestContext, trusted_proxies=settings.trusted_proxies)
     return app

@@ -6,7 +6,7 @@ from app.access import api_keys, upload_sessions
 from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, hash_token, is_token
 from app.core.principal import Principal
 from app.errors import InvalidToken
-from app.logs.log import acting
+from app.logs.log import current_actor
 from app.runtime.resources import Resources
 
 # Some issuers' tokens are long; proxies let no longer header through.
@@ -25,7 +25,7 @@ async def principal_from_token(res: Resources, token: str) -> Principal:
     known = res.known_tokens.get(token_hash, res.clock())
     if known is not None:
         return known
-    actor = acting.get()
+    actor = current_actor.get()
     if actor is not None:
         await res.rate_limits.admit_address(actor.client)
     principal, until = await _verified(res, token, token_hash)

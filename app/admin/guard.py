@@ -91,7 +91,10 @@ class Guard:
 
 
 async def _read(receive: Receive) -> Receive:
-    """Read the whole body; return a `receive` that gives it at once. Innermost limits its size."""
+    """Read the whole body; return a `receive` that gives it at once.
+
+    BodyAndTimeLimits limits its size.
+    """
     body = bytearray()
     more = True
     while more:

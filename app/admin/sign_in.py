@@ -13,7 +13,7 @@ from starlette_admin.auth import AdminUser, BaseAuthProvider
 from starlette_admin.helpers import index_url, safe_redirect_url
 
 from app.core.principal import Principal
-from app.logs.log import acting
+from app.logs.log import current_actor
 from app.runtime.resources import Resources
 from app.settings.model import Settings
 from app.staff import accounts as staff
@@ -74,7 +74,7 @@ class StaffSignIn(BaseAuthProvider):
         if member is None:
             return None
         principal = staff.principal_of(res.settings, member)
-        actor = acting.get()
+        actor = current_actor.get()
         if actor is not None:
             actor.caller = principal
         return Member(member.name, principal=principal)
@@ -88,7 +88,7 @@ class StaffSignIn(BaseAuthProvider):
         form = await request.form()
         name, password = str(form.get("username") or ""), str(form.get("password") or "")
         before = request.cookies.get(self.cookie)
-        actor = acting.get()
+        actor = current_actor.get()
         address = actor.client if actor else None
         try:
             token = await staff.sign_in(

@@ -134,11 +134,15 @@ async def readable_by_id(
 
 
 # What makes two files the same, beside their owner.
-SAME: Final = ("destination", "checksum_sha256", "size", "content_type")
-_LIKE = sa.select(*(array(f"{name}s", _c[name].type).label(name) for name in SAME)).subquery("like")
+SAME_BYTES_COLUMNS: Final = ("destination", "checksum_sha256", "size", "content_type")
+_WANTED_BYTES = sa.select(
+    *(array(f"{name}s", _c[name].type).label(name) for name in SAME_BYTES_COLUMNS)
+).subquery("like")
 _CONFIRMED_BY_CHECKSUM = write(
     sa.select(files)
-    .join(_LIKE, sa.and_(*(_c[name] == _LIKE.c[name] for name in SAME)))
+    .join(
+        _WANTED_BYTES, sa.and_(*(_c[name] == _WANTED_BYTES.c[name] for name in SAME_BYTES_COLUMNS))
+    )
     .where(
         _c.tenant == sa.bindparam("tenant"),
         _c.owner == sa.bindparam("owner"),
@@ -146,8 +150,8 @@ _CONFIRMED_BY_CHECKSUM = write(
         in_state(State.CONFIRMED),
         _c.checksum_verified,
     )
-    .ext(distinct_on(*(_c[name] for name in SAME)))
-    .order_by(*(_c[name] for name in SAME), _c.id.desc()),
+    .ext(distinct_on(*(_c[name] for name in SAME_BYTES_COLUMNS)))
+    .order_by(*(_c[name] for name in SAME_BYTES_COLUMNS), _c.id.desc()),
     File._make,
 )
 
@@ -158,7 +162,7 @@ async def confirmed_by_checksum(db: asyncpg.Connection, like: Sequence[File]) ->
     All of them are of one owner. In an upload session, of that session: knowing a hash does not
     let one read the file.
     """
-    arrays = {f"{name}s": [getattr(file, name) for file in like] for name in SAME}
+    arrays = {f"{name}s": [getattr(file, name) for file in like] for name in SAME_BYTES_COLUMNS}
     return await _CONFIRMED_BY_CHECKSUM.rows(db, **like[0]._asdict(), **arrays)
 
 

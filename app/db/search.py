@@ -30,7 +30,7 @@ _ONE: Final = sa.literal_column("1", sa.Integer())
 _LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
 _LAST: Final = UUID(int=(1 << 128) - 1)
 # Behind everything that begins with the text before it.
-_BEHIND: Final = "\U0010ffff"
+_AFTER_PREFIX: Final = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Shape:
     before: bool
     loose: bool
     indexed: tuple[str, ...]
-    asked: tuple[str, ...]
+    unindexed: tuple[str, ...]
 
     @property
     def is_upward(self) -> bool:
@@ -85,7 +85,7 @@ class _Shape:
         return self.by_name is not self.before
 
 
-_ASKED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
+_UNINDEXED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
     "destination": lambda c: c.destination == _text("destination"),
     "owner": lambda c: c.owner == _text("owner"),
     "content_type": lambda c: c.content_type == _text("content_type"),
@@ -103,12 +103,12 @@ def _shape(search: Search, *, before: bool = False) -> _Shape:
     if search.state is State.CONFIRMED and not search.by_name:
         return _Shape(search.state, False, before, search.loose, narrowed, ())
     # Of these no index knows more than state or name.
-    asked = [*narrowed, *["loose"] * search.loose]
+    unindexed = [*narrowed, *["loose"] * search.loose]
     if search.by_name:
-        asked += ["since"] * (search.first is not None) + ["until"] * (search.end is not None)
+        unindexed += ["since"] * (search.first is not None) + ["until"] * (search.end is not None)
     else:
-        asked += ["name"] * bool(search.name)
-    return _Shape(search.state, search.by_name, before, False, (), tuple(asked))
+        unindexed += ["name"] * bool(search.name)
+    return _Shape(search.state, search.by_name, before, False, (), tuple(unindexed))
 
 
 def _walk(shape: _Shape, limit: Any) -> sa.Select[Any]:
@@ -154,13 +154,13 @@ def _found(shape: _Shape, limit: Any) -> sa.Select[Any]:
 
     A filter and a limit keep the order of what they are given, and ask no longer than they must.
     """
-    if not shape.asked:
+    if not shape.unindexed:
         walked = _walk(shape, limit).subquery("walked")
         return sa.select(*(walked.c[column.name] for column in _c))
     walked = _walk(shape, sa.literal_column(str(WALK))).subquery("walked")
     return (
         sa.select(*(walked.c[column.name] for column in _c))
-        .where(*(_ASKED[name](walked.c) for name in shape.asked))
+        .where(*(_UNINDEXED[name](walked.c) for name in shape.unindexed))
         .limit(limit)
     )
 
@@ -191,7 +191,7 @@ def _end_statement(shape: _Shape) -> Statement[tuple[UUID, str]]:
 def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) -> dict[str, Any]:
     since = UUID(int=search.first.int - 1) if search.first else UUID(int=0)
     until = search.end or _LAST
-    low, high, low_name, high_name = since, until, search.name, search.name + _BEHIND
+    low, high, low_name, high_name = since, until, search.name, search.name + _AFTER_PREFIX
     if shape.by_name:
         low = high = UUID(int=0)
         if at is not None and at.before:
@@ -232,7 +232,7 @@ async def end_of_walk(
 ) -> Position | None:
     """Up to where `page` looked from there; None where it looked at all that there is."""
     shape = _shape(search, before=at is not None and at.before)
-    if not shape.asked:
+    if not shape.unindexed:
         return None
     row = await _end_statement(shape).row(db, **_arguments(search, shape, tenant, at))
     return None if row is None else Position(*row, shape.before)

@@ -172,23 +172,23 @@ async def count_attempt(
 
 
 _by_address = sa.bindparam("by_address", type_=sa.Text())
-_FORGIVE = write(
+_CLEAR_ATTEMPTS = write(
     sa.delete(sign_in_attempts).where(
         sa.or_(_a.subject == _subject, sa.func.starts_with(_a.subject, _by_address))
     )
 )
-_TAKE_BACK = write(
+_UNCOUNT_ATTEMPT = write(
     sa.update(sign_in_attempts)
     .where(_a.subject == _subject, _a.attempts >= _one)
     .values(attempts=_a.attempts - _one)
 )
 
 
-async def forgive(db: asyncpg.Connection, subject: str) -> None:
+async def clear_attempts(db: asyncpg.Connection, subject: str) -> None:
     """Forget all attempts, also those of an account that were counted by address."""
-    await _FORGIVE.run(db, of_subject=subject, by_address=f"{subject}\n")
+    await _CLEAR_ATTEMPTS.run(db, of_subject=subject, by_address=f"{subject}\n")
 
 
-async def take_back_attempt(db: asyncpg.Connection, subject: str) -> None:
+async def uncount_attempt(db: asyncpg.Connection, subject: str) -> None:
     """Count one less."""
-    await _TAKE_BACK.run(db, of_subject=subject)
+    await _UNCOUNT_ATTEMPT.run(db, of_subject=subject)

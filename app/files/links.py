@@ -14,7 +14,7 @@ from app.core.key_normalizer import InvalidName, clean_filename
 from app.db import files as db_files
 from app.errors import FileNotFound, InvalidFilename, InvalidGrant
 from app.logs.audit import audit_files
-from app.logs.log import acting
+from app.logs.log import current_actor
 from app.models.files import File, Readable, State
 from app.runtime.resources import Resources
 
@@ -104,7 +104,7 @@ async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
         raise FileNotFound("There is no such file any more.")
     if not res.settings.destination_of(file.destination, file.bucket).content_urls:
         raise ended
-    actor = acting.get()
+    actor = current_actor.get()
     if actor is not None:
         actor.name = "grant"
     return file

@@ -15,7 +15,7 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Dependency = Callable[[Request], Awaitable[Any]]
 
 # For a model of the whole query, in the place of a parameter's default.
-_WHOLE: Final = object()
+_QUERY_MODEL: Final = object()
 
 
 class LeanRoute(APIRoute):
@@ -52,7 +52,7 @@ class LeanRoute(APIRoute):
                 in_path.append((name, TypeAdapter(hint)))
             elif _is_of_query(hint):
                 # A model takes the query whole.
-                default = _WHOLE if _model_of(get_args(hint)[0]) else parameter.default
+                default = _QUERY_MODEL if _model_of(get_args(hint)[0]) else parameter.default
                 in_query.append((name, TypeAdapter(hint), default))
             elif (model := _model_of(hint)) is not None:
                 bodies.append((name, model, hint is model))
@@ -63,9 +63,9 @@ class LeanRoute(APIRoute):
         if len(bodies) > 1:
             return super().get_route_handler()
         known = {*requests, *(name for name, _ in dependencies)}
-        read_thoroughly = _thorough_reader(self.path, signature, known)
+        read_with_fastapi = _fastapi_reader(self.path, signature, known)
 
-        async def short(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             values: dict[str, Any] = dict.fromkeys(requests, request)
             # First of all: nobody's body is read before it is known that they may send it.
             for name, dependency in dependencies:
@@ -78,25 +78,25 @@ class LeanRoute(APIRoute):
                     if _media_type(request) == "application/json":
                         values[name] = model.model_validate_json(body)
                     else:
-                        values |= await read_thoroughly(request)
+                        values |= await read_with_fastapi(request)
                 for name, kind in in_path:
                     values[name] = kind.validate_python(request.path_params[name])
                 for name, kind, default in in_query:
                     given = request.query_params
-                    value = dict(given) if default is _WHOLE else given.get(name, default)
+                    value = dict(given) if default is _QUERY_MODEL else given.get(name, default)
                     values[name] = kind.validate_python(value)
             except ValidationError:
-                values |= await read_thoroughly(request)
+                values |= await read_with_fastapi(request)
             except ClientDisconnect:
                 # As FastAPI has it. Nobody is there to read it.
                 raise HTTPException(400) from None
             answer: Response = await function(**values)
             return answer
 
-        return short
+        return handle
 
 
-def _thorough_reader(
+def _fastapi_reader(
     path: str, signature: inspect.Signature, known: Collection[str]
 ) -> Callable[[Request], Awaitable[dict[str, Any]]]:
     """FastAPI's own reading of all that a function asks for but what is known already."""
@@ -108,12 +108,12 @@ def _thorough_reader(
     read.__signature__ = signature.replace(parameters=asked)  # type: ignore[attr-defined]
     handler = APIRoute(path, read, response_model=None).get_route_handler()
 
-    async def read_thoroughly(request: Request) -> dict[str, Any]:
+    async def read_with_fastapi(request: Request) -> dict[str, Any]:
         answer = await handler(request)
         assert isinstance(answer, _Values)
         return answer.values
 
-    return read_thoroughly
+    return read_with_fastapi
 
 
 class _Values(Response):

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.client_address import TrustedProxies, client_address, names_this_machine
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
 from app.http.problems import problem_response, request_id_of
-from app.logs.log import Actor, acting, get_logger
+from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_request
 
 KIB: Final = 1024
@@ -68,7 +68,7 @@ def is_proxied(scope: Scope) -> bool:
     return not _PROXIED.isdisjoint(_headers(scope))
 
 
-class Envelope:
+class RequestContext:
     """Outermost: gives each request its id, its default headers and its line in the access log.
 
     The line has no query string, no header and no body in it, so that no secret gets there.
@@ -95,7 +95,7 @@ class Envelope:
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
         actor = Actor(request_id=request_id, client=self._client(scope))
-        before = acting.set(actor)
+        before = current_actor.set(actor)
         method = scope["method"]
         status, received, sent, start = 0, 0, 0, time.perf_counter()
 
@@ -135,9 +135,9 @@ class Envelope:
                 bytes_in=received,
                 bytes_out=sent,
                 client=actor.client,
-                **actor.said(),
+                **actor.fields(),
             )
-            acting.reset(before)
+            current_actor.reset(before)
 
 
 class LoopbackGuard:
@@ -181,7 +181,7 @@ def _is_here(address: str, host: bytes) -> bool:
         return False
 
 
-class Innermost:
+class BodyAndTimeLimits:
     """Right around the routes: HEAD, the limits on bodies and on time, unexpected failures.
 
     HEAD is answered like GET without the body, on every route (RFC 9110 section 9.3.2). A body
@@ -263,4 +263,4 @@ class Innermost:
 
 
 class _TooLarge(BaseException):
-    """Passes through the framework's own `except Exception` on its way to Innermost."""
+    """Passes through the framework's own `except Exception` on its way to BodyAndTimeLimits."""

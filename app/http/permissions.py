@@ -15,7 +15,7 @@ from app.access.authenticate import principal_from_token
 from app.core.opaque_tokens import SESSION_PREFIX
 from app.core.principal import DEV, Principal, Scope
 from app.errors import CredentialRequired, InsufficientScope, InvalidToken
-from app.logs.log import acting
+from app.logs.log import current_actor
 from app.runtime.resources import Resources
 
 # RFC 6750 section 2.1, with spaces alone as white space.
@@ -37,7 +37,7 @@ async def authenticate(request: Request) -> Principal:
     except (CredentialRequired, InvalidToken):
         await count_failure(request)
         raise
-    actor = acting.get()
+    actor = current_actor.get()
     if actor is not None:
         actor.caller = caller
     await charge(request, caller)
@@ -47,16 +47,16 @@ async def authenticate(request: Request) -> Principal:
 async def charge(request: Request, caller: Principal, cost: int = 1) -> None:
     """Count the request as so many of the caller's. Raises TooManyRequests."""
     res: Resources = request.app.state.resources
-    standing = await res.rate_limits.admit(caller, cost)
-    if standing is not None:
+    limit = await res.rate_limits.admit(caller, cost)
+    if limit is not None:
         # The outermost middleware says so in the answer.
-        request.scope["state"]["rate_limit"] = standing.headers()
+        request.scope["state"]["rate_limit"] = limit.headers()
 
 
 async def count_failure(request: Request) -> None:
     """Count that the client's credential was refused. Raises TooManyRequests."""
     res: Resources = request.app.state.resources
-    actor = acting.get()
+    actor = current_actor.get()
     await res.rate_limits.admit_address(None if actor is None else actor.client, failures=1)
 
 

@@ -1,14 +1,14 @@
 """The audit trail: who did what to which file, record, key or session, and when.
 
 Lines of the logger `claimcheck.audit`, each written once what it says has been committed; the
-events are in docs/logging.md. Who it was is known from `app.logs.log.acting`, so that what goes on
-after a request, or in the sweep, says so too.
+events are in docs/logging.md. Who it was is known from `app.logs.log.current_actor`, so that what
+goes on after a request, or in the sweep, says so too.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from app.logs.log import acting, get_logger
+from app.logs.log import current_actor, get_logger
 from app.models.files import File, Readable
 
 _log: Final = get_logger("audit")
@@ -18,11 +18,11 @@ IDS_A_LINE: Final = 200
 
 def audit(event: str, **fields: Any) -> None:
     """Write that the actor has done this. A field is never a secret, nor anything signed."""
-    actor = acting.get()
+    actor = current_actor.get()
     if actor is None:
         _log.info(event, **fields)
     else:
-        _log.info(event, client=actor.client, **actor.said(), **fields)
+        _log.info(event, client=actor.client, **actor.fields(), **fields)
 
 
 def audit_file(event: str, file: File, **fields: Any) -> None:

@@ -34,7 +34,7 @@ class Actor:
     client: str | None = None
     caller: Principal | None = None
 
-    def said(self) -> dict[str, str]:
+    def fields(self) -> dict[str, str]:
         """The fields that say who it is: never a secret."""
         who = self.caller
         if who is not None:
@@ -43,7 +43,7 @@ class Actor:
 
 
 # Tasks inherit it, also those that outlive the request that began them.
-acting: Final[ContextVar[Actor | None]] = ContextVar("acting", default=None)
+current_actor: Final[ContextVar[Actor | None]] = ContextVar("current_actor", default=None)
 
 
 class _Lines:
@@ -98,7 +98,7 @@ def _headed(logger: WrappedLogger | None, method: str, given: EventDict) -> Even
         "logger": logger.name if record is None and logger is not None else record and record.name,
         "event": given.pop("event"),
     }
-    actor = acting.get()
+    actor = current_actor.get()
     if actor is not None and actor.request_id is not None:
         line["request_id"] = actor.request_id
     line.update(given)

@@ -110,7 +110,7 @@ def report(
     _credential_life.set(float("inf") if credential_life is None else credential_life)
     registry = _registry
     if _FOLDER in os.environ:
-        _forget_the_dead()
+        _delete_gauges_of_dead_workers()
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     sweeps = CollectorRegistry()
@@ -118,7 +118,7 @@ def report(
     return generate_latest(registry) + generate_latest(sweeps)
 
 
-def _forget_the_dead() -> None:
+def _delete_gauges_of_dead_workers() -> None:
     """Delete the gauges of workers that were killed; their counters stay."""
     for file in Path(os.environ[_FOLDER]).glob("gauge_live*.db"):
         pid = int(file.stem.rpartition("_")[2])

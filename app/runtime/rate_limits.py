@@ -36,7 +36,7 @@ _log: Final = get_logger("rate_limits")
 logging.getLogger("limits").setLevel(logging.CRITICAL)
 
 
-class Standing(NamedTuple):
+class LimitState(NamedTuple):
     """A limit after a request: `used` of it, `seconds` to the window's end if that is known."""
 
     policy: str
@@ -113,7 +113,7 @@ class RateLimits:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def admit(self, caller: Principal, cost: int = 1) -> Standing | None:
+    async def admit(self, caller: Principal, cost: int = 1) -> LimitState | None:
         """Count the caller's request as `cost` of them. Raises TooManyRequests past the limit."""
         if self._of_callers is None or cost == 0:
             return None
@@ -129,17 +129,17 @@ class RateLimits:
         if self._of_addresses is not None:
             await self._count("failures", self._of_addresses, limited_network(address), failures)
 
-    async def _count(self, policy: str, limit: RateLimitItem, who: str, cost: int) -> Standing:
+    async def _count(self, policy: str, limit: RateLimitItem, who: str, cost: int) -> LimitState:
         key = limit.key_for(policy, who)
-        standing = Standing(policy, limit, *await self._add(key, limit, cost))
-        if standing.used > limit.amount - (0 if cost else 1):
-            seconds = max(1, math.ceil(standing.seconds or 1))
+        state = LimitState(policy, limit, *await self._add(key, limit, cost))
+        if state.used > limit.amount - (0 if cost else 1):
+            seconds = max(1, math.ceil(state.seconds or 1))
             raise TooManyRequests(
                 f"More than {limit.amount} {policy} in {limit.get_expiry()} s: wait {seconds} s.",
                 retry_after=seconds,
-                headers=standing.headers(),
+                headers=state.headers(),
             )
-        return standing
+        return state
 
     async def _add(self, key: str, limit: RateLimitItem, cost: int) -> tuple[int, float | None]:
         seconds = limit.get_expiry()

@@ -128,7 +128,7 @@ async def set_password(res: Resources, name: str, password: str) -> bool:
         staff_id = await db_staff.set_password(db, name, hashed)
         if staff_id is not None:
             await db_staff.revoke_sessions(db, staff_id, res.clock())
-            await db_staff.forgive(db, _account(name))
+            await db_staff.clear_attempts(db, _account(name))
     return _changed(staff_id, name, "password")
 
 
@@ -195,8 +195,8 @@ async def sign_in(
     now = res.clock()
     async with res.db.transaction() as db:
         for subject in limits:
-            await db_staff.take_back_attempt(db, subject)
-        await db_staff.forgive(db, there)
+            await db_staff.uncount_attempt(db, subject)
+        await db_staff.clear_attempts(db, there)
         if before is not None:
             await db_staff.revoke_session(db, hash_token(before), now)
         await db_staff.insert_session(
@@ -246,7 +246,7 @@ def _hash(password: str) -> str:
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return _hash(os.urandom(16).hex())
 
 
@@ -257,7 +257,7 @@ def _verify(hashed: str | None, password: str) -> bool:
     if len(password) > MAX_PASSWORD:
         return False
     try:
-        return _hasher().verify(hashed or _nobodys_hash(), password) and hashed is not None
+        return _hasher().verify(hashed or _dummy_hash(), password) and hashed is not None
     except (VerificationError, InvalidHashError):
         return False
 

@@ -33,7 +33,7 @@ REFRESH_BEFORE = timedelta(minutes=15)
 # sooner (metadata services hand out the same credentials until shortly before their end) ...
 RETRY_AFTER = timedelta(seconds=30)
 # ... and callers wait for a slow one no longer than this, in seconds.
-PATIENCE = 2.0
+WAIT_SECONDS = 2.0
 
 
 class CredentialsUnavailable(Exception):
@@ -84,7 +84,7 @@ class Signer:
         self._source: Any = None  # botocore's credentials object, which knows how to refresh
         self._held: Credentials | None = None
         self._refreshing = SingleFlight()
-        self._patience_ends = 0.0  # on the event loop's clock
+        self._wait_until = 0.0  # on the event loop's clock
         self._retry_at = datetime.min.replace(tzinfo=UTC)
         # Files that are listed again within a window are signed once; a URL takes about 1 KiB.
         # Without these caches a redirect takes 8 % longer, a list of 100 half as long again.
@@ -215,11 +215,11 @@ class Signer:
             if held is not None and _is_alive(held, now) and now < self._retry_at:
                 return held
             self._retry_at = now + RETRY_AFTER
-            self._patience_ends = loop.time() + PATIENCE
+            self._wait_until = loop.time() + WAIT_SECONDS
             task = self._refreshing.share("credentials", self._fetch)
         timeout = None
         if held is not None and _is_alive(held, now):
-            timeout = max(0.0, self._patience_ends - loop.time())
+            timeout = max(0.0, self._wait_until - loop.time())
         await asyncio.wait({task}, timeout=timeout)
         held = self._held
         if held is not None and _is_alive(held, now):

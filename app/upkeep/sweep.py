@@ -30,7 +30,7 @@ from app.errors import (
     UploadRejected,
 )
 from app.logs.audit import audit_file
-from app.logs.log import Actor, acting, get_logger
+from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_upload
 from app.models.files import File, State
 from app.runtime.resources import Resources
@@ -87,11 +87,11 @@ class Sweep:
 
     async def run(self) -> Counter[Outcome]:
         """Sweep; the number of rows by outcome. Raises DatabaseUnavailable if it can claim none."""
-        before = acting.set(Actor(name="sweep"))
+        before = current_actor.set(Actor(name="sweep"))
         try:
             await self._run_until_stopped()
         finally:
-            acting.reset(before)
+            current_actor.reset(before)
             await self._note()
         return self.counts
 

@@ -146,7 +146,7 @@ async def _same_bytes(
     }
     if not like:
         return {}
-    sameness = attrgetter(*db_files.SAME)
+    sameness = attrgetter(*db_files.SAME_BYTES_COLUMNS)
     async with res.db.connection() as db:
         found = await db_files.confirmed_by_checksum(db, list(like.values()))
     files = {sameness(file): file for file in found}

@@ -16,7 +16,7 @@ from tests.support.service import Clock, key_for, prepared, running
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staff, "_hasher", lambda: CHEAP)
-    staff._nobodys_hash.cache_clear()
+    staff._dummy_hash.cache_clear()
 
 
 @pytest.fixture

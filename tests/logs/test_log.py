@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app.core.principal import Principal
-from app.logs.log import Actor, acting, get_logger
+from app.logs.log import Actor, current_actor, get_logger
 from tests.support.service import log_lines, logged, served
 
 _SPEAK = """
@@ -113,9 +113,9 @@ async def test_tasks_that_outlive_a_request_still_say_whose_it_was(
         await asyncio.sleep(0)
         get_logger("test").warning("late")
 
-    before = acting.set(Actor(request_id="mine", caller=Principal("ann")))
+    before = current_actor.set(Actor(request_id="mine", caller=Principal("ann")))
     task = asyncio.create_task(later())
-    acting.reset(before)
+    current_actor.reset(before)
     await task
     get_logger("test").warning("nobody's")
     late, nobodys = log_lines(caplog, "test")

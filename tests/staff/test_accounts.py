@@ -30,7 +30,7 @@ PASSWORD = "correct horse battery"
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(staff, "_hasher", lambda: cheap)
-    staff._nobodys_hash.cache_clear()
+    staff._dummy_hash.cache_clear()
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ async def test_valid_credentials_outlive_failing_refreshes(
 async def test_a_slow_refresh_does_not_hold_up_valid_credentials(
     refreshing: Signer, provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signer, "PATIENCE", 0.05)
+    monkeypatch.setattr(signer, "WAIT_SECONDS", 0.05)
     await sign_url(refreshing)
     clock.now += timedelta(minutes=50)
     provider.gate.clear()
