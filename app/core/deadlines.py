@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Final
 
 # S3 checks the expiry when a request begins (AWS userguide, using-presigned-url). An upload that
-# began before it has GRACE to be confirmed; LATE after it no request can still be under way.
-GRACE: Final = timedelta(hours=1)
-LATE: Final = timedelta(hours=24)
+# began before it is to be confirmed within CONFIRM_WITHIN; no request can still be under way once
+# NO_REQUEST_AFTER has passed.
+CONFIRM_WITHIN: Final = timedelta(hours=1)
+NO_REQUEST_AFTER: Final = timedelta(hours=24)
 # Sent parts are kept for this long after the last part's URL expired, for a browser that is offline
 # or a laptop that is closed over a weekend. The store must keep them as long, too.
-PAUSE: Final = timedelta(days=3)
+KEEP_PARTS: Final = timedelta(days=3)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from app.core.deadlines import GRACE, PAUSE
+from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS
 
 _Rule = Mapping[str, Any]
 _DAY: Final = timedelta(days=1)
@@ -18,9 +18,10 @@ def abort_days(longest_upload: int) -> int:
     """Days after its beginning when a multipart upload may be aborted by the store.
 
     `longest_upload` is the longest time in seconds for which parts are signed. After it the sweep
-    completes uploads whose parts are all there, until PAUSE and GRACE are over; a day is added.
+    completes uploads whose parts are all there, until KEEP_PARTS and CONFIRM_WITHIN are over; a day
+    is added.
     """
-    last = timedelta(seconds=longest_upload) + PAUSE + GRACE
+    last = timedelta(seconds=longest_upload) + KEEP_PARTS + CONFIRM_WITHIN
     return -(-last // _DAY) + 1
 
 

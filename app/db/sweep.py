@@ -2,7 +2,7 @@
 
 Rows are claimed a few at a time, past those that another sweeper is claiming at the same moment.
 Each statement walks a partial index of nothing but what there is to sweep, and leaves out the
-places that are `shunned`.
+places that are skipped.
 """
 
 from collections.abc import Collection, Mapping
@@ -30,15 +30,15 @@ class Place(NamedTuple):
     destination: str
 
 
-_elsewhere = sa.tuple_(_c.bucket, _c.destination).not_in(
-    sa.select(array("shunned_buckets", sa.Text()), array("shunned_destinations", sa.Text()))
+_not_in_skipped_places = sa.tuple_(_c.bucket, _c.destination).not_in(
+    sa.select(array("skipped_buckets", sa.Text()), array("skipped_destinations", sa.Text()))
 )
 
 
-def _excluding(shunned: Collection[Place]) -> dict[str, list[str]]:
+def _excluding(skipped: Collection[Place]) -> dict[str, list[str]]:
     return {
-        "shunned_buckets": [place.bucket for place in shunned],
-        "shunned_destinations": [place.destination for place in shunned],
+        "skipped_buckets": [place.bucket for place in skipped],
+        "skipped_destinations": [place.destination for place in skipped],
     }
 
 
@@ -47,7 +47,7 @@ def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) 
     # A CTE is evaluated once; a subquery might be again, and then lock more than it returns.
     picked = (
         sa.select(_c.id)
-        .where(in_state(state), *where, _elsewhere)
+        .where(in_state(state), *where, _not_in_skipped_places)
         .order_by(first)
         .limit(_limit)
         .with_for_update(skip_locked=True)
@@ -81,7 +81,7 @@ async def claim_abandoned(
     lapsed_before: datetime,
     until: datetime,
     limit: int,
-    shunned: Collection[Place] = (),
+    skipped: Collection[Place] = (),
 ) -> list[File]:
     """Claim pending uploads whose instructions ended before a moment; they stay pending.
 
@@ -96,7 +96,7 @@ async def claim_abandoned(
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,
-        **_excluding(shunned),
+        **_excluding(skipped),
     )
 
 
@@ -112,13 +112,13 @@ async def claim_lapsed(
     lapsed_before: datetime,
     until: datetime,
     limit: int,
-    shunned: Collection[Place] = (),
+    skipped: Collection[Place] = (),
 ) -> list[File]:
     """Claim what is due since before a moment, by state: removals that were cut short, rejected
     uploads whose objects should have gone, tombstones that should have been looked at.
     """
     return await _CLAIM_LAPSED[state].rows(
-        db, lapsed_before=lapsed_before, until=until, limit=limit, **_excluding(shunned)
+        db, lapsed_before=lapsed_before, until=until, limit=limit, **_excluding(skipped)
     )
 
 
@@ -128,7 +128,7 @@ _STALLED = write(
         in_state(State.COMPLETING),
         _c.claimed_until >= sa.bindparam("after", type_=MOMENT),
         _c.claimed_until < _lapsed_before,
-        _elsewhere,
+        _not_in_skipped_places,
     )
     .order_by(_c.claimed_until)
     .limit(_limit),
@@ -141,14 +141,14 @@ async def stalled_completions(
     after: datetime,
     lapsed_before: datetime,
     limit: int,
-    shunned: Collection[Place] = (),
+    skipped: Collection[Place] = (),
 ) -> list[File]:
     """Completions whose leases ended between two moments, the oldest first.
 
     Not claimed: completing them is a claim of its own (app.uploads.join).
     """
     return await _STALLED.rows(
-        db, after=after, lapsed_before=lapsed_before, limit=limit, **_excluding(shunned)
+        db, after=after, lapsed_before=lapsed_before, limit=limit, **_excluding(skipped)
     )
 
 
@@ -192,7 +192,6 @@ _ADD_TOTALS = write(
         },
     )
 )
-_TOTALS = write(sa.select(sweep_totals), SweepTotal._make)
 _TOTALS = write(sa.select(sweep_totals), SweepTotal._make)
 
 

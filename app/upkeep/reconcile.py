@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from app.core.deadlines import LATE
+from app.core.deadlines import NO_REQUEST_AFTER
 from app.core.destination import Destination
 from app.db.reconcile import Row, row_of, rows_in_order
 from app.logs.audit import audit
@@ -112,7 +112,7 @@ async def reconcile(
 def longest_upload(destinations: Iterable[Destination]) -> timedelta:
     """The longest time after its announcement that an upload may arrive."""
     lives = (max(d.upload_expires_in, d.multipart_expires_in) for d in destinations)
-    return timedelta(seconds=max(lives)) + LATE
+    return timedelta(seconds=max(lives)) + NO_REQUEST_AFTER
 
 
 def _differs(

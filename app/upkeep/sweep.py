@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from app.core.deadlines import GRACE, LATE, PAUSE
+from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS, NO_REQUEST_AFTER
 from app.core.principal import Principal
 from app.db import moves
 from app.db import sweep as db_sweep
@@ -48,7 +48,7 @@ _LANES: Final = 4
 _BATCH: Final = 8
 # Seconds that rows under way have to end after a stop: SIGKILL comes after 30 (Heroku Dev Center,
 # dyno-shutdown-behavior; Kubernetes), and the rest has to be tidied up.
-_PATIENCE: Final = 20.0
+_STOP_SECONDS: Final = 20.0
 # After so many failures in a row the other rows of the place are left to a later sweep.
 _MAX_FAILURES: Final = _BATCH
 # In the totals, beside the outcomes: how many sweeps there were, and when the last one ended.
@@ -61,7 +61,7 @@ class Outcome(StrEnum):
     CONFIRMED = "confirmed"  # had arrived whole, and is a file now
     REJECTED = "rejected"  # what has arrived is not what was announced
     REMOVED = "removed"  # gone from the bucket; a tombstone stays
-    LOOKED = "looked at"  # a tombstone that stays for now
+    CHECKED = "looked at"  # a tombstone that stays for now
     PURGED = "purged"  # a tombstone that is gone
     MOVED = "moved"  # somebody else was first
     FAILED = "failed"  # bucket or database did not do their part; a later sweep tries again
@@ -118,7 +118,7 @@ class Sweep:
 
     async def _set_limit(self, limit: asyncio.Timeout) -> None:
         await self.stopping.wait()
-        limit.reschedule(asyncio.get_running_loop().time() + _PATIENCE)
+        limit.reschedule(asyncio.get_running_loop().time() + _STOP_SECONDS)
 
     async def _run(self) -> None:
         started = self.res.clock()
@@ -129,7 +129,9 @@ class Sweep:
         await self._drain(partial(self._lapsed, State.REMOVING, lapsed, LEASE), _finish)
         await self._drain(partial(self._lapsed, State.REJECTED, lapsed, LEASE), _clear)
         await self._drain(partial(self._abandoned, started, lapsed), _end)
-        await self._drain(partial(self._lapsed, State.REMOVED, lapsed, _LONG_LEASE), _look)
+        await self._drain(
+            partial(self._lapsed, State.REMOVED, lapsed, _LONG_LEASE), _check_tombstone
+        )
 
     async def _drain(self, claim: Claim, handle: Handler, lanes: int = _LANES) -> None:
         try:
@@ -145,7 +147,7 @@ class Sweep:
             await asyncio.gather(*(self._handle(handle, file) for file in rows))
 
     @property
-    def _shunned(self) -> list[Place]:
+    def _skipped_places(self) -> list[Place]:
         """Places whose store is in trouble: the rows of other places do not wait for them."""
         return [place for place, count in self._failed_in_a_row.items() if count >= _MAX_FAILURES]
 
@@ -169,7 +171,7 @@ class Sweep:
         failed = self._failed_in_a_row[place] + 1 if outcome is Outcome.FAILED else 0
         self._failed_in_a_row[place] = failed
         if failed == _MAX_FAILURES:
-            _log.warning("store_shunned", bucket=file.bucket, destination=file.destination)
+            _log.warning("store_skipped", bucket=file.bucket, destination=file.destination)
         self.counts[outcome] += 1
         self.report(outcome)
 
@@ -177,13 +179,21 @@ class Sweep:
         until = self.res.clock() + _LONG_LEASE
         async with self.res.db.connection() as db:
             return await db_sweep.claim_abandoned(
-                db, started - GRACE, started - PAUSE, lapsed, until, _BATCH, self._shunned
+                db,
+                started - CONFIRM_WITHIN,
+                started - KEEP_PARTS,
+                lapsed,
+                until,
+                _BATCH,
+                self._skipped_places,
             )
 
     async def _lapsed(self, state: State, lapsed: datetime, lease: timedelta) -> list[File]:
         until = self.res.clock() + lease
         async with self.res.db.connection() as db:
-            return await db_sweep.claim_lapsed(db, state, lapsed, until, _BATCH, self._shunned)
+            return await db_sweep.claim_lapsed(
+                db, state, lapsed, until, _BATCH, self._skipped_places
+            )
 
     def _stalled(self, lapsed: datetime) -> Claim:
         after = datetime.min.replace(tzinfo=UTC)
@@ -191,7 +201,9 @@ class Sweep:
         async def claim() -> list[File]:
             nonlocal after
             async with self.res.db.connection() as db:
-                rows = await db_sweep.stalled_completions(db, after, lapsed, _BATCH, self._shunned)
+                rows = await db_sweep.stalled_completions(
+                    db, after, lapsed, _BATCH, self._skipped_places
+                )
             if rows:
                 # They are not claimed here, so that the next ones are found behind the last.
                 assert rows[-1].claimed_until is not None
@@ -260,16 +272,16 @@ async def _may_be_whole(res: Resources, file: File) -> bool:
     return await res.bucket_of(file).list_parts(file.store_upload_id) is None
 
 
-async def _look(res: Resources, file: File) -> Outcome:
+async def _check_tombstone(res: Resources, file: File) -> Outcome:
     """Delete what has arrived at a tombstone's key; forget the tombstone once nothing can."""
     await delete_object(res, file)
     now = res.clock()
     ended = file.ended_at or now
-    last = max(ended, file.expires_at) + LATE
+    last = max(ended, file.expires_at) + NO_REQUEST_AFTER
     async with res.db.connection() as db:
         if now >= last:
             return Outcome.PURGED if await db_sweep.purge(db, file) else Outcome.MOVED
         # Twice as long after its end each time: so few looks for a URL that lives for a week.
         again = now + max(LOOK_AFTER, now - ended)
         await db_sweep.look_again(db, file, min(again, last))
-    return Outcome.LOOKED
+    return Outcome.CHECKED

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from app.core.deadlines import GRACE, PAUSE
+from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS
 from app.core.lifecycle import (
     abort_days,
     aborts_all,
@@ -21,7 +21,7 @@ DAY = 86_400
 def test_nothing_is_aborted_that_the_sweep_may_still_join(seconds: int, days: int) -> None:
     assert abort_days(seconds) == days
     # It begins with the upload, at the earliest, when its last URL has ended and it was paused.
-    begins = timedelta(seconds=seconds) + max(PAUSE, GRACE)
+    begins = timedelta(seconds=seconds) + max(KEEP_PARTS, CONFIRM_WITHIN)
     assert timedelta(days=days) - begins >= timedelta(days=1)
 
 

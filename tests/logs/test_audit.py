@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.deadlines import GRACE
+from app.core.deadlines import CONFIRM_WITHIN
 from app.core.principal import Scope
 from app.errors import BucketUnavailable
 from app.logs import audit
@@ -256,7 +256,7 @@ async def test_the_sweep_leaves_its_trail(
     trail.new()
 
     def later() -> Any:
-        return utc_now() + timedelta(hours=1) + GRACE + timedelta(minutes=2)
+        return utc_now() + timedelta(hours=1) + CONFIRM_WITHIN + timedelta(minutes=2)
 
     async with open_resources(settings, clock=later) as res:
         await Sweep(res).run()

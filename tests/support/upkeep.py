@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from app.core.deadlines import GRACE, PAUSE
+from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS
 from app.runtime.resources import open_resources
 from app.settings.model import Settings
 from app.store.signer import utc_now
@@ -11,8 +11,8 @@ from app.upkeep.reconcile import reconcile, sections
 from app.upkeep.sweep import Sweep
 
 HOUR = timedelta(hours=1)
-EXPIRED = HOUR + GRACE + timedelta(minutes=2)
-PAUSED = HOUR + PAUSE + timedelta(minutes=2)
+EXPIRED = HOUR + CONFIRM_WITHIN + timedelta(minutes=2)
+PAUSED = HOUR + KEEP_PARTS + timedelta(minutes=2)
 
 
 async def swept(settings: Settings, after: timedelta = EXPIRED, **options: Any) -> dict[str, int]:

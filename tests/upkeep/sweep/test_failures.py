@@ -110,7 +110,7 @@ async def test_what_takes_too_long_is_let_go_when_it_is_told_to_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A bucket joins parts for minutes; another sweep need not wait for the lease then."""
-    monkeypatch.setattr(sweep, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sweep, "_STOP_SECONDS", 0.05)
     monkeypatch.setattr("app.runtime.resources._DRAIN_SECONDS", 0.05)
     await parts_sent(client, web, DATA, 2)
     await db.execute("UPDATE files SET state = 'completing', claimed_until = $1", utc_now())

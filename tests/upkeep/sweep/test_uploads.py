@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.core.deadlines import GRACE, LATE
+from app.core.deadlines import CONFIRM_WITHIN, NO_REQUEST_AFTER
 from app.db import sweep as db_sweep
 from app.models.files import State
 from app.runtime.resources import open_resources
@@ -50,7 +50,7 @@ async def test_what_never_arrived_goes_at_last(
     db: asyncpg.Connection,
 ) -> None:
     upload = await announced(client, b"hello", "a.txt")
-    assert await swept(settings, HOUR + GRACE / 2) == {}
+    assert await swept(settings, HOUR + CONFIRM_WITHIN / 2) == {}
     assert await swept(settings) == {"removed": 1}
     assert await states(db) == {"removed": 1}
     confirmed = await client.post(f"/v1/uploads/{upload['id']}/confirm")
@@ -65,7 +65,7 @@ async def test_what_never_arrived_goes_at_last(
 
     # And once more when nothing signed for it can be under way any longer.
     assert (await send(web, upload["upload"], b"hello")).is_success
-    assert await swept(settings, EXPIRED + LATE + HOUR) == {"purged": 1}
+    assert await swept(settings, EXPIRED + NO_REQUEST_AFTER + HOUR) == {"purged": 1}
     assert await bucket.versions(upload["key"]) == 0
     assert await states(db) == {}
 
