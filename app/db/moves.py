@@ -41,15 +41,15 @@ def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ())
     return _update(condition, state=literal(to), **arguments(files, columns))
 
 
-_RENEW = _update(
+_EXTEND = _update(
     in_state(State.PENDING),
     expires_at=sa.func.greatest(_c.expires_at, sa.bindparam("expires_at", type_=MOMENT)),
 )
 
 
-async def renew_upload(db: asyncpg.Connection, file: File, expires_at: datetime) -> File | None:
+async def extend_upload(db: asyncpg.Connection, file: File, expires_at: datetime) -> File | None:
     """Note that something signed for the pending upload works until then."""
-    return await _move_row(db, _RENEW, file, expires_at=expires_at)
+    return await _move_row(db, _EXTEND, file, expires_at=expires_at)
 
 
 _LEARN_UPLOAD = _update(
@@ -124,7 +124,7 @@ _FROM_BUCKET: Final = (
 _CONFIRM = _move(State.CONFIRMED, *_FROM_BUCKET, "claimed_until")
 
 
-async def confirm_upload(db: asyncpg.Connection, file: File) -> File | None:
+async def mark_confirmed(db: asyncpg.Connection, file: File) -> File | None:
     """Move to confirmed, with what the bucket answered, as `file` has it."""
     found = {column: getattr(file, column) for column in _FROM_BUCKET}
     return await _move_row(db, _CONFIRM, file, claimed_until=None, **found)
@@ -139,7 +139,7 @@ _REJECT = _move(
 )
 
 
-async def reject_upload(
+async def mark_rejected(
     db: asyncpg.Connection, file: File, reason: str, now: datetime, clear_by: datetime | None = None
 ) -> File | None:
     """Move to rejected; if its object has not gone by `clear_by`, the sweep takes it away."""
@@ -158,7 +158,7 @@ async def reject_upload(
 _RELEASE = _move(State.RELEASED, "ended_at", only=[LOOSE])
 
 
-async def release_file(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
+async def mark_released(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
     """Move to released, unless a record holds the file."""
     return await _move_row(db, _RELEASE, file, ended_at=now)
 

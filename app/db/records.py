@@ -11,9 +11,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
+from app.db.files import in_state
 from app.db.statements import FIRST, Statement, arguments, array, visible, visible_to, write
 from app.models.files import File, State, files
 from app.models.records import Record, record_files, records
+from app.models.tables import MOMENT
 
 _r, _rf = records.c, record_files.c
 _IDS = ARRAY(sa.Uuid())
@@ -29,14 +31,14 @@ _IN_THIS = sa.and_(
     _rf.type == sa.bindparam("type"),
     _rf.record_id == sa.bindparam("record_id"),
 )
-_HOLDS = sa.and_(_rf.tenant == _r.tenant, _rf.type == _r.type, _rf.record_id == _r.id)
+_IN_RECORD = sa.and_(_rf.tenant == _r.tenant, _rf.type == _r.type, _rf.record_id == _r.id)
 
 
 def _key(record: Record) -> dict[str, str]:
     return {"tenant": record.tenant, "type": record.type, "record_id": record.id}
 
 
-class Held(NamedTuple):
+class FieldFile(NamedTuple):
     """A file in a field of a record; a record that holds none comes once, with neither."""
 
     record: Record
@@ -45,7 +47,7 @@ class Held(NamedTuple):
 
 
 # Taken even where nothing is to be changed in it, so that the row is locked until the commit.
-_HOLD = write(
+_LOCK_RECORD = write(
     insert(records)
     .values(arguments(records, Record._fields))
     .on_conflict_do_update(
@@ -56,29 +58,30 @@ _HOLD = write(
 )
 
 
-async def hold_record(db: asyncpg.Connection, record: Record) -> Record:
+async def lock_record(db: asyncpg.Connection, record: Record) -> Record:
     """The record of this tenant, type and id as it is, or as given if it is new.
 
     It is locked until the transaction ends: changes of one record come one after the other.
     """
-    [held] = await _HOLD.rows(db, **record._asdict())
-    return held
+    [locked] = await _LOCK_RECORD.rows(db, **record._asdict())
+    return locked
 
 
 _FIELD = len(Record._fields)
 
 
-def _held(row: Any) -> Held:
+def _field_file(row: Any) -> FieldFile:
     """A row of `_READ`: the record's columns, the field, the file's columns."""
     record, field = Record._make(row[:_FIELD]), row[_FIELD]
-    return Held(record, field, None if field is None else File._make(row[_FIELD + 1 :]))
+    return FieldFile(record, field, None if field is None else File._make(row[_FIELD + 1 :]))
 
 
 _fields = sa.bindparam("fields", type_=ARRAY(sa.Text()))
 _READ = write(
     sa.select(records, _rf.field, files)
     .outerjoin(
-        record_files, sa.and_(_HOLDS, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields)))
+        record_files,
+        sa.and_(_IN_RECORD, sa.or_(_fields.is_(None), _rf.field == sa.func.any(_fields))),
     )
     .outerjoin(files, files.c.id == _rf.file_id)
     .where(
@@ -87,7 +90,7 @@ _READ = write(
         _r.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Text()))),
     )
     .order_by(_rf.position),
-    _held,
+    _field_file,
 )
 
 
@@ -97,7 +100,7 @@ async def read_records(
     record_type: str,
     ids: Sequence[str],
     fields: Sequence[str] | None = None,
-) -> list[Held]:
+) -> list[FieldFile]:
     """The files in those of the records that the caller may see, each field in its order.
 
     With `fields`, in these alone.
@@ -158,11 +161,11 @@ async def field_files(db: asyncpg.Connection, record: Record, field: str) -> lis
 
 
 # In the order of the ids, so that two changes that share files never wait for each other.
-_LOCK = write(
+_LOCK_FILES = write(
     sa.select(files)
     .where(
         files.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS)),
-        files.c.state == sa.literal_column(f"'{State.CONFIRMED.value}'"),
+        in_state(State.CONFIRMED),
     )
     .order_by(files.c.id)
     .with_for_update(key_share=True),
@@ -172,7 +175,7 @@ _LOCK = write(
 
 async def lock_files(db: asyncpg.Connection, ids: Sequence[UUID]) -> list[File]:
     """Those of the files that are confirmed, which they remain until the transaction ends."""
-    return await _LOCK.rows(db, ids=list(ids))
+    return await _LOCK_FILES.rows(db, ids=list(ids))
 
 
 _COUNT = write(
@@ -199,7 +202,7 @@ _SET_VERSION = write(
     .where(_THIS)
     .values(
         version=sa.bindparam("to_version", type_=sa.Uuid()),
-        updated_at=sa.bindparam("now", type_=sa.DateTime(timezone=True)),
+        updated_at=sa.bindparam("now", type_=MOMENT),
     )
     .returning(records),
     Record._make,
@@ -215,7 +218,7 @@ async def replace_files(
     version: UUID,
     now: datetime,
 ) -> Record:
-    """Put the files `after` where `before` stood; the record, which is held, with its new version.
+    """Put the files `after` where `before` stood; the locked record with its new version.
 
     The files that come and go are locked.
     """
@@ -244,7 +247,7 @@ async def owner_of_record(
 
 _USES = write(
     sa.select(_r.type, _r.id, _rf.field)
-    .join(record_files, _HOLDS)
+    .join(record_files, _IN_RECORD)
     .where(_rf.file_id == sa.bindparam("file_id"), _VISIBLE)
     .limit(sa.bindparam("limit", type_=sa.Integer())),
     FieldPath._make,
@@ -258,14 +261,14 @@ async def uses_of_file(
     return await _USES.rows(db, file_id=file_id, limit=limit, **visible_to(caller))
 
 
-_HELD = (
+_USE_COUNTS = (
     sa.select(_rf.file_id, sa.func.count().label("times"))
     .where(_IN_THIS)
     .group_by(_rf.file_id)
     .order_by(_rf.file_id)
 )
-_HELD_IDS: Statement[UUID] = write(_HELD, FIRST)
-_used = _HELD.subquery("used")
+_USED_IDS: Statement[UUID] = write(_USE_COUNTS, FIRST)
+_used = _USE_COUNTS.subquery("used")
 _UNCOUNT = write(
     sa.update(files)
     .where(files.c.id == _used.c.file_id)
@@ -275,8 +278,8 @@ _FORGET = write(sa.delete(records).where(_THIS))
 
 
 async def forget_record(db: asyncpg.Connection, record: Record) -> None:
-    """Delete a record that is held; its files stay, and it uses them no longer."""
+    """Delete a locked record; its files stay, and it uses them no longer."""
     key = _key(record)
-    await lock_files(db, await _HELD_IDS.rows(db, **key))
+    await lock_files(db, await _USED_IDS.rows(db, **key))
     await _UNCOUNT.run(db, **key)
     await _FORGET.run(db, **key)

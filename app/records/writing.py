@@ -29,12 +29,16 @@ _ANY: Final = Preconditions()
 
 
 class Attachment(NamedTuple):
-    """A field that a caller's file goes into as it is confirmed; `holder` may change the record."""
+    """A field that a caller's file goes into as it is confirmed.
+
+    `record_owner` is whose right to the record is checked: the upload session says who, else it is
+    the caller.
+    """
 
     path: FieldPath
     field: RecordField
     caller: Principal
-    holder: Principal
+    record_owner: Principal
 
 
 class Change(NamedTuple):
@@ -60,7 +64,7 @@ async def put_files(
     """
     field = writable_field(res, caller, path.type, path.field)
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, path.type, path.id)
+        record, is_new = await _lock_record(res, db, caller, path.type, path.id)
         before = await db_records.field_files(db, record, path.field)
         _check(conditions, None if is_new else record, filled=bool(before))
         change = await _fill(res, db, caller, path, field, record, before, list(file_ids))
@@ -84,7 +88,7 @@ async def change_record(
     """
     changes: list[Change] = []
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, record_type, record_id)
+        record, is_new = await _lock_record(res, db, caller, record_type, record_id)
         _check(conditions, None if is_new else record, filled=not is_new)
         held = {field: await db_records.field_files(db, record, field) for field in fields}
         # Of all fields at once: one after the other would be in no order.
@@ -111,7 +115,7 @@ async def clear_field(
     """
     field = writable_field(res, caller, path.type, path.field)
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, path.type, path.id)
+        record, is_new = await _lock_record(res, db, caller, path.type, path.id)
         if is_new:
             raise record_not_found()
         before = await db_records.field_files(db, record, path.field)
@@ -135,7 +139,7 @@ async def forget_record(
     for field in declared_fields(res, record_type):
         writable_field(res, caller, record_type, field)
     async with res.db.transaction() as db:
-        record, is_new = await _hold(res, db, caller, record_type, record_id)
+        record, is_new = await _lock_record(res, db, caller, record_type, record_id)
         if is_new:
             raise record_not_found()
         _check(conditions, record, filled=True)
@@ -143,41 +147,45 @@ async def forget_record(
     audit("record.forgotten", record_type=record_type, record_id=record_id)
 
 
-def attachment(
+def resolve_attachment(
     res: Resources, caller: Principal, path: FieldPath | None, destination: str
 ) -> Attachment | None:
     """Where a file that the caller confirms goes: as their upload session says, else to `path`.
 
     Raises UnknownRecordField, InsufficientScope, WrongDestination.
     """
-    holder, of_session = caller, caller.session and caller.session.attach_to
+    record_owner, of_session = caller, caller.session and caller.session.attach_to
     if of_session:
         path = FieldPath(of_session.type, of_session.id, of_session.field)
-        holder = Principal(of_session.owner, caller.tenant)
+        record_owner = Principal(of_session.owner, caller.tenant)
     if path is None:
         return None
-    return Attachment(path, check_field(res, caller, path, destination), caller, holder)
+    return Attachment(path, check_field(res, caller, path, destination), caller, record_owner)
 
 
-async def hold(res: Resources, db: Connection, to: Attachment) -> Record:
+async def lock_record(res: Resources, db: Connection, attachment: Attachment) -> Record:
     """The record that a file is about to go into, locked, made if there is none.
 
     Raises RecordNotFound.
     """
-    record, _ = await _hold(res, db, to.holder, to.path.type, to.path.id)
+    record, _ = await _lock_record(
+        res, db, attachment.record_owner, attachment.path.type, attachment.path.id
+    )
     return record
 
 
 async def attach(
-    res: Resources, db: Connection, to: Attachment, record: Record, file_id: UUID
+    res: Resources, db: Connection, attachment: Attachment, record: Record, file_id: UUID
 ) -> Change:
-    """Put a file into the field of the record that is held; where it takes many, as the last one.
+    """Put a file into the field of the locked record; where it takes many, as the last one.
 
     Pass the change to `audit_change` once it is committed. Raises TooManyFiles, WrongDestination.
     """
-    before = await db_records.field_files(db, record, to.path.field)
-    files = [*before, file_id] if to.field.many else [file_id]
-    return await _fill(res, db, to.caller, to.path, to.field, record, before, files)
+    before = await db_records.field_files(db, record, attachment.path.field)
+    files = [*before, file_id] if attachment.field.many else [file_id]
+    return await _fill(
+        res, db, attachment.caller, attachment.path, attachment.field, record, before, files
+    )
 
 
 def audit_change(change: Change) -> None:
@@ -193,7 +201,7 @@ def audit_change(change: Change) -> None:
         )
 
 
-async def _hold(
+async def _lock_record(
     res: Resources, db: Connection, caller: Principal, record_type: str, record_id: str
 ) -> tuple[Record, bool]:
     """The record, locked, and whether it is new. Raises RecordNotFound if it is another's."""
@@ -207,7 +215,7 @@ async def _hold(
         created_at=now,
         updated_at=now,
     )
-    record = await db_records.hold_record(db, new)
+    record = await db_records.lock_record(db, new)
     if not may_use(record, caller):
         raise record_not_found()
     return record, record.version == new.version
@@ -231,7 +239,7 @@ async def _fill(
     before: Sequence[UUID],
     after: Sequence[UUID],
 ) -> Change:
-    """Put files into a field of a record that is held, if they may go there."""
+    """Put files into a field of a locked record, if they may go there."""
     if after == before:
         return Change(path, record, record, after)
     if len(after) > field.capacity:

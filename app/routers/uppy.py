@@ -203,7 +203,9 @@ async def complete(
 
     async def confirm() -> File:
         await _own(res, caller, upload_id, key)
-        return await confirm_upload(res, caller, upload_id, patience=None, part_count=len(numbers))
+        return await confirm_upload(
+            res, caller, upload_id, wait_seconds=None, part_count=len(numbers)
+        )
 
     # It goes on when Uppy goes away, which then finds the file when it comes again. However often
     # one caller asks for the same, one task waits for the bucket.

@@ -217,7 +217,7 @@ async def _confirm(res: Resources, file: File) -> Outcome:
     """Confirm for the client that did not. Raises UploadNotArrived."""
     uploader = Principal(owner=file.owner, tenant=file.tenant, credential="sweep")
     try:
-        after = await confirm_file(res, uploader, file, patience=None)
+        after = await confirm_file(res, uploader, file, wait_seconds=None)
     except UploadRejected:
         return Outcome.REJECTED
     except (UploadNotFound, UploadNotPending):

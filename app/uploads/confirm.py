@@ -9,14 +9,14 @@ from app.core.record_field import FieldPath
 from app.db import files as db_files
 from app.files.urls import check_host, parse_url
 from app.models.files import File, State
-from app.records.writing import attachment
+from app.records.writing import resolve_attachment
 from app.runtime.resources import Resources
 from app.uploads.join import UNDER_WAY, complete
 from app.uploads.lookup import require_confirmed
 from app.uploads.verify import verify
 
 # How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
-PATIENCE: Final = 20.0
+ANSWER_SECONDS: Final = 20.0
 
 
 async def confirm_upload(
@@ -24,14 +24,14 @@ async def confirm_upload(
     caller: Principal,
     upload_id: UUID,
     *,
-    patience: float | None = PATIENCE,
+    wait_seconds: float | None = ANSWER_SECONDS,
     part_count: int | None = None,
     attach_to: FieldPath | None = None,
 ) -> File:
     """Ask the bucket whether the announced bytes are there, and make the upload a file.
 
     However often and concurrently it is called, one call makes the change and all return the same
-    file. A multipart upload is completed; where that takes more than `patience` seconds (None: no
+    file. A multipart upload is completed; where that takes more than `wait_seconds` (None: no
     limit) the upload is returned as it is, and the work goes on. `part_count` is how many parts a
     client has sent that announced no size.
 
@@ -42,7 +42,7 @@ async def confirm_upload(
     async with res.db.connection() as db:
         file = await db_files.get_file(db, upload_id, caller)
     return await confirm_file(
-        res, caller, file, patience=patience, part_count=part_count, attach_to=attach_to
+        res, caller, file, wait_seconds=wait_seconds, part_count=part_count, attach_to=attach_to
     )
 
 
@@ -77,16 +77,16 @@ async def confirm_file(
     caller: Principal,
     file: File | None,
     *,
-    patience: float | None = PATIENCE,
+    wait_seconds: float | None = ANSWER_SECONDS,
     part_count: int | None = None,
     attach_to: FieldPath | None = None,
 ) -> File:
     """Confirm a row that was read already, as `confirm_upload` does; None: the caller has none."""
-    to = file and attachment(res, caller, attach_to, file.destination)
+    attachment = file and resolve_attachment(res, caller, attach_to, file.destination)
     if file is not None and file.method == "multipart":
-        file = await complete(res, file, patience, part_count, to)
+        file = await complete(res, file, wait_seconds, part_count, attachment)
         if file is not None and file.state in UNDER_WAY:
             return file
     elif file is not None and file.state == State.PENDING:
-        file = await verify(res, file, to)
+        file = await verify(res, file, attachment)
     return require_confirmed(file)

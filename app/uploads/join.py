@@ -33,72 +33,72 @@ _LEASE: Final = timedelta(seconds=60)
 _EXTEND_EVERY: Final = 20.0  # seconds
 # Before a complete is repeated whose outcome is not known, in seconds.
 _RETRY_DELAYS: Final = (1.0, 4.0)
-# Between two looks at the row while another is at work, in seconds: at first, and at most.
-_FIRST_LOOK: Final = 0.25
-_LAST_LOOK: Final = 2.0
+# Between two reads of the row while another is at work, in seconds: at first, and at most.
+_MIN_POLL: Final = 0.25
+_MAX_POLL: Final = 2.0
 _MISSING_NAMED: Final = 100
 
 
 async def complete(
     res: Resources,
     file: File,
-    patience: float | None,
+    wait_seconds: float | None,
     part_count: int | None = None,
-    to: Attachment | None = None,
+    attachment: Attachment | None = None,
 ) -> File | None:
     """Complete a multipart upload, or wait while another call does; the row as it is then.
 
-    After `patience` seconds the row is returned as it is, and the work goes on. Of an upload whose
+    After `wait_seconds` the row is returned as it is, and the work goes on. Of an upload whose
     size is not known `part_count` parts are joined; None: as many as the call that claimed it said.
     Raises UploadNotArrived (parts are missing, or their number is not known), BucketRefused,
     BucketUnavailable.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    deadline = None if patience is None else started + patience
+    deadline = None if wait_seconds is None else started + wait_seconds
     now: File | None = file
     while now is not None and now.state in UNDER_WAY:
         left = None if deadline is None else deadline - loop.time()
         if left is not None and left <= 0:
             return now
         if _is_free(res, now):
-            # A task: it goes on when its caller's patience ends, or the caller disconnects.
-            work = res.background.start(_attempt(res, now, part_count, to))
+            # A task: it goes on when its caller stops waiting or disconnects.
+            work = res.background.start(_attempt(res, now, part_count, attachment))
             await asyncio.wait({work}, timeout=left)
             if work.done():
                 now = work.result()
                 continue
         else:
-            pause = next_look(loop.time() - started)
+            pause = poll_delay(loop.time() - started)
             await asyncio.sleep(pause if left is None else min(pause, left))
         async with res.db.connection() as db:
             now = await db_files.get_again(db, file)
     return now
 
 
-def next_look(waited: float) -> float:
+def poll_delay(waited: float) -> float:
     """Seconds until the row is read again, after waiting `waited` seconds: a quarter of them.
 
     So a caller learns of the end soon, and a hundred that wait long cause few queries.
     """
-    return min(max(_FIRST_LOOK, waited / 4), _LAST_LOOK)
+    return min(max(_MIN_POLL, waited / 4), _MAX_POLL)
 
 
 def _is_free(res: Resources, file: File) -> bool:
-    """Whether no other call holds the completion."""
+    """Whether no other call has the completion."""
     return file.state == State.PENDING or (
         file.claimed_until is not None and file.claimed_until < res.clock()
     )
 
 
 async def _attempt(
-    res: Resources, file: File, part_count: int | None, to: Attachment | None
+    res: Resources, file: File, part_count: int | None, attachment: Attachment | None
 ) -> File | None:
     """Check which parts have arrived, claim the completion, have them joined, and verify."""
     handle = res.bucket_of(file)
     arrived = await handle.list_parts(file.store_upload_id)
     if arrived is None:
-        return await verify(res, file, to)
+        return await verify(res, file, attachment)
     if file.state == State.COMPLETING:
         # The same parts as before; by now there may be more.
         part_count = file.part_count
@@ -112,14 +112,14 @@ async def _attempt(
         )
         if claimed is None:
             return await db_files.get_again(db, file)
-    work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, to)
-    return await _hold(res, claimed, asyncio.ensure_future(work))
+    work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, attachment)
+    return await _keep_lease(res, claimed, asyncio.ensure_future(work))
 
 
 def _complete_list(
     file: File, arrived: Sequence[StoredPart], part_count: int | None
 ) -> list[StoredPart]:
-    """The parts that make up the file, in order; UploadNotArrived if any is not there."""
+    """The parts that make up the file, in order. Raises UploadNotArrived if any is not there."""
     sizes = {part.part_number: part.size for part in arrived}
     layout = file.layout
     if layout is not None:
@@ -153,7 +153,9 @@ async def _refuse(res: Resources, file: File, reason: str) -> File | None:
     return await reject(res, file, reason)
 
 
-async def _hold(res: Resources, file: File, joining: asyncio.Future[File | None]) -> File | None:
+async def _keep_lease(
+    res: Resources, file: File, joining: asyncio.Future[File | None]
+) -> File | None:
     """Extend the lease for as long as the bucket works, and give it back after a failure."""
     try:
         while not (await asyncio.wait({joining}, timeout=_EXTEND_EVERY))[0]:
@@ -189,7 +191,7 @@ async def _extend(res: Resources, file: File) -> File:
 
 
 async def _join(
-    res: Resources, file: File, parts: list[StoredPart], to: Attachment | None
+    res: Resources, file: File, parts: list[StoredPart], attachment: Attachment | None
 ) -> File | None:
     """Have the bucket join the parts, again while the outcome is not known, and verify."""
     assert file.store_upload_id is not None
@@ -203,7 +205,7 @@ async def _join(
                 if unknown:
                     raise
                 raise _NothingJoined(problem) from problem
-            return await verify(res, file, to)
+            return await verify(res, file, attachment)
         except BucketUnavailable:
             # Perhaps only the answer was lost: then the store knows no such upload any more.
             unknown = True

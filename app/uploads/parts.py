@@ -17,7 +17,7 @@ from app.db import files as db_files
 from app.db import moves
 from app.errors import UnknownPart, UploadExpired, UploadNotMultipart
 from app.models.files import File, State
-from app.records.writing import attachment
+from app.records.writing import resolve_attachment
 from app.runtime.resources import Resources
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
 from app.uploads.rules import object_headers
@@ -148,7 +148,7 @@ async def keep_until(res: Resources, file: File, expires_at: datetime) -> File:
     Raises UploadNotPending or UploadNotFound if confirm or cancel was first.
     """
     async with res.db.connection() as db:
-        renewed = await moves.renew_upload(db, file, expires_at)
+        renewed = await moves.extend_upload(db, file, expires_at)
         return renewed or require_pending(await db_files.get_again(db, file))
 
 
@@ -167,8 +167,8 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
         require_pending(file)
     arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
     if arrived is None:
-        to = attachment(res, caller, None, file.destination)
-        require_confirmed(await verify(res, file, to))
+        attachment = resolve_attachment(res, caller, None, file.destination)
+        require_confirmed(await verify(res, file, attachment))
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
     parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]

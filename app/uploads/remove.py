@@ -65,7 +65,7 @@ async def release_file(res: Resources, caller: Principal, file_id: UUID) -> None
         file = await db_files.get_file(db, file_id, caller)
         if file is None or file.state in {State.PENDING, State.COMPLETING, State.REJECTED}:
             raise FileNotFound("No file of yours has this id.")
-        released = await moves.release_file(db, file, res.clock())
+        released = await moves.mark_released(db, file, res.clock())
         if released is None:
             file = await db_files.get_file(db, file_id, caller)
     if released is not None:

@@ -19,7 +19,7 @@ from app.errors import (
 from app.logs.audit import audit_file
 from app.logs.metrics import count_upload
 from app.models.files import File, Seal
-from app.records.writing import Attachment, attach, audit_change, hold
+from app.records.writing import Attachment, attach, audit_change, lock_record
 from app.runtime.resources import Resources
 from app.store.objects import ObjectHandle, StoredObject
 from app.uploads.objections import contents_objection, object_objection, too_few_bytes
@@ -29,14 +29,14 @@ from app.uploads.rules import bytes_left
 # Some stores (rclone) forget the upload before they have written its object.
 JOINING: Final = timedelta(minutes=15)
 # Whoever rejects an upload has deleted its object by then, where it is to go; else the sweep does.
-_CLEARED: Final = timedelta(minutes=1)
+_DELETE_WITHIN: Final = timedelta(minutes=1)
 
 
-async def verify(res: Resources, file: File, to: Attachment | None = None) -> File | None:
+async def verify(res: Resources, file: File, attachment: Attachment | None = None) -> File | None:
     """Ask the bucket, and confirm or reject the upload by its answer.
 
     Returns the row as it is then: another call may have been first. A file that this call confirms
-    goes into the record's field `to` as well, in one transaction. Raises UploadNotArrived,
+    goes into the field of `attachment` as well, in one transaction. Raises UploadNotArrived,
     BucketRefused, BucketUnavailable, RecordNotFound, TooManyFiles.
     """
     handle = res.bucket_of(file)
@@ -50,7 +50,7 @@ async def verify(res: Resources, file: File, to: Attachment | None = None) -> Fi
         file = file._replace(detected_type=detected)
         reason = contents_objection(handle.destination, file, detected)
     if reason is None:
-        return await _confirm(res, handle.destination, file, found, to)
+        return await _confirm(res, handle.destination, file, found, attachment)
     foreign = file.may_share_key and not found.is_of(file.id)
     return await reject(res, file, reason, foreign=foreign)
 
@@ -86,7 +86,11 @@ async def _detect(handle: ObjectHandle, found: StoredObject) -> str:
 
 
 async def _confirm(
-    res: Resources, destination: Destination, file: File, found: StoredObject, to: Attachment | None
+    res: Resources,
+    destination: Destination,
+    file: File,
+    found: StoredObject,
+    attachment: Attachment | None,
 ) -> File | None:
     """Make the upload a file, have its upload session pay, and put it into the record's field: all
     of it or nothing.
@@ -105,20 +109,19 @@ async def _confirm(
     )
     change = None
     try:
-        async with res.db.transaction() if to or payer else res.db.connection() as db:
+        async with res.db.transaction() if attachment or payer else res.db.connection() as db:
             # The record first, as in every change of one: so no two wait for each other.
-            record = to and await hold(res, db, to)
-            confirmed = await moves.confirm_upload(db, verified)
-            if confirmed is None or (
-                payer and not await db_credentials.spend_bytes(db, payer, found.size)
-            ):
-                raise _TakeBack
-            if to and record:
-                change = await attach(res, db, to, record, file.id)
-    except _TakeBack:
-        if confirmed is not None:
-            reason = too_few_bytes(found.size)
-            return await reject(res, file._replace(detected_type=None), reason)
+            record = attachment and await lock_record(res, db, attachment)
+            confirmed = await moves.mark_confirmed(db, verified)
+            if confirmed is None:
+                raise _Rollback(None)
+            if payer and not await db_credentials.spend_bytes(db, payer, found.size):
+                raise _Rollback(too_few_bytes(found.size))
+            if attachment and record:
+                change = await attach(res, db, attachment, record, file.id)
+    except _Rollback as rollback:
+        if rollback.reason is not None:
+            return await reject(res, file._replace(detected_type=None), rollback.reason)
         # Another call was first. The record may have been changed since, which a call that is
         # repeated must not undo.
         async with res.db.connection() as db:
@@ -130,8 +133,11 @@ async def _confirm(
     return confirmed
 
 
-class _TakeBack(Exception):
-    """Takes back everything that the transaction has done."""
+class _Rollback(Exception):
+    """Rolls the transaction back. `reason`: why the upload is rejected; None: another was first."""
+
+    def __init__(self, reason: str | None) -> None:
+        self.reason = reason
 
 
 def _seal(destination: Destination, file: File, found: StoredObject) -> Seal:
@@ -151,9 +157,9 @@ async def reject(res: Resources, file: File, reason: str, *, foreign: bool = Fal
     client is told is that the upload was rejected.
     """
     now = res.clock()
-    clear_by = None if foreign or not _goes(res, file) else now + _CLEARED
+    clear_by = None if foreign or not _is_object_deleted(res, file) else now + _DELETE_WITHIN
     async with res.db.connection() as db:
-        rejected = await moves.reject_upload(db, file, reason, now, clear_by)
+        rejected = await moves.mark_rejected(db, file, reason, now, clear_by)
         if rejected is None:
             return await db_files.get_again(db, file)
     count_upload(file.destination, "rejected")
@@ -164,7 +170,7 @@ async def reject(res: Resources, file: File, reason: str, *, foreign: bool = Fal
     return rejected
 
 
-def _goes(res: Resources, file: File) -> bool:
+def _is_object_deleted(res: Resources, file: File) -> bool:
     """Whether the object of an upload that is rejected now is to be deleted.
 
     What was rejected before its contents were looked at goes always: it is more, or other, than

@@ -291,13 +291,13 @@ async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
                     if step == 0:
                         assert await db_files.insert_files(db, [file]) == {file.id}
                     elif step == 1:
-                        assert await moves.confirm_upload(db, file)
+                        assert await moves.mark_confirmed(db, file)
                     elif step == 2:
                         narrowed = Narrowing(destination="images") if number % 2 else Narrowing()
                         [found] = await db_files.list_files(db, Principal(file.owner), narrowed, 10)
                         assert found.id == file.id
                     else:
-                        assert await moves.release_file(db, file, file.created_at)
+                        assert await moves.mark_released(db, file, file.created_at)
             return True
 
         assert all(await asyncio.gather(*(life_of_a_file(number) for number in range(100))))

@@ -19,12 +19,12 @@ async def _finish(db: asyncpg.Connection, file: File) -> None:
 # Each with the state that it moves to (None: it stays) and the states from which it may.
 STEPS = {
     "confirm": (
-        lambda db, file: moves.confirm_upload(db, file._replace(confirmed_at=NOW)),
+        lambda db, file: moves.mark_confirmed(db, file._replace(confirmed_at=NOW)),
         State.CONFIRMED,
         {State.PENDING, State.COMPLETING},
     ),
     "reject": (
-        lambda db, file: moves.reject_upload(db, file, "why", NOW),
+        lambda db, file: moves.mark_rejected(db, file, "why", NOW),
         State.REJECTED,
         {State.PENDING, State.COMPLETING},
     ),
@@ -35,7 +35,7 @@ STEPS = {
     ),
     "abandon": (moves.abandon_completion, State.PENDING, {State.COMPLETING}),
     "release": (
-        lambda db, file: moves.release_file(db, file, NOW),
+        lambda db, file: moves.mark_released(db, file, NOW),
         State.RELEASED,
         {State.CONFIRMED},
     ),
@@ -51,7 +51,7 @@ STEPS = {
     ),
     "finish": (_finish, State.REMOVED, {State.REMOVING}),
     "renew": (
-        lambda db, file: moves.renew_upload(db, file, LATER + timedelta(days=1)),
+        lambda db, file: moves.extend_upload(db, file, LATER + timedelta(days=1)),
         None,
         {State.PENDING},
     ),
@@ -110,14 +110,14 @@ async def test_what_each_step_writes(db: asyncpg.Connection) -> None:
     )
     confirmed = said._replace(state="confirmed")
     # The key is not for the bucket to say, nor is anything else that stands in the row.
-    assert await moves.confirm_upload(db, said._replace(key="x")) == confirmed
+    assert await moves.mark_confirmed(db, said._replace(key="x")) == confirmed
     claimed = confirmed._replace(state="removing", claimed_until=LATER)
     assert await moves.claim_file_removal(db, one, NOW, LATER) == claimed
     await moves.finish_removal(db, claimed, SOON, LATER)
     removed = claimed._replace(state="removed", claimed_until=LATER, ended_at=SOON)
     assert await read(db, one) == removed
     rejected = two._replace(state="rejected", reason="too big", ended_at=SOON)
-    assert await moves.reject_upload(db, two, "too big", SOON) == rejected
+    assert await moves.mark_rejected(db, two, "too big", SOON) == rejected
 
 
 async def test_nobody_rejects_what_another_is_completing(db: asyncpg.Connection) -> None:
@@ -126,9 +126,9 @@ async def test_nobody_rejects_what_another_is_completing(db: asyncpg.Connection)
     claimed = await moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed is not None
     # What was missing when the row was read as pending may be what is being joined now.
-    assert await moves.reject_upload(db, file, "lost", SOON) is None
+    assert await moves.mark_rejected(db, file, "lost", SOON) is None
     assert await read(db, file) == claimed
-    rejected = await moves.reject_upload(db, claimed, "lost", SOON)
+    rejected = await moves.mark_rejected(db, claimed, "lost", SOON)
     assert rejected is not None
     assert rejected.state == "rejected"
 
@@ -136,7 +136,7 @@ async def test_nobody_rejects_what_another_is_completing(db: asyncpg.Connection)
 async def test_an_upload_that_was_given_longer_is_not_removed(db: asyncpg.Connection) -> None:
     file = new_file()
     await insert(db, file)
-    renewed = await moves.renew_upload(db, file, file.expires_at + (LATER - NOW))
+    renewed = await moves.extend_upload(db, file, file.expires_at + (LATER - NOW))
     assert renewed is not None
     claim = moves.claim_upload_removal
     assert await claim(db, file, NOW, SOON, file.expires_at) is None
@@ -158,7 +158,7 @@ async def test_a_completion_from_claim_to_end(db: asyncpg.Connection) -> None:
     assert abandoned == claimed._replace(state="pending", claimed_until=None, part_count=None)
     claimed = await moves.claim_completion(db, file, 9, NOW, SOON)
     assert claimed is not None
-    confirmed = await moves.confirm_upload(db, claimed._replace(confirmed_at=SOON))
+    confirmed = await moves.mark_confirmed(db, claimed._replace(confirmed_at=SOON))
     assert confirmed == claimed._replace(state="confirmed", claimed_until=None, confirmed_at=SOON)
 
 
@@ -179,10 +179,10 @@ async def test_a_completion_that_another_took_over_cannot_be_abandoned(
 async def test_instructions_never_end_earlier_than_signed(db: asyncpg.Connection) -> None:
     file = new_file()
     await insert(db, file)
-    sooner = await moves.renew_upload(db, file, file.expires_at - timedelta(minutes=30))
+    sooner = await moves.extend_upload(db, file, file.expires_at - timedelta(minutes=30))
     assert sooner == file
     end = file.expires_at + timedelta(hours=1)
-    assert await moves.renew_upload(db, file, end) == file._replace(expires_at=end)
+    assert await moves.extend_upload(db, file, end) == file._replace(expires_at=end)
 
 
 async def test_twenty_confirms_at_once_make_one_change(
@@ -193,7 +193,7 @@ async def test_twenty_confirms_at_once_make_one_change(
     connections = [await asyncpg.connect(database_url) for _ in range(20)]
     answers = await asyncio.gather(
         *(
-            moves.confirm_upload(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
+            moves.mark_confirmed(connection, file._replace(etag=f'"{n}"', confirmed_at=NOW))
             for n, connection in enumerate(connections)
         )
     )

@@ -155,11 +155,11 @@ async def _complete(db: asyncpg.Connection, file: File) -> File | None:
 
 
 async def _confirm(db: asyncpg.Connection, file: File) -> File | None:
-    return await moves.confirm_upload(db, file._replace(confirmed_at=NOW))
+    return await moves.mark_confirmed(db, file._replace(confirmed_at=NOW))
 
 
 async def _reject(db: asyncpg.Connection, file: File) -> File | None:
-    return await moves.reject_upload(db, file, "why", NOW)
+    return await moves.mark_rejected(db, file, "why", NOW)
 
 
 async def _remove(db: asyncpg.Connection, file: File) -> File | None:

@@ -82,7 +82,7 @@ class TestRaces:
             now = utc_now()
             record = Record("", "product", "7", "dev", uuid7(now, b"12345678"), now, now)
             async with other.transaction():
-                record = await db_records.hold_record(other, record)
+                record = await db_records.lock_record(other, record)
                 [locked] = await db_records.lock_files(other, [UUID(file)])
                 await db_records.replace_files(
                     other, record, "picture", [], [locked.id], UUID(int=8), now

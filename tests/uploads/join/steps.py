@@ -18,11 +18,11 @@ DESTINATIONS = {"large": {"method": "multipart", "part_size": 5 * MIB}}
 
 
 async def confirm_impatiently(
-    client: httpx.AsyncClient, upload: dict[str, Any], patience: float = 0.2
+    client: httpx.AsyncClient, upload: dict[str, Any], wait_seconds: float = 0.2
 ) -> httpx.Response:
     """Confirm what has been claimed, with a service that waits for no more than a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(confirm_upload.__kwdefaults__, "patience", patience)
+        patch.setitem(confirm_upload.__kwdefaults__, "wait_seconds", wait_seconds)
         return await confirm(client, upload)
 
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.uploads import join
-from app.uploads.confirm import PATIENCE, confirm_file
-from app.uploads.join import next_look
+from app.uploads.confirm import ANSWER_SECONDS, confirm_file
+from app.uploads.join import poll_delay
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.steps import slug
 from tests.uploads.join.steps import (
@@ -28,7 +28,7 @@ async def test_what_takes_long_is_accepted_and_goes_on(
     upload = await sent(other, web)
     complete = proxy.disturb("Complete", "before")
     # Long enough for all that comes before the bucket is asked.
-    response = await confirm_impatiently(other, upload, patience=3)
+    response = await confirm_impatiently(other, upload, wait_seconds=3)
     assert complete.asked.is_set()
     assert response.status_code == 202
     assert int(response.headers["retry-after"]) > 0
@@ -36,7 +36,7 @@ async def test_what_takes_long_is_accepted_and_goes_on(
     # Asked again, in whatever way, it waits with the others.
     again = await confirm_impatiently(other, upload)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(confirm_file.__kwdefaults__, "patience", 0.2)
+        patch.setitem(confirm_file.__kwdefaults__, "wait_seconds", 0.2)
         by_url = await other.post("/v1/files", json={"url": upload["url"]})
     for waiting in (again, by_url):
         assert (waiting.status_code, waiting.json()["state"]) == (202, "completing")
@@ -114,9 +114,9 @@ async def test_the_lease_is_extended_while_the_bucket_works(
 def test_whoever_waits_long_looks_seldom() -> None:
     """Sixteen times or so in 20 seconds, and never more than a quarter later than need be."""
     looks, waited = 0, 0.0
-    while waited < PATIENCE:
-        pause = next_look(waited)
+    while waited < ANSWER_SECONDS:
+        pause = poll_delay(waited)
         assert pause <= max(0.25, waited / 4)
         waited, looks = waited + pause, looks + 1
     assert looks < 25
-    assert next_look(3_600) == 2
+    assert poll_delay(3_600) == 2

@@ -47,7 +47,7 @@ async def test_an_upload_whose_size_nobody_said(
     known = await list_parts(res, DEV, file.id)
     assert (known.part_size, known.part_count) == (None, None)
     assert [(p.part_number, p.size) for p in known.parts] == [(1, PART), (2, len(DATA) - PART)]
-    confirmed = await confirm_upload(res, DEV, file.id, patience=None, part_count=2)
+    confirmed = await confirm_upload(res, DEV, file.id, wait_seconds=None, part_count=2)
     assert (confirmed.size, confirmed.state) == (len(DATA), "confirmed")
     read = (await client.get(f"/v1/files/{file.id}")).json()["presigned_url"]
     assert (await web.get(read)).content == DATA
