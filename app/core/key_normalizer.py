@@ -19,7 +19,7 @@ from slugify import slugify
 
 from app.core.object_url import MAX_KEY_BYTES
 
-MAX_NAME_BYTES: Final = 255
+MAX_NAME_UNITS: Final = 255
 DEFAULT_TEMPLATE: Final = "{timestamp}--{slug}{extension}"
 PLACEHOLDERS: Final = frozenset({"timestamp", "date", "uuid", "owner", "slug", "extension"})
 
@@ -29,6 +29,19 @@ UNIQUE_PLACEHOLDERS: Final = frozenset({"timestamp", "uuid"})
 
 # Stands for the slug until its room is known; no template has this character.
 _GAP: Final = "\0"
+# ZWNJ and ZWJ.
+_JOINERS: Final = frozenset("\u200c\u200d")
+# What they may follow: letters and marks of scripts without Latin's neighbours, Han, kana and
+# Hangul; the selector and the skin tones of emoji.
+_JOINS: Final = re.compile(
+    "[\u0590-\u10ff\u1200-\u1cff\ua800-\uabff\ufb1d-\ufdff\ufe0f\ufe70-\ufefc"
+    "\U00010800-\U00011fff\U0001e800-\U0001eeff\U0001f3fb-\U0001f3ff]"
+)
+_TAGS: Final = frozenset(map(chr, range(0xE0020, 0xE0080)))
+# Format characters that are seen: Arabic, Syriac and Kaithi signs (Unicode Standard, 9.2).
+_SIGNS: Final = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
 # All but the dots and spaces at the end. Greedy, so that it takes linear time.
 _VISIBLE_END = re.compile(r".*[^\s.]", re.DOTALL)
 # The longest value of each placeholder but the extension; of the slug the shortest, as it is cut.
@@ -62,9 +75,11 @@ class Filename:
 def clean_filename(name: str) -> Filename:
     """The name to store and to show, split where its extension begins.
 
-    Takes what browsers and scripts send: paths (the last part counts), decomposed Unicode,
-    invisible characters (removed). Raises InvalidName for control characters, lone surrogates,
-    names that are empty or only dots, and names of more than 255 bytes of UTF-8.
+    Takes what browsers and scripts send: paths (the last part counts), decomposed Unicode, tabs
+    and newlines, which file systems allow, and invisible characters (removed, unless the script
+    needs them). Raises InvalidName for other control characters, lone surrogates, names that are
+    empty or only dots, and names of more than 255 UTF-16 units, the most that Windows and macOS
+    have.
     """
     # Most names are printable ASCII, and need no normalization.
     if not (name.isascii() and name.isprintable()):
@@ -74,8 +89,11 @@ def clean_filename(name: str) -> Filename:
     if kept is None:
         raise InvalidName("The file name is empty, or has nothing but dots and spaces in it.")
     display = kept[0]
-    if len(display.encode()) > MAX_NAME_BYTES:
-        raise InvalidName(f"The file name is longer than {MAX_NAME_BYTES} bytes of UTF-8.")
+    if len(display.encode("utf-16-le")) > 2 * MAX_NAME_UNITS:
+        raise InvalidName(
+            f"The file name is longer than {MAX_NAME_UNITS} characters of UTF-16, the most that "
+            "Windows and macOS allow."
+        )
     stem, dot, extension = display.rpartition(".")
     # A leading dot starts a hidden file's name (.htaccess), not an extension.
     if dot and stem.strip(".") and _EXTENSION.fullmatch(extension):
@@ -84,18 +102,41 @@ def clean_filename(name: str) -> Filename:
 
 
 def _visible(name: str) -> str:
-    """The name in NFC, without invisible characters. Raises InvalidName for control characters
-    and lone surrogates.
+    """The name in NFC, without characters that only deceive. Raises InvalidName for control
+    characters, but not for tabs and newlines, and for lone surrogates.
     """
-    for character in name:
+    kept: list[str] = []
+    for character in unicodedata.normalize("NFC", name):
         category = unicodedata.category(character)
-        if category == "Cc":
+        if category == "Cc" and character not in "\t\n\r":
             raise InvalidName("The file name has a control character in it.")
         if category == "Cs":
             raise InvalidName("The file name is not valid Unicode: it has a lone surrogate in it.")
-    # Cf: bidirectional marks, zero-width characters. Zl, Zp: line and paragraph separators.
-    visible = "".join(c for c in name if unicodedata.category(c) not in {"Cf", "Zl", "Zp"})
-    return unicodedata.normalize("NFC", visible)
+        # Cf: bidirectional marks, zero-width characters. Zl, Zp: line and paragraph separators.
+        if category not in {"Cf", "Zl", "Zp"} or _belongs(character, kept):
+            kept.append(character)
+    # A joiner at the end joins nothing.
+    while kept and kept[-1] in _JOINERS:
+        kept.pop()
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _belongs(character: str, before: list[str]) -> bool:
+    """Whether a format character (Cf) is part of how the script is written.
+
+    Joiners are after letters of scripts that join, marks and emoji (Unicode Standard, 23.2); tags
+    make flags of regions (UTS #51, 1.4.6); signs of number and end are seen. Not after Latin,
+    Greek or Cyrillic, where joiners make two names look like one.
+    """
+    if character in _SIGNS:
+        return True
+    if not before:
+        return False
+    if character in _JOINERS:
+        return bool(_JOINS.fullmatch(before[-1])) or unicodedata.category(before[-1]) == "So"
+    if character == "\u180e":  # separates Mongolian vowels
+        return "\u1820" <= before[-1] <= "\u18aa"
+    return character in _TAGS and (before[-1] == "\U0001f3f4" or before[-1] in _TAGS)
 
 
 def check_template(template: str) -> str:
