@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,7 +15,7 @@ from pydantic import (
 )
 
 from app import errors
-from app.core.destination import CONTENT_TYPE
+from app.core.content_types import announced_content_type
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res, charge
@@ -82,10 +83,11 @@ class AnnouncementBody(BaseModel):
     content_type: Annotated[
         str | None,
         Field(
-            description="Default: from the extension",
-            max_length=255,
-            pattern=f"^{CONTENT_TYPE.pattern}$",
+            description="As the browser has it. From the extension, if there is none or it cannot "
+            "be a type",
+            max_length=1000,
         ),
+        AfterValidator(announced_content_type),
     ] = None
     size: Annotated[int, Field(strict=True, ge=0, description="Bytes, exactly")]
     checksum_sha256: Annotated[

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from app import errors
 from app.access.destinations import destination_named
-from app.core.destination import CONTENT_TYPE
+from app.core.content_types import announced_content_type
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.http.permissions import CanUpload, Res
@@ -97,7 +97,7 @@ async def params(
     announcement = Announcement(
         destination.name,
         filename,
-        _content_type(content_type),
+        announced_content_type(content_type),
         size=None,
         method=destination.method,
     )
@@ -131,7 +131,7 @@ async def sts(_: CanUpload) -> Response:
 async def create(start: MultipartStart, request: Request, caller: CanUpload, res: Res) -> Response:
     """Begin an upload in parts."""
     destination = _destination(res, caller, request, start.metadata)
-    content_type = _content_type(start.type)
+    content_type = announced_content_type(start.type)
     file = await announce_unsized(res, caller, destination, start.filename, content_type)
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
 
@@ -310,11 +310,6 @@ def _destination(res: Resources, caller: Principal, request: Request, metadata: 
         "Say where the file goes: end Uppy's endpoint in /to/<destination>, or set "
         f"`destination` in its metadata. There are: {', '.join(names)}."
     )
-
-
-def _content_type(said: object) -> str | None:
-    """The type as Uppy has it, or None, which leaves it to the extension."""
-    return said if isinstance(said, str) and CONTENT_TYPE.fullmatch(said) else None
 
 
 def _wants_json(request: Request) -> bool:

@@ -62,8 +62,6 @@ async def test_the_normalisers_table(client: httpx.AsyncClient) -> None:
 async def test_names_that_no_key_can_be_made_of(client: httpx.AsyncClient) -> None:
     for name in (
         "a\0.png",
-        "a\r.png",
-        "a\n.png",
         "a\x1f.png",
         "a\x7f.png",
         "a\x85.png",
@@ -74,7 +72,7 @@ async def test_names_that_no_key_can_be_made_of(client: httpx.AsyncClient) -> No
         "dir/",
         "\u200b",
         "x" * 252 + ".png",
-        "é" * 128,
+        "é" * 256,
     ):
         response = await announce(client, filename=name)
         assert (response.status_code, slug(response)) == (422, "invalid-filename"), repr(name)
@@ -99,24 +97,7 @@ async def test_sizes(client: httpx.AsyncClient) -> None:
 
 
 async def test_content_types(client: httpx.AsyncClient) -> None:
-    for content_type in (
-        "image",
-        "/",
-        "image/",
-        "/png",
-        "image/png\r\nx-amz-acl: public-read",
-        "image/png\n",
-        "image/${filename}",
-        "image/png,text/html",
-        "image/png; a=b,c",
-        "im age/png",
-        "図/png",
-        "image/\0",
-        "\ud800/png",
-        "a/" + "b" * 300,
-        5,
-        [],
-    ):
+    for content_type in ("\ud800/png", "x" * 1001, 5, []):
         response = await announce(client, content_type=content_type)
         assert (response.status_code, slug(response)) == (422, "validation-failed"), content_type
         assert response.json()["errors"][0]["loc"] == ["body", "content_type"]
@@ -125,6 +106,21 @@ async def test_content_types(client: httpx.AsyncClient) -> None:
     for content_type in ("image/svg+xml", "text/plain; charset=utf-8", "x-a/x.b_c", None):
         response = await announce(client, content_type=content_type)
         assert response.status_code == 201, content_type
+
+
+async def test_what_is_no_content_type_is_left_to_the_extension(client: httpx.AsyncClient) -> None:
+    for content_type in (
+        *("", "image", "/", "image/", "/png", "image/png\r\nx-amz-acl: public-read", "*/*"),
+        *("image/${filename}", "image/png,text/html", "im age/png", "図/png", "image/\0"),
+        "a/" + "b" * 300,
+    ):
+        response = await announce(client, filename="a.webp", content_type=content_type)
+        assert response.status_code == 201, content_type
+        assert response.json()["content_type"] == "image/webp"
+        assert response.json()["upload"]["fields"]["content-type"] == "image/webp"
+    said = "video/webm;codecs=vp8,opus"
+    response = await announce(client, destination="videos", filename="a.webm", content_type=said)
+    assert response.json()["upload"]["fields"]["content-type"] == "video/webm"
 
 
 async def test_checksums(client: httpx.AsyncClient) -> None:
