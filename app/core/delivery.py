@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from app.core.content_types import essence, types_in
 from app.core.contents import is_markup
+from app.core.formats import is_textual
 from app.core.object_url import UNRESERVED, percent_encode
 
 Disposition = Literal["inline", "attachment"]
@@ -42,10 +43,15 @@ def shown_inline(content_type: str, detected: str | None = None) -> bool:
 
     `detected` is the type found in the contents, None where they were not examined.
     """
-    return essence(content_type) in _INLINE and not (
-        detected is not None
-        and (is_markup(detected) or detected.endswith("xml") or detected == "application/pdf")
-    )
+    kind = essence(content_type)
+    if kind not in _INLINE:
+        return False
+    if detected is None:
+        return True
+    if is_markup(detected) or detected.endswith("xml") or detected == "application/pdf":
+        return False
+    # TypeScript under the name of a film: text has no use there.
+    return kind == "text/plain" or not is_textual(detected)
 
 
 # Without it a list that is asked for again takes 5 % longer where one name in ten is Greek.
@@ -63,18 +69,27 @@ def content_disposition(disposition: Disposition, filename: str) -> str:
 
 
 def response_overrides(
-    content_type: str, detected: str | None, disposition: Disposition | None, filename: str
+    content_type: str,
+    detected: str | None,
+    disposition: Disposition | None,
+    filename: str,
+    *,
+    stored_as: str | None = None,
 ) -> tuple[tuple[str, str], ...]:
     """The `response-*` query parameters for a read link, as pairs to sign (AWS, API/API_GetObject).
 
     With `disposition` None a type that is safe inline gets none: a plain link is the fastest to
-    sign and the best to cache.
+    sign and the best to cache. `stored_as` is the type that the object is stored with, where that
+    is another one.
     """
     if not shown_inline(content_type, detected):
         return (
             ("response-content-disposition", content_disposition("attachment", filename)),
             ("response-content-type", "application/octet-stream"),
         )
-    if disposition is None:
-        return ()
-    return (("response-content-disposition", content_disposition(disposition, filename)),)
+    overrides: tuple[tuple[str, str], ...] = ()
+    if disposition is not None:
+        overrides = (("response-content-disposition", content_disposition(disposition, filename)),)
+    if stored_as is not None:
+        overrides = (*overrides, ("response-content-type", content_type))
+    return overrides

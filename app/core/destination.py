@@ -17,11 +17,6 @@ Method = Literal["post", "put", "multipart"]
 
 # Largest body of one PUT or POST (AWS userguide, "Amazon S3 multipart upload limits").
 MAX_SINGLE_UPLOAD: Final = 5 * 1024**3
-# RFC 9110 section 8.3.1: type "/" subtype, then parameters. No comma, which a POST policy reads as
-# the end of one of several types, and no `$`, which starts a variable there.
-CONTENT_TYPE: Final = re.compile(
-    r"[A-Za-z0-9!#&^_.+-]{1,127}/[A-Za-z0-9!#&^_.+-]{1,127}(?:\s*;[\x20-\x23\x25-\x2b\x2d-\x7e]{0,200})?"
-)
 _PATTERN = re.compile(r"\*/\*|[a-z0-9.+-]+/(?:\*|[a-z0-9.+-]+)")
 
 
@@ -114,6 +109,8 @@ class Destination(BaseModel):
     content_urls: bool = True
     # Whether contents are taken whose type can be neither confirmed nor refuted.
     unknown_contents: Literal["accept", "reject"] = "accept"
+    # What is done where a file's name lies harmlessly: a WebP that is called a JPEG.
+    mistaken_types: Literal["correct", "reject"] = "correct"
     # Whether an object is kept whose contents differ from what was announced.
     rejected_objects: Literal["keep", "delete"] = "keep"
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None

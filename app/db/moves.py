@@ -113,6 +113,7 @@ async def abandon_completion(db: asyncpg.Connection, file: File) -> File | None:
 _FROM_BUCKET: Final = (
     "size",
     "content_type",
+    "announced_type",
     "detected_type",
     "etag",
     "version_id",

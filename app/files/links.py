@@ -59,7 +59,11 @@ async def read_links(
                 to.address, expires_in=to.link_expires_in, window=to.window
             )
         query = response_overrides(
-            file.content_type, file.detected_type, disposition, filename or file.filename
+            file.content_type,
+            file.detected_type,
+            disposition,
+            filename or file.filename,
+            stored_as=file.announced_type,
         )
         if file.version_id is not None:
             query = (*query, ("versionId", file.version_id))

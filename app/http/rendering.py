@@ -25,6 +25,7 @@ FILE_EXAMPLE: dict[str, Any] = {
     "11-22-2026_19-07-09-123456--holiday.png",
     "filename": "Holiday.png",
     "content_type": "image/png",
+    "announced_type": "image/png",
     "detected_type": "image/png",
     "size": 48213,
     "checksum_sha256": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=",
@@ -53,7 +54,11 @@ class FileBody(BaseModel):
     key: str
     url: str
     filename: str
-    content_type: str = Field(description="As announced; links serve it where that is safe")
+    content_type: str = Field(
+        description="As announced, or what the contents are where the destination corrects that; "
+        "links serve it where that is safe"
+    )
+    announced_type: str = Field(description="As announced; the object is stored with it")
     detected_type: str | None = Field(description="What the contents were found to be")
     size: int = Field(description="Bytes")
     checksum_sha256: str | None = Field(description="Base64")
@@ -106,6 +111,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "url": file.url,
             "filename": file.filename,
             "content_type": file.content_type,
+            "announced_type": file.announced_type or file.content_type,
             "detected_type": file.detected_type,
             "size": file.size,
             "checksum_sha256": file.checksum_sha256,

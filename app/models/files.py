@@ -101,6 +101,9 @@ class File(NamedTuple):
     pending_cap: int | None
     # How many parts are being joined of an upload without a size: whoever takes over joins as many.
     part_count: int | None
+    # As announced, where confirm has found another type, which is in `content_type` then. The
+    # object itself is stored with the announced one.
+    announced_type: str | None
 
     @property
     def may_share_key(self) -> bool:
@@ -129,6 +132,7 @@ class Readable(NamedTuple):
     content_type: str
     detected_type: str | None
     version_id: str | None
+    announced_type: str | None
 
 
 files: Final = table(

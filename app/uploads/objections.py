@@ -6,8 +6,8 @@ that had the bucket before.
 
 from typing import Final
 
-from app.core.content_types import OCTET_STREAM, essence, normalize_content_type
-from app.core.contents import Verdict, compare, is_markup
+from app.core.content_types import normalize_content_type
+from app.core.contents import Verdict, compare, correction, is_markup, is_media
 from app.core.destination import Destination
 from app.models.files import File
 from app.store.objects import StoredObject
@@ -27,7 +27,7 @@ def object_objection(
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
         return f"The object has {found.size} bytes; {file.size} were announced."
-    if normalize_content_type(found.content_type) != file.content_type:
+    if normalize_content_type(found.content_type) != normalize_content_type(file.content_type):
         return f"The object is {found.content_type}; {file.content_type} was announced."
     if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
         return "The object's SHA-256 is not the one that was announced."
@@ -60,10 +60,17 @@ def too_few_bytes(size: int) -> str:
     return f"The upload session has too few bytes left for the object's {size}."
 
 
+def true_type(destination: Destination, file: File, detected: str) -> str | None:
+    """The type to correct `content_type` to, where that is harmlessly mistaken, or None."""
+    if destination.name != file.destination or destination.mistaken_types != "correct":
+        return None
+    names = correction(file.content_type, detected)
+    return next((name for name in names if destination.takes_type(name)), None)
+
+
 def contents_objection(destination: Destination, file: File, detected: str) -> str | None:
-    """The type that the first bytes show beside the announced one."""
-    announced = essence(file.content_type)
-    verdict = compare(announced, detected)
+    """The type that the first bytes show beside the announced one, once that is corrected."""
+    verdict = compare(file.content_type, detected)
     if verdict is Verdict.DIFFERS:
         return f"The contents are {detected}; {file.content_type} was announced."
     if destination.name != file.destination:
@@ -73,7 +80,8 @@ def contents_objection(destination: Destination, file: File, detected: str) -> s
             f"Nothing shows that the contents, {detected}, are {file.content_type}, and "
             f"destination {destination.name} takes no such files."
         )
-    if is_markup(detected) and announced != OCTET_STREAM and not destination.takes_type(detected):
+    # A page may be text, or a table for Excel, by another name; it is no picture, sound or film.
+    if is_markup(detected) and is_media(file.content_type) and not destination.takes_type(detected):
         return (
             f"The contents are {detected}, which destination {destination.name} does not take; "
             f"{file.content_type} was announced."

@@ -114,6 +114,7 @@ def pending_file(
         attachments=0,
         pending_cap=res.settings.max_pending_uploads,
         part_count=None,
+        announced_type=None,
     )
 
 

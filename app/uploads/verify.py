@@ -22,7 +22,7 @@ from app.models.files import File, Seal
 from app.records.writing import Attachment, attach, audit_change, lock_record
 from app.runtime.resources import Resources
 from app.store.objects import ObjectHandle, StoredObject
-from app.uploads.objections import contents_objection, object_objection, too_few_bytes
+from app.uploads.objections import contents_objection, object_objection, too_few_bytes, true_type
 from app.uploads.remove import remove_upload
 from app.uploads.rules import bytes_left
 
@@ -48,6 +48,9 @@ async def verify(res: Resources, file: File, attachment: Attachment | None = Non
     if reason is None:
         detected = await _detect(handle, found)
         file = file._replace(detected_type=detected)
+        truly = true_type(handle.destination, file, detected)
+        if truly is not None:
+            file = file._replace(content_type=truly, announced_type=file.content_type)
         reason = contents_objection(handle.destination, file, detected)
     if reason is None:
         return await _confirm(res, handle.destination, file, found, attachment)

@@ -114,17 +114,15 @@ def test_what_a_file_is(head: bytes, kind: str) -> None:
         ("application/json", b"[", AGREES),
         ("text/plain", b"", AGREES),
         ("video/mp2t", b"export const a: number = 1;\n", AGREES),  # TypeScript
-        ("application/vnd.ms-excel", CSV, UNKNOWN),  # what Windows says of .csv
+        ("application/vnd.ms-excel", CSV, AGREES),  # what Windows says of .csv
         # Lies.
         ("image/png", HTML, DIFFERS),
         ("image/png", SVG, DIFFERS),
         ("image/png", JPEG, DIFFERS),
         ("image/png", b"hello", DIFFERS),
         ("image/png", b"", DIFFERS),
-        ("image/png", NOISE, DIFFERS),
         ("image/png", ftyp("isom"), DIFFERS),
         ("image/heic", ftyp("isom"), DIFFERS),
-        ("image/unheard-of", HTML, DIFFERS),
         ("image/svg+xml", PNG, DIFFERS),
         ("video/mp4", HTML, DIFFERS),
         ("audio/mpeg", EXE, DIFFERS),
@@ -135,10 +133,13 @@ def test_what_a_file_is(head: bytes, kind: str) -> None:
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", HTML, DIFFERS),
         ("text/plain", PNG, DIFFERS),
         ("text/plain", PDF, DIFFERS),
-        ("text/csv", NOISE, DIFFERS),
         ("application/json", DOCX, DIFFERS),
         # Neither proved nor disproved.
         ("audio/mpeg", NOISE, UNKNOWN),
+        ("image/png", NOISE, UNKNOWN),
+        ("text/csv", NOISE, UNKNOWN),
+        ("image/unheard-of", HTML, UNKNOWN),
+        ("video/unheard-of", ftyp("isom"), UNKNOWN),
         ("audio/mpeg", TARGA, UNKNOWN),  # which a rule takes for a picture
         ("image/unheard-of", NOISE, UNKNOWN),
         ("application/x-own-format", NOISE, UNKNOWN),
@@ -160,7 +161,7 @@ def test_any_bytes_have_a_type(rest: bytes, start: bytes) -> None:
         assert compare(kind, kind) is AGREES
 
 
-@given(st.text(min_size=1, max_size=100).map(str.encode))
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.encode))
 def test_text_is_never_taken_for_an_image(head: bytes) -> None:
     assert compare("image/png", detect(head)) is DIFFERS
 

@@ -92,3 +92,9 @@ def test_contents_that_browsers_might_run_are_never_inline(detected: str) -> Non
 @pytest.mark.parametrize("detected", [None, "text/plain", "text/csv", "text/x-c"])
 def test_text_is_shown_as_text(detected: str | None) -> None:
     assert shown_inline("text/plain; charset=utf-8", detected)
+
+
+@pytest.mark.parametrize("content_type", ["video/mp2t", "audio/midi", "video/mpeg", "image/png"])
+def test_text_is_not_shown_as_anything_else(content_type: str) -> None:
+    assert shown_inline(content_type, "video/mp2t")
+    assert not shown_inline(content_type, "text/javascript")

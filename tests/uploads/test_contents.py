@@ -145,22 +145,23 @@ async def test_what_is_read_is_what_head_described(
             assert (response.status_code, slug(response)) == (422, "upload-rejected")
 
 
-async def test_pages_need_to_be_on_the_list(
+async def test_a_page_is_no_picture_by_whatever_name(
     environ: dict[str, str], web: httpx.AsyncClient
 ) -> None:
-    more = setting("notes", "content_types", "text/plain,text/markdown,application/octet-stream")
-    more |= setting("pages", "content_types", "text/*")
+    more = setting("media", "content_types", "image/*,video/*,audio/*,font/*")
+    more |= setting("notes", "content_types", "text/markdown,application/octet-stream")
     async with running(await prepared(environ | more)) as client:
-        problem = await rejected(client, web, HTML, destination="notes", filename="a.txt")
-        assert "which destination notes does not take" in problem["detail"]
-        assert problem["detected_type"] == "text/html"
-        for destination, filename, data in (
-            ("pages", "a.txt", HTML),
-            ("notes", "a.bin", HTML),  # whoever takes bytes of no type takes any
-            ("notes", "a.txt", CSV),
-            ("notes", "a.md", b"# Title"),
-        ):
-            await stored(client, web, data, filename, destination=destination)
+        for content_type in ("image/x-unheard-of", "video/mp2t", "audio/x-scpls", "font/new"):
+            said = {"destination": "media", "filename": "a.x", "content_type": content_type}
+            problem = await rejected(client, web, HTML, **said)
+            assert "which destination media does not take" in problem["detail"]
+            assert problem["detected_type"] == "text/html"
+        # Markdown may begin with HTML; whoever takes bytes of no type takes any.
+        for filename, data in (("a.bin", HTML), ("a.md", b"# Title"), ("a.md", HTML)):
+            file = await stored(client, web, data, filename, destination="notes")
+            served = (await web.get(file["presigned_url"])).headers
+            assert served["content-type"] in {"application/octet-stream", "binary/octet-stream"}
+            assert served["content-disposition"].startswith("attachment")
 
 
 async def test_the_unknown_is_the_destinations_to_judge(

@@ -1,0 +1,3 @@
+public class A {
+  public static void main(String[] a) { System.out.print("a"); }
+}

@@ -1,0 +1,3 @@
+library ieee;
+entity a is end;
+architecture b of a is begin end;

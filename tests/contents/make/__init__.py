@@ -1,0 +1,1 @@
+"""Makes the files of the corpus with real tools; see `build.py`."""
