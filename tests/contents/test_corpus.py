@@ -10,7 +10,7 @@ import pytest
 
 from app.core.contents import HEAD_BYTES, Verdict, compare, correction, detect
 from app.core.delivery import shown_inline
-from tests.contents import FILES, announced_types, lies
+from tests.support.corpus import FILES, announced_types, lies
 from tests.support.service import prepared, running
 from tests.support.steps import send
 

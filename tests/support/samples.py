@@ -28,6 +28,7 @@ MP3 = b"ID3\4\0\0\0\0\0\0\xff\xfb\x90\x64" + bytes(100)
 WEBM = b"\x1aE\xdf\xa3\x9fB\x86\x81\1B\xf7\x81\1B\xf2\x81\4B\xf3\x81\x08B\x82\x84webm" + bytes(40)
 OGG = b"OggS\0\2" + bytes(20) + b"\1\x13OpusHead" + bytes(40)
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"
+DOCX_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 DOCX = zipped("[Content_Types].xml", "_rels/.rels", "word/document.xml")
 EXE = b"MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0\xb8\0\0\0" + bytes(40) + b"\x80\0\0\0" + bytes(64)
 HTML = b"<!DOCTYPE html><html><script>alert(1)</script></html>"

@@ -6,6 +6,11 @@ import asyncpg
 import httpx
 
 
+def setting(destination: str, name: str, value: str) -> dict[str, str]:
+    """A setting of a destination, for the environment."""
+    return {f"CLAIMCHECK_DESTINATIONS__{destination.upper()}__{name.upper()}": value}
+
+
 async def minted(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     """A new upload session: the answer's JSON, its token in it."""
     response = await client.post("/v1/upload-sessions", json={"destination": "files"} | body)
@@ -52,6 +57,17 @@ async def stored(
     response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
     assert response.status_code == 200, response.text
     return response.json()
+
+
+async def rejected(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, data: bytes, **body: Any
+) -> dict[str, Any]:
+    """Announce, send, and be refused at confirm; the problem, with the upload's id."""
+    upload = await announced(client, data, **body)
+    assert (await send(web, upload["upload"], data)).is_success
+    response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
+    assert (response.status_code, slug(response)) == (422, "upload-rejected")
+    return {**response.json(), "id": upload["id"], "key": upload["key"]}
 
 
 async def confirm_all(database_url: str) -> None:

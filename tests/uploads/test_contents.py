@@ -13,31 +13,15 @@ from aiobotocore.client import AioBaseClient
 from app.errors import DatabaseUnavailable
 from app.store.objects import ObjectHandle, StoredObject
 from app.uploads import verify
-from tests.support.samples import CSV, DOCX, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
+from tests.support.samples import CSV, DOCX, DOCX_TYPE, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
 from tests.support.service import owner_of_bucket, prepared, running
-from tests.support.steps import announced, send, slug, stored
+from tests.support.steps import announced, rejected, send, setting, slug, stored
 from tests.support.upkeep import swept
 
 XHTML = (
     b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "x">'
     b'<html xmlns="http://www.w3.org/1999/xhtml"><script>alert(1)</script></html>'
 )
-DOCX_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-
-
-def setting(destination: str, name: str, value: str) -> dict[str, str]:
-    return {f"CLAIMCHECK_DESTINATIONS__{destination.upper()}__{name.upper()}": value}
-
-
-async def rejected(
-    client: httpx.AsyncClient, web: httpx.AsyncClient, data: bytes, **body: Any
-) -> dict[str, Any]:
-    """Announce, send, and be refused at confirm; the problem, with the upload's id."""
-    upload = await announced(client, data, **body)
-    assert (await send(web, upload["upload"], data)).is_success
-    response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
-    assert (response.status_code, slug(response)) == (422, "upload-rejected")
-    return {**response.json(), "id": upload["id"], "key": upload["key"]}
 
 
 @pytest.mark.parametrize("method", ["post", "put"])

@@ -4,10 +4,21 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.support.samples import DOCX, JPEG, PDF, PNG, SVG, WAV, WEBM, WEBP, ftyp, zipped
+from tests.support.samples import (
+    DOCX,
+    DOCX_TYPE,
+    JPEG,
+    PDF,
+    PNG,
+    SVG,
+    WAV,
+    WEBM,
+    WEBP,
+    ftyp,
+    zipped,
+)
 from tests.support.service import prepared, running
-from tests.support.steps import announced, send, stored
-from tests.uploads.test_contents import DOCX_TYPE, rejected, setting
+from tests.support.steps import announced, rejected, send, setting, stored
 
 WEBP_JPG = {"filename": "a.jpg", "content_type": "image/jpeg"}
 

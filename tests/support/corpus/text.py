@@ -25,7 +25,6 @@ _PLAIN: Final = {
     "commonjs.mts": "export const a: number = 1;\n",
     "app.jsx": "export const A = () => <p>a</p>;\n",
     "app.vue": "<template><p>a</p></template>\n<script setup>\nconst a = 1\n</script>\n",
-    "main.py": "#!/usr/bin/env python3\nprint(1)\n",
     "main.go": "package main\n\nfunc main() {}\n",
     "main.rs": "fn main() {}\n",
     "main.c": "#include <stdio.h>\nint main(void) { return 0; }\n",

@@ -1,1 +1,0 @@
-"""Makes the files of the corpus with real tools; see `build.py`."""
