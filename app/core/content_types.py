@@ -107,7 +107,11 @@ def normalize_content_type(content_type: str) -> str:
         quoted, bare = found[2], (found[3] or "").strip()
         value = bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
         parameter = f"; {found[1].lower()}={_written(value)}"
-        if _can_be_signed(value) and len(normalized + parameter) <= _MAX_LENGTH:
+        if (
+            _can_be_signed(found[1] + value)
+            and value
+            and len(normalized + parameter) <= _MAX_LENGTH
+        ):
             normalized += parameter
     return normalized
 

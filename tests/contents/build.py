@@ -32,8 +32,8 @@ def main() -> None:
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir()
         for path in sorted(made.iterdir()):
-            # A name without an extension is announced as nothing, and so nothing is compared. Python
-            # is left out, or it would be linted as ours.
+            # A name without an extension is announced as nothing, and so nothing is compared.
+            # Python is left out, or it would be linted as ours.
             if path.is_file() and path.suffix not in {"", ".py"}:
                 (kept / path.name).write_bytes(path.read_bytes()[:_MOST])
     extensions = {path.suffix[1:].lower() for path in kept.iterdir()}
