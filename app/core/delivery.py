@@ -34,6 +34,7 @@ _INLINE: Final = types_in(
 
 # RFC 8187 attr-char, what may stand unescaped in filename*.
 _ATTR_CHARS: Final = UNRESERVED + b"!#$&+^`|"
+_SPACES: Final = re.compile(r"[\t\r\n]+")
 # Beyond ASCII, or not to be trusted within quotation marks.
 _NOT_PLAIN: Final = re.compile(r'[^ -~]|["\\%]')
 
@@ -59,8 +60,10 @@ def shown_inline(content_type: str, detected: str | None = None) -> bool:
 def content_disposition(disposition: Disposition, filename: str) -> str:
     """The header value of RFC 6266, with an ASCII fallback and RFC 8187's `filename*`.
 
-    `filename` must be free of control characters, as `clean_filename` leaves it.
+    `filename` is one that `clean_filename` has made. Its tabs and newlines become spaces, as in
+    browsers.
     """
+    filename = _SPACES.sub(" ", filename)
     fallback = _NOT_PLAIN.sub("_", filename)
     value = f'{disposition}; filename="{fallback}"'
     if fallback == filename:

@@ -105,11 +105,12 @@ class TestContent:
             ('a"; filename="b.exe', "a_; filename=_b.exe"),
             ("../../etc/passwd", "passwd"),
             ("100%.png", "100_.png"),
+            ("a\r\nSet-Cookie: b=c", "a Set-Cookie: b=c"),
         ):
             redirect = await client.get(path, params={"filename": name})
             read = await web.get(redirect.headers["location"])
             assert read.headers["content-disposition"].startswith(f'inline; filename="{fallback}"')
-        for name in ("a\r\nSet-Cookie: b=c", "\0", "..", ""):
+        for name in ("a\x1f", "\0", "..", ""):
             response = await client.get(path, params={"filename": name})
             assert (response.status_code, slug(response)) == (422, "invalid-filename"), name
         response = await client.get(path, params={"disposition": "form-data"})
