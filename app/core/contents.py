@@ -46,7 +46,8 @@ _MARKS: Final = (
     (b"\xfe\xff", "utf-16"),
 )
 # Readers look for a PDF's beginning in the first KiB (ISO 32000-1, annex H, note 13).
-_PDF_WITHIN: Final = re.compile(rb".{0,1023}^%PDF-[12]\.\d.*\d \d+ obj\b", re.DOTALL | re.MULTILINE)
+_PDF_START: Final = re.compile(rb"^%PDF-[12]\.\d", re.MULTILINE)
+_MPEG_TS: Final = "video/mp2t"
 _OLE_START: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _MARKUP: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
@@ -74,10 +75,11 @@ def detect(head: bytes) -> str:
     if head.startswith(_OLE_START):
         return OLE
     if _is_mpeg_ts(head):
-        return "video/mp2t"
+        return _MPEG_TS if _is_binary(head) else PLAIN
     kind = _by_rules(head)
-    if kind in {PLAIN, OCTET_STREAM} and _PDF_WITHIN.match(head):
-        return PDF
+    if kind in {PLAIN, OCTET_STREAM, PDF} and not head.startswith(b"%PDF-"):
+        # Not a text that speaks of PDF.
+        kind = PDF if _has_pdf_within(head) else PLAIN if kind == PDF else kind
     if is_textual(kind) or family_of(kind) is not None:
         return kind
     # Text of no known kind, and text that happens to begin like some rare format.
@@ -104,6 +106,12 @@ def _is_mpeg_ts(head: bytes) -> bool:
         len(head) > start + 2 * size and {*head[start::size]} == {0x47}
         for start, size in ((0, 188), (4, 192))
     )
+
+
+def _has_pdf_within(head: bytes) -> bool:
+    """Whether a PDF begins in the first KiB: its version on a line, an object after it."""
+    start = _PDF_START.search(head, 0, 1024)
+    return start is not None and b" obj" in head[start.end() :]
 
 
 def _is_binary(head: bytes) -> bool:

@@ -100,3 +100,16 @@ async def test_the_same_ways_show_an_image(flow: Flow) -> None:
         assert read.headers["content-type"] == "image/png", way
         attached = read.headers.get("content-disposition", "").startswith("attachment")
         assert attached is ("attachment" in way), way
+
+
+@having()
+async def test_every_way_serves_the_true_type_of_a_mistaken_name(flow: Flow) -> None:
+    """The object is stored as it was announced, so links say what it is."""
+    about = {"destination": "once-put", "filename": "a.jpg", "content_type": "image/jpeg"}
+    file = await flow.file(data=PNG, **about)
+    assert (file["content_type"], file["announced_type"]) == ("image/png", "image/jpeg")
+    for way, link in (await every_link(flow, file, {**about, "size": len(PNG)})).items():
+        read = await flow.web.get(link)
+        assert (read.content, read.headers["content-type"]) == (PNG, "image/png"), way
+        attached = read.headers.get("content-disposition", "").startswith("attachment")
+        assert attached is ("attachment" in way), way

@@ -80,6 +80,17 @@ AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
         (b"P1 is the first priority of them all", "text/plain"),
         (NOISE, OCTET_STREAM),
         (b"\1\2\3", OCTET_STREAM),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + PDF, "application/pdf"),
+        (b"a\n" * 511 + PDF, "text/plain"),  # too far behind for a reader
+        (b"A line of text\n%PDF-1.7 is what it begins with\n", "text/plain"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "application/x-ole-storage"),
+        ((b"G" + bytes(187)) * 3, "video/mp2t"),
+        (b"G" * HEAD_BYTES, "text/plain"),
+        ((bytes(4) + b"G" + bytes(187)) * 3, "video/mp2t"),
+        (HTML.decode().encode("utf-16-le"), "text/html"),
+        (HTML.decode().encode("utf-16-be"), "text/html"),
+        (HTML.decode().encode("utf-32"), "text/html"),
+        (b"\x0bMSH|^~\\&|LAB\r\x1c\r", "text/plain"),
         (b"", EMPTY),
     ],
 )
