@@ -81,7 +81,7 @@ def essence(content_type: str) -> str:
 
 
 def announced_content_type(said: object) -> str | None:
-    """What a client calls the type of a file, in one spelling; None if it cannot be a type.
+    """The type of a file as its client announces it, in one spelling; None if it cannot be a type.
 
     Browsers announce "", pickers `image`, and `MediaRecorder` `video/webm;codecs=vp8,opus`.
     """

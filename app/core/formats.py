@@ -243,7 +243,7 @@ def confusable(announced: str, found: str) -> bool:
 
 
 def group_of(kind: str) -> str | None:
-    """What the format is to a person: `image`, `media` (sound and film), `office` or `archive`."""
+    """The use of a format to a person: `image`, `media` (sound and film), `office` or `archive`."""
     family = family_of(kind)
     if family in _ARCHIVES or kind in ZIP_NAMES:
         return "archive"

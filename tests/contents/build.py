@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _asked(extensions: set[str]) -> dict[str, str]:
-    """What the installed Chromium announces for each extension."""
+    """The type that the installed Chromium announces for each extension."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

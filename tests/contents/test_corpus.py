@@ -56,7 +56,7 @@ def _pairs() -> list[tuple[Path, str]]:
 async def _confirmed(
     client: httpx.AsyncClient, web: httpx.AsyncClient, pairs: list[tuple[Path, str]]
 ) -> AsyncIterator[tuple[Path, str, dict[str, Any]]]:
-    """What confirm answers for each file under each type: the file's JSON, or the problem's."""
+    """The answer of confirm for each file under each type: the file's JSON, or the problem's."""
     for start in range(0, len(pairs), 50):
         batch = pairs[start : start + 50]
         body = [

@@ -1,4 +1,4 @@
-"""What browsers announce for an extension: `announced.tsv`.
+"""The types that browsers announce for an extension: `announced.tsv`.
 
 Chromium on Linux and the desktop's table are measured here: `File.type` of a chosen file. The
 others cannot be run here, so their columns are put together as their sources do it:

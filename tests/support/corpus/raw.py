@@ -80,7 +80,7 @@ def _dng(to: Path, pixels: object) -> None:
 
 
 def told_by_exiftool(folder: Path) -> dict[str, str]:
-    """What ExifTool finds each file to be, by name."""
+    """The type that ExifTool finds of each file, by name."""
     said = subprocess.run(
         ["exiftool", "-s3", "-p", "$FileName\t$MIMEType", str(folder)],
         capture_output=True,
