@@ -51,7 +51,7 @@ def _convert(source: Path, kind: str, to: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"HOME": "/tmp/libreoffice"},
+        env=os.environ | {"HOME": str(to)},
     )
     made = folder / f"{source.stem}.{kind}"
     if not made.exists():
