@@ -16,8 +16,9 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 
 # The browser client and the form field are for other origins too: their pages may import them.
 _FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
+_UPLOADER = sorted(f"uploader/{path.name}" for path in (STATIC / "uploader").iterdir())
 _SHARED = {
-    **dict.fromkeys(["uploader.js", *_FIELD], "text/javascript; charset=utf-8"),
+    **dict.fromkeys(["uploader.js", *_UPLOADER, *_FIELD], "text/javascript; charset=utf-8"),
     # By its extension it would be a video.
     "uploader.d.ts": "text/plain; charset=utf-8",
 }
@@ -104,6 +105,6 @@ class _HeadedFiles(StaticFiles):
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(self._headers)
-        if (shared := _SHARED.get(Path(full_path).name)) is not None:
+        if (shared := _SHARED.get(Path(full_path).relative_to(STATIC).as_posix())) is not None:
             response.headers.update({**_FOR_ALL, "Content-Type": shared})
         return response

@@ -94,13 +94,14 @@ let since = { ...NOTHING }; // counts of uploads that ended since none was under
 
 const underWay = () => [...shown].filter(({ failed }) => !failed);
 
-function enqueue(files) {
+/** Upload files; `pathOf` gives the path of one in the folder that it was dropped with. */
+function enqueue(files, pathOf = () => undefined) {
   const destination = $("destination").value;
-  for (const file of files) uploadRow(file, destination);
+  for (const file of files) uploadRow(file, { destination, path: pathOf(file) });
 }
 
-/** Show a file and upload it. */
-function uploadRow(file, destination) {
+/** Show a file and upload it with these options. */
+function uploadRow(file, options) {
   const item = row("upload-row", file.name);
   const [state, bar, problem] = [".state", "progress", ".problem"].map((s) => item.querySelector(s));
   const buttons = {};
@@ -144,7 +145,7 @@ function uploadRow(file, destination) {
     bar.hidden = false;
     problem.hidden = true;
     onProgress({ loaded: 0, total: file.size, state: "waiting" });
-    self.upload = uploader.upload(file, { destination, onProgress });
+    self.upload = uploader.upload(file, { ...options, onProgress });
     try {
       const stored = await self.upload;
       since.done += 1;
@@ -231,10 +232,11 @@ async function cancelAll() {
 
 const LITTER = new Set([".DS_Store", "Thumbs.db", "desktop.ini"]); // of operating systems
 
+/** The files in a dropped folder, each with its path, which the file itself does not know. */
 async function filesOf(entry) {
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    return LITTER.has(file.name) ? [] : [file];
+    return LITTER.has(file.name) ? [] : [[file, entry.fullPath.slice(1)]];
   }
   const reader = entry.createReader();
   const found = [];
@@ -251,7 +253,8 @@ async function dropped(items) {
   const taken = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
   for (const [entry, file] of taken) {
     try {
-      enqueue(entry?.isDirectory ? await filesOf(entry) : [file].filter(Boolean));
+      const paths = new Map(entry?.isDirectory ? await filesOf(entry) : file ? [[file]] : []);
+      enqueue(paths.keys(), (one) => paths.get(one));
     } catch {
       say(`${quoted(entry.name)} cannot be read.`);
     }

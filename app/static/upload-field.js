@@ -16,19 +16,6 @@ import { Row } from "./upload-field-row.js";
 import { Uploader, UploadError } from "./uploader.js";
 import { bytes, kinds, quoted } from "./words.js";
 
-/** Unfinished uploads, remembered for one page: another session cannot continue them. */
-class Memory {
-  getItem(key) {
-    return this[key] ?? null;
-  }
-  setItem(key, value) {
-    this[key] = value;
-  }
-  removeItem(key) {
-    delete this[key];
-  }
-}
-
 class UploadField extends HTMLElement {
   static formAssociated = true;
   #internals = this.attachInternals();
@@ -241,7 +228,8 @@ class UploadField extends HTMLElement {
     }
     if (response.ok && said?.token) {
       const { token, endpoint, destination } = said;
-      return new Uploader({ token, endpoint, destination, storage: new Memory() });
+      // No storage: after a reload it is another session, which cannot continue this one's uploads.
+      return new Uploader({ token, endpoint, destination, storage: null });
     }
     if (said?.title) throw new UploadError(said.title, said.detail, { status: response.status });
     const out = response.ok || response.type === "opaqueredirect";

@@ -29,7 +29,10 @@ export interface UploaderOptions {
    * The file's `checksum_verified` says whether it was verified.
    */
   sha256?: number;
-  /** Default: `localStorage`. `null`: no upload continues after a reload. */
+  /**
+   * Default: `localStorage`. `null`: no upload continues after a reload, as on pages of plain http,
+   * where the browser can compute no SHA-256 to know a file by.
+   */
   storage?: Remembering | null;
 }
 
@@ -39,6 +42,8 @@ export interface UploadOptions {
   filename?: string;
   /** Default: the file's. Where that is empty too, the service guesses from the extension. */
   contentType?: string;
+  /** Where the file lies in the folder that it was chosen with. Default: its `webkitRelativePath`. */
+  path?: string;
   onProgress?: (progress: Progress, file: Blob) => void;
   /** Aborting it cancels the upload. */
   signal?: AbortSignal;
@@ -53,7 +58,10 @@ export type UploadState =
   | "paused"
   | "confirming";
 
-/** In bytes. `loaded` may decrease: the bytes of a failed request are sent again. */
+/**
+ * In bytes. `loaded` stands still while bytes of a failed request are sent again. It decreases only
+ * where an upload begins afresh, or goes on after a pause: by what had not arrived.
+ */
 export interface Progress {
   loaded: number;
   total: number;

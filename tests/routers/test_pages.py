@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.routers.pages import pages
+from app.routers.pages import STATIC, pages
 
 BUCKET = "https://uploads.s3.eu-central-1.amazonaws.com"
 
@@ -71,7 +71,10 @@ async def test_the_first_page_leads_to_the_panel_where_there_is_one(panel: bool)
 FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
 
 
-@pytest.mark.parametrize("name", ["uploader.js", "uploader.d.ts", *FIELD])
+UPLOADER = sorted(f"uploader/{path.name}" for path in (STATIC / "uploader").iterdir())
+
+
+@pytest.mark.parametrize("name", ["uploader.js", "uploader.d.ts", *UPLOADER, *FIELD])
 async def test_pages_of_other_origins_may_import_the_uploader_and_the_field(
     client: httpx.AsyncClient, name: str
 ) -> None:
@@ -104,7 +107,7 @@ async def test_an_unchanged_file_is_not_sent_again(client: httpx.AsyncClient, pa
 
 @pytest.mark.parametrize(
     "path",
-    ["/static/nothing.js", "/static/", "/static/..%2f__init__.py", "/static/%2e%2e/errors.py"],
+    ["/static/nothing.js", "/static/", "/static/uploader/", "/static/..%2f__init__.py", "/static/%2e%2e/errors.py"],
 )
 async def test_nothing_else_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.routers.pages import STATIC
+
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
@@ -13,6 +15,14 @@ def install(folder: Path) -> None:
     """The packages of the lock file, which npm checks by their hashes."""
     shutil.copytree(Path(__file__).with_name("npm"), folder, dirs_exist_ok=True)
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", at=folder)
+
+
+def copy_module(folder: Path) -> None:
+    """uploader.js with all that belongs to it, as a front end copies it."""
+    for name in ("uploader.js", "uploader.d.ts"):
+        shutil.copy(STATIC / name, folder)
+    shutil.copytree(STATIC / "uploader", folder / "uploader")
+    (folder / "package.json").write_text('{"type": "module"}')
 
 
 def run(*command: str | Path, at: Path, text: str = "") -> str:

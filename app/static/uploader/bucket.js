@@ -1,0 +1,151 @@
+/** Requests to the bucket: how many at once, and what they end with. */
+
+import { isTransient, UploadError } from "./service.js";
+
+// Milliseconds: after a quicker request one more may run at once, after a slower one fewer.
+const QUICK = 2_000;
+const SLOW = 8_000;
+const PROBE = 10_000; // milliseconds to wait for a bucket that is asked whether it answers
+
+/**
+ * A limit on requests to the bucket at once: two at first, more on a quick connection, fewer on a
+ * slow one and after failures, because a broken connection loses the requests under way.
+ */
+export class Slots {
+  busy = 0;
+  waiting = [];
+
+  constructor(most) {
+    this.most = most;
+    this.#allow(2);
+  }
+
+  /** Run `work` when a slot is free; its argument releases the slot before it ends. */
+  async run(work, signal) {
+    if (this.busy >= this.limit) await new Promise((resolve) => this.waiting.push(resolve));
+    else this.busy += 1;
+    const begun = Date.now();
+    let held = 1;
+    const leave = () => {
+      this.busy -= held;
+      held = 0;
+      while (this.busy < this.limit && this.waiting.length) {
+        this.busy += 1;
+        this.waiting.shift()();
+      }
+    };
+    try {
+      signal.throwIfAborted();
+      const result = await work(leave);
+      const took = Date.now() - begun;
+      if (took < QUICK) this.#allow(this.limit + 1);
+      else if (took > SLOW && this.limit > 2) this.#allow(this.limit - 1);
+      return result;
+    } catch (error) {
+      if (isTransient(error.status)) this.#allow(this.limit >> 1);
+      throw error;
+    } finally {
+      leave();
+    }
+  }
+
+  #allow(limit) {
+    this.limit = Math.max(1, Math.min(limit, this.most));
+  }
+}
+
+/** The request that sends a file whole, as the service says: a PUT, or a form. */
+export function requestOf({ fields, ...request }, file) {
+  if (!fields) return { ...request, body: file };
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  form.append("file", file); // S3 ignores every field after this one
+  return { ...request, body: form };
+}
+
+/** Send a body to the bucket by XMLHttpRequest, because fetch has no upload progress. */
+export function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    let timer;
+    let sent = 0;
+    const abort = () => request.abort();
+    const alive = (milliseconds) => {
+      clearTimeout(timer);
+      timer = setTimeout(abort, milliseconds);
+    };
+    request.open(method, url);
+    for (const [name, value] of Object.entries(headers)) {
+      // The browser itself sends the length, and lets no page set it.
+      if (!/^content-length$/i.test(name)) request.setRequestHeader(name, value);
+    }
+    request.upload.onprogress = ({ loaded }) => {
+      alive(stall);
+      sent = loaded;
+      onSent(loaded);
+    };
+    request.upload.onload = () => {
+      alive(5 * stall); // the store may need time to assemble it
+      onLeft();
+    };
+    request.onload = () => {
+      const { status, responseText } = request;
+      // 412: the URL may only create, and an earlier attempt had arrived.
+      if (status < 300 || status === 412) resolve();
+      else reject(refusal(status, responseText, request.getAllResponseHeaders()));
+    };
+    request.onloadend = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      // No effect after `onload`.
+      reject(
+        signal.aborted
+          ? signal.reason
+          : new UploadError(
+              "The file could not be sent",
+              "The connection to the bucket failed, or the bucket does not allow uploads from this page (CORS). Check the connection and try again.",
+              { unanswered: { url, sent } },
+            ),
+      );
+    };
+    signal.addEventListener("abort", abort);
+    alive(stall);
+    request.send(body);
+  });
+}
+
+/**
+ * A better account of an upload that got no answer, where the bucket does answer this page: to a
+ * request without a signature, which it refuses, but by the same rules for other origins (CORS).
+ */
+export async function explained(error) {
+  const { url, sent } = error.unanswered;
+  const { origin, pathname } = new URL(url);
+  try {
+    const how = { method: "HEAD", cache: "no-store", credentials: "omit" };
+    await fetch(origin + pathname, { ...how, signal: AbortSignal.timeout(PROBE) });
+  } catch {
+    return error;
+  }
+  // Chromium sends no byte of a file whose time it finds changed (ERR_UPLOAD_FILE_CHANGED), and on
+  // Android it may find so of files of other apps and clouds, which it reads nevertheless.
+  const detail = sent
+    ? "The bucket answers this page, but the connection broke whenever the file was on its way. Try again later, or from another network."
+    : "The bucket answers this page, but no byte of the file left the browser. The file may have changed since it was chosen, or belong to another app or a cloud: save it on this device and choose it again. Or something on this device or in its network stops uploads.";
+  return new UploadError(error.title, detail, { cause: error });
+}
+
+/** An UploadError from S3's XML: <Error><Code/><Message/></Error>. */
+function refusal(status, xml, headers) {
+  const [code, message] = ["Code", "Message"].map((n) => xml.match(`<${n}>([^<]*)</${n}>`)?.[1]);
+  const why = [code, message].filter(Boolean).join(": ") || `status ${status}`;
+  const later = isTransient(status) || code === "RequestTimeout";
+  return new UploadError("The bucket refused the file", `${why}.`, {
+    status,
+    gone: status === 404, // NoSuchUpload
+    wait: /^retry-after: *(\d+)/im.exec(headers)?.[1] * 1000,
+    retry: later || status === 400 || status === 403,
+    // Most likely an expired signature: each retry is signed anew, so one is enough.
+    again: later ? undefined : 1,
+  });
+}
