@@ -19,6 +19,9 @@ from tests.support.stores import block_public_access, rgw
 
 MIB = 1 << 20
 PART = 5 * MIB
+# Browsers trust loopback addresses and `localhost` like https, but not this name, which a browser
+# of its own resolves to loopback.
+PLAIN = "shop.example"
 DESTINATIONS = {
     "files": {"method": "post"},
     "puts": {"method": "put"},
@@ -54,7 +57,9 @@ globalThis.begin = (options, upload = {}) => {
   const uploader = new Uploader(options);
   globalThis.states = [];
   globalThis.loaded = 0;
+  globalThis.falls = 0; // of the bar
   const onProgress = (progress) => {
+    falls += progress.loaded < loaded;
     loaded = progress.loaded;
     if (states.at(-1) !== progress.state) states.push(progress.state);
   };
@@ -80,6 +85,7 @@ class Line:
     gateway: rgw.Rgw
     environ: dict[str, str]
     page: str  # origin of the page, which has the module from the service
+    plain: str  # another origin of it, of plain http; see `PLAIN`
 
     @property
     def address(self) -> str:
@@ -104,11 +110,12 @@ async def open_line(gateway: rgw.Rgw, database_url: str, log: Path) -> AsyncIter
     # A server of its own: browsers let a page reach loopback only from there.
     async with wired(gateway.endpoint_url) as (wire, address), _served_page() as (page, html):
         keys = gateway.owner
+        plain = page.replace("localhost", PLAIN)
         store = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
         environ = {
             "DATABASE_URL": database_url,
             "CLAIMCHECK_AUTH": "none",
-            "CLAIMCHECK_CORS_ORIGINS": page,
+            "CLAIMCHECK_CORS_ORIGINS": f"{page},{plain}",
             "CLAIMCHECK_DESTINATIONS": json.dumps(DESTINATIONS),
             "AWS_S3_PUBLIC_ENDPOINT_URL": address,
             **store.environ("line"),
@@ -117,7 +124,7 @@ async def open_line(gateway: rgw.Rgw, database_url: str, log: Path) -> AsyncIter
         # RGW 16.2 refuses every upload under the rest of it.
         block_public_access(gateway.client(), "line", "IgnorePublicAcls")
         async with served(environ, log) as service:
-            line = Line(service, service.client, wire, address, gateway, environ, page)
+            line = Line(service, service.client, wire, address, gateway, environ, page, plain)
             html.append(DRIVER % line.address)
             yield line
 

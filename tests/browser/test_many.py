@@ -1,6 +1,7 @@
 """The page at `/` with many uploads at once, for everybody: folders, paste, pause, axe."""
 
 import json
+import os
 from pathlib import Path
 
 import httpx
@@ -82,6 +83,44 @@ async def test_a_folder_is_uploaded_with_what_lies_in_its_folders(
     await expect(listed(page, "outer.txt")).to_be_visible()
     await expect(listed(page, "deep.txt")).to_be_visible()
     await expect(listed(page, ".DS_Store")).to_have_count(0)
+
+
+async def test_a_dropped_folder_that_was_sent_but_not_confirmed_is_not_mixed_up(
+    page: Page, context: BrowserContext, api: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    bodies = {name: name.encode() * 9 for name in ("a", "b")}
+    for name, body in bodies.items():
+        path = tmp_path / "scans" / name / "IM0001"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(body)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    async def drop() -> None:
+        session = await context.new_cdp_session(page)
+        await page.get_by_label("Upload to").select_option("files")
+        data = {"items": [], "files": [str(tmp_path / "scans")], "dragOperationsMask": 1}
+        for event in ("dragEnter", "dragOver", "drop"):
+            await session.send(
+                "Input.dispatchDragEvent", {"type": event, "x": 400, "y": 300, "data": data}
+            )
+
+    async def never(route: Route) -> None:
+        """So that none is confirmed before the page goes."""
+
+    await page.route("**/confirm", never)
+    await drop()
+    await page.wait_for_function("Object.keys(localStorage).length === 2")
+    keys = await page.evaluate("Object.keys(localStorage)")
+    assert [sum(f"scans/{name}/IM0001" in key for key in keys) for name in "ab"] == [1, 1]
+    await page.goto("about:blank")
+    await page.unroute_all()
+    await page.goto(str(api.base_url))
+    await drop()
+    await expect(listed(page, "IM0001")).to_have_count(2)
+    files = await stored(api, "IM0001")
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as web:
+        found = [(await web.get(file["presigned_url"])).content for file in files]
+    assert sorted(found) == sorted(bodies.values())
 
 
 async def test_what_is_pasted_is_uploaded(page: Page, picture: bytes) -> None:

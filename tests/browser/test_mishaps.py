@@ -3,14 +3,18 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.browser.packages import copy_module, needs_npm, run
 
-TESTS = Path(__file__).with_name("mishaps.test.mjs")
+HERE = Path(__file__).parent
 
 
 @needs_npm
-def test_mishaps_are_made_good(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mishaps.test.mjs", "contents.test.mjs"])
+def test_mishaps_are_made_good(name: str, tmp_path: Path) -> None:
     """Each on its own, in Node's test runner, which says which one is not."""
     copy_module(tmp_path)
-    shutil.copy(TESTS, tmp_path)
-    run("node", "--test", TESTS.name, at=tmp_path)
+    shutil.copy(HERE / "made_up.mjs", tmp_path)
+    shutil.copy(HERE / name, tmp_path)
+    run("node", "--test", name, at=tmp_path)

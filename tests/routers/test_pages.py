@@ -107,7 +107,13 @@ async def test_an_unchanged_file_is_not_sent_again(client: httpx.AsyncClient, pa
 
 @pytest.mark.parametrize(
     "path",
-    ["/static/nothing.js", "/static/", "/static/uploader/", "/static/..%2f__init__.py", "/static/%2e%2e/errors.py"],
+    [
+        "/static/nothing.js",
+        "/static/",
+        "/static/uploader/",
+        "/static/..%2f__init__.py",
+        "/static/%2e%2e/errors.py",
+    ],
 )
 async def test_nothing_else_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404

@@ -25,10 +25,10 @@ expect.set_options(timeout=TIMEOUT)
 
 
 @asynccontextmanager
-async def launched(playwright: Playwright) -> AsyncIterator[Browser]:
+async def launched(playwright: Playwright, *flags: str) -> AsyncIterator[Browser]:
     """Chromium as the machine has it, which must have one."""
     chromium = shutil.which("chromium")
-    browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    browser = await playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *flags])
     yield browser
     await browser.close()
 

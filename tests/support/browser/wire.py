@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 _CHUNK = 1 << 16
+_LARGE = 1 << 20  # bytes of a request that holds part of a file
 
 
 class Wire:
@@ -21,12 +22,21 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._answers_to_lose = 0
         self.sent = 0
         self.rate: float | None = None  # bytes a second, all connections together
 
     def cut(self, *after: int) -> None:
         """Break the next connections on which as many bytes came, in that order."""
         self._cuts += after
+
+    def lose_answers(self, count: int) -> None:
+        """Break as many connections as the answer to a large request begins."""
+        self._answers_to_lose = count
+
+    @property
+    def answers_left(self) -> int:
+        return self._answers_to_lose
 
     @property
     def cuts_left(self) -> int:
@@ -60,8 +70,8 @@ class Wire:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(*self._to)
-        down = asyncio.create_task(self._copy(there, writer))
         came = 0
+        down = asyncio.create_task(self._copy(there, writer, lambda: came >= _LARGE))
         try:
             while data := await reader.read(_CHUNK):
                 came += len(data)
@@ -86,9 +96,20 @@ class Wire:
             for end in (here, writer):
                 end.close()
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        was_large: Callable[[], bool],
+    ) -> None:
         try:
             while data := await reader.read(_CHUNK):
+                if self._answers_to_lose and was_large():
+                    self._answers_to_lose -= 1
+                    # With no answer at all, on a connection that had served before, Chromium itself
+                    # sends the request again, unseen by its page.
+                    writer.write(data[: len(b"HTTP/1.1 ")])
+                    break
                 writer.write(data)
                 await writer.drain()
         except OSError:
