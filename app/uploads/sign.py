@@ -26,12 +26,9 @@ async def sign_upload(
         headers["if-none-match"] = "*"
         if file.size is not None:
             headers["content-length"] = str(file.size)
-        signed = await res.signer.presign(
+        return await res.signer.presign(
             "PUT", address, file.key, expires_in=expires_in, headers=headers
         )
-        # Every client sends the length by itself, and browsers forbid setting it.
-        signed.headers.pop("content-length", None)
-        return signed
     if file.checksum_sha256 is not None:
         headers["x-amz-checksum-algorithm"] = "SHA256"
     return await res.signer.presign_post(

@@ -109,7 +109,7 @@ async def test_a_dropped_folder_that_was_sent_but_not_confirmed_is_not_mixed_up(
 
     await page.route("**/confirm", never)
     await drop()
-    await page.wait_for_function("Object.keys(localStorage).length === 2")
+    await page.wait_for_function("() => Object.keys(localStorage).length === 2")
     keys = await page.evaluate("Object.keys(localStorage)")
     assert [sum(f"scans/{name}/IM0001" in key for key in keys) for name in "ab"] == [1, 1]
     await page.goto("about:blank")

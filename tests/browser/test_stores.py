@@ -82,7 +82,9 @@ async def is_stored(page: Page, files: Files, path: Path) -> None:
     assert hashlib.sha256(body).hexdigest() == files.digests[path.name]
 
 
-async def test_parts_that_go_on_after_a_reload(page: Page, address: str, tmp_path: Path) -> None:
+async def test_parts_that_go_on_after_a_reload(
+    page: Page, address: str, watch: Watch, tmp_path: Path
+) -> None:
     files, size = Files(tmp_path), 6 * PART
     path = files.make("cut.bin", size)
 
@@ -97,7 +99,8 @@ async def test_parts_that_go_on_after_a_reload(page: Page, address: str, tmp_pat
     await page.unroute_all()  # which lets go of what is held: not before the page is gone
     await begin(page, path, "parts")
     await is_stored(page, files, path)
-    assert [url.rpartition("/")[2] for url in asked][:1] == ["renew"]
+    assert [url.rpartition("/")[2] for url in asked][:2] == ["confirm", "renew"]
+    watch.expect("409")  # it asked whether all had arrived
 
 
 @pytest.mark.parametrize("address", [EMBEDDED], indirect=True)

@@ -239,6 +239,32 @@ async def test_dropped_connections_are_retried(bench: Bench, page: Page, major: 
     assert bench.wire.cuts_left == 0
 
 
+async def test_retry_is_offered_and_sends_what_is_missing(
+    bench: Bench, page: Page, major: int
+) -> None:
+    await opened(page, bench, major)
+    await page.evaluate("globalThis.retry = document.createElement('button')")
+    await page.evaluate(f"() => {{ {uppy.guides_retry()} retry.hidden = true; }}")
+    before = bench.wire.sent
+    bench.wire.stop_after(LARGE // 2)
+    file_id = await begun(page, f"retried {major}.bin")
+    await bench.wire.stopped()
+    await page.context.set_offline(True)
+    await bench.wire.break_all()
+    bench.wire.go_on()
+    if major == 6:
+        await page.wait_for_function("!retry.hidden")
+        assert (await ended(page))[1] == [f"retried {major}.bin"]
+    await page.context.set_offline(False)
+    if major == 6:
+        await page.evaluate("retry.click()")
+    await kept(page)
+    assert await stored(bench.api, f"retried {major}.bin") != []
+    [file] = await kept(page)
+    assert await hash_of(file) == await page.evaluate("id => digest(id)", file_id)
+    assert bench.wire.sent - before < LARGE + (AT_ONCE[major] + 1) * PART
+
+
 async def test_an_upload_goes_on_after_a_reload(bench: Bench, page: Page, major: int) -> None:
     """Keep and give back of a file as @uppy/golden-retriever does, by hand."""
     await opened(page, bench, major)

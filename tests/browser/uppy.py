@@ -53,6 +53,12 @@ def guides_code(api: str, destination: str, token: str = "any") -> str:
     return str(code) + DRIVER
 
 
+def guides_retry() -> str:
+    """The guide's lines that offer to retry."""
+    [code] = re.findall(r"```js\n(retry.*?)```", GUIDE, re.DOTALL)
+    return str(code)
+
+
 def bundled(folder: Path, major: int, code: str) -> bytes:
     """One script of that code and the major's packages."""
     out = folder / "bundle.js"

@@ -6,6 +6,7 @@ import pytest
 from tests.contract.flow import Flow, Instructions, edited, refused
 from tests.contract.stores import Feature, having, lacking
 from tests.support.service import ORIGIN
+from tests.support.steps import without_length
 
 FOREIGN = "http://evil.example"
 ALLOWED = "access-control-allow-origin"
@@ -21,7 +22,7 @@ async def preflight(
 ) -> httpx.Response:
     """The preflight of a browser that is to follow the instructions."""
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
-    if sent := instructions.get("headers"):
+    if sent := without_length(instructions.get("headers", {})):
         # Browsers send the names sorted, in lower case, without blanks (Fetch, section 4.8).
         headers["Access-Control-Request-Headers"] = ",".join(sorted(sent))
     return await flow.web.options(instructions["url"], headers=headers)
@@ -31,7 +32,7 @@ async def from_page(
     flow: Flow, origin: str, instructions: Instructions, data: bytes = b"hello"
 ) -> httpx.Response:
     """The upload itself, as a browser sends it from a page of that origin."""
-    headers = {"Origin": origin, **instructions.get("headers", {})}
+    headers = {"Origin": origin, **without_length(instructions.get("headers", {}))}
     if instructions["method"] == "PUT":
         return await flow.web.put(instructions["url"], headers=headers, content=data)
     return await flow.web.post(
@@ -51,7 +52,7 @@ async def test_preflight_of_a_put(flow: Flow) -> None:
     allowed = await preflight(flow, ORIGIN, "PUT", instructions)
     assert (allowed.status_code, allowed.headers[ALLOWED]) == (200, ORIGIN)
     assert "put" in listed(allowed, "allow-methods")
-    assert set(instructions["headers"]) <= listed(allowed, "allow-headers")
+    assert set(without_length(instructions["headers"])) <= listed(allowed, "allow-headers")
     assert "origin" in allowed.headers["vary"].lower()
     assert allowed.headers["access-control-max-age"] == "3600"
     foreign = await preflight(flow, FOREIGN, "PUT", instructions)
@@ -169,7 +170,7 @@ async def test_a_store_with_headers_of_its_own(flow: Flow) -> None:
     for origin in (ORIGIN, FOREIGN):
         answer = await preflight(flow, origin, "PUT", instructions)
         assert (answer.status_code, answer.headers[ALLOWED]) == (200, ORIGIN)
-        missing = set(instructions["headers"]) - listed(answer, "allow-headers")
+        missing = set(without_length(instructions["headers"])) - listed(answer, "allow-headers")
         assert missing == {"if-none-match", "x-amz-meta-claimcheck-id"}
         sent = await from_page(flow, origin, instructions)
         assert (sent.status_code, sent.headers[ALLOWED]) == (200, "*")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.contract.flow import Edit, Flow, edited, error_code, flipped, problem, refused, replacing
 from tests.contract.stores import OTHER, Feature, having, lacking, sending
+from tests.support.steps import without_length
 
 other_bucket = replacing(r"(//[^/]+/[^/?]+)", rf"\1{OTHER}")
 MISMATCH = "SignatureDoesNotMatch"
@@ -86,7 +87,9 @@ async def test_a_put_url_does_nothing_but_put(flow: Flow) -> None:
     upload = await flow.announce("put")
     url = upload["upload"]["url"]
     for method in ("GET", "DELETE", "POST"):
-        response = await flow.web.request(method, url, headers=upload["upload"]["headers"])
+        response = await flow.web.request(
+            method, url, headers=without_length(upload["upload"]["headers"])
+        )
         assert (method, response.status_code) == (method, 403)
     assert (await flow.web.head(url)).status_code == 403
     await only_honest_instructions_work(flow, upload)

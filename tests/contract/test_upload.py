@@ -1,6 +1,7 @@
 """From an announcement to a link: what arrives is what is confirmed, and what the link reads."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.contract.flow import DRESS, Flow, edited, error_code, problem, refused, sha256
 from tests.contract.stores import Feature, having, lacking, sending
+from tests.support.steps import without_length
 from tests.support.stores import block_public_access
 
 LARGE = b"A line of sixty-four bytes, with a number that is always 123456.\n" * 93_750  # 6 MB
@@ -57,6 +59,21 @@ async def test_what_arrives_is_confirmed_and_read(
     # Whoever has the link reads the metadata: it is the id, and nothing else.
     metadata = {n: v for n, v in read.headers.items() if n.startswith("x-amz-meta-")}
     assert metadata == {"x-amz-meta-claimcheck-id": file["id"]}
+
+
+@having()
+async def test_a_streamed_put_needs_its_length(flow: Flow) -> None:
+    upload = await flow.announce("put", size=10)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"hello"
+        yield b"hello"
+
+    url, headers = upload["upload"]["url"], upload["upload"]["headers"]
+    bare = await flow.web.put(url, headers=without_length(headers), content=stream())
+    assert bare.status_code in (403, 411), bare.text
+    assert (await flow.web.put(url, headers=headers, content=stream())).is_success
+    assert (await flow.confirm(upload)).json()["size"] == 10
 
 
 @sending()

@@ -18,6 +18,11 @@ async def minted(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     return response.json()
 
 
+def without_length(headers: dict[str, str]) -> dict[str, str]:
+    """The headers for a client that computes the length itself, as browsers do."""
+    return {name: value for name, value in headers.items() if name != "content-length"}
+
+
 async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> httpx.Response:
     """Send the bytes as the instructions of an announcement say; of parts, the last answer."""
     if upload["method"] == "multipart":
@@ -31,7 +36,7 @@ async def send(web: httpx.AsyncClient, upload: dict[str, Any], data: bytes) -> h
     url = str(upload["url"])
     if upload["method"] == "POST":
         return await web.post(url, data=upload["fields"], files={"file": ("file", data)})
-    return await web.put(url, headers=upload["headers"], content=data)
+    return await web.put(url, headers=without_length(upload["headers"]), content=data)
 
 
 async def announced(

@@ -165,9 +165,11 @@ async def test_a_put_signs_every_header(client: httpx.AsyncClient) -> None:
         "x-amz-meta-claimcheck-id": upload["id"],
         "x-amz-checksum-sha256": sha256(data),
         "if-none-match": "*",
+        # Clients that stream a body send no length of their own, and S3 then refuses it (403).
+        "content-length": str(len(data)),
     }
     signed = httpx.URL(put["url"]).params["X-Amz-SignedHeaders"].split(";")
-    assert sorted(signed) == sorted([*put["headers"], "content-length", "host"])
+    assert sorted(signed) == sorted([*put["headers"], "host"])
 
 
 async def test_the_bucket_takes_what_was_announced_and_nothing_else(
