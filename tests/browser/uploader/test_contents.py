@@ -65,12 +65,15 @@ async def test_a_file_that_differs_in_one_byte_is_another(
     upload_id = await interrupted(page, line, one)
     await begin(page, line, [other], destination="parts")
     [(other_id, digest)] = await stored(page, line)
-    assert other_id != upload_id
     assert digest == others
+    if at < 2 * PART:  # a byte that was sent; what was sent of both alike may be of either
+        assert other_id != upload_id
     # The first one goes on where it was.
     await load(page, line)
     await begin(page, line, [one], destination="parts")
-    assert await stored(page, line) == [(upload_id, its)]
+    [(first_id, digest)] = await stored(page, line)
+    assert digest == its
+    assert (first_id == upload_id) is (other_id != upload_id)
     assert await page.evaluate("localStorage.length") == 0
     # Where the last part had begun to leave, too, it asks whether all had arrived.
     watch.complaints[:] = [text for text in watch.complaints if "409" not in text]
