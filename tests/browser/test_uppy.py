@@ -247,7 +247,7 @@ async def test_retry_is_offered_and_sends_what_is_missing(
     await page.evaluate(f"() => {{ {uppy.guides_retry()} retry.hidden = true; }}")
     before = bench.wire.sent
     bench.wire.stop_after(LARGE // 2)
-    file_id = await begun(page, f"retried {major}.bin")
+    file_id = await start_upload(page, f"retried {major}.bin")
     await bench.wire.stopped()
     await page.context.set_offline(True)
     await bench.wire.break_all()
