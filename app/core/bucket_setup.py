@@ -33,8 +33,13 @@ _CORS_HEADERS: Final = (
     "range",
     "x-amz-*",
 )
+# Readers that fetch a file by ranges, as PDF viewers do, see none of these unless they are exposed.
+RANGE_HEADERS: Final = ("Accept-Ranges", "Content-Length", "Content-Range")
 # Clients of multipart uploads read ETag; page scripts may want the others.
-EXPOSED_HEADERS: Final = ("ETag", "Location", "x-amz-version-id")
+EXPOSED_HEADERS: Final = (
+    *("ETag", "Location", "x-amz-version-id", "Content-Disposition"),
+    *RANGE_HEADERS,
+)
 PUBLIC_ACCESS_SWITCHES: Final = (
     "BlockPublicAcls",
     "IgnorePublicAcls",

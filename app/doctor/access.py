@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.core.bucket_setup import EXPOSED_HEADERS
+from app.core.bucket_setup import EXPOSED_HEADERS, RANGE_HEADERS
 from app.core.object_url import quote_key
 from app.doctor.browser import Answer
 from app.doctor.examination import CONTENT, Examination
@@ -99,6 +99,15 @@ async def _check_exposed(examination: Examination, origin: str) -> None:
         )
     else:
         examination.findings.ok("cors-etag", "Pages may read the ETag of what they have sent.")
+    if readable:
+        examination.findings.ok_or_warn(
+            not set(RANGE_HEADERS) & set(hidden),
+            "cors-ranges",
+            "Pages may read a file by ranges.",
+            f"Pages cannot read {', '.join(hidden)}: what reads a file by ranges there, as PDF "
+            "viewers do, fails or fetches all of it.",
+            f"{APPLY} It exposes {', '.join(EXPOSED_HEADERS)}.",
+        )
 
 
 async def check_anonymous(examination: Examination) -> None:

@@ -128,6 +128,16 @@ async def test_the_page_reads_the_file(flow: Flow) -> None:
 
 
 @having(Feature.CORS_RULES)
+async def test_the_page_reads_the_file_by_ranges(flow: Flow) -> None:
+    url = (await flow.file("put"))["presigned_url"]
+    answer = await flow.web.get(url, headers={"Origin": ORIGIN, "Range": "bytes=1-2"})
+    assert (answer.status_code, answer.content) == (206, b"el")
+    assert answer.headers["content-range"] == "bytes 1-2/5"
+    told = {"accept-ranges", "content-length", "content-range", "content-disposition"}
+    assert listed(answer, "expose-headers") >= told
+
+
+@having(Feature.CORS_RULES)
 async def test_the_page_reads_why_its_form_was_refused(flow: Flow) -> None:
     instructions = (await flow.announce("post"))["upload"]
     other_key = edited(instructions, {"key": "post/other"})

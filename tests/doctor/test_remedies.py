@@ -107,6 +107,7 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ("ceph", cors(AllowedOrigins=["https://other.example.com"]), FAILS, {"cors": "bucket apply"}),
     ("ceph", cors(AllowedMethods=["GET", "POST"]), FAILS, {"cors": "bucket apply"}),
     ("embedded", cors(ExposeHeaders=["Location"]), FAILS, {"cors-etag": "bucket apply"}),
+    ("ceph", cors(ExposeHeaders=["ETag", "Location"]), WARNS, {"cors-ranges": "bucket apply"}),
     ("embedded", cors(AllowedOrigins=["*"]), WARNS, {"cors-foreign": "origin *"}),
     ("embedded", public_policy, FAILS, {"public-policy": '"Principal": "*"'}),
     (
