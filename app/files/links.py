@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from app.core.delivery import Disposition, response_overrides
@@ -36,12 +36,14 @@ async def read_links(
     disposition: Disposition | None = None,
     filename: str | None = None,
     redirecting: bool = False,
+    method: Literal["GET", "HEAD"] = "GET",
 ) -> list[Link]:
     """A presigned link for each file, in order, each pinned to the version that was confirmed.
 
     With `disposition` None, files that are safe to show get the plain link; files that a browser
     might run are downloaded in either case. `filename` is the name to save under. `redirecting`:
-    the audit trail says that the caller is redirected. Raises InvalidFilename.
+    the audit trail says that the caller is redirected. A link is for its `method` alone. Raises
+    InvalidFilename.
     """
     if filename is not None:
         try:
@@ -56,7 +58,7 @@ async def read_links(
             where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
             sign, expires_at = await res.signer.link_signer(
-                to.address, expires_in=to.link_expires_in, window=to.window
+                to.address, expires_in=to.link_expires_in, window=to.window, method=method
             )
         query = response_overrides(
             file.content_type,

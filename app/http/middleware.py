@@ -203,6 +203,8 @@ class BodyAndTimeLimits:
         if is_head:
             # In place: the routing notes in it which route it found, for those further out.
             scope["method"] = "GET"
+            # A link that an answer leads to has to be signed for the method that is used there.
+            scope["state"]["is_head"] = True
         path: str = scope["path"]
         limit = LONG_BODIES.get(path, BODY_LIMIT)
         if path.startswith("/uppy/") and path.endswith("/complete"):

@@ -333,7 +333,12 @@ async def content(
     if filename is not None:
         disposition = disposition or "inline"
     [link] = await read_links(
-        res, [file], disposition=disposition, filename=filename, redirecting=True
+        res,
+        [file],
+        disposition=disposition,
+        filename=filename,
+        redirecting=True,
+        method="HEAD" if request.scope["state"].get("is_head") else "GET",
     )
     # The presigned URL is quoted already; RedirectResponse would quote it again.
     response = RedirectResponse("", status_code=302)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aioboto3
 
@@ -123,9 +123,15 @@ class Signer:
         return Presigned(url, dict(headers or {}), now + timedelta(seconds=expires_in))
 
     async def link_signer(
-        self, address: BucketAddress, *, expires_in: int, window: int = 0
+        self,
+        address: BucketAddress,
+        *,
+        expires_in: int,
+        window: int = 0,
+        method: Literal["GET", "HEAD"] = "GET",
     ) -> tuple[LinkSigner, datetime]:
-        """A function that presigns the GET of a key, for many in a row; and their end (UTC).
+        """A function that presigns the GET (or HEAD) of a key, for many in a row; and their end
+        (UTC). Stores refuse a link that is used with another method than the signed one.
 
         With a `window` (seconds) the time of signing is floored to it, counted from the Unix epoch,
         and `expires_in` lengthened by it: inside one window every replica with the same credentials
@@ -135,7 +141,8 @@ class Signer:
         now, credentials, expires_in = await self._prepare(expires_in, window)
         ends = now + timedelta(seconds=expires_in)
         make, sign = (self._steady_signer, self._steady_url) if window else (UrlSigner, _sign)
-        return partial(sign, make(address, credentials, now=now, expires_in=expires_in)), ends
+        signer = make(address, credentials, now=now, expires_in=expires_in, method=method)
+        return partial(sign, signer), ends
 
     async def presign_parts(
         self,

@@ -143,3 +143,21 @@ async def test_what_a_browser_would_run_is_downloaded(flow: Flow) -> None:
     assert read.headers["content-type"] == "application/octet-stream"
     expected = "attachment; filename=\"_.html\"; filename*=UTF-8''%C3%A9.html"
     assert read.headers["content-disposition"] == expected
+
+
+@having()
+async def test_a_head_is_redirected_to_a_link_for_heads(flow: Flow) -> None:
+    """Download managers and link checkers ask so; a link for GET is refused to them."""
+    file = await flow.file("put")
+    path = f"/v1/files/{file['id']}/content"
+    redirect = await flow.api.head(path)
+    assert (redirect.status_code, redirect.content) == (302, b"")
+    head = await flow.web.head(redirect.headers["location"])
+    assert (head.status_code, head.headers["content-length"]) == (200, "5")
+    refused(await flow.web.get(redirect.headers["location"]), 403, MISMATCH)
+    assert (await flow.web.head(file["presigned_url"])).status_code == 403
+    # One byte tells as much, with the link that is at hand.
+    byte = await flow.web.get(file["presigned_url"], headers={"Range": "bytes=0-0"})
+    assert (byte.content, byte.headers["content-range"]) == (b"h", "bytes 0-0/5")
+    # And a GET is redirected as ever.
+    assert (await flow.api.get(path)).headers["location"] != redirect.headers["location"]
