@@ -79,10 +79,6 @@ async def test_a_file_that_differs_in_one_byte_is_another(
     watch.allow("409")
 
 
-async def never(_: Route) -> None:
-    """Never answered."""
-
-
 @pytest.mark.parametrize("destination", ["files", "puts", "parts"])
 @pytest.mark.parametrize("is_in_folders", [True, False])
 async def test_files_of_one_name_that_were_sent_but_not_confirmed_keep_their_own_bytes(
@@ -91,7 +87,12 @@ async def test_files_of_one_name_that_were_sent_but_not_confirmed_keep_their_own
     made = [twin(tmp_path / "scans" / name, "IM0001", name.encode() * 9) for name in "ab"]
     chosen = tmp_path / "scans" if is_in_folders else [path for path, _ in made]
     confirms = f"{line.address}/v1/uploads/*/confirm"
-    await page.route(confirms, never)
+    asked = asyncio.Semaphore(0)
+
+    async def hold(_: Route) -> None:
+        asked.release()
+
+    await page.route(confirms, hold)
 
     async def choose() -> None:
         if is_in_folders:
@@ -101,6 +102,9 @@ async def test_files_of_one_name_that_were_sent_but_not_confirmed_keep_their_own
         await page.evaluate("options => begin(options)", options)
 
     await choose()
+    # By then all bytes have arrived; in parts they are remembered before that.
+    for _ in made:
+        await asyncio.wait_for(asked.acquire(), 60)
     await page.wait_for_function("Object.keys(localStorage).length === 2")
     await page.goto("about:blank")
     await page.unroute(confirms)
