@@ -203,6 +203,7 @@ async def test_what_had_arrived_before_a_reload_is_not_sent_again(
     await page.route(pattern, never)
     await begin(page, line, [path], destination="puts")
     await reached.wait()
+    await page.wait_for_function("localStorage.length")  # it is remembered beside the confirm
     await page.unroute(pattern)
     await load(page, line)
     sent = record(page, "PUT", line.bucket)
