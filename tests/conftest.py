@@ -46,6 +46,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Watch(), "secrets_in_logs")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what happens in a browser a second chance, which the summary tells (RERUN).
+
+    Chromium, a service, its stores and a test share two cores there, and no test can hold them all
+    in step: what fails once in a thousand times says more of the machine than of a change.
+    """
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped:
         _skipped.append(report.nodeid)
