@@ -6,11 +6,13 @@ With TEST_NO_SKIPS=1 (CI, where everything is installed) a skipped test is a fai
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 
 import asyncpg
 import httpx
 import hypothesis
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from app.db.migrations import migrate
 from app.embedded.postgres import start_postgres
@@ -38,6 +40,10 @@ hypothesis.settings.register_profile(
     derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
 )
 hypothesis.settings.load_profile("unhurried")
+
+# Hundreds of tests make S3 clients of their own, and each would read botocore's descriptions anew.
+_read = cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda self, path: _read(path)
 
 _skipped: list[str] = []
 
