@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import hypothesis
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 
 from app.db.migrations import migrate
 from app.embedded.postgres import start_postgres
@@ -42,8 +42,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 # Hundreds of tests make S3 clients of their own, and each would read botocore's descriptions anew.
-_read = cache(JSONFileLoader().load_file)
+_read, _services = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
 JSONFileLoader.load_file = lambda self, path: _read(path)
+Loader.list_available_services = lambda self, kind: _services(kind)
 
 _skipped: list[str] = []
 

@@ -106,7 +106,9 @@ def test_the_work_tree_is_removed(repository: Path, error: type[BaseException] |
     assert git(repository, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_command_removes_its_work_tree_when_it_is_stopped(
     number: signal.Signals, tmp_path: Path
 ) -> None:

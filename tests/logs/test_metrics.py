@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -192,7 +191,7 @@ async def test_a_loop_that_was_held_up_is_seen(open_to_token: httpx.AsyncClient)
     assert lag > 0.2
 
 
-@pytest.mark.parametrize("command", [SERVE, BY_UVICORN])
+@pytest.mark.parametrize("command", [SERVE, pytest.param(BY_UVICORN, marks=pytest.mark.slow)])
 async def test_workers_add_up(
     environ: dict[str, str], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -200,23 +199,25 @@ async def test_workers_add_up(
     announcements = 40
     for _ in range(2):
         environ |= {"CLAIMCHECK_METRICS_TOKEN": TOKEN, "CLAIMCHECK_AUTH": "keys"}
-        async with workers(environ, tmp_path, command) as port:
-
-            async def ask(method: str, path: str, port: int = port, **more: Any) -> httpx.Response:
-                # A connection each, so that both workers get some.
-                url = f"http://127.0.0.1:{port}{path}"
-                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-                    return await client.request(method, url, **more)
-
+        async with (
+            workers(environ, tmp_path, command) as port,
+            # A connection each, so that both workers get some.
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}",
+                headers={"Connection": "close"},
+                trust_env=False,
+                timeout=60,
+            ) as client,
+        ):
             body = {"destination": "files", "filename": "a.png", "size": 1}
             key = await key_for(load_settings(environ), "uploads:write")
             answers = await asyncio.gather(
-                *(ask("POST", "/v1/uploads", json=body, headers=key) for _ in range(announcements))
+                *(client.post("/v1/uploads", json=body, headers=key) for _ in range(announcements))
             )
             assert {answer.status_code for answer in answers} == {201}
             name = 'claimcheck_uploads_total{destination="files",outcome="announced"}'
             for _ in range(10):
-                report = (await ask("GET", "/metrics", headers=BEARER)).text
+                report = (await client.get("/metrics", headers=BEARER)).text
                 assert f"{name} {announcements}.0" in report.splitlines()
 
 

@@ -211,6 +211,7 @@ async def test_the_same_file_chosen_twice_becomes_two(page: Page, line: Line, fi
         assert await line.digest_of(file) == files.digests["twin.bin"]
 
 
+@pytest.mark.slow
 async def test_a_gibibyte_costs_the_service_nothing(page: Page, line: Line, tmp_path: Path) -> None:
     large = tmp_path / "large.bin"
     with large.open("wb") as file:
