@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
-.PHONY: run test test-slow bench docs picture lint lock clean
+.PHONY: run test test-slow coverage bench docs picture lint lock clean
 
 $(READY): requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,10 +18,13 @@ run: $(READY)  ## start everything on this machine
 	@exec $(BIN)/claimcheck dev
 
 test: $(READY)  ## run every test that this machine can run
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" --cov --cov-report=term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(READY)  ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+coverage: $(READY)  ## run them half as fast, and show the lines that none of them reaches
+	@$(MAKE) test ARGS="--cov --cov-report=term-missing:skip-covered $(ARGS)"
 
 bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
