@@ -21,6 +21,8 @@ PAGE: Final = 100
 DESTINATIONS: Final = {
     "images": {"content_types": ["image/*"]},
     "put": {"content_types": ["image/*"], "method": "put"},
+    # No link is remembered.
+    "anew": {"content_types": ["image/*"], "method": "put", "link_window": 0},
 }
 ANNOUNCEMENT: Final = {
     "destination": "images",
@@ -28,13 +30,19 @@ ANNOUNCEMENT: Final = {
     "content_type": "image/png",
     "size": 482_133,
 }
-_SMALL: Final = ANNOUNCEMENT | {"destination": "put", "size": len(PICTURE)}
+# One name in ten is Greek, which takes longer to write in a link.
+_SMALL: Final = [
+    ANNOUNCEMENT | {"filename": f"{name} {number}.png", "size": len(PICTURE)}
+    for number in range(BATCH)
+    for name in ["Holiday in Provence" if number % 10 else "Διακοπές στην Προβηγκία"]
+]
 # Requests of one run: a quarter to half a second of a core for each case.
 _ANNOUNCEMENTS: Final = 1000
 _BATCHES: Final = 80
 _CONFIRMS: Final = 150
 _GETS: Final = 800
 _LISTS: Final = 200
+_PRESIGNS: Final = 300
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,9 @@ class Site:
             raise BenchError(f"{method} {path} was answered {answer.status_code} {answer.text}")
         return answer.json()
 
-    def arrive(self, count: int) -> list[str]:
+    def arrive(self, count: int, destination: str = "put") -> list[str]:
         """Ids of `count` new uploads, a multiple of BATCH, whose objects are in the bucket."""
-        batch = {"uploads": [_SMALL] * BATCH}
+        batch = {"uploads": [one | {"destination": destination} for one in _SMALL]}
         announced: list[dict[str, Any]] = []
         while len(announced) < count:
             announced += self.call("POST", "/v1/uploads/batch", batch)["uploads"]
@@ -121,21 +129,36 @@ def confirm(site: Site) -> list[Case]:
 
 
 def read(site: Site) -> list[Case]:
-    """One file with its link, the redirect to it, and a list with links."""
-    page = f"/v1/files?limit={PAGE}"
-    if len(site.call("GET", page)["items"]) < PAGE:
-        # More than a page, so that there is a next one.
-        for upload_id in site.arrive(2 * PAGE):
-            site.call("POST", f"/v1/uploads/{upload_id}/confirm")
-    files = site.call("GET", page)["items"]
-    if len(files) < PAGE or not all(file["presigned_url"] for file in files):
-        raise BenchError(f"{page} is not a page of {PAGE} files with links.")
+    """One file with its link, the redirect to it, links by id, and lists with links: of those that
+    are remembered for a while, and of those that are signed anew each time.
+    """
+    page, anew = (
+        f"/v1/files?destination={destination}&limit={PAGE}" for destination in ("put", "anew")
+    )
+    files = _page(site, page, "put")
+    _page(site, anew, "anew")
     each = [f"/v1/files/{file['id']}" for file in files] * (_GETS // PAGE)
+    presign = ["/v1/files/presign"] * _PRESIGNS
+    ids = {"ids": [file["id"] for file in files]}
     return [
         Case("get", "GET", lambda: each),
         Case("redirect", "GET", lambda: [f"{path}/content" for path in each]),
+        Case(f"presign of {PAGE}", "POST", lambda: presign, ids),
         Case(f"list of {PAGE}", "GET", lambda: [page] * _LISTS),
+        Case(f"list of {PAGE}, signed anew", "GET", lambda: [anew] * _LISTS),
     ]
+
+
+def _page(site: Site, page: str, destination: str) -> list[dict[str, Any]]:
+    """The files of a full page of the destination, which are made if need be."""
+    if len(site.call("GET", page)["items"]) < PAGE:
+        # More than a page, so that there is a next one.
+        for upload_id in site.arrive(2 * PAGE, destination):
+            site.call("POST", f"/v1/uploads/{upload_id}/confirm")
+    files: list[dict[str, Any]] = site.call("GET", page)["items"]
+    if len(files) < PAGE or not all(file["presigned_url"] for file in files):
+        raise BenchError(f"{page} is not a page of {PAGE} files with links.")
+    return files
 
 
 SECTIONS: Final[dict[str, Callable[[Site], list[Case]]]] = {

@@ -80,6 +80,12 @@ def essence(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def charset_of(content_type: str) -> str | None:
+    """The charset that a normalized type names, in lower case; None if it names none."""
+    found = re.search(r'; charset="?([^;"]+)', content_type)
+    return found[1].lower() if found else None
+
+
 def announced_content_type(said: object) -> str | None:
     """The type of a file as its client announces it, in one spelling; None if it cannot be a type.
 

@@ -6,13 +6,14 @@ where it certainly is another thing: what is delivered is safe because of how it
 (app/core/delivery.py), not because of what is found here.
 """
 
+import codecs
 import re
 from enum import StrEnum
 from typing import Final
 
 from pure_magic_rs import MagicDb
 
-from app.core.content_types import OCTET_STREAM, essence
+from app.core.content_types import OCTET_STREAM, charset_of, essence
 from app.core.formats import (
     OLE,
     PDF,
@@ -50,6 +51,11 @@ _PDF_START: Final = re.compile(rb"^%PDF-[12]\.\d", re.MULTILINE)
 _MPEG_TS: Final = "video/mp2t"
 _OLE_START: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
+# What UTF-8 text has not, though it could: NUL, by which UTF-16 is told, and the shifts of
+# ISO-2022-JP, which is ASCII otherwise.
+_NOT_UTF8: Final = (b"\0", b"\x1b$")
+_UTF8: Final = frozenset({"utf-8", "utf8"})
+
 _MARKUP: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
 _MEDIA: Final = frozenset({"image", "audio", "video", "font"})
 
@@ -84,6 +90,33 @@ def detect(head: bytes) -> str:
         return kind
     # Text of no known kind, and text that happens to begin like some rare format.
     return kind if _is_binary(head) else PLAIN
+
+
+def charset_to_say(content_type: str, head: bytes, *, is_whole: bool) -> str | None:
+    """The charset to serve plain text with, by its first bytes: `utf-8`; or "" for none, because
+    the announced one is wrong; or None where the announced type is to stand as it is.
+
+    Without one browsers take UTF-8 for windows-1252 (WHATWG Encoding, "legacy" default). Text in
+    another charset is served with the announced one, or else without: whatever has a byte order
+    mark is read by that. `is_whole`: `head` is the whole file, not cut within a character perhaps.
+    """
+    if essence(content_type) != PLAIN:
+        return None
+    announced = charset_of(content_type)
+    if _is_utf8(head, is_whole=is_whole):
+        # ASCII is valid in almost every charset, so it refutes no announced one.
+        return "utf-8" if announced in {None, *_UTF8} or not head.isascii() else None
+    return "" if announced in _UTF8 else None
+
+
+def _is_utf8(head: bytes, *, is_whole: bool) -> bool:
+    if any(mark in head for mark in _NOT_UTF8):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=is_whole)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _recoded(head: bytes) -> bytes:

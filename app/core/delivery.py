@@ -9,8 +9,8 @@ import re
 from functools import lru_cache
 from typing import Final, Literal
 
-from app.core.content_types import essence, types_in
-from app.core.contents import is_markup
+from app.core.content_types import OCTET_STREAM, essence, types_in
+from app.core.contents import PLAIN, is_markup
 from app.core.formats import is_textual
 from app.core.object_url import UNRESERVED, percent_encode
 
@@ -35,10 +35,14 @@ _INLINE: Final = types_in(
 # RFC 8187 attr-char, what may stand unescaped in filename*.
 _ATTR_CHARS: Final = UNRESERVED + b"!#$&+^`|"
 _SPACES: Final = re.compile(r"[\t\r\n]+")
-# Beyond ASCII, or not to be trusted within quotation marks.
-_NOT_PLAIN: Final = re.compile(r'[^ -~]|["\\%]')
+# ASCII that can be trusted within quotation marks.
+_PLAIN: Final = re.compile(r"[ !#-$&-\[\]-~]*").fullmatch
+# All else, where "?" stands for what is not ASCII.
+_FALLBACK: Final = bytes.maketrans(b'"\\%?', b"____")
 
 
+# Without it a link takes a twelfth longer.
+@lru_cache(maxsize=256)
 def shown_inline(content_type: str, detected: str | None = None) -> bool:
     """Whether a browser can show this type without running anything in it.
 
@@ -55,44 +59,48 @@ def shown_inline(content_type: str, detected: str | None = None) -> bool:
     return kind == "text/plain" or not is_textual(detected)
 
 
-# Without it a list that is asked for again takes 5 % longer where one name in ten is Greek.
-@lru_cache(maxsize=1024)
 def content_disposition(disposition: Disposition, filename: str) -> str:
     """The header value of RFC 6266, with an ASCII fallback and RFC 8187's `filename*`.
 
     `filename` is one that `clean_filename` has made. Its tabs and newlines become spaces, as in
     browsers.
     """
-    filename = _SPACES.sub(" ", filename)
-    fallback = _NOT_PLAIN.sub("_", filename)
-    value = f'{disposition}; filename="{fallback}"'
-    if fallback == filename:
-        return value
-    return f"{value}; filename*=UTF-8''{percent_encode(filename, _ATTR_CHARS)}"
+    if not filename.isprintable():
+        filename = _SPACES.sub(" ", filename)
+    if _PLAIN(filename):
+        return f'{disposition}; filename="{filename}"'
+    fallback = filename.encode("ascii", "replace").translate(_FALLBACK).decode()
+    extended = percent_encode(filename, _ATTR_CHARS)
+    return f"{disposition}; filename=\"{fallback}\"; filename*=UTF-8''{extended}"
+
+
+def served_type(content_type: str, charset: str | None) -> str:
+    """The type that links say, with the charset that `contents.charset_to_say` has found."""
+    if charset is None:
+        return content_type
+    return f"{PLAIN}; charset={charset}" if charset else PLAIN
 
 
 def response_overrides(
-    content_type: str,
-    detected: str | None,
-    disposition: Disposition | None,
+    disposition: Disposition,
     filename: str,
+    content_type: str,
     *,
-    stored_as: str | None = None,
-) -> tuple[tuple[str, str], ...]:
-    """The `response-*` query parameters for a read link, as pairs to sign (AWS, API/API_GetObject).
+    stored_type: str,
+    detected: str | None,
+) -> dict[str, str]:
+    """The `response-*` query parameters to sign for a read link (AWS, API/API_GetObject).
 
-    With `disposition` None a type that is safe inline gets none: a plain link is the fastest to
-    sign and the best to cache. `stored_as` is the type that the object is stored with, where that
-    is another one.
+    All say the name to save under (OWASP ASVS 5.4.1), also where the file is shown. What a browser
+    might run is downloaded whatever `disposition` says. `stored_type` is the type that the object
+    is stored with, `detected` as in `shown_inline`.
     """
     if not shown_inline(content_type, detected):
-        return (
-            ("response-content-disposition", content_disposition("attachment", filename)),
-            ("response-content-type", "application/octet-stream"),
-        )
-    overrides: tuple[tuple[str, str], ...] = ()
-    if disposition is not None:
-        overrides = (("response-content-disposition", content_disposition(disposition, filename)),)
-    if stored_as is not None:
-        overrides = (*overrides, ("response-content-type", content_type))
+        return {
+            "response-content-disposition": content_disposition("attachment", filename),
+            "response-content-type": OCTET_STREAM,
+        }
+    overrides = {"response-content-disposition": content_disposition(disposition, filename)}
+    if content_type != stored_type:
+        overrides["response-content-type"] = content_type
     return overrides

@@ -153,6 +153,13 @@ class Destination(BaseModel):
         path = by_path.base_path.removesuffix(f"/{self.bucket}")
         return f"{by_path.scheme}://{by_path.host}{path}"
 
+    @cached_property
+    def disposition(self) -> Literal["inline", "attachment"]:
+        """How links present files where nothing else is asked: as objects are stored."""
+        said = (self.content_disposition or "inline").partition(";")[0].strip().lower()
+        # What is unknown is a download (RFC 6266 section 4.2).
+        return "inline" if said == "inline" else "attachment"
+
     @property
     def window(self) -> int:
         """Seconds during which links to one object are identical; 0: each is signed anew."""

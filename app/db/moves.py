@@ -114,6 +114,7 @@ _FROM_BUCKET: Final = (
     "size",
     "content_type",
     "announced_type",
+    "charset",
     "detected_type",
     "etag",
     "version_id",

@@ -77,11 +77,14 @@ class Gate:
             return self._answer_form(request)
         self._verifier.verify_request(request, datetime.now(UTC))
         query = [pair for pair in request.query if not pair[0].lower().startswith("x-amz-")]
-        _check_overrides(query)
+        overrides = _overrides(query)
         if request.method not in ("PUT", "POST"):
-            return self._store.call(
+            answer = self._store.call(
                 request.method, request.bucket, request.key, query, request.headers
             )
+            if request.method == "HEAD" and answer.status_code == 200:
+                answer.headers.update(overrides)  # which moto does for GET alone
+            return answer
         headers = _without_object_checksum(request)
         # moto treats any other POST to a bucket as a form, and does not check its policy.
         known = _OBJECT_POSTS if request.key else _BUCKET_POSTS
@@ -131,10 +134,13 @@ def _method_not_allowed() -> S3Error:
     return S3Error(405, "MethodNotAllowed", message)
 
 
-def _check_overrides(query: Iterable[tuple[str, str]]) -> None:
-    for name, value in query:
-        if name.startswith("response-") and not value.isprintable():
+def _overrides(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers that `response-*` parameters set. Raises S3Error (400 InvalidArgument)."""
+    found = {name: value for name, value in query if name.startswith("response-")}
+    for name, value in found.items():
+        if not value.isprintable():
             raise invalid_argument(f"{name} holds a character that a header cannot carry.")
+    return {name.removeprefix("response-"): value for name, value in found.items()}
 
 
 def _without_object_checksum(request: S3Request) -> Mapping[str, str]:

@@ -104,6 +104,9 @@ class File(NamedTuple):
     # As announced, where confirm has found another type, which is in `content_type` then. The
     # object itself is stored with the announced one.
     announced_type: str | None
+    # What links say of a text by its first bytes, whatever `content_type` says: "utf-8", or "" for
+    # none. None where there is nothing to say but `content_type`.
+    charset: str | None
 
     @property
     def may_share_key(self) -> bool:
@@ -133,6 +136,7 @@ class Readable(NamedTuple):
     detected_type: str | None
     version_id: str | None
     announced_type: str | None
+    charset: str | None
 
 
 files: Final = table(

@@ -330,8 +330,6 @@ async def content(
             raise
     else:
         file = await get_file(res, caller, file_id)
-    if filename is not None:
-        disposition = disposition or "inline"
     [link] = await read_links(
         res,
         [file],

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import aioboto3
@@ -38,11 +38,6 @@ WAIT_SECONDS = 2.0
 
 class CredentialsUnavailable(Exception):
     """There are no credentials to sign with, or they have ended and no new ones came."""
-
-
-# Parameters that are signed with a URL, unescaped: pairs, so that they can be remembered by.
-Query = tuple[tuple[str, str], ...]
-LinkSigner = Callable[[str, Query], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +81,8 @@ class Signer:
         self._refreshing = SingleFlight()
         self._wait_until = 0.0  # on the event loop's clock
         self._retry_at = datetime.min.replace(tzinfo=UTC)
-        # Files that are listed again within a window are signed once; a URL takes about 1 KiB.
-        # Without these caches a redirect takes 8 % longer, a list of 100 half as long again.
+        # One for each window, by which app.files.links remembers the URLs.
         self._steady_signer = lru_cache(maxsize=64)(UrlSigner)
-        self._steady_url = lru_cache(maxsize=8192)(_sign)
 
     async def credentials(self) -> Credentials:
         """Credentials that are valid now, refreshed if they end within 15 minutes.
@@ -129,20 +122,20 @@ class Signer:
         expires_in: int,
         window: int = 0,
         method: Literal["GET", "HEAD"] = "GET",
-    ) -> tuple[LinkSigner, datetime]:
-        """A function that presigns the GET (or HEAD) of a key, for many in a row; and their end
-        (UTC). Stores refuse a link that is used with another method than the signed one.
+    ) -> tuple[UrlSigner, datetime]:
+        """What presigns the GET (or HEAD) of keys, for many in a row; and the links' end (UTC).
+        Stores refuse a link that is used with another method than the signed one.
 
         With a `window` (seconds) the time of signing is floored to it, counted from the Unix epoch,
         and `expires_in` lengthened by it: inside one window every replica with the same credentials
         gives the same URL for the same object, which browsers and CDNs can cache, and each URL
-        lives for at least `expires_in`. The two together are at most 604,800 s.
+        lives for at least `expires_in`. The two together are at most 604,800 s. The signer itself
+        is the same object, too.
         """
         now, credentials, expires_in = await self._prepare(expires_in, window)
         ends = now + timedelta(seconds=expires_in)
-        make, sign = (self._steady_signer, self._steady_url) if window else (UrlSigner, _sign)
-        signer = make(address, credentials, now=now, expires_in=expires_in, method=method)
-        return partial(sign, signer), ends
+        make = self._steady_signer if window else UrlSigner
+        return make(address, credentials, now=now, expires_in=expires_in, method=method), ends
 
     async def presign_parts(
         self,
@@ -257,10 +250,6 @@ class Signer:
                 _log.warning("credentials_not_refreshed", exc_info=error)
             return error
         return None
-
-
-def _sign(signer: UrlSigner, key: str, query: Query) -> str:
-    return signer.url(key, dict(query))
 
 
 def _is_alive(credentials: Credentials, now: datetime) -> bool:

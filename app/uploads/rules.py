@@ -115,6 +115,7 @@ def pending_file(
         pending_cap=res.settings.max_pending_uploads,
         part_count=None,
         announced_type=None,
+        charset=None,
     )
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from app.core.contents import HEAD_BYTES, detect
+from app.core.contents import HEAD_BYTES, charset_to_say, detect
 from app.core.destination import Destination
 from app.db import credentials as db_credentials
 from app.db import files as db_files
@@ -46,8 +46,10 @@ async def verify(res: Resources, file: File, attachment: Attachment | None = Non
     left = await bytes_left(res, file)
     reason = object_objection(handle.destination, file, found, left)
     if reason is None:
-        detected = await _detect(handle, found)
-        file = file._replace(detected_type=detected)
+        head = await _read_head(handle, found)
+        detected = detect(head)
+        charset = charset_to_say(file.content_type, head, is_whole=len(head) == found.size)
+        file = file._replace(detected_type=detected, charset=charset)
         truly = true_type(handle.destination, file, detected)
         if truly is not None:
             file = file._replace(content_type=truly, announced_type=file.content_type)
@@ -78,14 +80,14 @@ def _why_absent(res: Resources, file: File) -> str:
     return "The bucket has dropped the parts of this upload; announce the file anew."
 
 
-async def _detect(handle: ObjectHandle, found: StoredObject) -> str:
-    """The type that the first bytes of the very object show that HEAD found."""
+async def _read_head(handle: ObjectHandle, found: StoredObject) -> bytes:
+    """The first bytes of the very object that HEAD found. Raises UploadNotArrived."""
     head = await handle.read_start(found, HEAD_BYTES) if found.size else b""
     if head is None:
         raise UploadNotArrived(
             "The object was replaced while it was looked at; confirm again.", retry_after=1
         )
-    return detect(head)
+    return head
 
 
 async def _confirm(

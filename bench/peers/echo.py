@@ -61,11 +61,13 @@ def _link(settings: Settings, number: int) -> Link:
     to, pdf = settings.destinations["images"], number % 10 == 0
     name = f"{'anaphora-trimenou' if pdf else 'holiday'}-{number}.{'pdf' if pdf else 'png'}"
     key = f"images/11-22-2026_19-07-09-123456--{name}"
+    kind = "application/pdf" if pdf else "image/png"
     overrides = response_overrides(
-        "application/pdf" if pdf else "image/png",
-        None,
-        None,
-        f"Αναφορά τριμήνου {number}.pdf",
+        "inline",
+        f"Αναφορά τριμήνου {number}.pdf" if pdf else f"Holiday {number}.png",
+        kind,
+        stored_type=kind,
+        detected=None,
     )
     secret = settings.aws_secret_access_key
     assert settings.aws_access_key_id is not None
@@ -77,7 +79,7 @@ def _link(settings: Settings, number: int) -> Link:
         credentials=Credentials(settings.aws_access_key_id, secret.get_secret_value()),
         now=_NOW,
         expires_in=to.link_expires_in + to.window,
-        query={**dict(overrides), "versionId": "0" * 32},
+        query={**overrides, "versionId": "0" * 32},
     )
     return Link(
         id=_ID,

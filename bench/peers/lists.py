@@ -38,11 +38,15 @@ async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
     for file in files:
         destination = res.settings.destination_of(file.destination, file.bucket)
         params = {"Bucket": file.bucket, "Key": file.key, "VersionId": file.version_id}
-        overrides = dict(
-            response_overrides(file.content_type, file.detected_type, None, file.filename)
+        overrides = response_overrides(
+            "inline",
+            file.filename,
+            file.content_type,
+            stored_type=file.content_type,
+            detected=file.detected_type,
         )
-        if overrides:
-            params["ResponseContentDisposition"] = overrides["response-content-disposition"]
+        params["ResponseContentDisposition"] = overrides["response-content-disposition"]
+        if "response-content-type" in overrides:
             params["ResponseContentType"] = overrides["response-content-type"]
         expires_in = destination.link_expires_in
         url = await res.buckets.client(destination).generate_presigned_url(

@@ -1,7 +1,7 @@
 """A link reads one version of one object, for a while, and does nothing else."""
 
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -120,19 +120,22 @@ async def test_a_part_of_the_file(flow: Flow) -> None:
         ),
         ("attachment", "a;b,c.txt", 'attachment; filename="a;b,c.txt"'),
         ("inline", None, 'inline; filename="a.txt"'),
+        (None, None, 'inline; filename="a.txt"'),
+        (None, '旅行 "x" é.txt', f'inline; filename="__ _x_ _.txt"; {STARRED}'),
     ],
 )
 async def test_the_name_to_save_under(
-    flow: Flow, disposition: str, filename: str | None, expected: str
+    flow: Flow, disposition: str | None, filename: str | None, expected: str
 ) -> None:
     file = await flow.file("put")
-    query = {"disposition": disposition} | ({"filename": filename} if filename else {})
+    asked = {"disposition": disposition, "filename": filename}
+    query = {name: value for name, value in asked.items() if value}
     redirect = await flow.api.get(f"/v1/files/{file['id']}/content", params=query)
     assert redirect.status_code == 302
     read = await flow.web.get(redirect.headers["location"])
     assert (read.status_code, read.content) == (200, b"hello")
     assert read.headers["content-disposition"] == expected
-    assert read.headers["content-type"] == "text/plain"
+    assert read.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 @having()
@@ -154,6 +157,8 @@ async def test_a_head_is_redirected_to_a_link_for_heads(flow: Flow) -> None:
     assert (redirect.status_code, redirect.content) == (302, b"")
     head = await flow.web.head(redirect.headers["location"])
     assert (head.status_code, head.headers["content-length"]) == (200, "5")
+    assert head.headers["content-disposition"] == 'inline; filename="a.txt"'
+    assert head.headers["content-type"] == "text/plain; charset=utf-8"
     refused(await flow.web.get(redirect.headers["location"]), 403, MISMATCH)
     assert (await flow.web.head(file["presigned_url"])).status_code == 403
     # One byte tells as much, with the link that is at hand.
@@ -161,3 +166,37 @@ async def test_a_head_is_redirected_to_a_link_for_heads(flow: Flow) -> None:
     assert (byte.content, byte.headers["content-range"]) == (b"h", "bytes 0-0/5")
     # And a GET is redirected as ever.
     assert (await flow.api.get(path)).headers["location"] != redirect.headers["location"]
+
+
+@having()
+@pytest.mark.parametrize("name", ["旅" * 251 + ".txt", "💾" * 125 + ".txt", "é'*!;=&+#%" * 25])
+async def test_the_longest_name_is_saved_as_it_is(flow: Flow, name: str) -> None:
+    # Not announced by it: rclone keeps keys as names of a file system, which are shorter.
+    file = await flow.file("put")
+    redirect = await flow.api.get(f"/v1/files/{file['id']}/content", params={"filename": name})
+    read = await flow.web.get(redirect.headers["location"])
+    assert (read.status_code, read.content) == (200, b"hello")
+    _, _, extended = read.headers["content-disposition"].partition("; filename*=UTF-8''")
+    assert unquote(extended) == name
+
+
+@having()
+@pytest.mark.parametrize(
+    ("announced", "data", "served"),
+    [
+        ("text/plain", "für".encode(), "text/plain; charset=utf-8"),
+        ("text/plain", b"", "text/plain; charset=utf-8"),
+        ("text/plain", "für".encode("windows-1252"), "text/plain"),
+        ("text/plain; charset=utf-8", "für".encode("windows-1252"), "text/plain"),
+        ("text/plain; charset=koi8-r", "отчёт".encode("koi8-r"), "text/plain; charset=koi8-r"),
+    ],
+    ids=["utf-8", "empty", "other", "said wrongly", "said rightly"],
+)
+async def test_a_text_is_served_with_its_charset(
+    flow: Flow, announced: str, data: bytes, served: str
+) -> None:
+    file = await flow.file("put", data, content_type=announced)
+    assert file["content_type"] == file["announced_type"] == announced
+    read = await flow.web.get(file["presigned_url"])
+    assert (read.status_code, read.content) == (200, data)
+    assert read.headers["content-type"] == served

@@ -86,6 +86,11 @@ async def test_no_link_shows_what_a_browser_would_run(
         assert read.headers["content-disposition"].startswith("attachment;"), way
 
 
+def shown_as(way: str, filename: str) -> str:
+    disposition = "attachment" if "attachment" in way else "inline"
+    return f'{disposition}; filename="{"a.html" if "a.html" in way else filename}"'
+
+
 @having()
 async def test_the_same_ways_show_an_image(flow: Flow) -> None:
     about = {
@@ -98,8 +103,7 @@ async def test_the_same_ways_show_an_image(flow: Flow) -> None:
     for way, link in (await every_link(flow, file, {**about, "size": len(PNG)})).items():
         read = await flow.web.get(link)
         assert read.headers["content-type"] == "image/png", way
-        attached = read.headers.get("content-disposition", "").startswith("attachment")
-        assert attached is ("attachment" in way), way
+        assert read.headers["content-disposition"] == shown_as(way, "a.png"), way
 
 
 @having()
@@ -111,5 +115,19 @@ async def test_every_way_serves_the_true_type_of_a_mistaken_name(flow: Flow) -> 
     for way, link in (await every_link(flow, file, {**about, "size": len(PNG)})).items():
         read = await flow.web.get(link)
         assert (read.content, read.headers["content-type"]) == (PNG, "image/png"), way
-        attached = read.headers.get("content-disposition", "").startswith("attachment")
-        assert attached is ("attachment" in way), way
+        assert read.headers["content-disposition"] == shown_as(way, "a.jpg"), way
+
+
+@having()
+async def test_every_way_serves_a_text_in_utf8(flow: Flow) -> None:
+    data = "Grüße\n".encode()
+    about = {"destination": "once-put", "filename": "a.txt", "checksum_sha256": sha256(data)}
+    file = await flow.file(data=data, content_type="text/plain", **about)
+    again = {**about, "content_type": "text/plain", "size": len(data)}
+    for way, link in (await every_link(flow, file, again)).items():
+        read = await flow.web.get(link)
+        assert (read.content, read.headers["content-type"]) == (
+            data,
+            "text/plain; charset=utf-8",
+        ), way
+        assert read.headers["content-disposition"] == shown_as(way, "a.txt"), way

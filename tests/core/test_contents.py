@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.content_types import OCTET_STREAM
-from app.core.contents import EMPTY, HEAD_BYTES, Verdict, compare, detect, is_markup
+from app.core.contents import EMPTY, HEAD_BYTES, Verdict, charset_to_say, compare, detect, is_markup
 from tests.support.samples import (
     BMP,
     CSV,
@@ -181,3 +181,71 @@ def test_markup() -> None:
     assert is_markup(detect(HTML))
     assert is_markup(detect(SVG))
     assert not is_markup(detect(CSV))
+
+
+GREEK = "Αναφορά τριμήνου\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [
+        (b"", "utf-8"),
+        (b"ASCII\r\n", "utf-8"),
+        (GREEK.encode(), "utf-8"),
+        (GREEK.encode("utf-8-sig"), "utf-8"),
+        ("💾 \x1b[31mred\x1b[0m \x01".encode(), "utf-8"),
+        (GREEK.encode("iso-8859-7"), None),
+        ("für".encode("windows-1252"), None),
+        *((GREEK.encode(f"utf-{n}"), None) for n in ("16", "16-le", "16-be", "32", "32-le")),
+        (b"h\0i\0", None),
+        ("日本語".encode("iso-2022-jp"), None),
+        ("日本語".encode("shift-jis"), None),
+        # Surrogates, an overlong slash, beyond Unicode: no UTF-8 (RFC 3629).
+        (b"\xed\xa0\x80", None),
+        (b"\xc0\xaf", None),
+        (b"\xf4\x90\x80\x80", None),
+    ],
+)
+def test_the_charset_of_a_text(text: bytes, charset: str | None) -> None:
+    assert charset_to_say("text/plain", text, is_whole=True) == charset
+    for kind in ("text/csv", "text/html", "text/plain2", "image/png", OCTET_STREAM):
+        assert charset_to_say(kind, text, is_whole=True) is None
+
+
+@pytest.mark.parametrize("character", ["é", "€", "💾"])
+def test_a_head_may_end_within_a_character(character: str) -> None:
+    for cut in range(1, len(character.encode()) + 1):
+        head = b"a" * (HEAD_BYTES - cut) + character.encode()[:cut]
+        assert charset_to_say("text/plain", head, is_whole=False) == "utf-8"
+        is_complete = cut == len(character.encode())
+        assert charset_to_say("text/plain", head, is_whole=True) == (
+            "utf-8" if is_complete else None
+        )
+    # What cannot be the beginning of a character is none.
+    assert charset_to_say("text/plain", b"fin\xff", is_whole=False) is None
+
+
+@pytest.mark.parametrize(
+    ("announced", "text", "charset"),
+    [
+        *((f"text/plain; charset={name}", GREEK, "utf-8") for name in ("utf-8", "UTF-8", "utf8")),
+        ("text/plain; format=flowed", GREEK, "utf-8"),
+        ("text/plain; charset=utf-8", "für".encode("windows-1252"), ""),
+        ("text/plain; format=flowed; charset=UTF-8", GREEK.encode("utf-16"), ""),
+        ("text/plain; charset=iso-8859-1", GREEK, "utf-8"),
+        # It may be right, and nobody knows better.
+        ("text/plain; charset=koi8-r", "отчёт".encode("koi8-r"), None),
+        ("text/plain; charset=iso-2022-jp", "日本語".encode("iso-2022-jp"), None),
+        ("text/plain; charset=iso-8859-1", "ASCII so far", None),
+    ],
+)
+def test_an_announced_charset_stands_unless_it_is_refuted(
+    announced: str, text: str | bytes, charset: str | None
+) -> None:
+    head = text.encode() if isinstance(text, str) else text
+    assert charset_to_say(announced, head, is_whole=True) == charset
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x1b")))
+def test_every_text_in_utf8_is_said_to_be(text: str) -> None:
+    assert charset_to_say("text/plain", text.encode(), is_whole=True) == "utf-8"

@@ -5,8 +5,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.delivery import content_disposition, response_overrides, shown_inline
+from app.core.delivery import (
+    Disposition,
+    content_disposition,
+    response_overrides,
+    served_type,
+    shown_inline,
+)
 from app.core.key_normalizer import InvalidName, clean_filename
+
+BOTH: tuple[Disposition, ...] = ("inline", "attachment")
+
+
+def overrides(
+    content_type: str,
+    disposition: Disposition = "inline",
+    filename: str = "a.txt",
+    *,
+    stored: str | None = None,
+    detected: str | None = None,
+) -> dict[str, str]:
+    return response_overrides(
+        disposition, filename, content_type, stored_type=stored or content_type, detected=detected
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,20 +51,37 @@ def test_types_that_browsers_only_show(content_type: str) -> None:
 )
 def test_types_that_browsers_might_run_are_never_inline(content_type: str) -> None:
     assert not shown_inline(content_type)
-    for disposition in (None, "inline", "attachment"):
-        assert response_overrides(content_type, None, disposition, "a.html") == (
-            ("response-content-disposition", 'attachment; filename="a.html"'),
-            ("response-content-type", "application/octet-stream"),
-        )
+    for disposition in BOTH:
+        assert overrides(content_type, disposition, "a.html") == {
+            "response-content-disposition": 'attachment; filename="a.html"',
+            "response-content-type": "application/octet-stream",
+        }
 
 
-def test_a_safe_type_is_shown_as_asked() -> None:
-    assert response_overrides("image/png", None, None, "a.png") == ()
-    for disposition in ("inline", "attachment"):
+def test_a_safe_type_is_shown_as_asked_under_its_name() -> None:
+    for disposition in BOTH:
         value = f"{disposition}; filename=\"_.png\"; filename*=UTF-8''%C3%A9.png"
-        assert response_overrides("image/png", None, disposition, "é.png") == (
-            ("response-content-disposition", value),
-        )
+        named = {"response-content-disposition": value}
+        assert overrides("image/png", disposition, "é.png") == named
+        assert overrides("image/png", disposition, "é.png", stored="image/jpeg") == {
+            **named,
+            "response-content-type": "image/png",
+        }
+
+
+@pytest.mark.parametrize(
+    ("content_type", "charset", "served"),
+    [
+        ("text/plain", None, "text/plain"),
+        ("text/plain", "utf-8", "text/plain; charset=utf-8"),
+        ("text/plain; charset=iso-8859-1", "utf-8", "text/plain; charset=utf-8"),
+        ("text/plain; charset=utf-8", "", "text/plain"),
+        ("text/plain; charset=koi8-r", None, "text/plain; charset=koi8-r"),
+        ("image/png", None, "image/png"),
+    ],
+)
+def test_what_links_say_of_a_type(content_type: str, charset: str | None, served: str) -> None:
+    assert served_type(content_type, charset) == served
 
 
 @pytest.mark.parametrize(
@@ -58,6 +96,8 @@ def test_a_safe_type_is_shown_as_asked() -> None:
         ),
         ("a\tb\r\nSet-Cookie: c.png", 'attachment; filename="a b Set-Cookie: c.png"'),
         ("日.png", "attachment; filename=\"_.png\"; filename*=UTF-8''%E6%97%A5.png"),
+        ("why?.png", 'attachment; filename="why?.png"'),
+        ("🇬?.png", "attachment; filename=\"__.png\"; filename*=UTF-8''%F0%9F%87%AC%3F.png"),
     ],
 )
 def test_names_in_headers(filename: str, value: str) -> None:
@@ -86,9 +126,9 @@ def test_every_name_comes_back_from_its_header(text: str) -> None:
 )
 def test_contents_that_browsers_might_run_are_never_inline(detected: str) -> None:
     for announced in ("text/plain", "image/png", "video/mp4"):
-        overrides = dict(response_overrides(announced, detected, "inline", "a.txt"))
-        assert overrides["response-content-type"] == "application/octet-stream"
-        assert overrides["response-content-disposition"].startswith("attachment;")
+        signed = overrides(announced, detected=detected)
+        assert signed["response-content-type"] == "application/octet-stream"
+        assert signed["response-content-disposition"].startswith("attachment;")
 
 
 @pytest.mark.parametrize("detected", [None, "text/plain", "text/csv", "text/x-c"])

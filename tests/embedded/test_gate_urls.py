@@ -69,9 +69,10 @@ def test_response_overrides_are_signed(store: Store) -> None:
         "ResponseContentType": "application/octet-stream",
         "ResponseContentDisposition": "attachment; filename*=UTF-8''%E6%97%A5.txt",
     }
-    answer = send("GET", store.presign("get_object", Key=key, **params))
-    assert answer.headers["Content-Type"] == params["ResponseContentType"]
-    assert answer.headers["Content-Disposition"] == params["ResponseContentDisposition"]
+    for method in ("GET", "HEAD"):
+        answer = send(method, store.presign(f"{method.lower()}_object", Key=key, **params))
+        assert answer.headers["Content-Type"] == params["ResponseContentType"]
+        assert answer.headers["Content-Disposition"] == params["ResponseContentDisposition"]
     plain = store.presign("get_object", Key=key)
     refused(send("GET", f"{plain}&response-content-type=text%2Fplain"))
 

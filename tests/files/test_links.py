@@ -76,7 +76,7 @@ class TestContent:
         file = await stored(client, web, filename="Grüße.txt")
         path = f"/v1/files/{file['id']}/content"
         for query, disposition in (
-            ({"filename": "Grüße.txt"}, "inline"),
+            ({}, "inline"),
             ({"disposition": "inline"}, "inline"),
             ({"disposition": "attachment"}, "attachment"),
         ):
@@ -85,16 +85,34 @@ class TestContent:
             assert redirect.headers["cache-control"] == "no-store"
             read = await web.get(redirect.headers["location"])
             assert (read.status_code, read.content) == (200, b"hello")
-            assert read.headers["content-type"] == "text/plain"
+            assert read.headers["content-type"] == "text/plain; charset=utf-8"
             assert read.headers["content-disposition"] == (
                 f"{disposition}; filename=\"Gr__e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt"
             )
-        # The plain link has nothing to override, and is one and the same for browsers to cache.
-        assert "response-content-disposition" not in query_of(file["presigned_url"])
-        plain = await client.get(path)
-        assert plain.headers["location"] == file["presigned_url"]
-        read = await web.get(file["presigned_url"])
-        assert (read.headers["content-type"], read.content) == ("text/plain", b"hello")
+            # One and the same for browsers to cache.
+            same = redirect.headers["location"] == file["presigned_url"]
+            assert same is (disposition == "inline")
+
+    async def test_a_destination_whose_objects_are_downloads(
+        self, environ: dict[str, str], web: httpx.AsyncClient
+    ) -> None:
+        name = "CLAIMCHECK_DESTINATIONS__{}__CONTENT_DISPOSITION".format
+        more = {name("DOWNLOADS"): "attachment; filename=x.txt", name("SHOWN"): "Inline"}
+        async with running(await prepared(environ | more)) as client:
+            for destination, usual in (("downloads", "attachment"), ("shown", "inline")):
+                file = await stored(client, web, destination=destination)
+                path = f"/v1/files/{file['id']}/content"
+                for query, disposition in (
+                    ("", usual),
+                    ("?filename=a.txt", usual),
+                    ("?disposition=inline", "inline"),
+                    ("?disposition=attachment", "attachment"),
+                ):
+                    link = (await client.get(f"{path}{query}")).headers["location"]
+                    read = await web.get(link)
+                    shown = f'{disposition}; filename="a.txt"'
+                    assert read.headers["content-disposition"] == shown
+                    assert query or link == file["presigned_url"]
 
     async def test_a_name_to_save_under(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient

@@ -66,8 +66,8 @@ async def sign_url(signer: Signer, expires_in: int = 3600) -> Presigned:
 
 
 async def steady(signer: Signer, **options: int) -> Presigned:
-    sign, ends = await signer.link_signer(ADDRESS, **options)
-    return Presigned(sign("a.png", ()), {}, ends)
+    links, ends = await signer.link_signer(ADDRESS, **options)
+    return Presigned(links.url("a.png"), {}, ends)
 
 
 async def sign_many(signer: Signer, expires_in: int = 3600) -> Presigned:
