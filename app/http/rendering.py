@@ -56,7 +56,7 @@ class FileBody(BaseModel):
     filename: str
     content_type: str = Field(
         description="As announced, or what the contents are where the destination corrects that; "
-        "links serve it where that is safe"
+        "links serve it where that is safe, plain text with its charset"
     )
     announced_type: str = Field(description="As announced; the object is stored with it")
     detected_type: str | None = Field(description="What the contents were found to be")

@@ -311,11 +311,12 @@ async def content(
         Literal["inline", "attachment"] | None,
         Query(
             description="Types that a browser could run are downloaded in any case; without it, "
-            "others are shown by the very link that is the file's `presigned_url`"
+            "the link is the very one that is the file's `presigned_url`"
         ),
     ] = None,
     filename: Annotated[
-        str | None, Query(max_length=4096, description="The name to save under")
+        str | None,
+        Query(max_length=4096, description="The name to save under, else the file's own"),
     ] = None,
 ) -> RedirectResponse:
     """Redirects to a presigned link, for `<a href>` and `<img src>`.

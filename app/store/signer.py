@@ -123,7 +123,7 @@ class Signer:
         window: int = 0,
         method: Literal["GET", "HEAD"] = "GET",
     ) -> tuple[UrlSigner, datetime]:
-        """What presigns the GET (or HEAD) of keys, for many in a row; and the links' end (UTC).
+        """Presigns the GET (or HEAD) of keys, for many in a row; and the end of its links (UTC).
         Stores refuse a link that is used with another method than the signed one.
 
         With a `window` (seconds) the time of signing is floored to it, counted from the Unix epoch,

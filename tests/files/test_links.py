@@ -11,6 +11,7 @@ import pytest
 
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal
+from app.core.sigv4 import UrlSigner
 from app.errors import ConfigurationError, FileNotFound, InvalidCursor, UploadNotFound
 from app.files.reading import find_by_ids, get_file, list_files, readable_by_ids, readable_by_urls
 from app.runtime.resources import open_resources
@@ -315,3 +316,19 @@ def test_a_window_and_an_expiry_fit_into_seven_days() -> None:
     assert load_settings({name("LINK_EXPIRES_IN"): "604800"}).destinations["long"].window == 0
     with pytest.raises(ConfigurationError, match="link_window"):
         load_settings({name("LINK_EXPIRES_IN"): "604000", name("LINK_WINDOW"): "900"})
+
+
+async def test_a_link_is_signed_once_in_its_window(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [await stored(client, web, filename=name) for name in ("a.txt", "b.txt")]
+    paths = [f"/v1/files/{files[0]['id']}/content?filename={name}" for name in ("x", "y")]
+
+    async def links() -> list[str]:
+        listed = [file["presigned_url"] for file in (await client.get("/v1/files")).json()["items"]]
+        return [*listed, *[(await client.get(path)).headers["location"] for path in paths]]
+
+    first = await links()
+    assert len(set(first)) == 4
+    monkeypatch.setattr(UrlSigner, "url", None)
+    assert await links() == first
