@@ -341,7 +341,7 @@ def test_processor_time_is_of_the_process_and_finer_than_a_tick() -> None:
 def test_this_build_and_the_last_commit_are_measured_in_every_section(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for count in ("_ANNOUNCEMENTS", "_BATCHES", "_CONFIRMS", "_LISTS"):
+    for count in ("_ANNOUNCEMENTS", "_BATCHES", "_CONFIRMS", "_LISTS", "_PRESIGNS"):
         monkeypatch.setattr(outside, count, 50)
     monkeypatch.setattr(outside, "_GETS", 100)
     monkeypatch.setattr(against, "TOLERANCE", 9)  # nothing is measured once more
@@ -350,7 +350,8 @@ def test_this_build_and_the_last_commit_are_measured_in_every_section(
     cores = Cores(free[0], free[-1])
     found = against.measure("HEAD", list(outside.SECTIONS), Plan(1, 2), cores, said.append)
     assert [row.name for row in found.rows] == [
-        *("announce", "announce by batch of 50", "confirm", "get", "redirect", "list of 100"),
+        *("announce", "announce by batch of 50", "confirm", "get", "redirect", "presign of 100"),
+        *("list of 100", "list of 100, signed anew"),
     ]
     for row in found.rows:
         assert {who: len(samples) for who, samples in row.samples.items()} == dict.fromkeys(WHO, 2)
