@@ -62,7 +62,8 @@ async def read_links(
             signer, expires_at = await res.signer.link_signer(
                 to.address, expires_in=to.link_expires_in, window=to.window, method=method
             )
-            sign = _steady_url if to.window else _url
+            # A name that somebody asks for is not asked for again, and may be as long as they like.
+            sign = _steady_url if to.window and filename is None else _url
             presented = disposition or to.disposition
         url = sign(
             signer,

@@ -2,6 +2,7 @@
 
 import json
 import urllib.parse
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -322,13 +323,25 @@ async def test_a_link_is_signed_once_in_its_window(
     client: httpx.AsyncClient, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [await stored(client, web, filename=name) for name in ("a.txt", "b.txt")]
-    paths = [f"/v1/files/{files[0]['id']}/content?filename={name}" for name in ("x", "y")]
+    saved = f"/v1/files/{files[0]['id']}/content?disposition=attachment"
 
     async def links() -> list[str]:
         listed = [file["presigned_url"] for file in (await client.get("/v1/files")).json()["items"]]
-        return [*listed, *[(await client.get(path)).headers["location"] for path in paths]]
+        return [*listed, (await client.get(saved)).headers["location"]]
 
-    first = await links()
-    assert len(set(first)) == 4
-    monkeypatch.setattr(UrlSigner, "url", None)
+    first, signed = await links(), UrlSigner.url
+    assert len(set(first)) == 3
+    made: list[str] = []
+
+    def noted(self: UrlSigner, key: str, query: Mapping[str, str] | None = None) -> str:
+        made.append(signed(self, key, query))
+        return made[-1]
+
+    monkeypatch.setattr(UrlSigner, "url", noted)
     assert await links() == first
+    assert made == []
+    # Names that are asked for would crowd out those of files.
+    for _ in range(2):
+        named = await client.get(f"{saved}&filename=x.txt")
+        assert named.headers["location"] == made[-1]
+    assert len(made) == 2
