@@ -18,6 +18,7 @@ from app.routers import (
     api_keys,
     capabilities,
     files,
+    links,
     metrics,
     parts,
     records,
@@ -45,7 +46,7 @@ Every failure is `application/problem+json` (RFC 9457).
 
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
-    *(uploads, parts, upload_url, files, records, uppy),
+    *(uploads, parts, upload_url, files, links, records, uppy),
     *(upload_sessions, api_keys, service, metrics, capabilities),
 )
 

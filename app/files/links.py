@@ -22,6 +22,10 @@ from app.runtime.resources import Resources
 
 # Links that are signed before other tasks have a turn.
 _AT_ONCE: Final = 100
+# Stores name the origins that may read only to those who say theirs. `<img src>` does not, and
+# browsers keep its answer and give it to a script that reads the same URL, which must not read it
+# then. So scripts have URLs of their own. AWS's SDKs send this parameter with each GET.
+_FOR_SCRIPTS: Final = {"x-id": "GetObject"}
 
 
 class Link(NamedTuple):
@@ -38,6 +42,7 @@ async def read_links(
     disposition: Disposition | None = None,
     filename: str | None = None,
     redirecting: bool = False,
+    for_scripts: bool = False,
     method: Literal["GET", "HEAD"] = "GET",
 ) -> list[Link]:
     """A presigned link for each file, in order, each pinned to the version that was confirmed.
@@ -45,7 +50,8 @@ async def read_links(
     With `disposition` None, files that are safe to show are shown, unless their destination stores
     them to be downloaded; files that a browser might run are downloaded in either case. `filename`
     is the name to save under, the file's own if None. `redirecting`: the audit trail says that the
-    caller is redirected. A link is for its `method` alone. Raises InvalidFilename.
+    caller is redirected. `for_scripts`: links that no page shows files by, so that scripts can read
+    them whatever the browser keeps. A link is for its `method` alone. Raises InvalidFilename.
     """
     if filename is not None:
         try:
@@ -75,6 +81,7 @@ async def read_links(
             file.detected_type,
             file.charset,
             presented,
+            for_scripts,
         )
         links.append(Link(url, expires_at))
         if number % _AT_ONCE == 0 and number < len(files):
@@ -95,6 +102,7 @@ def _url(
     detected_type: str | None,
     charset: str | None,
     disposition: Disposition,
+    for_scripts: bool,
 ) -> str:
     query = response_overrides(
         disposition,
@@ -105,6 +113,8 @@ def _url(
     )
     if version_id is not None:
         query["versionId"] = version_id
+    if for_scripts:
+        query |= _FOR_SCRIPTS
     return signer.url(key, query)
 
 

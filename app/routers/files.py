@@ -2,11 +2,10 @@
 
 import urllib.parse
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,36 +19,18 @@ from app import errors
 from app.core.content_types import normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.narrowing import Narrowing
-from app.files.links import get_granted, read_links
-from app.files.reading import MAX_PAGE, get_file, list_files, readable_by_ids, readable_by_urls
+from app.files.reading import MAX_PAGE, get_file, list_files
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
 from app.http.lean_route import LeanRoute
-from app.http.permissions import (
-    CanDelete,
-    CanRead,
-    CanReadOrHasGrant,
-    CanUpload,
-    Res,
-    charge,
-    count_failure,
-)
-from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
-from app.http.rendering import (
-    FILE_EXAMPLE,
-    FileBody,
-    Moment,
-    file_json,
-    file_response,
-    json_response,
-)
+from app.http.permissions import CanDelete, CanRead, CanUpload, Res
+from app.http.problems import headers, responses
+from app.http.rendering import FILE_EXAMPLE, FileBody, file_json, file_response, json_response
 from app.http.upload_bodies import COMPLETING, confirmed_response
 from app.runtime.resources import in_utc
 from app.uploads.confirm import confirm_key, confirm_url
 from app.uploads.remove import release_file, remove_file
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
-
-MAX_PRESIGN = 1000
 
 _READ_PROBLEMS = (errors.SigningUnavailable, errors.DatabaseUnavailable)
 # What S3 takes for a key, less the control characters that PostgreSQL and XML refuse.
@@ -129,44 +110,6 @@ class ListParameters(BaseModel):
         )
 
 
-class LinksWanted(BaseModel):
-    """Up to 1,000 files, by id or by the URL that a back end keeps."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"ids": [FILE_EXAMPLE["id"]]}}
-    )
-
-    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_PRESIGN)] | None = None
-    urls: Annotated[list[_Url], Field(min_length=1, max_length=MAX_PRESIGN)] | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.ids is None) == (self.urls is None):
-            raise ValueError("give either ids or urls")
-        return self
-
-
-class Link(BaseModel):
-    """A link that reads a file until it expires."""
-
-    id: UUID
-    url: str
-    presigned_url: str
-    presigned_url_expires_at: Moment
-
-
-class NoLink(BaseModel):
-    """There is no such file of the caller's."""
-
-    problem: ProblemBody
-
-
-class Links(BaseModel):
-    """The links, in the order in which they were asked for."""
-
-    items: list[Link | NoLink]
-
-
 @router.post(
     "",
     operation_id="storeFile",
@@ -231,48 +174,6 @@ async def list_own_files(
     return json_response(body, headers)
 
 
-@router.post(
-    "/presign",
-    operation_id="presignFiles",
-    response_model=Links,
-    summary="Get links for up to 1,000 files at once",
-    responses=responses(*_READ_PROBLEMS),
-)
-async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request) -> Response:
-    """For back ends that keep ids or URLs in tables of their own. Answers in order; what is not a
-    file of the caller's has a `problem` instead of a link.
-    """
-    # One for each 100, as in a list.
-    await charge(request, caller, (len(body.ids or body.urls or []) - 1) // MAX_PAGE)
-    if body.ids is not None:
-        found = await readable_by_ids(res, caller, body.ids)
-    else:
-        found = await readable_by_urls(res, caller, body.urls or [])
-    present = [file for file in found if file is not None]
-    signed = iter(zip(present, await read_links(res, present), strict=True))
-    missing = {
-        "problem": problem_body(
-            errors.FileNotFound("No file of yours has this id or URL."),
-            request_id_of(request.scope),
-        )
-    }
-    items: list[dict[str, Any]] = []
-    for wanted in found:
-        if wanted is None:
-            items.append(missing)
-            continue
-        file, link = next(signed)
-        items.append(
-            {
-                "id": str(file.id),
-                "url": file.url,
-                "presigned_url": link.url,
-                "presigned_url_expires_at": link.expires_at,
-            }
-        )
-    return json_response({"items": items})
-
-
 @router.get(
     "/{file_id}",
     operation_id="getFile",
@@ -283,66 +184,6 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
 async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     """The confirmed file. `presigned_url` reads the very bytes that were confirmed."""
     return await file_response(res, await get_file(res, caller, file_id))
-
-
-@router.get(
-    "/{file_id}/content",
-    operation_id="readFile",
-    summary="Go to a fresh link",
-    status_code=302,
-    response_class=RedirectResponse,
-    openapi_extra={"security": [{}]},  # or a grant
-    responses={
-        **responses(
-            errors.InvalidGrant, errors.FileNotFound, errors.InvalidFilename, *_READ_PROBLEMS
-        ),
-        302: headers({"Location": "The presigned link"}),
-    },
-)
-async def content(
-    file_id: UUID,
-    caller: CanReadOrHasGrant,
-    res: Res,
-    request: Request,
-    grant: Annotated[
-        str | None, Query(max_length=100, description="That of `content_url`, instead of a bearer")
-    ] = None,
-    disposition: Annotated[
-        Literal["inline", "attachment"] | None,
-        Query(
-            description="Types that a browser could run are downloaded in any case; without it, "
-            "the link is the very one that is the file's `presigned_url`"
-        ),
-    ] = None,
-    filename: Annotated[
-        str | None,
-        Query(max_length=4096, description="The name to save under, else the file's own"),
-    ] = None,
-) -> RedirectResponse:
-    """Redirects to a presigned link, for `<a href>` and `<img src>`.
-
-    Pages use the file's `content_url`, which needs no bearer until it ends.
-    """
-    if caller is None:
-        try:
-            file = await get_granted(res, file_id, grant or "")
-        except errors.InvalidGrant:
-            await count_failure(request)
-            raise
-    else:
-        file = await get_file(res, caller, file_id)
-    [link] = await read_links(
-        res,
-        [file],
-        disposition=disposition,
-        filename=filename,
-        redirecting=True,
-        method="HEAD" if request.scope["state"].get("is_head") else "GET",
-    )
-    # The presigned URL is quoted already; RedirectResponse would quote it again.
-    response = RedirectResponse("", status_code=302)
-    response.headers["Location"] = link.url
-    return response
 
 
 @router.delete(

@@ -17,7 +17,7 @@ from app.core.object_url import object_url
 from app.core.sigv4 import Credentials, presign_url
 from app.http.rendering import FILE_EXAMPLE, FileBody
 from app.http.upload_bodies import AnnouncedBody, PostInstructions
-from app.routers.files import Link, Links, LinksWanted
+from app.routers.links import Link, Links, LinksWanted
 from app.routers.uploads import AnnouncementBody, BatchAnswer, BatchBody
 from app.settings.model import Settings, load_settings
 

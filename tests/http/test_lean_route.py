@@ -18,7 +18,8 @@ from app.http import problems
 from app.http.lean_route import LeanRoute
 from app.http.rendering import json_response
 from app.main import create_app
-from app.routers.files import LinksWanted, ListParameters
+from app.routers.files import ListParameters
+from app.routers.links import LinksWanted
 from app.routers.uploads import AnnouncementBody, BatchBody
 from app.settings.model import Settings
 from tests.support.service import key_for, prepared, running

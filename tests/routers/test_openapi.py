@@ -95,6 +95,7 @@ TWO_WAYS = {
     ("post", "/v1/uploads"): {"200", "201"},  # the bytes are there already
     ("post", "/v1/uploads/{upload_id}/confirm"): {"200", "202"},  # parts are being joined
     ("post", "/v1/files"): {"200", "202"},
+    ("get", "/v1/files/{file_id}/content"): {"200", "302"},  # a link for scripts
 }
 
 

@@ -1,0 +1,184 @@
+"""Links to files: for many at once, and for pages, which hold a grant in place of a token."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from app import errors
+from app.files import links
+from app.files.links import get_granted, read_links
+from app.files.reading import MAX_PAGE, get_file, readable_by_ids, readable_by_urls
+from app.http.lean_route import LeanRoute
+from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
+from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
+from app.http.rendering import FILE_EXAMPLE, Moment, json_response
+from app.models.files import File, Readable
+
+router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
+
+MAX_PRESIGN = 1000
+
+_PROBLEMS = (errors.SigningUnavailable, errors.DatabaseUnavailable)
+_Url = Annotated[str, StringConstraints(max_length=8192)]
+_Reader = Literal["script"]
+
+
+class LinksWanted(BaseModel):
+    """Up to 1,000 files, by id or by the URL that a back end keeps."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"ids": [FILE_EXAMPLE["id"]]}}
+    )
+
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_PRESIGN)] | None = None
+    urls: Annotated[list[_Url], Field(min_length=1, max_length=MAX_PRESIGN)] | None = None
+    reader: _Reader | None = Field(
+        default=None, description="`script`: links for `fetch()` and elements with `crossorigin`"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ids is None) == (self.urls is None):
+            raise ValueError("give either ids or urls")
+        return self
+
+
+class Link(BaseModel):
+    """A link that reads a file until it expires."""
+
+    id: UUID
+    url: str
+    presigned_url: str
+    presigned_url_expires_at: Moment
+
+
+class NoLink(BaseModel):
+    """There is no such file of the caller's."""
+
+    problem: ProblemBody
+
+
+class Links(BaseModel):
+    """The links, in the order in which they were asked for."""
+
+    items: list[Link | NoLink]
+
+
+def _link_json(file: File | Readable, link: links.Link) -> dict[str, Any]:
+    return {
+        "id": str(file.id),
+        "url": file.url,
+        "presigned_url": link.url,
+        "presigned_url_expires_at": link.expires_at,
+    }
+
+
+@router.post(
+    "/presign",
+    operation_id="presignFiles",
+    response_model=Links,
+    summary="Get links for up to 1,000 files at once",
+    responses=responses(*_PROBLEMS),
+)
+async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request) -> Response:
+    """For back ends that keep ids or URLs in tables of their own. Answers in order; what is not a
+    file of the caller's has a `problem` instead of a link.
+    """
+    # One for each 100, as in a list.
+    await charge(request, caller, (len(body.ids or body.urls or []) - 1) // MAX_PAGE)
+    if body.ids is not None:
+        found = await readable_by_ids(res, caller, body.ids)
+    else:
+        found = await readable_by_urls(res, caller, body.urls or [])
+    present = [file for file in found if file is not None]
+    made = await read_links(res, present, for_scripts=body.reader is not None)
+    signed = iter(zip(present, made, strict=True))
+    missing = {
+        "problem": problem_body(
+            errors.FileNotFound("No file of yours has this id or URL."),
+            request_id_of(request.scope),
+        )
+    }
+    items = [missing if wanted is None else _link_json(*next(signed)) for wanted in found]
+    return json_response({"items": items})
+
+
+@router.get(
+    "/{file_id}/content",
+    operation_id="readFile",
+    summary="Go to a fresh link, or get it",
+    status_code=302,
+    response_class=RedirectResponse,
+    openapi_extra={"security": [{}]},  # or a grant
+    responses={
+        **responses(errors.InvalidGrant, errors.FileNotFound, errors.InvalidFilename, *_PROBLEMS),
+        200: {"model": Link, "description": "With `reader=script`: a link for scripts"},
+        302: headers({"Location": "The presigned link"}),
+    },
+)
+async def content(
+    file_id: UUID,
+    caller: CanReadOrHasGrant,
+    res: Res,
+    request: Request,
+    grant: Annotated[
+        str | None, Query(max_length=100, description="That of `content_url`, instead of a bearer")
+    ] = None,
+    disposition: Annotated[
+        Literal["inline", "attachment"] | None,
+        Query(
+            description="Types that a browser could run are downloaded in any case; without it, "
+            "the link is the very one that is the file's `presigned_url`"
+        ),
+    ] = None,
+    filename: Annotated[
+        str | None,
+        Query(max_length=4096, description="The name to save under, else the file's own"),
+    ] = None,
+    reader: Annotated[
+        _Reader | None,
+        Query(
+            description="`script`: answer with a link as JSON, for `fetch()` and elements with "
+            "`crossorigin`. From pages of another origin these cannot follow a redirect, nor read "
+            "what the page has shown by the same link"
+        ),
+    ] = None,
+) -> Response:
+    """Redirects to a presigned link, for `<a href>` and `<img src>`, or tells a script of one.
+
+    Pages use the file's `content_url`, which needs no bearer until it ends.
+    """
+    if caller is None:
+        try:
+            file = await get_granted(res, file_id, grant or "")
+        except errors.InvalidGrant:
+            await count_failure(request)
+            raise
+    else:
+        file = await get_file(res, caller, file_id)
+    redirecting = reader is None
+    is_head = redirecting and request.scope["state"].get("is_head")
+    [link] = await read_links(
+        res,
+        [file],
+        disposition=disposition,
+        filename=filename,
+        redirecting=redirecting,
+        for_scripts=not redirecting or _is_from_our_script(request),
+        method="HEAD" if is_head else "GET",
+    )
+    if not redirecting:
+        return json_response(_link_json(file, link))
+    # The presigned URL is quoted already; RedirectResponse would quote it again.
+    response = RedirectResponse("", status_code=302)
+    response.headers["Location"] = link.url
+    return response
+
+
+def _is_from_our_script(request: Request) -> bool:
+    """Whether a script of our own origin asks, which can follow a redirect (W3C Fetch Metadata)."""
+    given = request.headers
+    return given.get("sec-fetch-site") == "same-origin" and given.get("sec-fetch-mode") == "cors"
