@@ -79,7 +79,8 @@ class FileBody(BaseModel):
     presigned_url_expires_at: Moment
     content_url: str | None = Field(
         description="For `<img src>`: redirects to a fresh link, without a bearer, for as long as "
-        "`presigned_url` lives. A path on this service; null where the destination has none"
+        "`presigned_url` lives; with `&reader=script` it answers with a link for scripts. A path "
+        "on this service; null where the destination has none"
     )
 
 

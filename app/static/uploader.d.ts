@@ -103,6 +103,8 @@ export interface StoredFile {
   /** A link for reading, which expires. */
   presigned_url: string;
   presigned_url_expires_at: string;
+  /** A path for `<img src>`; with `&reader=script` it answers with a link for scripts. */
+  content_url: string | null;
   [more: string]: unknown;
 }
 

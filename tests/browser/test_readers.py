@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from tests.support.stores import block_public_access, rgw
 pytestmark = pytest.mark.skipif(rgw.available() is not None, reason=str(rgw.available()))
 
 BUCKET = "readers"
+DOCS = Path(__file__).parents[2] / "docs"
 CORPUS = Path(__file__).parents[1] / "contents" / "files"
 DESTINATIONS = {
     # Only a PUT gives an object its header on RGW 16.2.
@@ -65,8 +67,14 @@ globalThis.read = async (url) => {
     return null;
   }
 };
-globalThis.linkFor = async (url) => (await fetch(`${url}&reader=script`)).json();
 </script><body>"""
+
+
+def _guides(name: str, containing: str) -> str:
+    """The guide's own code."""
+    blocks = re.findall(r"```js\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+    [block] = [block for block in blocks if containing in block]
+    return str(block)
 
 
 @dataclass(frozen=True)
@@ -77,10 +85,10 @@ class Readers:
     origins: tuple[str, str]
 
     async def stored(self, data: bytes, name: str, destination: str = "kept") -> dict[str, Any]:
-        """A file's JSON, its `content_url` absolute."""
+        """A file's JSON, with the `content_url` as an absolute `shown` besides."""
         async with httpx.AsyncClient(trust_env=False, timeout=60) as web:
             file = await stored(self.api, web, data, name, destination=destination)
-        return file | {"content_url": str(self.api.base_url.join(file["content_url"]))}
+        return file | {"shown": str(self.api.base_url.join(file["content_url"]))}
 
 
 @contextmanager
@@ -137,6 +145,10 @@ async def page(browser: Browser, readers: Readers) -> AsyncIterator[Page]:
     context.set_default_timeout(TIMEOUT)
     page = await context.new_page()
     await page.goto(readers.origins[0])
+    code = _guides("auth.md", "linkForScripts")
+    assert "https://uploads.example.com" in code
+    address = str(readers.api.base_url)
+    await page.add_script_tag(content=code.replace("https://uploads.example.com", address))
     yield page
     await context.close()
 
@@ -145,19 +157,18 @@ async def test_a_script_reads_what_the_page_has_shown(
     page: Page, readers: Readers, picture: bytes
 ) -> None:
     file = await readers.stored(picture, "a.png")
-    assert await page.evaluate("file => show('img', file.content_url)", file)
-    # What the browser has kept of it is for no script: hence links of their own.
+    assert await page.evaluate("file => show('img', file.shown)", file)
+    # What the browser keeps of it is for no script.
     assert await page.evaluate("file => read(file.presigned_url)", file) is None
-    link = await page.evaluate("file => linkFor(file.content_url)", file)
-    assert link["presigned_url"] != file["presigned_url"]
-    assert await page.evaluate("link => read(link.presigned_url)", link) == len(picture)
-    # It stays the same, and so what it reads is kept: by a page of either origin.
+    link = await page.evaluate("linkForScripts", file)
+    assert await page.evaluate("read", link) == len(picture)
+    # It stays the same, and is good for pages of either origin.
     body = {"ids": [file["id"]], "reader": "script"}
     [again] = (await readers.api.post("/v1/files/presign", json=body)).json()["items"]
-    assert again == link
+    assert again["presigned_url"] == link
     await page.goto(readers.origins[1])
-    assert await page.evaluate("link => read(link.presigned_url)", link) == len(picture)
-    assert await page.evaluate("link => show('img', link.presigned_url, 'anonymous')", link)
+    assert await page.evaluate("read", link) == len(picture)
+    assert await page.evaluate("link => show('img', link, 'anonymous')", link)
 
 
 async def test_a_page_of_another_origin_cannot_follow_the_redirect(
@@ -165,8 +176,11 @@ async def test_a_page_of_another_origin_cannot_follow_the_redirect(
 ) -> None:
     """Its second change of origin makes the origin `null`, that of every sandboxed frame."""
     file = await readers.stored(picture, "a.png")
-    assert await page.evaluate("file => read(file.content_url)", file) is None
-    assert not await page.evaluate("file => show('img', file.content_url, 'anonymous')", file)
+    assert await page.evaluate("file => read(file.shown)", file) is None
+    assert not await page.evaluate("file => show('img', file.shown, 'anonymous')", file)
+    # The attempt spoils nothing.
+    link = await page.evaluate("linkForScripts", file)
+    assert await page.evaluate("read", link) == len(picture)
 
 
 async def test_a_page_of_the_services_own_origin_can(
@@ -175,12 +189,9 @@ async def test_a_page_of_the_services_own_origin_can(
     file = await readers.stored(picture, "a.png")
     await page.goto(f"{readers.api.base_url}/livez")
     await page.add_script_tag(content=HTML.partition("<script>")[2].partition("</script>")[0])
-    for use in (
-        "file => show('img', file.content_url)",
-        "file => show('img', file.content_url, 'anonymous')",
-    ):
-        assert await page.evaluate(use, file)
-    assert await page.evaluate("file => read(file.content_url)", file) == len(picture)
+    assert await page.evaluate("file => show('img', file.shown)", file)
+    assert await page.evaluate("file => read(file.shown)", file) == len(picture)
+    assert await page.evaluate("file => show('img', file.shown, 'anonymous')", file)
 
 
 @pytest.mark.parametrize("tag", ["img", "video", "audio"])
@@ -189,11 +200,10 @@ async def test_an_element_with_crossorigin_beside_one_without(
 ) -> None:
     name = {"img": "photo.webp", "video": "clip.webm", "audio": "pcm.wav"}[tag]
     file = await readers.stored((CORPUS / name).read_bytes(), name)
-    assert await page.evaluate("([tag, file]) => show(tag, file.content_url)", [tag, file])
-    link = await page.evaluate("file => linkFor(file.content_url)", file)
-    show = "([tag, link]) => show(tag, link.presigned_url, 'anonymous')"
-    assert await page.evaluate(show, [tag, link])
-    assert await page.evaluate("link => read(link.presigned_url)", link) == file["size"]
+    assert await page.evaluate("([tag, file]) => show(tag, file.shown)", [tag, file])
+    link = await page.evaluate("linkForScripts", file)
+    assert await page.evaluate("([tag, link]) => show(tag, link, 'anonymous')", [tag, link])
+    assert await page.evaluate("read", link) == file["size"]
 
 
 @pytest.mark.parametrize(("name", "use"), [("film.vtt", "captions"), ("font.woff", "font")])
@@ -201,9 +211,29 @@ async def test_what_browsers_load_as_scripts_do(
     page: Page, readers: Readers, name: str, use: str
 ) -> None:
     file = await readers.stored((CORPUS / name).read_bytes(), name)
-    assert not await page.evaluate(f"file => {use}(file.content_url)", file)
-    link = await page.evaluate("file => linkFor(file.content_url)", file)
-    assert await page.evaluate(f"link => {use}(link.presigned_url)", link)
+    assert not await page.evaluate(f"file => {use}(file.shown)", file)
+    assert await page.evaluate(use, await page.evaluate("linkForScripts", file))
+
+
+async def test_an_svg_is_shown_by_a_script_alone(page: Page, readers: Readers) -> None:
+    asked = f"{readers.api.base_url}/livez?"
+    ask = f"fetch('{asked}')"
+    data = f"""<svg xmlns="http://www.w3.org/2000/svg" width="5" height="5" onload="{ask}">
+      <image href="{asked}"/><script>{ask}</script><rect width="5" height="5"/></svg>"""
+    file = await readers.stored(data.encode(), "a.svg")
+    link = await page.evaluate("linkForScripts", file)
+    assert not await page.evaluate("file => show('img', file.shown)", file)
+    assert not await page.evaluate("link => show('img', link, 'anonymous')", link)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    code = _guides("contents.md", "data:image/svg+xml")
+    await page.evaluate(
+        "async (link) => { const image = new Image(); document.body.append(image);"
+        + code
+        + "await image.decode(); }",
+        link,
+    )
+    assert [url for url in requests if not url.startswith("data:")] == [link]
 
 
 @pytest.mark.slow
@@ -213,6 +243,7 @@ async def test_an_object_that_browsers_keep_because_of_its_age(
     """For a tenth of it, where no header says how long (RFC 9111, section 4.2.2)."""
     file = await readers.stored(picture, "a.png", "plain")
     await asyncio.sleep(65)
-    assert await page.evaluate("file => show('img', file.content_url)", file)
-    link = await page.evaluate("file => linkFor(file.content_url)", file)
-    assert await page.evaluate("link => read(link.presigned_url)", link) == len(picture)
+    assert await page.evaluate("file => show('img', file.shown)", file)
+    assert await page.evaluate("file => read(file.presigned_url)", file) is None
+    link = await page.evaluate("linkForScripts", file)
+    assert await page.evaluate("read", link) == len(picture)

@@ -29,8 +29,10 @@ async def every_link(flow: Flow, file: dict[str, Any], again: dict[str, Any]) ->
     [listed] = [f for f in (await answer("GET", "/v1/files"))["items"] if f["id"] == file["id"]]
     links["list"] = listed["presigned_url"]
     for name, body in (("ids", {"ids": [file["id"]]}), ("URLs", {"urls": [file["url"]]})):
-        [item] = (await answer("POST", "/v1/files/presign", body))["items"]
-        links[f"presign by {name}"] = item["presigned_url"]
+        for reader in (None, "script"):
+            asked = {**body, "reader": reader}
+            [item] = (await answer("POST", "/v1/files/presign", asked))["items"]
+            links[f"presign by {name} for {reader}"] = item["presigned_url"]
     record = await answer("PUT", f"{records}/1/files", {"file_ids": [file["id"]]})
     [held] = record["fields"]["files"]
     links["record, put"] = held["presigned_url"]
@@ -47,6 +49,8 @@ async def every_link(flow: Flow, file: dict[str, Any], again: dict[str, Any]) ->
             redirect = await flow.api.get(f"{at}{query}")
             assert redirect.status_code == 302
             links[f"{at}{query}"] = redirect.headers["location"]
+            told = await answer("GET", f"{at}{query}&reader=script")
+            links[f"{at}{query} for scripts"] = told["presigned_url"]
     announced = await answer("POST", "/v1/uploads", again)
     if announced["upload"] is None:  # where the store has compared the bytes with their SHA-256
         links["announced again"] = announced["presigned_url"]

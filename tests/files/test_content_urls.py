@@ -10,7 +10,7 @@ import pytest
 from app.core.principal import Scope
 from app.settings.model import Settings, load_settings
 from tests.support.samples import HTML, PNG
-from tests.support.service import Clock, key_for, prepared, running
+from tests.support.service import UNKNOWN_ID, Clock, key_for, prepared, running
 from tests.support.steps import slug, stored
 
 SETTING = "CLAIMCHECK_DESTINATIONS__{}__{}".format
@@ -169,3 +169,99 @@ async def test_pages_are_downloaded_by_it_too(
         read = await web.get(redirect.headers["location"])
         assert read.headers["content-type"] == "application/octet-stream"
         assert read.headers["content-disposition"] == 'attachment; filename="a.html"'
+
+
+class TestForScripts:
+    """`reader=script`: a link that no element shows the file by, as JSON"""
+
+    async def test_it_is_another_one_and_steady(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        file = await stored(client, web, PNG, "a.png")
+        answer = await client.get(f"{file['content_url']}&reader=script")
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        link = answer.json()
+        for name in ("id", "url", "presigned_url_expires_at"):
+            assert link[name] == file[name]
+        redirect = await client.get(file["content_url"])
+        assert link["presigned_url"] not in (file["presigned_url"], redirect.headers["location"])
+        read = await web.get(link["presigned_url"])
+        assert (read.content, read.headers["content-type"]) == (PNG, "image/png")
+        # A bearer and POST /v1/files/presign give the very same.
+        bearer = await client.get(f"/v1/files/{file['id']}/content?reader=script")
+        assert bearer.json() == link
+        for wanted in ({"ids": [file["id"], UNKNOWN_ID]}, {"urls": [file["url"], "x"]}):
+            body = {**wanted, "reader": "script"}
+            items = (await client.post("/v1/files/presign", json=body)).json()["items"]
+            assert items[0] == link
+            assert items[1]["problem"]["status"] == 404
+
+    async def test_what_else_is_asked_counts_too(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        file = await stored(client, web)
+        asked = f"{file['content_url']}&reader=script&disposition=attachment&filename=b.txt"
+        read = await web.get((await client.get(asked)).json()["presigned_url"])
+        assert read.headers["content-disposition"] == 'attachment; filename="b.txt"'
+        page = await stored(client, web, HTML, "a.html")
+        link = (await client.get(f"{page['content_url']}&reader=script")).json()
+        read = await web.get(link["presigned_url"])
+        assert read.headers["content-type"] == "application/octet-stream"
+        # Without a body, and the link that it stands for is still for GET.
+        head = await client.head(f"{file['content_url']}&reader=script")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == "application/json"
+
+    async def test_it_opens_nothing_more(
+        self, environ: dict[str, str], web: httpx.AsyncClient
+    ) -> None:
+        settings = await prepared(environ | {"CLAIMCHECK_AUTH": "keys"})
+        ann = await key_for(settings, *Scope, owner="ann")
+        bob = await key_for(settings, Scope.FILES_READ, owner="bob")
+        async with running(settings) as client:
+            client.headers.update(ann)
+            file = await stored(client, web)
+            client.headers.update(bob)
+            path = f"/v1/files/{file['id']}/content?reader=script"
+            assert slug(await client.get(path)) == "file-not-found"
+            assert slug(await client.get(f"{path}&grant=1.x")) == "invalid-grant"
+            del client.headers["authorization"]
+            assert slug(await client.get(path)) == "credential-required"
+            for reader in ("", "img", "script,script", "Script"):
+                answer = await client.get(f"{file['content_url']}&reader={reader}")
+                assert (answer.status_code, slug(answer)) == (422, "validation-failed")
+                assert answer.json()["errors"][0]["loc"] == ["query", "reader"]
+
+    async def test_pages_of_the_configured_origins_can_read_it(
+        self, environ: dict[str, str], web: httpx.AsyncClient
+    ) -> None:
+        settings = await prepared(environ | {"CLAIMCHECK_CORS_ORIGINS": "http://a.example"})
+        async with running(settings) as client:
+            file = await stored(client, web)
+            link = f"{file['content_url']}&reader=script"
+            for url in (link, f"{link}~"):
+                for origin, allowed in (
+                    ("http://a.example", "http://a.example"),
+                    ("http://b.example", None),
+                    ("null", None),
+                ):
+                    answer = await client.get(url, headers={"Origin": origin})
+                    assert answer.headers.get("access-control-allow-origin") == allowed
+
+    async def test_a_script_of_our_own_origin_is_led_to_it(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        file = await stored(client, web)
+        told = (await client.get(f"{file['content_url']}&reader=script")).json()["presigned_url"]
+        for site, mode, wanted in (
+            ("same-origin", "cors", told),
+            ("same-origin", "no-cors", file["presigned_url"]),
+            # The bucket hears from these of an origin that it does not know: what browsers keep
+            # of its answer then is for no script.
+            ("same-site", "cors", file["presigned_url"]),
+            ("cross-site", "cors", file["presigned_url"]),
+            ("none", "navigate", file["presigned_url"]),
+        ):
+            said = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+            redirect = await client.get(file["content_url"], headers=said)
+            assert redirect.headers["location"] == wanted, said
