@@ -71,7 +71,7 @@ async def list_keys(
 
     And the cursor of the next page, None after the last. Raises InvalidCursor.
     """
-    scope = f"api keys of {caller.tenant}"
+    scope = repr(("api keys", *caller.identity))
     end = _END if cursor is None else res.read_cursor(scope, cursor)
     async with res.db.connection() as db:
         keys = await db_credentials.list_api_keys(db, caller.tenant, end, limit + 1)

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette_admin.auth import BaseAuthProvider
 
 from app.core.client_address import names_this_machine
 from app.errors import Problem
@@ -27,12 +29,16 @@ class Guard:
     TLS ends in front of the service, so the panel assumes `https` under every host name that is
     not loopback. A form must come from that origin, besides having starlette-admin's token. Its
     body is read here: the middlewares inside use task groups, which would turn the exception for a
-    body that is too large into an exception group. Errors in them, for which no view can render a
-    page, are answered as plain text.
+    body that is too large into an exception group. Nobody's is read who has not signed in, but for
+    the form to sign in with. Errors in them, for which no view can render a page, are answered as
+    plain text.
     """
 
-    def __init__(self, app: ASGIApp, bucket_origins: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, bucket_origins: Sequence[str], provider: BaseAuthProvider
+    ) -> None:
         self.app = app
+        self.provider = provider
         buckets = "".join(f" {origin}" for origin in bucket_origins)
         self.headers = {
             "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; "
@@ -54,7 +60,8 @@ class Guard:
         is_local = names_this_machine(host)
         forwarded = given.get("x-forwarded-proto", "").strip().lower()
         scheme = "http" if is_local and forwarded != "https" else "https"
-        is_static = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/static/")
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        is_static = path.startswith("/static/")
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -78,7 +85,10 @@ class Guard:
                 )
                 if not is_ours:
                     raise HTTPException(403, "This form was not sent from this panel.")
-                receive = await _read(receive)
+                if path == self.provider.login_path or await self.provider.authenticate(
+                    Request(within)
+                ):
+                    receive = await _read(receive)
             await self.app(within, receive, send_with_headers)
         except Exception as error:
             if started:

@@ -25,13 +25,14 @@ _HERE = Path(__file__).parent
 def install(app: FastAPI, settings: Settings) -> None:
     """Mount the panel at /admin of the service."""
     origins = sorted({d.address.origin for d in settings.destinations.values()})
+    provider = StaffSignIn(cookie_name(settings))
     admin = BaseAdmin(
         title="Claimcheck",
         templates_dir=str(_HERE / "templates"),
         static_dir=str(_HERE / "static"),
-        auth_provider=StaffSignIn(cookie_name(settings)),
+        auth_provider=provider,
         secret_key=panel_secret(settings),
-        middlewares=[Middleware(Guard, bucket_origins=origins)],
+        middlewares=[Middleware(Guard, bucket_origins=origins, provider=provider)],
         index_view=Index(),
         # Times are shown in UTC, and marked so.
         timezone_config=None,

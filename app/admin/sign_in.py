@@ -66,6 +66,14 @@ class StaffSignIn(BaseAuthProvider):
         ]
 
     async def authenticate(self, request: Request) -> Member | None:
+        """The member of staff who sent the request, looked up once for each."""
+        state = request.state
+        if not hasattr(state, "member"):
+            state.member = await self._member_of(request)
+        member: Member | None = state.member
+        return member
+
+    async def _member_of(self, request: Request) -> Member | None:
         token = request.cookies.get(self.cookie)
         if token is None:
             return None

@@ -31,5 +31,5 @@ class Narrowing:
 
 def list_name(narrowing: Narrowing, caller: Principal) -> str:
     """A name for this list of the caller's, so that other lists refuse its cursors."""
-    whose = caller.tenant, caller.seen_owner
-    return repr((*whose, *dataclasses.astuple(narrowing)))
+    whose = *caller.identity, caller.sees_tenant
+    return repr(("files", *whose, *dataclasses.astuple(narrowing)))

@@ -66,6 +66,15 @@ class SessionBounds(NamedTuple):
     attach_to: SessionField | None = None
 
 
+class Identity(NamedTuple):
+    """Who a caller is, told from everybody else: names are unique within a tenant alone."""
+
+    tenant: str
+    owner: str
+    credential: str
+    session: UUID | None
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller. Their files belong to `owner` within `tenant` (empty where there are none).
@@ -80,6 +89,12 @@ class Principal:
     claims: Mapping[str, object] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     session: SessionBounds | None = None
     credential: str = "none"
+
+    @property
+    def identity(self) -> Identity:
+        """Keys all that is kept for this caller alone: limits, memos, shared work, cursors."""
+        session = self.session and self.session.id
+        return Identity(self.tenant, self.owner, self.credential, session)
 
     @property
     def sees_tenant(self) -> bool:

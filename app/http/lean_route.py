@@ -25,10 +25,12 @@ class LeanRoute(APIRoute):
     parameters of path and query, and calls the function. It is for functions that answer with a
     Response and ask for nothing but one JSON body (which may be optional), parameters of the path
     and the query (the latter as `Annotated[..., Query()]`, without aliases), the request, and
-    dependencies that are coroutine functions of the request alone (`permissions.py`). All others go
-    FastAPI's own way. Where the short way cannot read a request, FastAPI reads it once more and
-    says what is wrong; the dependencies have run by then, and do not run again. The OpenAPI
-    document is FastAPI's in any case.
+    dependencies that are coroutine functions of the request alone (`permissions.py`). Of functions
+    that ask for anything else FastAPI reads the rest, once those dependencies have let the request
+    in: nobody's body is read before it is known that they may send it. Where the short way cannot
+    read a request, FastAPI reads it once more and says what is wrong; the dependencies have run by
+    then, and do not run again. The OpenAPI document is FastAPI's in any case. Functions that do not
+    answer with a Response go FastAPI's own way, which reads the body first: they have none.
 
     Dependencies belong in the function's signature or its router's `dependencies`: those given to
     `include_router` or to the application are not seen here.
@@ -44,6 +46,7 @@ class LeanRoute(APIRoute):
         requests: list[str] = []
         if self.dependencies or not _is_class(signature.return_annotation, Response):
             return super().get_route_handler()
+        is_short = True
         for name, parameter in signature.parameters.items():
             hint = parameter.annotation
             if hint is Request:
@@ -59,17 +62,13 @@ class LeanRoute(APIRoute):
             elif (dependency := _of_the_request_alone(hint)) is not None:
                 dependencies.append((name, dependency))
             else:
-                return super().get_route_handler()
-        if len(bodies) > 1:
-            return super().get_route_handler()
+                is_short = False
+        is_short = is_short and len(bodies) < 2
         known = {*requests, *(name for name, _ in dependencies)}
         read_with_fastapi = _fastapi_reader(self.path, signature, known)
 
-        async def handle(request: Request) -> Response:
-            values: dict[str, Any] = dict.fromkeys(requests, request)
-            # First of all: nobody's body is read before it is known that they may send it.
-            for name, dependency in dependencies:
-                values[name] = await dependency(request)
+        async def read_short(request: Request) -> dict[str, Any]:
+            values: dict[str, Any] = {}
             try:
                 for name, model, required in bodies:
                     body = await request.body()
@@ -90,7 +89,15 @@ class LeanRoute(APIRoute):
             except ClientDisconnect:
                 # As FastAPI has it. Nobody is there to read it.
                 raise HTTPException(400) from None
-            answer: Response = await function(**values)
+            return values
+
+        read = read_short if is_short else read_with_fastapi
+
+        async def handle(request: Request) -> Response:
+            values: dict[str, Any] = dict.fromkeys(requests, request)
+            for name, dependency in dependencies:
+                values[name] = await dependency(request)
+            answer: Response = await function(**values, **await read(request))
             return answer
 
         return handle

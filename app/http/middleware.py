@@ -211,8 +211,14 @@ class BodyAndTimeLimits:
             limit = _PARTS_BODY
         read, started = 0, False
 
+        said = _headers(scope).get(b"content-length", b"0")
+        says_too_much = not said.isdigit() or len(said) > 19 or int(said) > limit
+
         async def limited_receive() -> Message:
             nonlocal read
+            # Only where it would be read: whoever may not send it at all hears that instead.
+            if says_too_much:
+                raise _TooLarge
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:
@@ -234,9 +240,6 @@ class BodyAndTimeLimits:
         problem: Problem
         deadline = asyncio.timeout(ANSWER_SECONDS)
         try:
-            said = _headers(scope).get(b"content-length", b"0")
-            if not said.isdigit() or len(said) > 19 or int(said) > limit:
-                raise _TooLarge
             async with deadline:
                 await self.app(scope, limited_receive, noted_send)
             return

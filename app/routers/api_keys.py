@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from app.access import api_keys
 from app.core.principal import Name
 from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
+from app.http.lean_route import LeanRoute
 from app.http.permissions import CanAdmin, Res
 from app.http.problems import headers, responses
 from app.http.rendering import Moment, json_response, members
 
-router = APIRouter(prefix="/v1/api-keys", tags=["credentials"])
+router = APIRouter(prefix="/v1/api-keys", tags=["credentials"], route_class=LeanRoute)
 
 _EXAMPLE: dict[str, Any] = {
     "name": "billing back end",

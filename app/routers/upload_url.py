@@ -2,16 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from app import errors
+from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
+from app.http.rendering import json_response
 from app.store.signer import PresignedPost
 from app.uploads.announce import announce_key
 
-router = APIRouter(prefix="/v1", tags=["uploads"])
+router = APIRouter(prefix="/v1", tags=["uploads"], route_class=LeanRoute)
 
 
 class ObjectKeyBody(BaseModel):
@@ -41,6 +43,7 @@ class UploadUrlBody(BaseModel):
 @router.post(
     "/upload-url",
     operation_id="signUploadUrl",
+    response_model=UploadUrlBody,
     summary="Get an upload form for a key of your own choice",
     responses=responses(
         errors.ClientKeysNotAllowed,
@@ -56,12 +59,12 @@ class UploadUrlBody(BaseModel):
         errors.DatabaseUnavailable,
     ),
 )
-async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> UploadUrlBody:
+async def upload_url(body: ObjectKeyBody, caller: CanUpload, res: Res) -> Response:
     """For destinations with `allow_client_keys`; the content type comes from the extension.
 
     When the bytes are there, give the object's URL to `POST /v1/files`.
     """
     announced = await announce_key(res, caller, body.object_key)
     assert isinstance(announced.instructions, PresignedPost)
-    form = PostForm.model_validate(announced.instructions, from_attributes=True)
-    return UploadUrlBody(object_key=announced.file.key, upload_url_dict=form)
+    form = {"url": announced.instructions.url, "fields": announced.instructions.fields}
+    return json_response({"object_key": announced.file.key, "upload_url_dict": form})

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -22,6 +23,7 @@ from app.access.destinations import destination_named
 from app.core.content_types import announced_content_type
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
+from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res
 from app.http.problems import uppy_members
 from app.http.rendering import json_response
@@ -35,7 +37,8 @@ from app.uploads.parts import list_parts, sign_parts
 from app.uploads.remove import cancel_upload
 from app.uploads.rules import Announcement
 
-_routes = APIRouter()
+_T = TypeVar("_T")
+_routes = APIRouter(route_class=LeanRoute)
 
 # Seconds for which completion may answer with a status of its own; routers give up after 30.
 ANSWER_SECONDS: Final = 20.0
@@ -186,7 +189,7 @@ async def complete(
     request: Request,
     caller: CanUpload,
     res: Res,
-    key: str | None = None,
+    key: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Have the parts joined, and answer when they are a file, however long that takes.
 
@@ -202,17 +205,19 @@ async def complete(
         )
 
     async def confirm() -> File:
-        await _own(res, caller, upload_id, key)
         return await confirm_upload(
             res, caller, upload_id, wait_seconds=None, part_count=len(numbers)
         )
 
-    # It goes on when Uppy goes away, which then finds the file when it comes again. However often
-    # one caller asks for the same, one task waits for the bucket.
-    work = res.background.share(
-        ("complete", upload_id, key, len(numbers), caller.credential, caller.owner),
-        lambda: _retried(confirm),
-    )
+    async def join() -> File:
+        # Each request is checked by itself; what is shared has been allowed to all who wait for it.
+        await _retried(partial(_own, res, caller, upload_id, key))
+        # However often one caller asks for the same, one task waits for the bucket. It goes on when
+        # Uppy goes away, which then finds the file when it comes again.
+        name = "complete", caller.identity, upload_id, len(numbers)
+        return await asyncio.shield(res.background.share(name, lambda: _retried(confirm)))
+
+    work = asyncio.create_task(join())
     done, _ = await asyncio.wait({work}, timeout=ANSWER_SECONDS)
     if done:
         return json_response(_completed(work.result()))
@@ -235,7 +240,7 @@ async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = 
     return json_response({})
 
 
-async def _retried(work: Callable[[], Awaitable[File]]) -> File:
+async def _retried(work: Callable[[], Awaitable[_T]]) -> _T:
     """Do it again for as long as bucket or database are away, within reason."""
     loop = asyncio.get_running_loop()
     end = loop.time() + RETRY_SECONDS
@@ -257,9 +262,12 @@ def _completed(file: File) -> dict[str, str]:
 async def _completed_late(work: asyncio.Task[File], request: Request) -> AsyncIterator[bytes]:
     """White space until the work has ended, then its outcome: the status is 200 already."""
     done: set[asyncio.Task[File]] = set()
-    while not done:
-        yield b" "
-        done, _ = await asyncio.wait({work}, timeout=HEARTBEAT_SECONDS)
+    try:
+        while not done:
+            yield b" "
+            done, _ = await asyncio.wait({work}, timeout=HEARTBEAT_SECONDS)
+    finally:
+        work.cancel()  # the request's own part, where its client is gone
     if not work.cancelled() and work.exception() is None:
         yield to_json(_completed(work.result()))
         return
@@ -279,7 +287,7 @@ def late_failure(problem: errors.Problem, accept: str) -> bytes:
     return problem.detail.encode()
 
 
-async def _own(res: Resources, caller: CanUpload, upload_id: UUID, key: str | None) -> None:
+async def _own(res: Resources, caller: Principal, upload_id: UUID, key: str | None) -> None:
     """Refuse other people's uploads, and a key that is not the upload's."""
     _require_key(await get_upload(res, caller, upload_id), key)
 

@@ -118,7 +118,7 @@ class RateLimits:
         if self._of_callers is None or cost == 0:
             return None
         # Names are printable, so that no two callers come to the same key.
-        key = "\n".join((caller.tenant, caller.owner, caller.credential))
+        key = "\n".join(map(str, caller.identity))
         return await self._count("requests", self._of_callers, key, cost)
 
     async def admit_address(self, address: str | None, *, failures: int = 0) -> None:

@@ -54,7 +54,7 @@ class Resources:
     web_tokens: WebTokens | None
     # Tokens that were verified lately, by their SHA-256.
     known_tokens: Expiring[bytes, Principal]
-    # Counts of searches that found very many files lately, by tenant and search.
+    # Counts of searches that found very many files lately, by caller and search.
     large_counts: Expiring[Hashable, int]
     rate_limits: RateLimits
     cursor_secret: bytes

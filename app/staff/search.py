@@ -66,11 +66,12 @@ async def search_files(
             end = await db_search.end_of_walk(db, tenant, search, position)
         # Counting costs most, and very many files do not become few within a minute.
         now = res.clock()
-        count = res.large_counts.get((tenant, search), now)
+        memo = caller.identity, search
+        count = res.large_counts.get(memo, now)
         if count is None:
             count = await db_search.count(db, tenant, search)
             if count > COUNTED:
-                res.large_counts.note((tenant, search), count, now + _LARGE_COUNT_LIFE)
+                res.large_counts.note(memo, count, now + _LARGE_COUNT_LIFE)
     backwards = position is not None and position.before
     is_more = len(found) > limit
     files = (found[1:] if backwards else found[:-1]) if is_more else found

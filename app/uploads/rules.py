@@ -77,7 +77,8 @@ def pending_file(
             name,
             now=now,
             unique=file_id,
-            owner=caller.owner,
+            # The same name in two tenants is two people. Names are printable.
+            owner=f"{caller.tenant}\n{caller.owner}" if caller.tenant else caller.owner,
             prefix=destination.prefix,
             template=destination.key_template,
         )
