@@ -1,13 +1,15 @@
 """API keys, for back ends: make, list, revoke, and find a token's principal."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from app.access import makers
+from app.access.makers import Made
 from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, hash_token, make_token
-from app.core.principal import Principal, missing_scopes
+from app.core.principal import KEY_CREDENTIAL, Principal, missing_scopes
 from app.db import credentials as db_credentials
 from app.errors import ApiKeyNotFound, InvalidToken, ScopeNotGrantable
 from app.logs.audit import audit
@@ -18,7 +20,8 @@ from app.runtime.resources import Resources
 # One that another process revoked may go on working as long.
 STALENESS: Final = timedelta(seconds=5)
 MAX_DAYS: Final = 3650
-_END: Final = UUID(int=(1 << 128) - 1)
+# Behind every id: where a list of the newest begins.
+END: Final = UUID(int=(1 << 128) - 1)
 
 
 async def create(
@@ -32,9 +35,10 @@ async def create(
 ) -> tuple[ApiKey, str]:
     """The new key, in the caller's tenant, and its token, which cannot be read again.
 
-    With no `lifetime` it works until it is revoked.
+    With no `lifetime` it works until it is revoked; but never longer than the caller's credential,
+    see `makers.end_of_child`.
     Raises ScopeNotGrantable: scopes are never more than the caller's, and only a caller who acts
-    for the whole tenant may make a key for another owner.
+    for the whole tenant may make a key for another owner. Raises InvalidToken, see `makers`.
     """
     lacking = missing_scopes(scopes, caller.scopes)
     if lacking:
@@ -53,13 +57,13 @@ async def create(
         tenant=caller.tenant,
         scopes=sorted(set(scopes)),
         created_by=caller.owner,
+        made_with=caller.credential,
         created_at=now,
-        expires_at=None if lifetime is None else now + lifetime,
+        expires_at=makers.end_of_child(res, caller, None if lifetime is None else now + lifetime),
         last_used_at=None,
         revoked_at=None,
     )
-    async with res.db.connection() as db:
-        await db_credentials.insert_api_key(db, key)
+    await makers.store_made(res, key)
     audit("key.created", key_id=key.id, name=name, key_owner=owner, key_scopes=key.scopes)
     return key, token
 
@@ -72,7 +76,7 @@ async def list_keys(
     And the cursor of the next page, None after the last. Raises InvalidCursor.
     """
     scope = repr(("api keys", *caller.identity))
-    end = _END if cursor is None else res.read_cursor(scope, cursor)
+    end = END if cursor is None else res.read_cursor(scope, cursor)
     async with res.db.connection() as db:
         keys = await db_credentials.list_api_keys(db, caller.tenant, end, limit + 1)
     return res.cut_page(scope, keys, limit)
@@ -84,13 +88,26 @@ async def get_key(res: Resources, caller: Principal, key_id: UUID) -> ApiKey:
         return _found(await db_credentials.get_api_key(db, key_id, caller.tenant))
 
 
-async def revoke(res: Resources, caller: Principal, key_id: UUID) -> None:
-    """End the key: here at once, in other processes within STALENESS. Repeating it is no error."""
-    async with res.db.connection() as db:
-        key = _found(await db_credentials.revoke_api_key(db, key_id, caller.tenant, res.clock()))
-    credential = _credential(key)
-    res.known_tokens.forget(lambda known: known.credential == credential)
+async def revoke(
+    res: Resources, caller: Principal, key_id: UUID, *, revoke_made: bool = False
+) -> Made:
+    """End the key: here at once, in other processes within STALENESS. Repeating it is no error.
+
+    The upload sessions that it minted end with it; with `revoke_made` so do the keys that were made
+    with it, and with them. Returns what it had made. Raises ApiKeyNotFound.
+    """
+    now = res.clock()
+    async with res.db.transaction() as db:
+        key = _found(await db_credentials.revoke_api_key(db, key_id, caller.tenant, now))
+        made = await makers.end_made(db, _credential(key), now, revoke_keys=revoke_made)
     audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner)
+    makers.forget(res, _credential(key), made)
+    return made
+
+
+async def keys_made(res: Resources, key: ApiKey) -> Sequence[ApiKey]:
+    """Keys that work and were made with this one, see `makers.keys_made`."""
+    return await makers.keys_made(res, _credential(key))
 
 
 async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, datetime]:
@@ -106,6 +123,7 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         tenant=key.tenant,
         scopes=frozenset(key.scopes),
         credential=_credential(key),
+        ends_at=key.expires_at,
     )
     return principal, min(now + STALENESS, key.expires_at or now + STALENESS)
 
@@ -125,4 +143,4 @@ def _found(key: ApiKey | None) -> ApiKey:
 
 
 def _credential(key: ApiKey) -> str:
-    return f"key:{key.id}"
+    return f"{KEY_CREDENTIAL}:{key.id}"

@@ -8,10 +8,11 @@ import os
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.access.api_keys import STALENESS, check_alive
+from app.access import makers
+from app.access.api_keys import END, STALENESS, check_alive
 from app.access.destinations import destination_for
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
-from app.core.principal import Principal, Scope, SessionBounds, SessionField
+from app.core.principal import SESSION_CREDENTIAL, Principal, Scope, SessionBounds, SessionField
 from app.db import credentials as db_credentials
 from app.errors import InvalidToken, UploadSessionNotFound
 from app.logs.audit import audit
@@ -37,13 +38,16 @@ async def mint(
     The uploads belong to `owner`. `max_bytes`, over all files, is by default as many as so many
     files of the destination can have. `expires_in` is in seconds. Files that are confirmed go into
     `attach_to`, which has been checked (`app.records.fields.session_field`).
-    Raises UnknownDestination and DestinationForbidden.
+    It ends no later than the caller's credential, see `makers.end_of_child`.
+    Raises UnknownDestination, DestinationForbidden and InvalidToken.
     """
     found = destination_for(res.settings, caller, destination)
     token = make_token(SESSION_PREFIX, os.urandom(RANDOM_BYTES))
     now = res.clock()
     if max_bytes is None:
         max_bytes = min(found.max_size * max_files, _MAX_BYTES)
+    expires_at = makers.end_of_child(res, caller, now + timedelta(seconds=expires_in))
+    assert expires_at is not None
     session = UploadSession(
         id=res.new_id(now),
         token_hash=hash_token(token),
@@ -55,13 +59,13 @@ async def mint(
         used_files=0,
         used_bytes=0,
         created_by=caller.owner,
+        made_with=caller.credential,
         created_at=now,
-        expires_at=now + timedelta(seconds=expires_in),
+        expires_at=expires_at,
         revoked_at=None,
         attach_to=attach_to and list(attach_to),
     )
-    async with res.db.connection() as db:
-        await db_credentials.insert_upload_session(db, session)
+    await makers.store_made(res, session)
     audit(
         "session.minted",
         session_id=session.id,
@@ -78,6 +82,20 @@ async def get(res: Resources, caller: Principal, session_id: UUID) -> UploadSess
     """The session, ended or not, for whoever made it. Raises UploadSessionNotFound."""
     async with res.db.connection() as db:
         return _found(await db_credentials.get_upload_session(db, session_id, caller))
+
+
+async def list_sessions(
+    res: Resources, caller: Principal, *, cursor: str | None, limit: int
+) -> tuple[list[UploadSession], str | None]:
+    """The sessions that the caller made, newest first, ended ones too; see `get`.
+
+    And the cursor of the next page, None after the last. Raises InvalidCursor.
+    """
+    scope = repr(("upload sessions", *caller.identity, caller.sees_tenant))
+    end = END if cursor is None else res.read_cursor(scope, cursor)
+    async with res.db.connection() as db:
+        found = await db_credentials.list_upload_sessions(db, caller, end, limit + 1)
+    return res.cut_page(scope, found, limit)
 
 
 async def revoke(res: Resources, caller: Principal, session_id: UUID) -> None:
@@ -123,4 +141,4 @@ def _found(session: UploadSession | None) -> UploadSession:
 
 
 def _credential(session: UploadSession) -> str:
-    return f"session:{session.id}"
+    return f"{SESSION_CREDENTIAL}:{session.id}"

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette_admin.routing import route
 
 from app.access import api_keys
+from app.access.makers import MAX_LISTED
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, caller_of, id_of, list_url
 from app.core.principal import KEY_OWNER, Scope, is_name
@@ -85,18 +86,25 @@ class Keys(View):
     async def revoke(self, request: Request) -> Response:
         res, caller, key_id = resources_of(request), caller_of(request), id_of(request)
         require(caller, Scope.ADMIN)
-        subject = ""
+        subject, revoke_made, made = "", False, None
         if request.method == "GET":  # of a POST, `revoke` says itself where there is no such key
-            subject = (await api_keys.get_key(res, caller, key_id)).name
+            key = await api_keys.get_key(res, caller, key_id)
+            subject, made = key.name, await api_keys.keys_made(res, key)
+        else:
+            revoke_made = (await request.form()).get("made") == "revoke"
         return await self.confirm_and_act(
             request,
-            partial(api_keys.revoke, res, caller, key_id),
+            partial(api_keys.revoke, res, caller, key_id, revoke_made=revoke_made),
             subject=subject,
+            made=made,
+            most=MAX_LISTED,
             title="Revoke the key?",
             words="Whoever uses it is refused from now on, in other processes within five "
-            "seconds. It cannot be made good again.",
+            "seconds, and so are the upload sessions that it made. It cannot be made good again.",
             label="Revoke the key",
-            done="The key is revoked.",
+            done="The key is revoked, and with it the keys that were made with it."
+            if revoke_made
+            else "The key is revoked.",
             then=self.to(request),
             back=self.to(request),
         )

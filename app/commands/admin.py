@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from rich.markup import escape
 
 from app.commands.arguments import SCOPES_AFTER, require_names, require_scopes
+from app.commands.made import REVOKE, add_made, print_made
 from app.commands.parser import Run, Subparsers, add_command, add_group
 from app.commands.tables import listing, print_listing
 from app.commands.with_resources import DatabaseCommand, with_database
@@ -26,7 +27,11 @@ def add(commands: Subparsers) -> None:
             _set_password,
             "set another password, and end all sessions of the account",
         ),
-        ("disable-user", _disable, "refuse sign-in, and end all sessions of the account"),
+        (
+            "disable-user",
+            _disable,
+            "refuse sign-in, end all sessions of the account, and list the keys that it made",
+        ),
         ("enable-user", _enable, "allow sign-in again"),
         ("sign-out", _sign_out, "end all sessions of the account at once"),
     ):
@@ -34,6 +39,8 @@ def add(commands: Subparsers) -> None:
         action = add_command(actions, name, _run(command), purpose, **after)
         if command is not _list:
             action.add_argument("name", help="the name or e-mail address to sign in with")
+        if command is _disable:
+            add_made(action)
         if command is _create:
             action.add_argument("--tenant", default="", help="the tenant (default: none)")
             action.add_argument(
@@ -110,11 +117,14 @@ async def _set_password(res: Resources, options: argparse.Namespace) -> None:
 
 
 async def _disable(res: Resources, options: argparse.Namespace) -> None:
-    _require(options.name, await staff.set_disabled(res, options.name, disabled=True))
+    made = await staff.disable(res, options.name, revoke_made=options.made == REVOKE)
+    _require(options.name, made is not None)
+    assert made is not None
+    print_made(made, res.clock())
 
 
 async def _enable(res: Resources, options: argparse.Namespace) -> None:
-    _require(options.name, await staff.set_disabled(res, options.name, disabled=False))
+    _require(options.name, await staff.enable(res, options.name))
 
 
 async def _sign_out(res: Resources, options: argparse.Namespace) -> None:

@@ -2,16 +2,14 @@
 
 import argparse
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from rich.markup import escape
-
 from app.access import api_keys
 from app.commands.arguments import SCOPES_AFTER, require_names, require_scopes
+from app.commands.made import REVOKE, add_made, print_keys, print_made
 from app.commands.parser import Subparsers, add_command, add_group
-from app.commands.tables import listing, print_listing
 from app.commands.with_resources import DatabaseCommand, with_database
 from app.core.principal import KEY_OWNER, Principal, Scope
 from app.models.credentials import ApiKey
@@ -38,9 +36,10 @@ def add(commands: Subparsers) -> None:
         "--days", type=int, default=365, help="how long it works; 0: for ever (default: 365)"
     )
     _add(actions, "list", _list, "list the keys, newest first, never the secrets")
-    purpose = "end a key: within 5 seconds no process takes it any more"
+    purpose = "end a key, and the upload sessions that it minted: within 5 seconds everywhere"
     revoking = _add(actions, "revoke", _revoke, purpose)
     revoking.add_argument("id", type=UUID, help="its id, as `keys list` shows it")
+    add_made(revoking)
 
 
 def _add(
@@ -70,39 +69,25 @@ async def _create(res: Resources, options: argparse.Namespace) -> None:
 
 
 async def _list(res: Resources, options: argparse.Namespace) -> None:
-    table = listing("id", "name", "owner", "scopes", "expires", "last used", "state")
-    # Never folded, however narrow the terminal: it is the argument of `revoke`.
-    table.columns[0].no_wrap = True
-    table.columns[0].min_width = 36
+    listed: list[ApiKey] = []
     cursor: str | None = None
     while True:
         keys, cursor = await api_keys.list_keys(
             res, _operator(options.tenant), cursor=cursor, limit=_PAGE
         )
-        for key in keys:
-            table.add_row(*_cells(key, res.clock()))
+        listed += keys
         if cursor is None:
             break
-    print_listing(table)
-
-
-def _cells(key: ApiKey, now: datetime) -> list[str]:
-    state = "good"
-    if key.revoked_at is not None:
-        state = "revoked"
-    elif key.expires_at is not None and key.expires_at <= now:
-        state = "expired"
-    moments = [
-        f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
-        for moment in (key.expires_at, key.last_used_at)
-    ]
-    return [str(key.id), escape(key.name), escape(key.owner), " ".join(key.scopes), *moments, state]
+    print_keys(listed, res.clock())
 
 
 async def _revoke(res: Resources, options: argparse.Namespace) -> None:
-    await api_keys.revoke(res, _operator(options.tenant), options.id)
+    caller, revoke_made = _operator(options.tenant), options.made == REVOKE
+    made = await api_keys.revoke(res, caller, options.id, revoke_made=revoke_made)
+    print_made(made, res.clock())
 
 
 def _operator(tenant: str, scopes: frozenset[str] = frozenset()) -> Principal:
     """The caller of the use cases: whoever has the database's URL may do anything with keys."""
-    return Principal("command line", tenant, scopes | {Scope.FILES_ALL, Scope.ADMIN})
+    scopes |= {Scope.FILES_ALL, Scope.ADMIN}
+    return Principal("command line", tenant, scopes, credential="cli")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Final, NamedTuple
@@ -18,6 +19,12 @@ MAX_NAME: Final = 255
 KEY_OWNER: Final = "key:"
 STAFF_OWNER: Final = "staff:"
 OUR_OWNERS: Final = (KEY_OWNER, STAFF_OWNER)
+
+# Kinds of credentials that have a row of ours; a Principal's `credential` is the kind, a colon and
+# the row's id. The others are `jwt`, `cli` and `none`.
+KEY_CREDENTIAL: Final = "key"
+SESSION_CREDENTIAL: Final = "session"
+STAFF_CREDENTIAL: Final = "staff"
 
 
 class Scope(StrEnum):
@@ -80,7 +87,8 @@ class Principal:
     """The caller. Their files belong to `owner` within `tenant` (empty where there are none).
 
     `claims` are those of a JWT, for destinations that require some. With a `session` the caller
-    sees only that session's uploads. `credential` names the credential in logs, never its secret.
+    sees only that session's uploads. `credential` names the credential in logs, never its secret;
+    it ends at `ends_at` (UTC), or by itself never.
     """
 
     owner: str
@@ -89,6 +97,7 @@ class Principal:
     claims: Mapping[str, object] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     session: SessionBounds | None = None
     credential: str = "none"
+    ends_at: datetime | None = None
 
     @property
     def identity(self) -> Identity:

@@ -1,4 +1,7 @@
-"""The SQL of API keys and upload sessions, as functions of a connection."""
+"""The SQL of API keys and upload sessions, as functions of a connection.
+
+They are stored in `app.db.makers`.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
 from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, Statement, arguments, array, or_any, visible_to, write
+from app.db.statements import FIRST, Statement, array, or_any, visible_to, write
 from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.models.files import File, files
 from app.models.tables import MOMENT
@@ -21,13 +24,6 @@ _s = upload_sessions.c
 
 # How old "last used" may be: not every request is worth a write.
 USED_EVERY: Final = timedelta(minutes=1)
-
-
-_INSERT_KEY = write(insert(api_keys).values(arguments(api_keys, ApiKey._fields)))
-
-
-async def insert_api_key(db: asyncpg.Connection, key: ApiKey) -> None:
-    await _INSERT_KEY.run(db, **key._asdict())
 
 
 _KEY_BY_HASH = write(
@@ -93,15 +89,6 @@ async def revoke_api_key(
     return await _REVOKE_KEY.row(db, key_id=key_id, tenant=tenant, now=now)
 
 
-_INSERT_SESSION = write(
-    insert(upload_sessions).values(arguments(upload_sessions, UploadSession._fields))
-)
-
-
-async def insert_upload_session(db: asyncpg.Connection, session: UploadSession) -> None:
-    await _INSERT_SESSION.run(db, **session._asdict())
-
-
 _SESSION_BY_HASH = write(
     sa.select(upload_sessions).where(_s.token_hash == sa.bindparam("token_hash")),
     UploadSession._make,
@@ -125,6 +112,29 @@ async def get_upload_session(
 ) -> UploadSession | None:
     """The session, if the caller made it, or acts for its whole tenant."""
     return await _GET_SESSION.row(db, id=session_id, **visible_to(caller))
+
+
+_LIST_SESSIONS = {
+    whose: write(
+        sa.select(upload_sessions)
+        .where(_s.tenant == sa.bindparam("tenant"), _s.id < sa.bindparam("end", type_=sa.Uuid()))
+        .where(*((_s.created_by == sa.bindparam("owner"),) if whose == "own" else ()))
+        .order_by(_s.id.desc())
+        .limit(sa.bindparam("limit", type_=sa.Integer())),
+        UploadSession._make,
+    )
+    for whose in ("own", "all")
+}
+
+
+async def list_upload_sessions(
+    db: asyncpg.Connection, caller: Principal, end: UUID, limit: int
+) -> list[UploadSession]:
+    """Those that the caller made, or, if they act for it, all of the tenant's: newest first, `end`
+    excluded.
+    """
+    statement = _LIST_SESSIONS["own" if caller.seen_owner is not None else "all"]
+    return await statement.rows(db, end=end, limit=limit, **visible_to(caller))
 
 
 _REVOKE_SESSION = write(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
 from app.files.links import content_urls, read_links
@@ -15,6 +15,16 @@ from app.models.files import File, Seal
 from app.runtime.resources import Resources, in_utc
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
+
+
+class Paging(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
 
 FILE_EXAMPLE: dict[str, Any] = {
     "id": "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51",

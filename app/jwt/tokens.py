@@ -105,6 +105,7 @@ class WebTokens:
             scopes=_scopes(claims.get(self._settings.scope_claim)),
             claims=claims,
             credential="jwt",
+            ends_at=_moment(claims["exp"]),
         )
 
 

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 from app.models.tables import KEY, table
 
 _UNSPENT: Final = {"server_default": "0"}
+_UNKNOWN: Final = {"server_default": ""}
 
 
 class ApiKey(NamedTuple):
     """A row of `api_keys`.
 
     `token_hash` is the SHA-256 of the token, which is stored nowhere; `created_by` the owner of
-    the credential it was made with. `last_used_at` is up to a minute old.
+    the credential it was made with, `made_with` that credential (`app.core.principal`).
+    `last_used_at` is up to a minute old.
     """
 
     id: Annotated[UUID, KEY]
@@ -25,6 +27,7 @@ class ApiKey(NamedTuple):
     tenant: str
     scopes: list[str]
     created_by: str
+    made_with: Annotated[str, _UNKNOWN]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -36,6 +39,7 @@ api_keys: Final = table(
     ApiKey,
     sa.UniqueConstraint("token_hash"),
     sa.Index("ix_api_keys_tenant_id", "tenant", "id"),
+    sa.Index("ix_api_keys_made_with", "made_with"),
 )
 
 
@@ -56,6 +60,7 @@ class UploadSession(NamedTuple):
     used_files: Annotated[int, _UNSPENT]
     used_bytes: Annotated[int, {"type_": sa.BigInteger()} | _UNSPENT]
     created_by: str
+    made_with: Annotated[str, _UNKNOWN]
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
@@ -70,4 +75,7 @@ upload_sessions: Final = table(
     sa.CheckConstraint("used_files BETWEEN 0 AND max_files", name="files_within"),
     sa.CheckConstraint("used_bytes BETWEEN 0 AND max_bytes", name="bytes_within"),
     sa.Index("ix_upload_sessions_expires_at", "expires_at"),
+    sa.Index("ix_upload_sessions_made_with", "made_with"),
+    sa.Index("ix_upload_sessions_tenant_id", "tenant", "id"),
+    sa.Index("ix_upload_sessions_tenant_created_by_id", "tenant", "created_by", "id"),
 )

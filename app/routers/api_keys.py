@@ -1,19 +1,20 @@
 """API keys: make, list and revoke those of one's tenant."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.access import api_keys
+from app.access.makers import MAX_LISTED
 from app.core.principal import Name
 from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanAdmin, Res
 from app.http.problems import headers, responses
-from app.http.rendering import Moment, json_response, members
+from app.http.rendering import Moment, Paging, json_response, members
 
 router = APIRouter(prefix="/v1/api-keys", tags=["credentials"], route_class=LeanRoute)
 
@@ -29,6 +30,7 @@ _KEY_EXAMPLE: dict[str, Any] = {
     "tenant": "",
     "scopes": ["files:read"],
     "created_by": "operations",
+    "made_with": "jwt",
     "created_at": "2026-11-22T19:07:09.123456Z",
     "expires_at": "2027-11-22T19:07:09.123456Z",
     "last_used_at": None,
@@ -51,7 +53,14 @@ class KeyWanted(BaseModel):
         Field(description="Whose files it is for; by default the caller's. Others: `files:all`"),
     ] = None
     expires_in_days: Annotated[
-        int | None, Field(strict=True, ge=1, le=api_keys.MAX_DAYS, description="null: never")
+        int | None,
+        Field(
+            strict=True,
+            ge=1,
+            le=api_keys.MAX_DAYS,
+            description="null: never. In any case it ends with the credential that makes it, where "
+            "that has an end: see `expires_at` of the answer",
+        ),
     ] = 365
 
 
@@ -66,6 +75,10 @@ class KeyBody(BaseModel):
     tenant: str
     scopes: list[str]
     created_by: str
+    made_with: str = Field(
+        description="The credential that made it: `key:` or `staff:` and its id, `jwt`, `cli`; "
+        "empty where that is not known"
+    )
     created_at: Moment
     expires_at: Moment | None
     last_used_at: Moment | None
@@ -83,20 +96,26 @@ class NewKey(KeyBody):
     token: str
 
 
+class MadeKeys(BaseModel):
+    """Keys, up to 100 of them, and upload sessions that a revoked key had made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"keys": [_KEY_EXAMPLE], "more": False, "sessions_ended": 2}}
+    )
+
+    keys: list[KeyBody] = Field(
+        description="Made with it, or with one of those: the ones that still work, or with "
+        "`made=revoke` the ones that were revoked with it"
+    )
+    more: bool = Field(description="Whether there are more than these keys")
+    sessions_ended: int = Field(description="Upload sessions that it had minted")
+
+
 class KeyPage(BaseModel):
     """Keys, newest first; pass `next_cursor` as `cursor` for the next page, null at the end."""
 
     items: list[KeyBody]
     next_cursor: str | None
-
-
-class Paging(BaseModel):
-    """Which page."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
 
 
 _json = members(KeyBody)
@@ -144,10 +163,29 @@ async def list_keys(paging: Annotated[Paging, Query()], caller: CanAdmin, res: R
 @router.delete(
     "/{key_id}",
     operation_id="revokeApiKey",
+    response_model=MadeKeys,
     summary="Revoke an API key",
-    status_code=204,
-    responses=responses(ApiKeyNotFound, DatabaseUnavailable),
+    responses={
+        **responses(ApiKeyNotFound, DatabaseUnavailable),
+        200: {"description": "Revoked; and these are the keys that it had made"},
+        204: {"description": "Revoked; it had made no keys that still worked"},
+    },
 )
-async def revoke(key_id: UUID, caller: CanAdmin, res: Res) -> None:
-    """It ends within 5 seconds on every replica. Repeating it is no error."""
-    await api_keys.revoke(res, caller, key_id)
+async def revoke(
+    key_id: UUID,
+    caller: CanAdmin,
+    res: Res,
+    made: Annotated[
+        Literal["list", "revoke"],
+        Query(description="What becomes of the keys that it made: they are listed, or revoked too"),
+    ] = "list",
+) -> Response:
+    """It ends within 5 seconds on every replica, and with it the upload sessions that it minted.
+    Repeating it is no error.
+    """
+    found = await api_keys.revoke(res, caller, key_id, revoke_made=made == "revoke")
+    if not found.keys:
+        return Response(status_code=204)
+    shown = [_json(key) for key in found.keys[:MAX_LISTED]]
+    more = len(found.keys) > MAX_LISTED
+    return json_response({"keys": shown, "more": more, "sessions_ended": len(found.sessions)})

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app import errors
@@ -13,7 +13,7 @@ from app.http.attach_to import AttachTo, field_path
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanMint, Res
 from app.http.problems import headers, responses
-from app.http.rendering import Moment, json_response, members
+from app.http.rendering import Moment, Paging, json_response, members
 from app.models.credentials import UploadSession
 from app.records.fields import session_field
 
@@ -29,6 +29,7 @@ _SESSION_EXAMPLE: dict[str, Any] = {
     "used_files": 0,
     "used_bytes": 0,
     "created_by": "shop",
+    "made_with": "key:019ac89f-12de-7c44-b7b5-6f0a2ed6c1f0",
     "created_at": "2026-11-22T19:07:09.123456Z",
     "expires_at": "2026-11-22T20:07:09.123456Z",
     "revoked_at": None,
@@ -71,7 +72,13 @@ class SessionWanted(BaseModel):
     ] = None
     expires_in: Annotated[
         int,
-        Field(strict=True, ge=60, le=604_800, description="Seconds, for announcing and confirming"),
+        Field(
+            strict=True,
+            ge=60,
+            le=604_800,
+            description="Seconds, for announcing and confirming. In any case it ends with the "
+            "credential that makes it, where that has an end: see `expires_at` of the answer",
+        ),
     ] = 3600
     attach_to: Annotated[
         AttachTo | None, Field(description="Where everything that is confirmed with it shall go")
@@ -94,6 +101,10 @@ class SessionBody(BaseModel):
     used_files: int
     used_bytes: int
     created_by: str
+    made_with: str = Field(
+        description="The credential that made it: `key:` or `staff:` and its id, or `jwt`; empty "
+        "where that is not known"
+    )
     created_at: Moment
     expires_at: Moment
     revoked_at: Moment | None
@@ -109,6 +120,13 @@ class NewSession(SessionBody):
     )
 
     token: str
+
+
+class SessionPage(BaseModel):
+    """Sessions, newest first; pass `next_cursor` as `cursor` for the next page, null at the end."""
+
+    items: list[SessionBody]
+    next_cursor: str | None
 
 
 _members = members(SessionBody)
@@ -157,6 +175,21 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
     )
     location = {"Location": f"/v1/upload-sessions/{session.id}"}
     return json_response(_json(session) | {"token": token}, location, 201)
+
+
+@router.get(
+    "",
+    operation_id="listUploadSessions",
+    response_model=SessionPage,
+    summary="List the upload sessions that you made, newest first",
+    responses=responses(errors.InvalidCursor, errors.DatabaseUnavailable),
+)
+async def list_sessions(paging: Annotated[Paging, Query()], caller: CanMint, res: Res) -> Response:
+    """Those that have ended, too; never the tokens. With `files:all` all of the tenant's."""
+    found, cursor = await upload_sessions.list_sessions(
+        res, caller, cursor=paging.cursor, limit=paging.limit
+    )
+    return json_response({"items": list(map(_json, found)), "next_cursor": cursor})
 
 
 @router.get(

@@ -23,7 +23,7 @@ from app.db.connections import Database
 from app.db.inserts import Inserts
 from app.errors import ConfigurationError, InvalidCursor
 from app.jwt.tokens import WebTokens
-from app.models.credentials import ApiKey
+from app.models.credentials import ApiKey, UploadSession
 from app.models.files import File
 from app.runtime.background import Background
 from app.runtime.rate_limits import RateLimits
@@ -34,7 +34,7 @@ from app.store.signer import Signer, utc_now
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
-_Row = TypeVar("_Row", ApiKey, File)
+_Row = TypeVar("_Row", ApiKey, UploadSession, File)
 
 # Entries that are remembered at most.
 _KNOWN_TOKENS: Final = 10_000

@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     rate_limit: Limit = None
     rate_limit_failures: Limit = None
     rate_limit_storage_url: RedisUrl | None = None
+    outlive_maker: bool = False
     max_pending_uploads: int | None = Field(None, ge=1, le=1_000_000)
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False

@@ -10,15 +10,25 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
+from app.access import makers
+from app.access.makers import Made
 from app.core.client_address import limited_network
 from app.core.opaque_tokens import RANDOM_BYTES, STAFF_PREFIX, hash_token, is_token, make_token
-from app.core.principal import SCOPE_DESCRIPTIONS, STAFF_OWNER, Principal, Scope, is_name
+from app.core.principal import (
+    SCOPE_DESCRIPTIONS,
+    STAFF_CREDENTIAL,
+    STAFF_OWNER,
+    Principal,
+    Scope,
+    is_name,
+)
 from app.db import staff as db_staff
+from app.db.connections import Connection
 from app.logs.audit import audit
 from app.models.staff import Staff, StaffSession
 from app.runtime.resources import Resources
@@ -74,7 +84,7 @@ def principal_of(settings: Settings, member: Staff) -> Principal:
         owner=f"{STAFF_OWNER}{member.name}",
         tenant=member.tenant,
         scopes=scopes | {Scope.FILES_ALL},
-        credential=f"staff:{member.id}",
+        credential=_credential(member.id),
     )
 
 
@@ -122,41 +132,76 @@ async def list_staff(res: Resources) -> list[Staff]:
 
 
 async def set_password(res: Resources, name: str, password: str) -> bool:
-    """Set another password, end all sessions, and forget failed attempts; False: no such name."""
-    name, hashed = tidy_name(name), await _in_thread(_hash, password)
+    """Set another password, end all sessions, those of uploads that were made in the panel too, and
+    forget failed attempts. False: no such name.
+    """
+    name, hashed, now = tidy_name(name), await _in_thread(_hash, password), res.clock()
     async with res.db.transaction() as db:
         staff_id = await db_staff.set_password(db, name, hashed)
-        if staff_id is not None:
-            await db_staff.revoke_sessions(db, staff_id, res.clock())
-            await db_staff.clear_attempts(db, _account(name))
-    return _changed(staff_id, name, "password")
+        if staff_id is None:
+            return False
+        _, made = await _end_sessions(db, staff_id, now)
+        await db_staff.clear_attempts(db, _account(name))
+    _changed(res, staff_id, name, "password", made)
+    return True
 
 
-async def set_disabled(res: Resources, name: str, *, disabled: bool) -> bool:
-    """Forbid to sign in, and end all sessions; or allow it again. False: no such name."""
+async def disable(res: Resources, name: str, *, revoke_made: bool = False) -> Made | None:
+    """Forbid to sign in, and end all sessions, those of uploads too; with `revoke_made` revoke the
+    keys that were made in the panel, and with them. What they had made; None: no such name.
+    """
     name, now = tidy_name(name), res.clock()
     async with res.db.transaction() as db:
-        staff_id = await db_staff.set_disabled(db, name, now if disabled else None)
-        if staff_id is not None and disabled:
-            await db_staff.revoke_sessions(db, staff_id, now)
-    return _changed(staff_id, name, "disabled" if disabled else "enabled")
+        staff_id = await db_staff.set_disabled(db, name, now)
+        if staff_id is None:
+            return None
+        _, made = await _end_sessions(db, staff_id, now, revoke_keys=revoke_made)
+    _changed(res, staff_id, name, "disabled", made)
+    return made
 
 
-def _changed(staff_id: UUID | None, name: str, what: str) -> bool:
+async def enable(res: Resources, name: str) -> bool:
+    """Allow to sign in again. False: no such name."""
+    name = tidy_name(name)
+    async with res.db.connection() as db:
+        staff_id = await db_staff.set_disabled(db, name, None)
     if staff_id is not None:
-        audit("staff.changed", staff_id=staff_id, name=name, what=what)
+        _changed(res, staff_id, name, "enabled")
     return staff_id is not None
 
 
 async def sign_out_everywhere(res: Resources, name: str) -> int | None:
-    """End all sessions of the name; how many there were, None: no such name."""
-    async with res.db.connection() as db:
+    """End all sessions of the name, those of uploads too; how many there were of its own, None: no
+    such name.
+    """
+    now = res.clock()
+    async with res.db.transaction() as db:
         member = await db_staff.staff_by_name(db, tidy_name(name))
         if member is None:
             return None
-        ended = await db_staff.revoke_sessions(db, member.id, res.clock())
-    _changed(member.id, member.name, "signed out")
+        ended, made = await _end_sessions(db, member.id, now)
+    _changed(res, member.id, member.name, "signed out", made)
     return ended
+
+
+async def _end_sessions(
+    db: Connection, staff_id: UUID, now: datetime, *, revoke_keys: bool = False
+) -> tuple[int, Made]:
+    ended = await db_staff.revoke_sessions(db, staff_id, now)
+    made = await makers.end_made(db, _credential(staff_id), now, revoke_keys=revoke_keys)
+    return ended, made
+
+
+def _changed(
+    res: Resources, staff_id: UUID, name: str, what: str, made: Made | None = None
+) -> None:
+    audit("staff.changed", staff_id=staff_id, name=name, what=what)
+    if made is not None:
+        makers.forget(res, _credential(staff_id), made)
+
+
+def _credential(staff_id: UUID) -> str:
+    return f"{STAFF_CREDENTIAL}:{staff_id}"
 
 
 async def sign_in(

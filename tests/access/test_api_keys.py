@@ -310,7 +310,7 @@ async def test_the_first_key_is_made_on_the_command_line(
     headers = bearer(token)
     [key] = (await client.get("/v1/api-keys", headers=headers)).json()["items"]
     assert (key["name"], key["owner"], key["tenant"]) == ("shop [x]", "key:shop [x]", "")
-    assert key["scopes"] == ["admin", "files:read"]
+    assert (key["scopes"], key["made_with"]) == (["admin", "files:read"], "cli")
 
     _, elsewhere, _ = await command(
         environ, "create", "theirs", "--scope", "admin", "--tenant", "acme", "--owner", "bob"
@@ -332,9 +332,28 @@ async def test_the_first_key_is_made_on_the_command_line(
     assert "revoked" in (await command(environ, "list"))[1]
 
 
+async def test_the_command_line_lists_or_revokes_what_a_key_made(
+    client: httpx.AsyncClient, admin: dict[str, str], environ: dict[str, str]
+) -> None:
+    maker = await create(client, admin, scopes=["admin", "files:read"])
+    made = await create(client, bearer(maker["token"]), name="made [x]")
+    revoke = "revoke", maker["id"], "--tenant", "acme"
+    code, out, err = await command(environ, *revoke)
+    assert code == 0
+    assert re.search(rf"{made['id']}.*made \[x\].*key:{maker['id']}.*good", out)
+    assert "1, still good" in err
+    assert await status(client, made["token"]) == 200
+    code, out, err = await command(environ, *revoke, "--made", "revoke")
+    assert (code, "1, revoked" in err) == (0, True)
+    assert re.search(rf"{made['id']}.*revoked", out)
+    listed = (await client.get("/v1/api-keys", headers=admin)).json()["items"]
+    assert {key["id"] for key in listed if key["revoked_at"]} == {made["id"], maker["id"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
+        (["revoke", UNKNOWN_ID, "--made", "keep"], 2, "invalid choice: 'keep'"),
         (["create", "a", "--scope", "files:write"], 1, "There is no scope 'files:write'"),
         (["create", "", "--scope", "admin"], 1, "The name must be printable"),
         (["create", "a", "--scope", "admin", "--owner", "a\nb"], 1, "The owner must be printable"),

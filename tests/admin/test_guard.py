@@ -14,7 +14,8 @@ from app.errors import DatabaseUnavailable
 from app.settings.model import Settings
 from app.staff import accounts as staff
 from tests.admin.panel import CHEAP, Panel, member
-from tests.support.service import log_lines, prepared, running
+from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
+from tests.support.unread import BODIES, unread
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +175,24 @@ async def test_every_door_is_shut_to_who_has_not_signed_in(panel: Panel) -> None
         guarded(response)
         walked += 1
     assert walked > 60
+
+
+async def test_no_form_is_read_of_who_has_not_signed_in(panel: Panel) -> None:
+    client = panel.client
+    token = await panel.token()
+    transport: Any = client._transport
+    [mount] = [route for route in transport.app.routes if getattr(route, "name", "") == "admin"]
+    walked = 0
+    for route in mount.app.routes:
+        if route.path in {"/login", "/static"}:
+            continue
+        path = f"/admin{re.sub(r'{[^}]+}', UNKNOWN_ID, route.path)}"
+        for method in ("POST", "PUT", "DELETE"):
+            for cookie in ({}, {f"claimcheck_admin_{'0' * 8}": f"claimcheck_staff_{'a' * 43}"}):
+                client.cookies.update(cookie)
+                for kind in BODIES[2:]:
+                    response = await unread(client, method, path, kind | {"x-csrftoken": token})
+                    assert response.status_code == 303, (method, path)
+                    assert "/admin/login" in response.headers["location"]
+                    walked += 1
+    assert walked > 200

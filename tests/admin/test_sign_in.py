@@ -152,7 +152,7 @@ async def test_a_session_ends(panel: Panel, settings: Settings, clock: Clock) ->
     assert not await is_in(panel)
     await panel.sign_in()
     async with resources(settings) as res:
-        await staff.set_disabled(res, NAME, disabled=True)
+        await staff.disable(res, NAME)
     assert not await is_in(panel)
     assert (await panel.sign_in()).status_code == 403
 

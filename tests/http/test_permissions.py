@@ -1,32 +1,20 @@
 """Who is let in where: every route asks, and nobody reaches what is somebody else's."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 
 from app.core.principal import Scope
 from app.http.permissions import Permission
-from app.main import create_app
 from app.settings.model import Settings, load_settings
+from tests.http.steps import METRICS, PUBLIC, routes
 from tests.support.issuer import running_issuer
 from tests.support.service import UNKNOWN_ID, bearer, key_for, prepared, running
 from tests.support.steps import announced, minted, slug, stored
 
-# Health, the pages with their files, and the description of the API.
-PUBLIC = {
-    "/livez",
-    "/readyz",
-    "/",
-    "/docs",
-    "/openapi.json",
-    "/static/page.js",
-}
-# Closed unless the settings open it, to scrapers and not to callers: tests/logs/test_metrics.py.
-METRICS = "/metrics"
 PICTURE = "/v1/records/product/42/picture"
 # In paths, but no ids: everybody knows them.
 NAMES = {"record_type": "product", "field": "picture"}
@@ -42,17 +30,6 @@ async def settings(environ: dict[str, str]) -> Settings:
             "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "files",
         }
     )
-
-
-def routes(settings: Settings) -> Iterator[tuple[str, str, Any]]:
-    """Every method and path of the application, hidden ones too, and the route."""
-    for context in iter_route_contexts(create_app(settings).router.routes):
-        route = context.route
-        path = context.path
-        if path == "/static":
-            path = "/static/page.js"
-        for method in getattr(route, "methods", None) or ["GET", "HEAD", "POST", "DELETE"]:
-            yield method, path, route
 
 
 async def example(client: httpx.AsyncClient, method: str, path: str) -> Any:

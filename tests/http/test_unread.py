@@ -2,31 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
 
 from app.core.principal import Scope
 from app.settings.model import Settings
-from tests.admin.panel import Panel
-from tests.http.test_permissions import METRICS, PUBLIC, routes
+from tests.http.steps import METRICS, PUBLIC, routes
 from tests.support.service import UNKNOWN_ID, bearer, key_for, prepared, running
 from tests.support.steps import minted, slug
+from tests.support.unread import BODIES, unread
 
 KEY = f"claimcheck_key_{'a' * 43}"
 SESSION = f"claimcheck_upload_{'a' * 43}"
-
-
-class Unreadable:
-    """A body that says what it is, and that nobody may touch."""
-
-    def __init__(self) -> None:
-        self.reads = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.reads += 1
-        yield b"["
 
 
 @pytest.fixture
@@ -35,7 +23,6 @@ async def settings(environ: dict[str, str]) -> Settings:
         environ
         | {
             "CLAIMCHECK_AUTH": "keys",
-            "CLAIMCHECK_ADMIN": "true",
             "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "files",
         }
     )
@@ -45,25 +32,6 @@ async def settings(environ: dict[str, str]) -> Settings:
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with running(settings) as client:
         yield client
-
-
-async def unread(
-    client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]
-) -> httpx.Response:
-    """The answer to a request with a body, of which nothing was read."""
-    body = Unreadable()
-    response = await client.request(method, path, content=body, headers=headers)
-    assert body.reads == 0, (method, path)
-    return response
-
-
-BODIES: list[dict[str, str]] = [
-    {"content-type": "application/json"},
-    {"content-type": "application/json", "content-length": "2000000"},
-    {"content-type": "application/json", "content-length": "99999999999"},
-    {"content-type": "application/x-www-form-urlencoded", "content-length": "50"},
-    {"content-type": "multipart/form-data; boundary=b"},
-]
 
 
 async def test_no_route_reads_what_comes_without_a_right(
@@ -83,7 +51,7 @@ async def test_no_route_reads_what_comes_without_a_right(
     }
     walked = 0
     for method, path, _ in routes(settings):
-        if path in {*PUBLIC, METRICS} or path.startswith("/admin"):
+        if path in {*PUBLIC, METRICS}:
             continue
         address = re.sub(r"{\w+}", UNKNOWN_ID, path)
         for who, (headers, status, problem) in refused.items():
@@ -120,24 +88,3 @@ async def test_too_long_a_body_is_refused_to_those_alone_who_may_send_one(
     for path in ("/v1/uploads", "/v1/api-keys", "/v1/upload-url", "/uppy/s3/multipart"):
         response = await unread(client, "POST", path, ann | BODIES[2])
         assert (response.status_code, slug(response)) == (413, "request-too-large")
-
-
-async def test_the_panel_reads_no_form_of_who_has_not_signed_in(client: httpx.AsyncClient) -> None:
-    panel = Panel(client)
-    token = await panel.token()
-    transport: Any = client._transport
-    [mount] = [route for route in transport.app.routes if getattr(route, "name", "") == "admin"]
-    walked = 0
-    for route in mount.app.routes:
-        if route.path in {"/login", "/static"}:
-            continue
-        path = f"/admin{re.sub(r'{[^}]+}', UNKNOWN_ID, route.path)}"
-        for method in ("POST", "PUT", "DELETE"):
-            for cookie in ({}, {f"claimcheck_admin_{'0' * 8}": f"claimcheck_staff_{'a' * 43}"}):
-                client.cookies.update(cookie)
-                for kind in BODIES[2:]:
-                    response = await unread(client, method, path, kind | {"x-csrftoken": token})
-                    assert response.status_code == 303, (method, path)
-                    assert "/admin/login" in response.headers["location"]
-                    walked += 1
-    assert walked > 200

@@ -80,6 +80,7 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("DELETE", "/v1/records/{record_type}/{record_id}"),
         ("GET", "/v1/capabilities"),
         ("POST", "/v1/upload-sessions"),
+        ("GET", "/v1/upload-sessions"),
         ("GET", "/v1/upload-sessions/{session_id}"),
         ("DELETE", "/v1/upload-sessions/{session_id}"),
         ("POST", "/v1/api-keys"),
@@ -96,6 +97,7 @@ TWO_WAYS = {
     ("post", "/v1/uploads/{upload_id}/confirm"): {"200", "202"},  # parts are being joined
     ("post", "/v1/files"): {"200", "202"},
     ("get", "/v1/files/{file_id}/content"): {"200", "302"},  # a link for scripts
+    ("delete", "/v1/api-keys/{key_id}"): {"200", "204"},  # it had made others
 }
 
 

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from app import cli
+from app.access import api_keys
 from app.core.opaque_tokens import STAFF_PREFIX
 from app.core.principal import Scope
 from app.logs.redaction import redact
@@ -134,6 +135,21 @@ async def test_the_command_line(admin: Admin, res: Resources) -> None:
     assert await sign_in(res, name="bob", password="another password")
     assert "There is nobody called eve" in admin.refusal("disable-user", "eve")
 
+    # What they made is listed, or goes with them.
+    [bob] = await staff.list_staff(res)
+    maker = staff.principal_of(res.settings, bob)
+    key, _ = await api_keys.create(
+        res, maker, name="bob's", owner="key:bob", scopes=["files:read"], lifetime=None
+    )
+    listed = admin("disable-user", "bob")
+    assert str(key.id) in listed
+    assert "good" in listed
+    assert "`--made revoke` ends them" in admin.logged
+    ended = admin("disable-user", "bob", "--made", "revoke")
+    assert str(key.id) in ended
+    assert "revoked" in ended
+    assert admin("disable-user", "bob", "--made", "revoke") == ""
+
 
 async def test_the_password_is_asked_for_twice_and_not_shown(
     admin: Admin, res: Resources, monkeypatch: pytest.MonkeyPatch
@@ -230,7 +246,7 @@ async def test_a_session_ends_however_busy_it_is(res: Resources, ann: str, clock
 
 async def test_whoever_is_disabled_is_out_at_once(res: Resources, ann: str) -> None:
     token = await sign_in(res)
-    await staff.set_disabled(res, ann, disabled=True)
+    await staff.disable(res, ann)
     assert await staff.member_of(res, token) is None
 
 

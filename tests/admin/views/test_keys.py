@@ -91,6 +91,34 @@ async def test_keys_are_made_shown_once_and_revoked(
     assert "Your tenant has no API key with this id." in gone
 
 
+async def test_the_keys_that_a_key_made_are_shown_and_go_with_it_on_demand(
+    client: httpx.AsyncClient, panel: Panel
+) -> None:
+    async def made(name: str) -> dict[str, str]:
+        data = {"name": name, "scopes": ["admin", "files:read"], "days": "3"}
+        page = await panel.post("/keys/new", data)
+        [token] = re.findall(r"<code id=\"token\">(claimcheck_key_[\w-]{43})<", page.text)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def works(headers: dict[str, str]) -> bool:
+        return (await client.get("/v1/files", headers=headers)).status_code == 200
+
+    for choice, still_works in ({}, True), ({"made": "revoke"}, False):
+        maker = await made(f"maker {still_works}")
+        [key, *_] = (await client.get("/v1/api-keys", headers=maker)).json()["items"]
+        assert key["made_with"].startswith("staff:")
+        assert "made with it" not in await panel.page(f"/keys/{key['id']}/revoke")
+        body = {"name": "child <i>", "scopes": ["files:read"]}
+        child = (await client.post("/v1/api-keys", json=body, headers=maker)).json()
+        asked = await panel.page(f"/keys/{key['id']}/revoke")
+        assert "Revoke the keys that were made with it, too child <i>" in asked
+        said = await panel.act(f"/keys/{key['id']}/revoke", choice)
+        assert "The key is revoked" in said
+        assert ("with it the keys" in said) is not still_works
+        assert not await works(maker)
+        assert await works({"Authorization": f"Bearer {child['token']}"}) is still_works
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

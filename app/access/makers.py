@@ -1,0 +1,86 @@
+"""Keys and upload sessions end with the credential that has made them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from app.core.principal import KEY_CREDENTIAL, SESSION_CREDENTIAL, Principal
+from app.db import makers as db_makers
+from app.db.connections import Connection
+from app.errors import InvalidToken
+from app.logs.audit import IDS_A_LINE, audit
+from app.models.credentials import ApiKey, UploadSession
+from app.runtime.resources import Resources
+
+# So many keys are listed of those that a credential has made.
+MAX_LISTED: Final = 100
+
+
+class Made(NamedTuple):
+    """All that a credential had made which has ended.
+
+    `keys` are those that still work, at most one more than MAX_LISTED; or, where they were revoked,
+    all that worked until then. `sessions` have ended with it.
+    """
+
+    keys: Sequence[ApiKey]
+    keys_revoked: bool
+    sessions: Sequence[UUID]
+
+
+def end_of_child(res: Resources, caller: Principal, wanted: datetime | None) -> datetime | None:
+    """When a key or session that was wanted until then (None: for ever) ends.
+
+    No later than the credential that makes it, unless the settings say otherwise. Raises
+    InvalidToken where that has ended.
+    """
+    end = caller.ends_at
+    if end is None or res.settings.outlive_maker:
+        return wanted
+    if end <= res.clock():
+        raise InvalidToken("The token has expired.")
+    return end if wanted is None else min(wanted, end)
+
+
+async def store_made(res: Resources, row: ApiKey | UploadSession) -> None:
+    """Store a new key or session. Raises InvalidToken where its maker has been revoked."""
+    async with res.db.connection() as db:
+        is_stored = await db_makers.insert_made(db, row)
+    if not is_stored:
+        raise InvalidToken("The credential that asks for another one was revoked.")
+
+
+async def keys_made(res: Resources, maker: str) -> Sequence[ApiKey]:
+    """Keys that work and were made with the credential, or with one of those, newest first.
+
+    At most one more than MAX_LISTED.
+    """
+    async with res.db.connection() as db:
+        return await db_makers.keys_made(db, maker, res.clock(), MAX_LISTED + 1)
+
+
+async def end_made(db: Connection, maker: str, now: datetime, *, revoke_keys: bool) -> Made:
+    """End the sessions that a credential minted, and revoke its keys or find them.
+
+    In the transaction that ends the credential itself, after that; `forget` goes with it.
+    """
+    if not revoke_keys:
+        keys = await db_makers.keys_made(db, maker, now, MAX_LISTED + 1)
+        return Made(keys, False, await db_makers.end_sessions_made(db, [maker], now))
+    revoked = await db_makers.revoke_keys_made(db, maker, now)
+    ended = [maker, *(f"{KEY_CREDENTIAL}:{key.id}" for key in revoked)]
+    return Made(revoked, True, await db_makers.end_sessions_made(db, ended, now))
+
+
+def forget(res: Resources, maker: str, made: Made) -> None:
+    """Once that is committed: this process believes none of them any more, and the log says so."""
+    revoked = made.keys if made.keys_revoked else ()
+    ended = {maker, *(f"{SESSION_CREDENTIAL}:{session_id}" for session_id in made.sessions)}
+    ended |= {f"{KEY_CREDENTIAL}:{key.id}" for key in revoked}
+    res.known_tokens.forget(lambda known: known.credential in ended)
+    for key in revoked:
+        audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner, made_with=maker)
+    for start in range(0, len(made.sessions), IDS_A_LINE):
+        ids = [str(session_id) for session_id in made.sessions[start : start + IDS_A_LINE]]
+        audit("session.revoked", count=len(ids), session_ids=ids, made_with=maker)
