@@ -1,22 +1,20 @@
-"""The SQL of files, as functions of a connection: store, find and list them.
+"""The SQL of files, as functions of a connection: store and find them.
 
-Moves between states are in `app.db.moves`, searches of a whole tenant in `app.db.search`.
+Lists are in `app.db.lists`, moves between states in `app.db.moves`.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
-from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, Statement, arguments, array, or_any, visible, visible_to, write
-from app.models.files import LISTED_BY, File, Readable, State, files
+from app.db.statements import FIRST, arguments, array, or_any, visible, visible_to, write
+from app.models.files import File, Readable, State, files
 
 _c = files.c
 
@@ -191,65 +189,6 @@ async def readable_by_key(
 
 
 LOOSE: Final = _c.attachments == sa.literal_column("0")
-_LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
-_LEAST: Final = UUID(int=0)
-_GREATEST: Final = UUID(int=(1 << 128) - 1)
-
-
-# Written anew it costs 3.7 ms, nine times a list's own time.
-@lru_cache(maxsize=64)
-def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement[File]:
-    # The columns of one of the list's indexes, in their order and in row comparisons instead of
-    # equations, so that no other index will do. Else, after many announcements and before the next
-    # ANALYZE, PostgreSQL walks the primary key past all that are not confirmed.
-    given = [sa.bindparam(name, type_=sa.Text()) for name in names]
-    first = sa.tuple_(*given, sa.bindparam("first", type_=sa.Uuid()))
-    end = sa.tuple_(*given, sa.bindparam("end", type_=sa.Uuid()))
-    row = [LISTED_BY[name] for name in (*names, "id")]
-
-    def walk(held: str) -> sa.Select[Any]:
-        return (
-            sa.select(files, LISTED_BY["family"].label("family"))
-            .where(
-                in_state(State.CONFIRMED),
-                LISTED_BY["held"] == sa.literal_column(held),
-                sa.tuple_(*row) >= first,
-                sa.tuple_(*row) < end,
-                *([_c.session_id == sa.bindparam("session_id")] if in_session else []),
-            )
-            .order_by(*(column.desc() for column in row))
-            .limit(_LIMIT)
-        )
-
-    # The index has what records hold apart from the rest: for both, two walks are merged.
-    found = sa.union_all(*map(walk, ("0",) if loose else ("0", "1"))).subquery("found").c
-    return write(
-        sa.select(*(found[name] for name in File._fields))
-        .order_by(*(found[name].desc() for name in (*names, "id")))
-        .limit(_LIMIT),
-        File._make,
-    )
-
-
-async def list_files(
-    db: asyncpg.Connection, caller: Principal, narrowing: Narrowing, limit: int
-) -> list[File]:
-    """Confirmed files that are the caller's to see, newest first."""
-    values = {**visible_to(caller), "destination": narrowing.destination, **narrowing.kind}
-    session_id = values.pop("session_id")
-    statement = _list_statement(
-        tuple(name for name, value in values.items() if value is not None),
-        loose=narrowing.loose,
-        in_session=session_id is not None,
-    )
-    return await statement.rows(
-        db,
-        session_id=session_id,
-        first=narrowing.first or _LEAST,
-        end=narrowing.end or _GREATEST,
-        limit=limit,
-        **values,
-    )
 
 
 _REVISION = write(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))

@@ -10,6 +10,7 @@ from app.core.narrowing import Narrowing, list_name
 from app.core.object_url import ObjectName
 from app.core.principal import Principal
 from app.db import files as db_files
+from app.db import lists as db_lists
 from app.errors import FileNotFound, UrlNotOurs
 from app.files.urls import check_host, parse_url
 from app.models.files import File, Readable, State
@@ -38,7 +39,7 @@ async def list_files(
     if cursor is not None:
         narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))
     async with res.db.connection() as db:
-        files = await db_files.list_files(db, caller, narrowing, limit + 1)
+        files = await db_lists.list_files(db, caller, narrowing, limit + 1)
     return res.cut_page(scope, files, limit)
 
 

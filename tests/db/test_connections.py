@@ -18,6 +18,7 @@ import pytest
 from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.db import files as db_files
+from app.db import lists as db_lists
 from app.db import moves
 from app.db.connections import Database
 from app.embedded.postgres import create_database, start_postgres
@@ -294,7 +295,7 @@ async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:
                         assert await moves.mark_confirmed(db, file)
                     elif step == 2:
                         narrowed = Narrowing(destination="images") if number % 2 else Narrowing()
-                        [found] = await db_files.list_files(db, Principal(file.owner), narrowed, 10)
+                        [found] = await db_lists.list_files(db, Principal(file.owner), narrowed, 10)
                         assert found.id == file.id
                     else:
                         assert await moves.mark_released(db, file, file.created_at)

@@ -13,6 +13,7 @@ from app.core.ids import first_uuid7
 from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal, Scope, SessionBounds
 from app.db import files as db_files
+from app.db import lists as db_lists
 from app.db.migrations import migrate
 from app.embedded.postgres import create_database
 from app.models.files import File, Readable, State
@@ -159,7 +160,7 @@ async def test_who_sees_what(db: asyncpg.Connection) -> None:
     ):
         seen = {file.id for file in sees}
         pairs = [(file.bucket, file.key) for file in everything]
-        listed = await db_files.list_files(db, caller, Narrowing(), 10)
+        listed = await db_lists.list_files(db, caller, Narrowing(), 10)
         assert [file.id for file in listed] == sorted(seen, reverse=True)
         by_id = await db_files.confirmed_by_id(db, [file.id for file in everything], caller)
         assert {file.id for file in by_id} == seen
@@ -222,7 +223,7 @@ async def test_pages_concatenate_to_the_whole_list(db: asyncpg.Connection) -> No
         assert expected or destination == "nosuch"
         pages: list[File] = []
         last: UUID | None = before
-        while page := await db_files.list_files(
+        while page := await db_lists.list_files(
             db, DEVELOPER, Narrowing(destination, content_type, since, last, loose), limit
         ):
             assert len(page) <= limit
@@ -264,7 +265,7 @@ async def test_lists_walk_their_own_index_past_nothing_else(db: asyncpg.Connecti
         (None, UUID(int=10_000)),
     ):
         narrowed = Narrowing(destination, WANTED.get(kind or ""), end=end, loose=loose)
-        await db_files.list_files(explaining, callers[whose], narrowed, 20)
+        await db_lists.list_files(explaining, callers[whose], narrowed, 20)
         index = "_".join(filter(None, ("ix_files_list", whose, destination, kind)))
         walks = re.findall(r"(?:Index|Seq) Scan(?: Backward)? (?:using|on) (\w+)", explaining.plan)
         assert walks == [index] * (1 if loose else 2), explaining.plan
@@ -289,7 +290,7 @@ async def test_a_family_of_types_is_a_range_of_the_index_in_any_locale(
     try:
         await db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         explaining = Explaining(db)
-        await db_files.list_files(explaining, DEVELOPER, Narrowing(content_type="video/*"), 20)
+        await db_lists.list_files(explaining, DEVELOPER, Narrowing(content_type="video/*"), 20)
         collation = await db.fetchval(
             "SELECT collation_name FROM information_schema.columns "
             "WHERE table_name = 'files' AND column_name = 'content_type'"

@@ -81,7 +81,7 @@ async def test_up_down_and_up_again(empty_url: str) -> None:
         "ALTER TABLE files ALTER COLUMN url DROP NOT NULL",
         "ALTER TABLE files ALTER COLUMN size TYPE integer",
         "ALTER TABLE files ALTER COLUMN checksum_verified DROP DEFAULT",
-        "DROP INDEX ix_files_list_tenant_owner_family",
+        "DROP INDEX ix_files_newest_tenant_owner_family",
         "ALTER TABLE files DROP CONSTRAINT uq_files_bucket_key",
     ],
 )

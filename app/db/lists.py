@@ -1,0 +1,97 @@
+"""The SQL of lists of confirmed files, newest first, as functions of a connection.
+
+Searches, which ask more of files than lists can be narrowed to, are in `app.db.search`.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+
+from app.core.narrowing import Narrowing
+from app.core.principal import Principal
+from app.db.files import in_state
+from app.db.statements import Statement, visible_to, write
+from app.models.files import HELD, LISTED_BY, PLACE, File, State, files, list_key
+
+# An argument, for then plans that begin at once are preferred.
+LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
+# From where on, and before where, a list is walked.
+LEAST: Final = UUID(int=0)
+GREATEST: Final = UUID(int=(1 << 128) - 1)
+BETWEEN: Final = (
+    sa.bindparam("first", type_=sa.Uuid()) <= PLACE,
+    sa.bindparam("end", type_=sa.Uuid()) > PLACE,
+)
+
+
+def walk(
+    names: Sequence[str],
+    *,
+    loose: bool,
+    upward: bool = False,
+    only: Sequence[sa.ColumnElement[bool]] = (),
+) -> sa.Select[Any]:
+    """LIMIT files of the list that is narrowed to the arguments of these names, BETWEEN two places.
+
+    Newest first, or with `upward` oldest first. All columns of `files`, and `place`.
+    """
+    values = [sa.bindparam(name, type_=sa.Text()) for name in names]
+    key = list_key(HELD, [LISTED_BY[name] for name in names])
+    # Two lists may have one number. No index knows this operator: however few files PostgreSQL
+    # expects of a tenant, it looks for them in the list.
+    same = [
+        LISTED_BY[name].is_not_distinct_from(value)
+        for name, value in zip(names, values, strict=True)
+    ]
+
+    def half(held: str) -> sa.Select[Any]:
+        wanted = list_key(sa.literal_column(held, sa.Integer()), values)
+        return (
+            sa.select(files, PLACE.label("place"))
+            .where(in_state(State.CONFIRMED), key == wanted, *BETWEEN, *same, *only)
+            .order_by(PLACE if upward else PLACE.desc())
+            .limit(LIMIT)
+        )
+
+    if loose:
+        return half("0")
+    # The index has what records hold apart from the rest: for both, two walks are merged.
+    both = sa.union_all(half("0"), half("1")).subquery("both")
+    place = both.c.place
+    return sa.select(both).order_by(place if upward else place.desc()).limit(LIMIT)
+
+
+# Written anew it costs 3.7 ms, nine times a list's own time.
+@lru_cache(maxsize=64)
+def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement[File]:
+    of_session = files.c.session_id == sa.bindparam("session_id")
+    found = walk(names, loose=loose, only=[of_session] * in_session).subquery("found").c
+    return write(
+        sa.select(*(found[name] for name in File._fields)).order_by(found.place.desc()),
+        File._make,
+    )
+
+
+async def list_files(
+    db: asyncpg.Connection, caller: Principal, narrowing: Narrowing, limit: int
+) -> list[File]:
+    """Confirmed files that are the caller's to see, newest first."""
+    values = {**visible_to(caller), "destination": narrowing.destination, **narrowing.kind}
+    session_id = values.pop("session_id")
+    statement = _list_statement(
+        tuple(name for name, value in values.items() if value is not None),
+        loose=narrowing.loose,
+        in_session=session_id is not None,
+    )
+    return await statement.rows(
+        db,
+        session_id=session_id,
+        first=narrowing.first or LEAST,
+        end=narrowing.end or GREATEST,
+        limit=limit,
+        **values,
+    )
