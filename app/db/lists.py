@@ -17,8 +17,20 @@ from app.db.files import in_state
 from app.db.statements import Statement, visible_to, write
 from app.models.files import HELD, LISTED_BY, PLACE, File, State, files, list_key
 
-# An argument, for then plans that begin at once are preferred.
-LIMIT: Final = sa.bindparam("limit", type_=sa.Integer())
+_ONE: Final = sa.literal_column("1", sa.Integer())
+
+
+def unforeseen(number: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
+    """The number, as a limit that PostgreSQL does not know while it plans.
+
+    It then expects to need a tenth of what there is, and walks an index in its order. Where it
+    expects fewer rows than are wanted, it would rather collect and sort them all; but its
+    statistics are of some time ago, and there may be very many by now.
+    """
+    return sa.select(number).scalar_subquery()
+
+
+LIMIT: Final = unforeseen(sa.bindparam("limit", type_=sa.Integer()))
 # From where on, and before where, a list is walked.
 LEAST: Final = UUID(int=0)
 GREATEST: Final = UUID(int=(1 << 128) - 1)
@@ -41,18 +53,16 @@ def walk(
     """
     values = [sa.bindparam(name, type_=sa.Text()) for name in names]
     key = list_key(HELD, [LISTED_BY[name] for name in names])
-    # Two lists may have one number. No index knows this operator: however few files PostgreSQL
-    # expects of a tenant, it looks for them in the list.
-    same = [
-        LISTED_BY[name].is_not_distinct_from(value)
-        for name, value in zip(names, values, strict=True)
-    ]
+    # Two lists may have one number. As a test for NULL, for which no index will do, and of which
+    # PostgreSQL expects that it nearly always holds.
+    same = [LISTED_BY[name] == value for name, value in zip(names, values, strict=True)]
+    holds = sa.case((sa.and_(*same, *only), _ONE)).is_not(None)
 
     def half(held: str) -> sa.Select[Any]:
         wanted = list_key(sa.literal_column(held, sa.Integer()), values)
         return (
             sa.select(files, PLACE.label("place"))
-            .where(in_state(State.CONFIRMED), key == wanted, *BETWEEN, *same, *only)
+            .where(in_state(State.CONFIRMED), key == wanted, *BETWEEN, holds)
             .order_by(PLACE if upward else PLACE.desc())
             .limit(LIMIT)
         )

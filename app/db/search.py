@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from app.core.narrowing import Narrowing
 from app.db.files import in_state
-from app.db.lists import BETWEEN, GREATEST, LEAST, LIMIT, walk
+from app.db.lists import BETWEEN, GREATEST, LEAST, LIMIT, unforeseen, walk
 from app.db.statements import Statement, write
 from app.models.files import LISTED_BY, PLACE, File, State, files
 
@@ -63,6 +63,10 @@ def _text(name: str) -> sa.BindParameter[str]:
 
 def _uuid(name: str) -> sa.BindParameter[UUID]:
     return sa.bindparam(name, type_=sa.Uuid())
+
+
+def _number(value: int) -> sa.ColumnElement[int]:
+    return sa.literal_column(str(value), sa.Integer())
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +139,8 @@ def _walk(shape: _Shape) -> sa.Select[Any]:
             *between,
         )
         .order_by(*(column if shape.is_upward else column.desc() for column in order))
-        .limit(_unforeseen(WALK))
+        .limit(unforeseen(_number(WALK)))
     )
-
-
-def _unforeseen(number: int) -> sa.ScalarSelect[Any]:
-    """The number, which PostgreSQL does not know while it plans.
-
-    It then expects a walk to end early, and never prefers to sort all that could be walked.
-    """
-    return sa.select(sa.literal_column(str(number), sa.Integer())).scalar_subquery()
 
 
 def _found(shape: _Shape) -> sa.Select[Any]:
@@ -180,7 +176,9 @@ def _count_statement(shape: _Shape) -> Statement[tuple[int]]:
 def _end_statement(shape: _Shape) -> Statement[tuple[UUID, str]]:
     walked = _walk(shape).subquery("walked").c
     return write(
-        sa.select(walked.id, walked.filename).offset(_unforeseen(WALK - 1)).limit(_unforeseen(1))
+        sa.select(walked.id, walked.filename)
+        .offset(unforeseen(_number(WALK - 1)))
+        .limit(unforeseen(_number(1)))
     )
 
 
