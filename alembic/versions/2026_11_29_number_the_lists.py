@@ -37,7 +37,7 @@ def upgrade() -> None:
         op.create_index(
             f"ix_files_newest_{'_'.join(names)}",
             "files",
-            [sa.text(key), sa.text("least(id)")],
+            [sa.text(key), sa.text("substr(uuid_send(id), 1, 7)")],
             postgresql_where=CONFIRMED,
             postgresql_with={"fillfactor": 100},
             if_not_exists=True,

@@ -3,8 +3,9 @@
 Searches, which ask more of files than lists can be narrowed to, are in `app.db.search`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.db.files import in_state
 from app.db.statements import Statement, visible_to, write
-from app.models.files import HELD, LISTED_BY, PLACE, File, State, files, list_key
+from app.models.files import HELD, LISTED_BY, PLACE, PLACE_BYTES, File, State, files, list_key
 
 _ONE: Final = sa.literal_column("1", sa.Integer())
 
@@ -34,10 +35,29 @@ LIMIT: Final = unforeseen(sa.bindparam("limit", type_=sa.Integer()))
 # From where on, and before where, a list is walked.
 LEAST: Final = UUID(int=0)
 GREATEST: Final = UUID(int=(1 << 128) - 1)
-BETWEEN: Final = (
-    sa.bindparam("first", type_=sa.Uuid()) <= PLACE,
-    sa.bindparam("end", type_=sa.Uuid()) > PLACE,
+_BETWEEN: Final = (
+    sa.bindparam("first_place", type_=sa.LargeBinary()) <= PLACE,
+    sa.bindparam("last_place", type_=sa.LargeBinary()) >= PLACE,
 )
+_BETWEEN_IDS: Final = (
+    files.c.id >= sa.bindparam("first", type_=sa.Uuid()),
+    files.c.id < sa.bindparam("end", type_=sa.Uuid()),
+)
+
+
+def between(first: UUID, end: UUID) -> dict[str, Any]:
+    """The arguments of `walk` for files with ids from `first` on and before `end`."""
+    return {
+        "first": first,
+        "end": end,
+        "first_place": first.bytes[:PLACE_BYTES],
+        "last_place": end.bytes[:PLACE_BYTES],
+    }
+
+
+def in_order(found: Iterable[File], limit: int, *, upward: bool = False) -> list[File]:
+    """The files that a walk has found, by their ids, and no more than are wanted."""
+    return sorted(found, key=attrgetter("id"), reverse=not upward)[:limit]
 
 
 def walk(
@@ -47,24 +67,25 @@ def walk(
     upward: bool = False,
     only: Sequence[sa.ColumnElement[bool]] = (),
 ) -> sa.Select[Any]:
-    """LIMIT files of the list that is narrowed to the arguments of these names, BETWEEN two places.
+    """LIMIT files of the list that is narrowed to the arguments of these names, `between` two ids.
 
-    Newest first, or with `upward` oldest first. All columns of `files`, and `place`.
+    By their places, newest first or with `upward` oldest first; all that are at the last one's
+    place, so that `in_order` has them in order. All columns of `files`.
     """
     values = [sa.bindparam(name, type_=sa.Text()) for name in names]
     key = list_key(HELD, [LISTED_BY[name] for name in names])
     # Two lists may have one number. As a test for NULL, for which no index will do, and of which
     # PostgreSQL expects that it nearly always holds.
     same = [LISTED_BY[name] == value for name, value in zip(names, values, strict=True)]
-    holds = sa.case((sa.and_(*same, *only), _ONE)).is_not(None)
+    holds = sa.case((sa.and_(*same, *_BETWEEN_IDS, *only), _ONE)).is_not(None)
 
     def half(held: str) -> sa.Select[Any]:
         wanted = list_key(sa.literal_column(held, sa.Integer()), values)
         return (
             sa.select(files, PLACE.label("place"))
-            .where(in_state(State.CONFIRMED), key == wanted, *BETWEEN, holds)
+            .where(in_state(State.CONFIRMED), key == wanted, *_BETWEEN, holds)
             .order_by(PLACE if upward else PLACE.desc())
-            .limit(LIMIT)
+            .fetch(LIMIT, with_ties=True)
         )
 
     if loose:
@@ -72,7 +93,11 @@ def walk(
     # The index has what records hold apart from the rest: for both, two walks are merged.
     both = sa.union_all(half("0"), half("1")).subquery("both")
     place = both.c.place
-    return sa.select(both).order_by(place if upward else place.desc()).limit(LIMIT)
+    return (
+        sa.select(*(both.c[name] for name in (*File._fields, "place")))
+        .order_by(place if upward else place.desc())
+        .fetch(LIMIT, with_ties=True)
+    )
 
 
 # Written anew it costs 3.7 ms, nine times a list's own time.
@@ -80,10 +105,7 @@ def walk(
 def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) -> Statement[File]:
     of_session = files.c.session_id == sa.bindparam("session_id")
     found = walk(names, loose=loose, only=[of_session] * in_session).subquery("found").c
-    return write(
-        sa.select(*(found[name] for name in File._fields)).order_by(found.place.desc()),
-        File._make,
-    )
+    return write(sa.select(*(found[name] for name in File._fields)), File._make)
 
 
 async def list_files(
@@ -97,11 +119,11 @@ async def list_files(
         loose=narrowing.loose,
         in_session=session_id is not None,
     )
-    return await statement.rows(
+    found = await statement.rows(
         db,
         session_id=session_id,
-        first=narrowing.first or LEAST,
-        end=narrowing.end or GREATEST,
         limit=limit,
+        **between(narrowing.first or LEAST, narrowing.end or GREATEST),
         **values,
     )
+    return in_order(found, limit)

@@ -223,6 +223,6 @@ _FINISH_REMOVAL = _move(State.REMOVED, "ended_at", "claimed_until")
 
 async def finish_removal(
     db: asyncpg.Connection, file: File, now: datetime, look_at: datetime
-) -> None:
+) -> File | None:
     """Leave a tombstone, which the sweep looks at again from `look_at` on."""
-    await _move_row(db, _FINISH_REMOVAL, file, ended_at=now, claimed_until=look_at)
+    return await _move_row(db, _FINISH_REMOVAL, file, ended_at=now, claimed_until=look_at)

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from app.core.narrowing import Narrowing
 from app.db.files import in_state
-from app.db.lists import BETWEEN, GREATEST, LEAST, LIMIT, unforeseen, walk
+from app.db.lists import GREATEST, LEAST, LIMIT, between, in_order, unforeseen, walk
 from app.db.statements import Statement, write
-from app.models.files import LISTED_BY, PLACE, File, State, files
+from app.models.files import LISTED_BY, UNLISTED_ID, File, State, files
 
 # So many files are looked at for one page that asks of them what its index does not know.
 WALK: Final = 20_000
@@ -123,20 +123,21 @@ def _walk(shape: _Shape) -> sa.Select[Any]:
         low, high = (
             sa.tuple_(sa.func.lower(_text(f"{end}_name")), _uuid(end)) for end in ("low", "high")
         )
-        between = (sa.tuple_(*order) > low, sa.tuple_(*order) < high)
+        limits = [sa.tuple_(*order) > low, sa.tuple_(*order) < high]
     else:
-        order, between = [PLACE], BETWEEN
+        order = [UNLISTED_ID]
+        limits = [_uuid("first") <= UNLISTED_ID, _uuid("end") > UNLISTED_ID]
     return (
         sa.select(
             files,
             _LOWERED.label("sort_name"),
             LISTED_BY["family"].label("family"),
-            PLACE.label("place"),
+            UNLISTED_ID.label("unlisted_id"),
         )
         .where(
             in_state(shape.state),
             _c.tenant == _text("tenant"),
-            *between,
+            *limits,
         )
         .order_by(*(column if shape.is_upward else column.desc() for column in order))
         .limit(unforeseen(_number(WALK)))
@@ -162,9 +163,11 @@ def _found(shape: _Shape) -> sa.Select[Any]:
 @lru_cache(maxsize=256)
 def _page_statement(shape: _Shape) -> Statement[File]:
     found = _found(shape).subquery("found").c
-    columns = [found.sort_name, found.id] if shape.by_name else [found.place]
-    ordered = [column if shape.is_upward else column.desc() for column in columns]
-    return write(sa.select(*(found[column.name] for column in _c)).order_by(*ordered), File._make)
+    wanted = sa.select(*(found[column.name] for column in _c))
+    if not shape.is_list:
+        columns = [found.sort_name, found.id] if shape.by_name else [found.unlisted_id]
+        wanted = wanted.order_by(*(c if shape.is_upward else c.desc() for c in columns))
+    return write(wanted, File._make)
 
 
 @lru_cache(maxsize=256)
@@ -200,8 +203,7 @@ def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) 
         "owner": search.owner,
         **search.kind,
         "name": search.name,
-        "first": first,
-        "end": end,
+        **between(first, end),
         "low": low,
         "high": high,
         "low_name": low_name,
@@ -216,6 +218,8 @@ async def page(
     shape = _shape(search, before=at is not None and at.before)
     values = _arguments(search, shape, tenant, at)
     found = await _page_statement(shape).rows(db, limit=limit, **values)
+    if shape.is_list:
+        found = in_order(found, limit, upward=shape.is_upward)
     return found[::-1] if shape.before else found
 
 
@@ -235,4 +239,4 @@ async def count(db: asyncpg.Connection, tenant: str, search: Search) -> int:
     shape = _shape(search)
     values = _arguments(search, shape, tenant, None)
     counted: int = await _count_statement(shape).value(db, limit=COUNTED + 1, **values)
-    return counted
+    return min(counted, COUNTED + 1)

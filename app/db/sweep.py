@@ -161,13 +161,18 @@ _LOOK_AGAIN = write(
     sa.update(files)
     .where(_of_this_look)
     .values(claimed_until=sa.bindparam("look_at", type_=MOMENT))
+    .returning(_c.id)
 )
 _PURGE = write(sa.delete(files).where(_of_this_look).returning(_c.id))
 
 
-async def look_again(db: asyncpg.Connection, file: File, look_at: datetime) -> None:
-    """Have the tombstone, whose lease `file` holds, looked at again from then on."""
-    await _LOOK_AGAIN.run(db, file_id=file.id, lease=file.claimed_until, look_at=look_at)
+async def look_again(db: asyncpg.Connection, file: File, look_at: datetime) -> bool:
+    """Have the tombstone, whose lease `file` holds, looked at again from then on.
+
+    False if another has it by now.
+    """
+    lease = file.claimed_until
+    return await _LOOK_AGAIN.value(db, file_id=file.id, lease=lease, look_at=look_at) is not None
 
 
 async def purge(db: asyncpg.Connection, file: File) -> bool:

@@ -165,10 +165,19 @@ LISTED_BY: Final[dict[str, sa.ColumnElement[str]]] = {
 }
 # Whether a record holds it, 1 or 0.
 HELD: Final = sa.func.least(files.c.attachments, sa.literal_column("1", sa.Integer()))
-# A file's place in a list, which is its id: a UUIDv7, so it sorts by time. Written so that nothing
-# but the indexes of lists has this order. Else, after many announcements and before the next
-# ANALYZE, PostgreSQL walks the primary key past all that are not confirmed.
-PLACE: Final = sa.func.least(files.c.id, type_=sa.Uuid())
+# A file's place in a list: the first 7 bytes of its id, a UUIDv7, which tell its time to 62 us.
+# With the list's number it is as much as PostgreSQL takes for ascending numbers (16 bytes): pages
+# of the index are then split behind what came last, and stay full (nbtsplitloc.c).
+PLACE_BYTES: Final = 7
+PLACE: Final = sa.func.substr(
+    sa.func.uuid_send(files.c.id),
+    sa.literal_column("1", sa.Integer()),
+    sa.literal_column(str(PLACE_BYTES), sa.Integer()),
+    type_=sa.LargeBinary(),
+)
+# The id, written so that nothing but the index with it has this order. Else, where many files are
+# new since the last ANALYZE, PostgreSQL walks the primary key past all that are not wanted.
+UNLISTED_ID: Final = sa.func.least(files.c.id, type_=sa.Uuid())
 
 
 def list_key(
@@ -245,7 +254,7 @@ sa.Index(
     "ix_files_tenant_unlisted",
     files.c.tenant,
     files.c.state,
-    PLACE,
+    UNLISTED_ID,
     postgresql_where=files.c.state != State.CONFIRMED.value,
 )
 

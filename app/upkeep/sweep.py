@@ -17,24 +17,16 @@ from functools import partial
 from typing import Final
 
 from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS, NO_REQUEST_AFTER
-from app.core.principal import Principal
 from app.db import moves
 from app.db import sweep as db_sweep
 from app.db.sweep import Place
-from app.errors import (
-    DatabaseUnavailable,
-    Problem,
-    UploadNotArrived,
-    UploadNotFound,
-    UploadNotPending,
-    UploadRejected,
-)
+from app.errors import DatabaseUnavailable, Problem, UploadNotArrived
 from app.logs.audit import audit_file
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_upload
 from app.models.files import File, State
 from app.runtime.resources import Resources
-from app.uploads.confirm import confirm_file
+from app.uploads.confirm import end_upload
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.verify import JOINING
 
@@ -43,9 +35,11 @@ _log: Final = get_logger("sweep")
 # The lease of uploads and tombstones. It outlasts the slowest handling of a batch, and a row whose
 # store did not answer is not tried again before it ends.
 _LONG_LEASE: Final = timedelta(minutes=15)
-# Batches that are under way at once, and rows of each batch, which are handled together.
-_LANES: Final = 4
+# Rows that are under way at once; that are claimed at once; and how long those that have ended wait
+# for others to end, in seconds, so that the next are claimed together. None waits for a slow one.
+_AT_ONCE: Final = 32
 _BATCH: Final = 8
+_GATHER_SECONDS: Final = 0.05
 # Seconds that rows under way have to end after a stop: SIGKILL comes after 30 (Heroku Dev Center,
 # dyno-shutdown-behavior; Kubernetes), and the rest has to be tidied up.
 _STOP_SECONDS: Final = 20.0
@@ -68,7 +62,8 @@ class Outcome(StrEnum):
 
 
 Handler = Callable[[Resources, File], Awaitable[Outcome]]
-Claim = Callable[[], Awaitable[list[File]]]
+# Claims as many rows at most.
+Claim = Callable[[int], Awaitable[list[File]]]
 
 
 @dataclass
@@ -125,7 +120,7 @@ class Sweep:
         # A failure ends its lease a minute in the past (`uploads.remove`): with a cutoff before
         # that no row comes twice in one run, so that every run ends.
         lapsed = started - LEASE
-        await self._drain(self._stalled(started - JOINING), _complete, lanes=1)
+        await self._drain(self._stalled(started - JOINING), _complete, at_once=_BATCH)
         await self._drain(partial(self._lapsed, State.REMOVING, lapsed, LEASE), _finish)
         await self._drain(partial(self._lapsed, State.REJECTED, lapsed, LEASE), _clear)
         await self._drain(partial(self._abandoned, started, lapsed), _end)
@@ -133,18 +128,20 @@ class Sweep:
             partial(self._lapsed, State.REMOVED, lapsed, _LONG_LEASE), _check_tombstone
         )
 
-    async def _drain(self, claim: Claim, handle: Handler, lanes: int = _LANES) -> None:
+    async def _drain(self, claim: Claim, handle: Handler, at_once: int = _AT_ONCE) -> None:
+        under_way: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(lanes):
-                    group.create_task(self._lane(claim, handle))
+                while not self.stopping.is_set() and (
+                    rows := await claim(at_once - len(under_way))
+                ):
+                    for file in rows:
+                        task = group.create_task(self._handle(handle, file))
+                        under_way.add(task)
+                        task.add_done_callback(under_way.discard)
+                    await _room_for_more(under_way, at_once)
         except ExceptionGroup as failures:
-            # One is enough to tell: all lanes ask the same database.
             raise failures.exceptions[0] from None
-
-    async def _lane(self, claim: Claim, handle: Handler) -> None:
-        while not self.stopping.is_set() and (rows := await claim()):
-            await asyncio.gather(*(self._handle(handle, file) for file in rows))
 
     @property
     def _skipped_places(self) -> list[Place]:
@@ -175,7 +172,7 @@ class Sweep:
         self.counts[outcome] += 1
         self.report(outcome)
 
-    async def _abandoned(self, started: datetime, lapsed: datetime) -> list[File]:
+    async def _abandoned(self, started: datetime, lapsed: datetime, limit: int) -> list[File]:
         until = self.res.clock() + _LONG_LEASE
         async with self.res.db.connection() as db:
             return await db_sweep.claim_abandoned(
@@ -184,25 +181,27 @@ class Sweep:
                 started - KEEP_PARTS,
                 lapsed,
                 until,
-                _BATCH,
+                min(limit, _BATCH),
                 self._skipped_places,
             )
 
-    async def _lapsed(self, state: State, lapsed: datetime, lease: timedelta) -> list[File]:
+    async def _lapsed(
+        self, state: State, lapsed: datetime, lease: timedelta, limit: int
+    ) -> list[File]:
         until = self.res.clock() + lease
         async with self.res.db.connection() as db:
             return await db_sweep.claim_lapsed(
-                db, state, lapsed, until, _BATCH, self._skipped_places
+                db, state, lapsed, until, min(limit, _BATCH), self._skipped_places
             )
 
     def _stalled(self, lapsed: datetime) -> Claim:
         after = datetime.min.replace(tzinfo=UTC)
 
-        async def claim() -> list[File]:
+        async def claim(limit: int) -> list[File]:
             nonlocal after
             async with self.res.db.connection() as db:
                 rows = await db_sweep.stalled_completions(
-                    db, after, lapsed, _BATCH, self._skipped_places
+                    db, after, lapsed, min(limit, _BATCH), self._skipped_places
                 )
             if rows:
                 # They are not claimed here, so that the next ones are found behind the last.
@@ -213,16 +212,22 @@ class Sweep:
         return claim
 
 
+async def _room_for_more(under_way: set[asyncio.Task[None]], at_once: int) -> None:
+    """Wait until there is room for a batch, or for fewer rows where others take their time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GATHER_SECONDS):
+            while at_once - len(under_way) < _BATCH:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+    if len(under_way) == at_once:
+        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+
 async def _confirm(res: Resources, file: File) -> Outcome:
     """Confirm for the client that did not. Raises UploadNotArrived."""
-    uploader = Principal(owner=file.owner, tenant=file.tenant, credential="sweep")
-    try:
-        after = await confirm_file(res, uploader, file, wait_seconds=None)
-    except UploadRejected:
-        return Outcome.REJECTED
-    except (UploadNotFound, UploadNotPending):
+    after = await end_upload(res, file, wait_seconds=None)
+    if not after.by_us or after.file is None:
         return Outcome.MOVED
-    return Outcome.CONFIRMED if after.state == State.CONFIRMED else Outcome.MOVED
+    return Outcome.CONFIRMED if after.file.state == State.CONFIRMED else Outcome.REJECTED
 
 
 async def _complete(res: Resources, file: File) -> Outcome:
@@ -238,8 +243,7 @@ async def _complete(res: Resources, file: File) -> Outcome:
 
 async def _finish(res: Resources, file: File) -> Outcome:
     """Finish a removal."""
-    await remove_claimed(res, file)
-    return Outcome.REMOVED
+    return Outcome.REMOVED if await remove_claimed(res, file) else Outcome.MOVED
 
 
 async def _clear(res: Resources, file: File) -> Outcome:
@@ -283,5 +287,5 @@ async def _check_tombstone(res: Resources, file: File) -> Outcome:
             return Outcome.PURGED if await db_sweep.purge(db, file) else Outcome.MOVED
         # Twice as long after its end each time: so few looks for a URL that lives for a week.
         again = now + max(LOOK_AFTER, now - ended)
-        await db_sweep.look_again(db, file, min(again, last))
-    return Outcome.CHECKED
+        is_ours = await db_sweep.look_again(db, file, min(again, last))
+    return Outcome.CHECKED if is_ours else Outcome.MOVED

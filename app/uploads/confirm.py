@@ -9,11 +9,11 @@ from app.core.record_field import FieldPath
 from app.db import files as db_files
 from app.files.urls import check_host, parse_url
 from app.models.files import File, State
-from app.records.writing import resolve_attachment
+from app.records.writing import Attachment, resolve_attachment
 from app.runtime.resources import Resources
 from app.uploads.join import UNDER_WAY, complete
 from app.uploads.lookup import require_confirmed
-from app.uploads.verify import verify
+from app.uploads.verify import After, verify
 
 # How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
 ANSWER_SECONDS: Final = 20.0
@@ -82,11 +82,24 @@ async def confirm_file(
     attach_to: FieldPath | None = None,
 ) -> File:
     """Confirm a row that was read already, as `confirm_upload` does; None: the caller has none."""
-    attachment = file and resolve_attachment(res, caller, attach_to, file.destination)
-    if file is not None and file.method == "multipart":
-        file = await complete(res, file, wait_seconds, part_count, attachment)
-        if file is not None and file.state in UNDER_WAY:
-            return file
-    elif file is not None and file.state == State.PENDING:
-        file = await verify(res, file, attachment)
+    if file is not None:
+        attachment = resolve_attachment(res, caller, attach_to, file.destination)
+        file = (await end_upload(res, file, wait_seconds, part_count, attachment)).file
+    if file is not None and file.method == "multipart" and file.state in UNDER_WAY:
+        return file
     return require_confirmed(file)
+
+
+async def end_upload(
+    res: Resources,
+    file: File,
+    wait_seconds: float | None,
+    part_count: int | None = None,
+    attachment: Attachment | None = None,
+) -> After:
+    """Confirm or reject the upload, unless it is neither pending nor completing any more."""
+    if file.method == "multipart":
+        return await complete(res, file, wait_seconds, part_count, attachment)
+    if file.state == State.PENDING:
+        return await verify(res, file, attachment)
+    return After(file, by_us=False)

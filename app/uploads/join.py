@@ -26,7 +26,7 @@ from app.runtime.resources import Resources
 from app.store.objects import StoredPart
 from app.uploads.objections import size_objection
 from app.uploads.rules import bytes_left
-from app.uploads.verify import reject, verify
+from app.uploads.verify import After, reject, verify
 
 UNDER_WAY: Final = frozenset({State.PENDING, State.COMPLETING})
 _LEASE: Final = timedelta(seconds=60)
@@ -45,8 +45,8 @@ async def complete(
     wait_seconds: float | None,
     part_count: int | None = None,
     attachment: Attachment | None = None,
-) -> File | None:
-    """Complete a multipart upload, or wait while another call does; the row as it is then.
+) -> After:
+    """Complete a multipart upload, or wait while another call does.
 
     After `wait_seconds` the row is returned as it is, and the work goes on. Of an upload whose
     size is not known `part_count` parts are joined; None: as many as the call that claimed it said.
@@ -56,24 +56,24 @@ async def complete(
     loop = asyncio.get_running_loop()
     started = loop.time()
     deadline = None if wait_seconds is None else started + wait_seconds
-    now: File | None = file
-    while now is not None and now.state in UNDER_WAY:
+    after = After(file, by_us=False)
+    while (now := after.file) is not None and now.state in UNDER_WAY:
         left = None if deadline is None else deadline - loop.time()
         if left is not None and left <= 0:
-            return now
+            break
         if _is_free(res, now):
             # A task: it goes on when its caller stops waiting or disconnects.
             work = res.background.start(_attempt(res, now, part_count, attachment))
             await asyncio.wait({work}, timeout=left)
             if work.done():
-                now = work.result()
+                after = work.result()
                 continue
         else:
             pause = poll_delay(loop.time() - started)
             await asyncio.sleep(pause if left is None else min(pause, left))
         async with res.db.connection() as db:
-            now = await db_files.get_again(db, file)
-    return now
+            after = After(await db_files.get_again(db, file), by_us=False)
+    return after
 
 
 def poll_delay(waited: float) -> float:
@@ -93,7 +93,7 @@ def _is_free(res: Resources, file: File) -> bool:
 
 async def _attempt(
     res: Resources, file: File, part_count: int | None, attachment: Attachment | None
-) -> File | None:
+) -> After:
     """Check which parts have arrived, claim the completion, have them joined, and verify."""
     handle = res.bucket_of(file)
     arrived = await handle.list_parts(file.store_upload_id)
@@ -111,7 +111,7 @@ async def _attempt(
             db, file, parts[0].size, now, now + _LEASE, part_count
         )
         if claimed is None:
-            return await db_files.get_again(db, file)
+            return After(await db_files.get_again(db, file), by_us=False)
     work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, attachment)
     return await _keep_lease(res, claimed, asyncio.ensure_future(work))
 
@@ -147,15 +147,13 @@ def _complete_list(
     return [part for part in arrived if part.part_number <= count]
 
 
-async def _refuse(res: Resources, file: File, reason: str) -> File | None:
+async def _refuse(res: Resources, file: File, reason: str) -> After:
     """Drop the parts, and reject the upload; after a failure the next call tries both again."""
     await res.bucket_of(file).abort_uploads(file.store_upload_id)
     return await reject(res, file, reason)
 
 
-async def _keep_lease(
-    res: Resources, file: File, joining: asyncio.Future[File | None]
-) -> File | None:
+async def _keep_lease(res: Resources, file: File, joining: asyncio.Future[After]) -> After:
     """Extend the lease for as long as the bucket works, and give it back after a failure."""
     try:
         while not (await asyncio.wait({joining}, timeout=_EXTEND_EVERY))[0]:
@@ -192,7 +190,7 @@ async def _extend(res: Resources, file: File) -> File:
 
 async def _join(
     res: Resources, file: File, parts: list[StoredPart], attachment: Attachment | None
-) -> File | None:
+) -> After:
     """Have the bucket join the parts, again while the outcome is not known, and verify."""
     assert file.store_upload_id is not None
     handle = res.bucket_of(file)

@@ -168,7 +168,7 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
     arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
     if arrived is None:
         attachment = resolve_attachment(res, caller, None, file.destination)
-        require_confirmed(await verify(res, file, attachment))
+        require_confirmed((await verify(res, file, attachment)).file)
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
     parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]

@@ -114,19 +114,20 @@ async def _claim(
 async def remove_upload(res: Resources, file: File) -> bool:
     """Remove an upload that never became a file.
 
-    False if it is no longer pending or rejected, or was given longer to live since it was read.
+    False if it is no longer pending or rejected, or was given longer to live since it was read,
+    or another has ended the removal.
     """
     now = res.clock()
     async with res.db.connection() as db:
         claimed = await moves.claim_upload_removal(db, file, now, now + LEASE, file.expires_at)
-    if claimed is None:
-        return False
-    await remove_claimed(res, claimed)
-    return True
+    return claimed is not None and await remove_claimed(res, claimed)
 
 
-async def remove_claimed(res: Resources, file: File) -> None:
-    """Delete the object of a file whose removal this process has claimed, and end the claim."""
+async def remove_claimed(res: Resources, file: File) -> bool:
+    """Delete the object of a file whose removal this process has claimed, and end the claim.
+
+    False if another has ended it: the lease had run out.
+    """
     try:
         await delete_object(res, file)
     except BaseException:
@@ -136,8 +137,10 @@ async def remove_claimed(res: Resources, file: File) -> None:
         raise
     async with res.db.connection() as db:
         now = res.clock()
-        await moves.finish_removal(db, file, now, now + LOOK_AFTER)
+        if not await moves.finish_removal(db, file, now, now + LOOK_AFTER):
+            return False
     audit_file("object.removed", file)
+    return True
 
 
 async def delete_object(res: Resources, file: File) -> None:

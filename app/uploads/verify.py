@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.core.contents import HEAD_BYTES, charset_to_say, detect
 from app.core.destination import Destination
@@ -32,10 +32,17 @@ JOINING: Final = timedelta(minutes=15)
 _DELETE_WITHIN: Final = timedelta(minutes=1)
 
 
-async def verify(res: Resources, file: File, attachment: Attachment | None = None) -> File | None:
+class After(NamedTuple):
+    """The row after a try to end its upload. `by_us`: this call has made the row's last move."""
+
+    file: File | None
+    by_us: bool
+
+
+async def verify(res: Resources, file: File, attachment: Attachment | None = None) -> After:
     """Ask the bucket, and confirm or reject the upload by its answer.
 
-    Returns the row as it is then: another call may have been first. A file that this call confirms
+    Another call may have been first. A file that this call confirms
     goes into the field of `attachment` as well, in one transaction. Raises UploadNotArrived,
     BucketRefused, BucketUnavailable, RecordNotFound, TooManyFiles.
     """
@@ -96,7 +103,7 @@ async def _confirm(
     file: File,
     found: StoredObject,
     attachment: Attachment | None,
-) -> File | None:
+) -> After:
     """Make the upload a file, have its upload session pay, and put it into the record's field: all
     of it or nothing.
     """
@@ -130,12 +137,12 @@ async def _confirm(
         # Another call was first. The record may have been changed since, which a call that is
         # repeated must not undo.
         async with res.db.connection() as db:
-            return await db_files.get_again(db, file)
+            return After(await db_files.get_again(db, file), by_us=False)
     if change:
         audit_change(change)
     count_upload(file.destination, "confirmed", found.size)
     audit_file("upload.confirmed", file, size=found.size)
-    return confirmed
+    return After(confirmed, by_us=True)
 
 
 class _Rollback(Exception):
@@ -155,8 +162,8 @@ def _seal(destination: Destination, file: File, found: StoredObject) -> Seal:
     return Seal.NO
 
 
-async def reject(res: Resources, file: File, reason: str, *, foreign: bool = False) -> File | None:
-    """Reject the upload for good, and delete its object where that is to go; the row as it is then.
+async def reject(res: Resources, file: File, reason: str, *, foreign: bool = False) -> After:
+    """Reject the upload for good, and delete its object where that is to go.
 
     What is `foreign` is not ours to delete. A failure to delete is left to the sweep: what the
     client is told is that the upload was rejected.
@@ -166,13 +173,13 @@ async def reject(res: Resources, file: File, reason: str, *, foreign: bool = Fal
     async with res.db.connection() as db:
         rejected = await moves.mark_rejected(db, file, reason, now, clear_by)
         if rejected is None:
-            return await db_files.get_again(db, file)
+            return After(await db_files.get_again(db, file), by_us=False)
     count_upload(file.destination, "rejected")
     audit_file("upload.rejected", file, reason=reason)
     if clear_by is not None:
         with suppress(BucketRefused, BucketUnavailable, SigningUnavailable, DatabaseUnavailable):
             await remove_upload(res, rejected)
-    return rejected
+    return After(rejected, by_us=True)
 
 
 def _is_object_deleted(res: Resources, file: File) -> bool:
