@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -17,14 +18,22 @@ Connection = asyncpg.Connection
 
 CONNECT_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 10
+# The database is not there, or went away on the way.
 _LOST = (
     OSError,
+    EOFError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # The driver's state machine, which the end of the connection met at another moment.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    # Its disk does not answer, or it is a standby by now.
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
     AsyncAdapt_asyncpg_dbapi.Error,
+    DBAPIError,
     PoolTimeout,
 )
 

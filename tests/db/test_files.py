@@ -1,8 +1,6 @@
 """Statements on files: rows written and read, who sees what, lists by their indexes."""
 
 import itertools
-import re
-import secrets
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,12 +12,9 @@ from app.core.narrowing import Narrowing
 from app.core.principal import DEV, Principal, Scope, SessionBounds
 from app.db import files as db_files
 from app.db import lists as db_lists
-from app.db.migrations import migrate
-from app.embedded.postgres import create_database
 from app.models.files import File, Readable, State
 from tests.db.steps import read
-from tests.support.rows import LATER, NOW, SOON, Explaining, insert, new_file
-from tests.support.service import in_thread
+from tests.support.rows import LATER, NOW, SOON, insert, new_file
 
 
 async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
@@ -230,72 +225,3 @@ async def test_pages_concatenate_to_the_whole_list(db: asyncpg.Connection) -> No
             pages += page
             last = page[-1].id
         assert pages == expected
-
-
-MIDDLE = UUID(int=10_000)
-
-WANTED = {"content_type": "text/some", "family": "text/*"}
-
-
-async def test_lists_walk_their_own_index_past_nothing_else(db: asyncpg.Connection) -> None:
-    await db.execute(
-        """
-        INSERT INTO files (id, owner, tenant, destination, bucket, key, url, filename,
-          content_type, size, method, state, created_at, expires_at, attachments)
-        SELECT lpad(to_hex(n), 32, '0')::uuid, 'owner ' || n % 199, 'tenant ' || n % 2,
-          CASE WHEN n % 21 = 0 THEN 'destination' ELSE 'images' END, 'bkt', 'key ' || n, 'u', 'f',
-          CASE WHEN n % 21 = 0 THEN 'text/some' ELSE 'image/png' END, 1, 'post',
-          CASE WHEN n % 11 < 8 THEN 'confirmed' ELSE 'pending' END, now(), now(), n % 3
-        FROM generate_series(1, 20000) AS n
-        """
-    )
-    # What the index can do is asked, not what the planner prefers for a table of this size.
-    await db.execute("ANALYZE files; SET enable_bitmapscan = off; SET enable_sort = off")
-    await db.execute("SET enable_incremental_sort = off")
-    explaining = Explaining(db)
-    callers = {
-        "tenant_owner": Principal("owner 1", "tenant 1"),
-        "tenant": Principal("owner 1", "tenant 1", ALL),
-    }
-    for whose, destination, kind, loose, end in itertools.product(
-        callers,
-        (None, "destination"),
-        (None, "content_type", "family"),
-        (False, True),
-        (None, UUID(int=10_000)),
-    ):
-        narrowed = Narrowing(destination, WANTED.get(kind or ""), end=end, loose=loose)
-        await db_lists.list_files(explaining, callers[whose], narrowed, 20)
-        index = "_".join(filter(None, ("ix_files_list", whose, destination, kind)))
-        walks = re.findall(r"(?:Index|Seq) Scan(?: Backward)? (?:using|on) (\w+)", explaining.plan)
-        assert walks == [index] * (1 if loose else 2), explaining.plan
-        assert "Filter" not in explaining.plan
-        assert not re.search(r"Sort +\(", explaining.plan)
-
-
-async def test_a_family_of_types_is_a_range_of_the_index_in_any_locale(
-    postgres_url: str,
-) -> None:
-    url = create_database(postgres_url, f"locale_{secrets.token_hex(4)}")
-    name = url.rpartition("/")[2]
-    admin = await asyncpg.connect(postgres_url)
-    await admin.execute(f'DROP DATABASE "{name}"')
-    await admin.execute(
-        f"""CREATE DATABASE "{name}" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin
-            BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C.utf8' LC_CTYPE 'C.utf8'"""
-    )
-    await admin.close()
-    in_thread(migrate, url)
-    db = await asyncpg.connect(url)
-    try:
-        await db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
-        explaining = Explaining(db)
-        await db_lists.list_files(explaining, DEVELOPER, Narrowing(content_type="video/*"), 20)
-        collation = await db.fetchval(
-            "SELECT collation_name FROM information_schema.columns "
-            "WHERE table_name = 'files' AND column_name = 'content_type'"
-        )
-    finally:
-        await db.close()
-    assert collation == "C"
-    assert "Index" in explaining.plan

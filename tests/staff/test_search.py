@@ -1,5 +1,6 @@
 """Looking through all files of a tenant: the same files as a plain filter finds, page by page."""
 
+import itertools
 import os
 import random
 import secrets
@@ -104,7 +105,7 @@ def ids(found: Found) -> list[UUID]:
     return [file.id for file in found.files]
 
 
-MOMENT = first_uuid7(NOW + timedelta(seconds=100))
+EARLY, MOMENT = (first_uuid7(NOW + timedelta(seconds=seconds)) for seconds in (20, 100))
 SEARCHES = [
     Search(),
     Search(owner="bob"),
@@ -142,6 +143,17 @@ async def test_every_page_forth_and_back(res: Resources, files: list[File], sear
         page = await search_files(res, STAFF, search, before=page.newer, limit=7)
         assert ids(page) == found
     assert page.newer is None
+
+
+async def test_every_combination_of_the_filters(res: Resources, files: list[File]) -> None:
+    for state, name, owner, destination, kind, loose, (first, end) in itertools.product(
+        *((State.CONFIRMED, State.PENDING), ("", "hol"), (None, "bob"), (None, "files")),
+        *((None, "image/png", "image/*"), (False, True), ((None, None), (EARLY, MOMENT))),
+    ):
+        search = Search(destination, kind, first, end, loose, state, name, owner)
+        found = await search_files(res, STAFF, search, limit=300)
+        assert ids(found) == expected(files, search), search
+        assert found.count == len(found.files)
 
 
 async def test_a_sparse_search_goes_on_where_it_left_off(
