@@ -4,8 +4,10 @@ import asyncio
 import os
 import random
 import secrets
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -39,11 +41,8 @@ class Server:
         subprocess.run(command, check=True, user=self._user, cwd="/", capture_output=True)
 
     def create(self) -> None:
-        self._data.mkdir()
         if self._user:
-            for folder in (self._data, *self._data.parents[:3]):
-                folder.chmod(0o755)
-            subprocess.run(["chown", self._user, self._data], check=True)
+            shutil.chown(self._data.parent, self._user)
         initdb = (self._bin / "initdb", "-D", self._data, "-U", "claimcheck", "--no-sync")
         self._run(*initdb, "--auth", "trust", "--encoding", "UTF8")
 
@@ -111,16 +110,18 @@ def _end(pid: int) -> None:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    server = Server(tmp_path)
-    server.create()
-    server.start()
-    try:
-        await server.is_up()
-        in_thread(migrate, server.url)
-        yield server
-    finally:
-        server.kill()
+async def server() -> AsyncIterator[Server]:
+    # Not pytest's own directory, which PostgreSQL's user may not enter.
+    with tempfile.TemporaryDirectory(prefix="claimcheck-crashes-") as home:
+        server = Server(Path(home))
+        server.create()
+        server.start()
+        try:
+            await server.is_up()
+            in_thread(migrate, server.url)
+            yield server
+        finally:
+            server.kill()
 
 
 class Load:
@@ -180,7 +181,7 @@ async def crashes(server: Server, gate: Store, web: httpx.AsyncClient, times: in
                 # Enough answers that the load is under way again, then any moment.
                 before = load.answers[200] + load.answers[201]
                 while load.answers[200] + load.answers[201] < before + 8:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.01)
                     assert not any(task.done() for task in callers)
                 await asyncio.sleep(dice.random() / 10)
                 if number % 10 == 0:
