@@ -37,7 +37,7 @@ TYPES: Final = (None, "image/png", "image/*", "text/plain")
 
 @dataclass
 class Plan:
-    """What a statement cost: buffers, and how many rows each of its sorts was given."""
+    """The cost of a statement: buffers, and how many rows each of its sorts was given."""
 
     what: str
     buffers: int
