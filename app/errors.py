@@ -165,6 +165,11 @@ class PartsNotOffered(Problem, status=422, title="No parts of unknown size for t
     """The destination takes no parts of unknown size; in Uppy, set `shouldUseMultipart: false`."""
 
 
+class SizeRequired(Problem, status=422, title="The upload session takes no files of unknown size"):
+    """The upload session takes no parts and PUTs of unknown size; say the file's size, in Uppy as
+    `size` in its metadata, or have the session made with `unsized`."""
+
+
 class ClientKeysNotAllowed(Problem, status=422, title="Keys are not the client's to choose here"):
     """No destination lets the client choose this key; announce the file with POST /v1/uploads."""
 

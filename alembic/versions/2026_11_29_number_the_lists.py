@@ -1,7 +1,7 @@
 """Number the lists: indexes that have a hash of what a list is narrowed to, and not its words
 
 Revision: 0007
-Revises: 0004
+Revises: 0006
 """
 
 import itertools
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

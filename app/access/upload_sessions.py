@@ -32,12 +32,14 @@ async def mint(
     max_bytes: int | None,
     expires_in: int,
     attach_to: SessionField | None = None,
+    unsized: bool = False,
 ) -> tuple[UploadSession, str]:
     """The new session, in the caller's tenant, and its token, which cannot be read again.
 
     The uploads belong to `owner`. `max_bytes`, over all files, is by default as many as so many
     files of the destination can have. `expires_in` is in seconds. Files that are confirmed go into
-    `attach_to`, which has been checked (`app.records.fields.session_field`).
+    `attach_to`, which has been checked (`app.records.fields.session_field`). Only with `unsized` it
+    takes parts, and PUTs, of files whose size nobody announced: their length cannot be signed.
     It ends no later than the caller's credential, see `makers.end_of_child`.
     Raises UnknownDestination, DestinationForbidden and InvalidToken.
     """
@@ -64,6 +66,7 @@ async def mint(
         expires_at=expires_at,
         revoked_at=None,
         attach_to=attach_to and list(attach_to),
+        unsized=unsized,
     )
     await makers.store_made(res, session)
     audit(
@@ -74,6 +77,7 @@ async def mint(
         max_files=max_files,
         max_bytes=max_bytes,
         expires_at=session.expires_at,
+        unsized=unsized,
     )
     return session, token
 
@@ -128,6 +132,7 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
             session.id,
             session.destination,
             SessionField._make(session.attach_to) if session.attach_to else None,
+            session.unsized,
         ),
         credential=_credential(session),
     )

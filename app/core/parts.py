@@ -49,6 +49,16 @@ def lay_out(size: int, preferred: int) -> Layout:
     return Layout(size, max(preferred, _ceil(_ceil(size, MAX_PARTS), MIB) * MIB))
 
 
+def lay_out_as_uppy(size: int) -> Layout:
+    """Parts as Uppy 5 and 6 cut a file, unless a page has a `getChunkSize` of its own."""
+    return Layout(size, max(MIN_PART_SIZE, _ceil(size, MAX_PARTS)))
+
+
+def fitting_parts(size: int) -> int:
+    """How many parts of unknown size may be under way where `size` bytes are left, rounded up."""
+    return min(MAX_PARTS, max(0, _ceil(size, MIN_PART_SIZE)))
+
+
 def gaps(arrived: Container[int], count: int) -> list[int]:
     """The numbers from 1 to `count` that are missing."""
     return [n for n in range(1, count + 1) if n not in arrived]

@@ -71,6 +71,7 @@ class SessionBounds(NamedTuple):
     id: UUID
     destination: str
     attach_to: SessionField | None = None
+    unsized: bool = False
 
 
 class Identity(NamedTuple):

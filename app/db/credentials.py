@@ -100,6 +100,16 @@ async def upload_session_by_hash(db: asyncpg.Connection, token_hash: bytes) -> U
     return await _SESSION_BY_HASH.row(db, token_hash=token_hash)
 
 
+_SESSION_BY_ID = write(
+    sa.select(upload_sessions).where(_s.id == sa.bindparam("session_id")), UploadSession._make
+)
+
+
+async def get_session(db: asyncpg.Connection, session_id: UUID) -> UploadSession | None:
+    """The session of that id, in whatever state it is, whoever made it."""
+    return await _SESSION_BY_ID.row(db, session_id=session_id)
+
+
 # Of those that the caller made, not those that are for them: `owner` is who uses the session.
 _MADE = sa.and_(
     _s.id == sa.bindparam("id"), _s.tenant == sa.bindparam("tenant"), or_any(_s.created_by, "owner")

@@ -8,13 +8,15 @@ places that are skipped.
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.db.files import in_state
-from app.db.statements import Statement, array, write
+from app.db.statements import Statement, array, or_any, write
+from app.models.credentials import unsized_uploads, upload_sessions
 from app.models.files import File, State, SweepTotal, files, sweep_totals
 from app.models.tables import MOMENT
 
@@ -98,6 +100,62 @@ async def claim_abandoned(
         limit=limit,
         **_excluding(skipped),
     )
+
+
+_u = unsized_uploads.c
+_s = upload_sessions.c
+_CLAIM_ENDED = _claim(
+    State.PENDING,
+    _c.id.in_(
+        sa.select(_u.file_id)
+        .join(upload_sessions, _u.session_id == _s.id)
+        .where(
+            or_any(_u.session_id),
+            sa.or_(_s.revoked_at.is_not(None), _s.expires_at <= sa.bindparam("now", type_=MOMENT)),
+        )
+    ),
+    sa.or_(_c.claimed_until.is_(None), _c.claimed_until < _lapsed_before),
+    first=_c.id,
+)
+
+
+async def claim_ended(
+    db: asyncpg.Connection,
+    now: datetime,
+    lapsed_before: datetime,
+    until: datetime,
+    limit: int,
+    skipped: Collection[Place] = (),
+    session_id: UUID | None = None,
+) -> list[File]:
+    """Claim pending uploads of unknown size whose session has ended; they stay pending.
+
+    None: of any session. Not those on which another's lease ended later than `lapsed_before`.
+    """
+    return await _CLAIM_ENDED.rows(
+        db,
+        now=now,
+        lapsed_before=lapsed_before,
+        until=until,
+        limit=limit,
+        session_id=session_id,
+        **_excluding(skipped),
+    )
+
+
+_closed = (
+    sa.select(_u.file_id)
+    .join(files, _u.file_id == _c.id)
+    .where(sa.not_(in_state(State.PENDING, State.COMPLETING)))
+    # Whoever signs parts holds other such rows, and waits for no lock of ours.
+    .with_for_update(of=unsized_uploads, skip_locked=True)
+)
+_FORGET_CLOSED = write(sa.delete(unsized_uploads).where(_u.file_id.in_(_closed)))
+
+
+async def forget_closed(db: asyncpg.Connection) -> None:
+    """Forget what sessions will not pay for any more: uploads that are files by now, or gone."""
+    await _FORGET_CLOSED.run(db)
 
 
 _CLAIM_LAPSED: Final = {

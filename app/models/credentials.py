@@ -1,4 +1,4 @@
-"""The tables of credentials: API keys and upload sessions."""
+"""The tables of credentials: API keys and upload sessions, with what the latter are to pay later."""
 
 from datetime import datetime
 from typing import Annotated, Final, NamedTuple
@@ -47,7 +47,8 @@ class UploadSession(NamedTuple):
     """A row of `upload_sessions`.
 
     `used_files` and `used_bytes` count what was announced, whatever became of it. `attach_to` is
-    the fields of an `app.core.principal.SessionField`.
+    the fields of an `app.core.principal.SessionField`. Only with `unsized` it takes what nothing
+    that is signed limits the length of: parts and PUTs of a file whose size nobody announced.
     """
 
     id: Annotated[UUID, KEY]
@@ -65,6 +66,7 @@ class UploadSession(NamedTuple):
     expires_at: datetime
     revoked_at: datetime | None
     attach_to: list[str] | None
+    unsized: Annotated[bool, {"server_default": sa.false()}]
 
 
 upload_sessions: Final = table(
@@ -78,4 +80,26 @@ upload_sessions: Final = table(
     sa.Index("ix_upload_sessions_made_with", "made_with"),
     sa.Index("ix_upload_sessions_tenant_id", "tenant", "id"),
     sa.Index("ix_upload_sessions_tenant_created_by_id", "tenant", "created_by", "id"),
+)
+
+
+class UnsizedUpload(NamedTuple):
+    """A row of `unsized_uploads`: parts of unknown size that an upload session will pay for.
+
+    `signed` is the highest part number for which a URL was given out; the rest was counted in the
+    bucket when parts were signed last.
+    """
+
+    file_id: Annotated[UUID, KEY]
+    session_id: UUID
+    signed: Annotated[int, _UNSPENT]
+    arrived: Annotated[int, _UNSPENT]
+    arrived_bytes: Annotated[int, {"type_": sa.BigInteger()} | _UNSPENT]
+
+
+unsized_uploads: Final = table(
+    "unsized_uploads",
+    UnsizedUpload,
+    sa.ForeignKeyConstraint(["file_id"], ["files.id"], ondelete="CASCADE"),
+    sa.Index("ix_unsized_uploads_session_id", "session_id"),
 )

@@ -65,7 +65,14 @@ _known_json, _known_part_json = members(KnownPartsBody), members(KnownPartBody)
     operation_id="signParts",
     response_model=PartsBody,
     summary="Get the URLs of parts, just in time",
-    responses=responses(errors.UnknownPart, errors.UploadExpired, *_PROBLEMS),
+    responses=responses(
+        errors.UnknownPart,
+        errors.UploadExpired,
+        errors.UploadSessionExhausted,
+        errors.SizeRequired,
+        errors.SizeNotAllowed,
+        *_PROBLEMS,
+    ),
 )
 async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: Res) -> Response:
     """Up to 1,000 parts, in the order asked for; each URL takes exactly the part's size.

@@ -16,6 +16,7 @@ from app.http.problems import headers, responses
 from app.http.rendering import Moment, Paging, json_response, members
 from app.models.credentials import UploadSession
 from app.records.fields import session_field
+from app.uploads.unsized import end_session
 
 router = APIRouter(prefix="/v1/upload-sessions", tags=["credentials"], route_class=LeanRoute)
 
@@ -34,6 +35,7 @@ _SESSION_EXAMPLE: dict[str, Any] = {
     "expires_at": "2026-11-22T20:07:09.123456Z",
     "revoked_at": None,
     "attach_to": None,
+    "unsized": False,
 }
 
 
@@ -59,7 +61,8 @@ class SessionWanted(BaseModel):
         Field(description="Whose the uploads are, in the caller's tenant; default: the caller's"),
     ] = None
     max_files: Annotated[
-        int, Field(strict=True, ge=1, le=10_000, description="How many may be announced")
+        int,
+        Field(strict=True, ge=1, le=10_000, description="How many may be announced; 1 by default"),
     ] = 1
     max_bytes: Annotated[
         int | None,
@@ -83,6 +86,14 @@ class SessionWanted(BaseModel):
     attach_to: Annotated[
         AttachTo | None, Field(description="Where everything that is confirmed with it shall go")
     ] = None
+    unsized: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Whether parts, and PUTs, of files whose size nobody announced are signed, "
+            "as Uppy sends them: nothing limits the length of each",
+        ),
+    ] = False
 
 
 class SessionBody(BaseModel):
@@ -109,6 +120,7 @@ class SessionBody(BaseModel):
     expires_at: Moment
     revoked_at: Moment | None
     attach_to: AttachTo | None
+    unsized: bool
 
 
 class NewSession(SessionBody):
@@ -172,6 +184,7 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
         max_bytes=body.max_bytes,
         expires_in=body.expires_in,
         attach_to=field,
+        unsized=body.unsized,
     )
     location = {"Location": f"/v1/upload-sessions/{session.id}"}
     return json_response(_json(session) | {"token": token}, location, 201)
@@ -213,6 +226,7 @@ async def get(session_id: UUID, caller: CanMint, res: Res) -> Response:
 )
 async def revoke(session_id: UUID, caller: CanMint, res: Res) -> None:
     """Nothing more is announced with it at once, and nothing else done within 5 seconds. What was
-    signed lives until it expires, but nobody confirms it. Repeating it is no error.
+    signed lives until it expires, but nobody confirms it; parts of files whose size was not
+    announced are dropped at once. Repeating it is no error.
     """
-    await upload_sessions.revoke(res, caller, session_id)
+    await end_session(res, caller, session_id)

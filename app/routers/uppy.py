@@ -6,6 +6,7 @@ id of our row; what they repeat of it, the key, must be the row's.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -30,7 +31,12 @@ from app.http.rendering import json_response
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import PresignedPost
-from app.uploads.announce import PartInstructions, announce_files, announce_unsized
+from app.uploads.announce import (
+    PartInstructions,
+    announce_as_uppy,
+    announce_files,
+    announce_unsized,
+)
 from app.uploads.confirm import confirm_upload
 from app.uploads.lookup import get_upload
 from app.uploads.parts import list_parts, sign_parts
@@ -52,6 +58,8 @@ LONGEST_WAIT: Final = 15.0
 
 _JSON: Final = "application/json"
 _NO_VALUE: Final = {"", "null", "undefined"}
+# No object has more bytes than 14 digits say.
+_SIZE: Final = re.compile(r"[0-9]{1,15}")
 _PartNumbers = Annotated[
     str, Query(alias="partNumbers", max_length=6000, pattern="^[0-9]{1,5}(,[0-9]{1,5})*$")
 ]
@@ -85,11 +93,13 @@ async def params(
     res: Res,
     content_type: Annotated[str | None, Query(alias="type")] = None,
 ) -> Response:
-    """Instructions for a file in one piece, whose size Uppy does not say.
+    """Instructions for a file in one piece.
 
-    A form, which carries the destination's range; for Uppy 5 a PUT where the destination has that.
+    A form, which carries the size that Uppy says in its metadata, or the destination's range; for
+    Uppy 5 a PUT where the destination has that.
     """
-    metadata = {"destination": request.query_params.get("metadata[destination]")}
+    said = request.query_params
+    metadata = {name: said.get(f"metadata[{name}]") for name in ("destination", "size")}
     destination = destination_named(res.settings, _destination(res, caller, request, metadata))
     takes_put = _wants_json(request)
     if destination.method != "post" and not (destination.method == "put" and takes_put):
@@ -101,7 +111,7 @@ async def params(
         destination.name,
         filename,
         announced_content_type(content_type),
-        size=None,
+        size=_size(metadata),
         method=destination.method,
     )
     [answer] = await announce_files(res, caller, [announcement])
@@ -135,7 +145,11 @@ async def create(start: MultipartStart, request: Request, caller: CanUpload, res
     """Begin an upload in parts."""
     destination = _destination(res, caller, request, start.metadata)
     content_type = announced_content_type(start.type)
-    file = await announce_unsized(res, caller, destination, start.filename, content_type)
+    size = _size(start.metadata)
+    if size is None:
+        file = await announce_unsized(res, caller, destination, start.filename, content_type)
+    else:
+        file = await announce_as_uppy(res, caller, destination, start.filename, content_type, size)
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
 
 
@@ -318,6 +332,18 @@ def _destination(res: Resources, caller: Principal, request: Request, metadata: 
         "Say where the file goes: end Uppy's endpoint in /to/<destination>, or set "
         f"`destination` in its metadata. There are: {', '.join(names)}."
     )
+
+
+def _size(metadata: object) -> int | None:
+    """The size in bytes that a page has put into Uppy's metadata, as a number or its digits.
+
+    Pages may mean something else by the word: what is no whole number is no size.
+    """
+    said = metadata.get("size") if isinstance(metadata, dict) else None
+    if isinstance(said, bool) or not isinstance(said, int | str):
+        return None
+    digits = str(said)
+    return int(digits) if _SIZE.fullmatch(digits) else None
 
 
 def _wants_json(request: Request) -> bool:

@@ -28,6 +28,7 @@ from app.models.files import File, State
 from app.runtime.resources import Resources
 from app.uploads.confirm import end_upload
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
+from app.uploads.unsized import drop_ended
 from app.uploads.verify import JOINING
 
 _log: Final = get_logger("sweep")
@@ -123,10 +124,13 @@ class Sweep:
         await self._drain(self._stalled(started - JOINING), _complete, at_once=_BATCH)
         await self._drain(partial(self._lapsed, State.REMOVING, lapsed, LEASE), _finish)
         await self._drain(partial(self._lapsed, State.REJECTED, lapsed, LEASE), _clear)
+        await self._drain(partial(self._ended, lapsed), _drop)
         await self._drain(partial(self._abandoned, started, lapsed), _end)
         await self._drain(
             partial(self._lapsed, State.REMOVED, lapsed, _LONG_LEASE), _check_tombstone
         )
+        async with self.res.db.connection() as db:
+            await db_sweep.forget_closed(db)
 
     async def _drain(self, claim: Claim, handle: Handler, at_once: int = _AT_ONCE) -> None:
         under_way: set[asyncio.Task[None]] = set()
@@ -171,6 +175,13 @@ class Sweep:
             _log.warning("store_skipped", bucket=file.bucket, destination=file.destination)
         self.counts[outcome] += 1
         self.report(outcome)
+
+    async def _ended(self, lapsed: datetime, limit: int) -> list[File]:
+        now = self.res.clock()
+        async with self.res.db.connection() as db:
+            return await db_sweep.claim_ended(
+                db, now, lapsed, now + _LONG_LEASE, limit, self._skipped_places
+            )
 
     async def _abandoned(self, started: datetime, lapsed: datetime, limit: int) -> list[File]:
         until = self.res.clock() + _LONG_LEASE
@@ -249,6 +260,11 @@ async def _finish(res: Resources, file: File) -> Outcome:
 async def _clear(res: Resources, file: File) -> Outcome:
     """Take away the object of a rejected upload, whose process died before it did."""
     return Outcome.REMOVED if await remove_upload(res, file) else Outcome.MOVED
+
+
+async def _drop(res: Resources, file: File) -> Outcome:
+    """Take away parts of unknown size that came with an upload session that has ended."""
+    return Outcome.REMOVED if await drop_ended(res, file) else Outcome.MOVED
 
 
 async def _end(res: Resources, file: File) -> Outcome:

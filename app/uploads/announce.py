@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.core.destination import Destination
 from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
-from app.core.parts import Layout
+from app.core.parts import Layout, lay_out_as_uppy
 from app.core.principal import Principal
 from app.db import files as db_files
 from app.errors import (
@@ -39,6 +39,7 @@ from app.uploads.parts import (
 )
 from app.uploads.rules import Announcement, announced_file, largest, pending_file, store
 from app.uploads.sign import sign_upload
+from app.uploads.unsized import note_unsized
 
 _KEY_TRIES: Final = 5
 # Part URLs in the answer to a whole batch.
@@ -235,7 +236,7 @@ async def announce_unsized(
     """Begin an upload for clients that announce no size: it is known once all parts are there.
 
     Its part URLs take any length; the destination's range, and what an upload session has left,
-    hold for the sum, before completion. Raises PartsNotOffered.
+    hold for the sum, before completion. Raises PartsNotOffered and SizeRequired.
     """
     announcement = Announcement(destination_name, filename, content_type, method="multipart")
     destination, file = announced_file(res, caller, announcement, res.clock())
@@ -245,9 +246,35 @@ async def announce_unsized(
             "announced. In Uppy, set `shouldUseMultipart: false`, or send large files with "
             "`uploader.js`."
         )
-    file = with_lifetime(destination, file)
     await largest(res, destination, file)
+    return await _store_and_begin(res, caller, destination, file)
+
+
+async def announce_as_uppy(
+    res: Resources,
+    caller: Principal,
+    destination_name: str,
+    filename: str,
+    content_type: str | None,
+    size: int,
+) -> File:
+    """Begin an upload of so many bytes in parts, cut as Uppy cuts them: each has its length signed.
+
+    Raises SizeNotAllowed, among others, before anything is sent.
+    """
+    announcement = Announcement(destination_name, filename, content_type, size, method="multipart")
+    destination, file = announced_file(res, caller, announcement, res.clock())
+    file = file._replace(part_size=lay_out_as_uppy(size).part_size)
+    return await _store_and_begin(res, caller, destination, file)
+
+
+async def _store_and_begin(
+    res: Resources, caller: Principal, destination: Destination, file: File
+) -> File:
+    file = with_lifetime(destination, file)
     if file.id not in await store(res, caller, [file]):
         raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)
+    if file.size is None:
+        await note_unsized(res, file)
     count_upload(file.destination, "announced")
     return await begin(res, file)

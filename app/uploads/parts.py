@@ -21,6 +21,7 @@ from app.records.writing import resolve_attachment
 from app.runtime.resources import Resources
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
 from app.uploads.rules import object_headers
+from app.uploads.unsized import admit_parts
 from app.uploads.verify import verify
 
 # Parts that an announcement answers with.
@@ -100,7 +101,7 @@ async def sign_parts(
     """URLs for these parts, in order, each for a PUT of exactly the part's size.
 
     The upload is kept for as long as they live, up to `multipart_expires_in` of its destination.
-    Raises UnknownPart, UploadExpired, UploadNotMultipart.
+    Raises UnknownPart, UploadExpired, UploadNotMultipart, and as `admit_parts` does.
     """
     file = require_pending(_require_multipart(await get_upload(res, caller, upload_id)))
     _, signed = await signed_parts(res, file, part_numbers)
@@ -124,7 +125,8 @@ async def signed_parts(
     file = await begin(res, file, new=False)
     assert file.store_upload_id is not None
     end = file.created_at + timedelta(seconds=destination.multipart_expires_in)
-    left = int((end - res.clock()).total_seconds())
+    session_end = await admit_parts(res, destination, file, [number for number, _ in sizes])
+    left = int((min(end, session_end or end) - res.clock()).total_seconds())
     if left < 1:
         raise UploadExpired(
             f"The upload began more than {destination.multipart_expires_in} seconds ago; announce "

@@ -18,8 +18,10 @@ from app.errors import (
     ExtensionNotAllowed,
     InvalidFilename,
     SizeNotAllowed,
+    SizeRequired,
     UploadSessionExhausted,
 )
+from app.models.credentials import UploadSession
 from app.models.files import File, Seal, State
 from app.runtime.resources import Resources
 from app.store.objects import ID_METADATA
@@ -66,7 +68,8 @@ def pending_file(
 ) -> File:
     """The row of an announcement as it is before anything is signed: its `expires_at` is `now`.
 
-    Without a `key` one is made. Raises ContentTypeNotAllowed, ExtensionNotAllowed, SizeNotAllowed.
+    Without a `key` one is made. Raises ContentTypeNotAllowed, ExtensionNotAllowed, SizeNotAllowed
+    and SizeRequired.
     """
     content_type = announcement.content_type or guess_content_type(name.extension)
     size = announcement.size
@@ -83,6 +86,8 @@ def pending_file(
             template=destination.key_template,
         )
     method = announcement.method or destination.method_for(size)
+    if caller.session and not caller.session.unsized and size is None and method != "post":
+        raise size_required()
     in_known_parts = method == "multipart" and size is not None
     return File(
         id=file_id,
@@ -144,6 +149,15 @@ def _check_rules(
         )
 
 
+def size_required() -> SizeRequired:
+    """The problem of an upload session that takes nothing whose length cannot be signed."""
+    return SizeRequired(
+        "This upload session takes no files of unknown size: have the page say the size, in Uppy "
+        "with `uppy.setFileMeta(file.id, { size: file.size })`, or have the session made with "
+        "`unsized: true`."
+    )
+
+
 def object_headers(destination: Destination, file: File) -> dict[str, str]:
     """Headers or form fields of an upload, which its object is stored with."""
     return {
@@ -172,7 +186,9 @@ async def largest(res: Resources, destination: Destination, file: File) -> int:
     if left is None:
         return destination.max_size
     if left < max(1, destination.min_size):
-        raise UploadSessionExhausted(f"The upload session has {left} bytes left, too few.")
+        raise UploadSessionExhausted(
+            f"The upload session has {left} bytes left (`max_bytes`), too few for any file."
+        )
     return min(left, destination.max_size)
 
 
@@ -190,9 +206,26 @@ async def store(
         stored = await db_credentials.insert_files_of_session(
             db, caller.session.id, files, res.clock()
         )
-    if stored is None:
-        raise UploadSessionExhausted(
-            "The upload session has ended, or has too few files or bytes left: nothing was "
-            "announced."
-        )
+        if stored is None:
+            session = await db_credentials.get_session(db, caller.session.id)
+            raise exhausted(session, files, res.clock())
     return stored
+
+
+def exhausted(
+    session: UploadSession | None, files: Sequence[File], now: datetime
+) -> UploadSessionExhausted:
+    """The problem of a session that does not pay for these files, none of which was announced."""
+    if session is None or session.revoked_at is not None or session.expires_at <= now:
+        return UploadSessionExhausted("The upload session has ended: ask for a new one.")
+    if session.used_files + len(files) > session.max_files:
+        return UploadSessionExhausted(
+            f"The upload session takes {session.max_files} files at most, and "
+            f"{session.used_files} were announced before. Whoever makes the session sets its "
+            "`max_files`, which is 1 by default."
+        )
+    left = session.max_bytes - session.used_bytes
+    return UploadSessionExhausted(
+        f"The upload session has {left} of its {session.max_bytes} bytes left, and "
+        f"{'this takes' if len(files) == 1 else 'these take'} {sum(f.size or 0 for f in files)}."
+    )
