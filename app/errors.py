@@ -161,8 +161,8 @@ class FormNotOffered(Problem, status=422, title="No upload form for this destina
     """The destination takes no upload forms; in Uppy, set `shouldUseMultipart: true`."""
 
 
-class PartsNotOffered(Problem, status=422, title="No parts of unknown size for this destination"):
-    """The destination takes no parts of unknown size; in Uppy, set `shouldUseMultipart: false`."""
+class PartsNotOffered(Problem, status=422, title="No parts of unknown size here"):
+    """No parts of unknown size here; in Uppy set `shouldUseMultipart: false`, or say the size."""
 
 
 class SizeRequired(Problem, status=422, title="The upload session takes no files of unknown size"):

@@ -94,8 +94,8 @@ _OWN = write(
 )
 _TOTALS = write(
     sa.select(
-        sa.func.coalesce(sa.func.sum(_u.arrived_bytes), 0).cast(sa.BigInteger()),
-        sa.func.coalesce(sa.func.sum(sa.func.greatest(_u.signed - _u.arrived, 0)), 0),
+        sa.cast(sa.func.sum(_u.arrived_bytes), sa.BigInteger()),
+        sa.func.sum(sa.func.greatest(_u.signed - _u.arrived, sa.literal_column("0"))),
     )
     .select_from(_with_files)
     .where(_of_session, in_state(State.PENDING, State.COMPLETING)),
@@ -111,7 +111,7 @@ async def get_unsized(db: asyncpg.Connection, file: File) -> UnsizedUpload:
 
 
 async def get_totals(db: asyncpg.Connection, session_id: UUID) -> Totals:
-    """What all open uploads of the session have taken, and may take."""
+    """What the open uploads of the session, one at least, have taken and may take."""
     found = await _TOTALS.row(db, session_id=session_id)
     assert found is not None
     return found

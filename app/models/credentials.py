@@ -1,4 +1,4 @@
-"""The tables of credentials: API keys and upload sessions, with what the latter are to pay later."""
+"""The tables of credentials: API keys, upload sessions and what these are to pay for later."""
 
 from datetime import datetime
 from typing import Annotated, Final, NamedTuple

@@ -210,6 +210,8 @@ async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
         errors.UploadNotFound,
         errors.UploadNotPending,
         errors.UploadExpired,
+        errors.PartsNotOffered,
+        errors.UploadSessionExhausted,
         errors.SigningUnavailable,
         *_BUCKET_PROBLEMS,
     ),

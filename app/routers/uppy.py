@@ -22,6 +22,7 @@ from pydantic_core import to_json
 from app import errors
 from app.access.destinations import destination_named
 from app.core.content_types import announced_content_type
+from app.core.destination import MAX_SINGLE_UPLOAD
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.http.lean_route import LeanRoute
@@ -107,11 +108,17 @@ async def params(
             f"Destination {destination.name} takes no upload forms. In Uppy, set "
             "`shouldUseMultipart: true`."
         )
+    size = _size(metadata)
+    if size is not None and size > MAX_SINGLE_UPLOAD:
+        raise errors.FormNotOffered(
+            "No store takes more than 5 GiB in one request. In Uppy, set `shouldUseMultipart` so "
+            "that it is true for such files."
+        )
     announcement = Announcement(
         destination.name,
         filename,
         announced_content_type(content_type),
-        size=_size(metadata),
+        size=size,
         method=destination.method,
     )
     [answer] = await announce_files(res, caller, [announcement])

@@ -219,6 +219,11 @@ async def renew_upload(res: Resources, caller: Principal, upload_id: UUID) -> An
     """Fresh instructions for the same key, while the upload is pending."""
     file = require_pending(await get_upload(res, caller, upload_id))
     if file.method == "multipart":
+        if file.size is None:
+            raise PartsNotOffered(
+                "Nobody has announced this file's size, so nobody knows its parts: ask for the "
+                f"URLs of those that you send with POST /v1/uploads/{file.id}/parts."
+            )
         return await _first_parts(res, file)
     instructions = await sign_upload(res, res.bucket_of(file).destination, file)
     file = await keep_until(res, file, instructions.expires_at)
@@ -243,8 +248,8 @@ async def announce_unsized(
     if not destination.unsized_parts:
         raise PartsNotOffered(
             f"Destination {destination.name} takes no parts of a file whose size was not "
-            "announced. In Uppy, set `shouldUseMultipart: false`, or send large files with "
-            "`uploader.js`."
+            "announced. In Uppy, say it with `uppy.setFileMeta(file.id, { size: file.size })`, or "
+            "set `shouldUseMultipart: false`."
         )
     await largest(res, destination, file)
     return await _store_and_begin(res, caller, destination, file)

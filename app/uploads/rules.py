@@ -149,6 +149,10 @@ def _check_rules(
         )
 
 
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
 def size_required() -> SizeRequired:
     """The problem of an upload session that takes nothing whose length cannot be signed."""
     return SizeRequired(
@@ -220,9 +224,9 @@ def exhausted(
         return UploadSessionExhausted("The upload session has ended: ask for a new one.")
     if session.used_files + len(files) > session.max_files:
         return UploadSessionExhausted(
-            f"The upload session takes {session.max_files} files at most, and "
-            f"{session.used_files} were announced before. Whoever makes the session sets its "
-            "`max_files`, which is 1 by default."
+            f"The upload session takes {_files(session.max_files)}, and {session.used_files} "
+            f"{'was' if session.used_files == 1 else 'were'} announced before. Whoever makes the "
+            "session sets its `max_files`, which is 1 by default."
         )
     left = session.max_bytes - session.used_bytes
     return UploadSessionExhausted(

@@ -80,10 +80,10 @@ async def admit_parts(
         await db_unsized.note_arrived(db, counted)
         own = await db_unsized.get_unsized(db, file)
         wanted = own._replace(signed=max(own.signed, *part_numbers))
-        _require_fitting(destination, wanted)
         totals = await db_unsized.get_totals(db, file.session_id)
         more = _in_flight(wanted) - _in_flight(own)
         _require_left(session, totals.arrived_bytes, totals.in_flight + more)
+        _require_fitting(destination, wanted)
         await db_unsized.note_signed(db, file, wanted.signed)
     return session.expires_at
 

@@ -87,7 +87,9 @@ async def bench(
                 service.client.headers.update(key)
                 scripts = {}
                 for name in DESTINATIONS:
-                    session = await minted(service.client, destination=name, max_files=1000)
+                    session = await minted(
+                        service.client, destination=name, max_files=1000, unsized=True
+                    )
                     address = str(service.client.base_url)
                     code = uppy.guides_code(address, name, session["token"])
                     for major in uppy.MAJORS:

@@ -111,7 +111,9 @@ async def test_what_exceeds_its_session_is_not_kept(
     settings = settings.model_copy(update={"destinations": {"videos": destination}})
     async with running(settings, clock=clock) as service:
         service.headers.update(shop.headers)
-        session = await minted(service, destination="videos", max_files=3, max_bytes=10)
+        session = await minted(
+            service, destination="videos", max_files=3, max_bytes=10, unsized=True
+        )
         service.headers.update(bearer(session["token"]) | {"Accept": "application/json"})
         keys = [await sent_unsized(service, web, method, b"x" * 8) for _ in range(2)]
         answers = [await confirmed_unsized(service, method, *key) for key in keys]
@@ -190,7 +192,7 @@ async def test_by_default_it_has_room_for_any_files_of_the_destination(
 async def test_uploads_of_unknown_size_count_as_files_at_once(
     shop: httpx.AsyncClient, settings: Settings
 ) -> None:
-    session = await minted(shop, max_files=1)
+    session = await minted(shop, max_files=1, unsized=True)
     async with open_resources(settings) as res:
         caller = await principal_from_token(res, session["token"])
         file = await announce_unsized(res, caller, "files", "a.bin", None)

@@ -195,7 +195,9 @@ async def test_it_also_stands_in_the_path_of_uppys_door(
     shop: httpx.AsyncClient, web: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    session = await minted(shop, destination="videos", max_files=2, max_bytes=len(PNG) + 1)
+    session = await minted(
+        shop, destination="videos", max_files=2, max_bytes=len(PNG) + 1, unsized=True
+    )
     other = await minted(shop, destination="videos", max_files=9)
     del shop.headers["Authorization"]
     door = f"/uppy/{session['token']}"
