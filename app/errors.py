@@ -166,8 +166,7 @@ class PartsNotOffered(Problem, status=422, title="No parts of unknown size here"
 
 
 class SizeRequired(Problem, status=422, title="The upload session takes no files of unknown size"):
-    """The upload session takes no parts and PUTs of unknown size; say the file's size, in Uppy as
-    `size` in its metadata, or have the session made with `unsized`."""
+    """The upload session takes no files of unknown size; say it, or make it with `unsized`."""
 
 
 class ClientKeysNotAllowed(Problem, status=422, title="Keys are not the client's to choose here"):

@@ -111,7 +111,7 @@ async def get_unsized(db: asyncpg.Connection, file: File) -> UnsizedUpload:
 
 
 async def get_totals(db: asyncpg.Connection, session_id: UUID) -> Totals:
-    """What the open uploads of the session, one at least, have taken and may take."""
+    """Over the open uploads of the session, of which there is one at least."""
     found = await _TOTALS.row(db, session_id=session_id)
     assert found is not None
     return found

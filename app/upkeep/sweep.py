@@ -180,7 +180,7 @@ class Sweep:
         now = self.res.clock()
         async with self.res.db.connection() as db:
             return await db_sweep.claim_ended(
-                db, now, lapsed, now + _LONG_LEASE, limit, self._skipped_places
+                db, now, lapsed, now + _LONG_LEASE, min(limit, _BATCH), self._skipped_places
             )
 
     async def _abandoned(self, started: datetime, lapsed: datetime, limit: int) -> list[File]:
