@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -11,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.doctor.examine import examine
 from app.doctor.report_cache import ReportCache
 from app.errors import ConfigurationError
-from app.http import problems
+from app.http import openapi, problems
 from app.http.middleware import BodyAndTimeLimits, LoopbackGuard, RequestContext
 from app.logs.metrics import measured
 from app.routers import (
@@ -51,6 +52,13 @@ _DOORS = (
 )
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.amend(super().openapi())
+        return self.openapi_schema
+
+
 def create_app(
     settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
 ) -> FastAPI:
@@ -81,7 +89,7 @@ def create_app(
             finally:
                 await report.close()
 
-    app = FastAPI(
+    app = _Application(
         title="Claimcheck",
         version="1",
         summary="Direct uploads to a private bucket, and links to read them.",
@@ -90,6 +98,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=openapi.SERVERS,
+        openapi_tags=openapi.TAGS,
         # It is not set up, and looking for a set-up costs every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

@@ -54,7 +54,7 @@ _OF_PERMISSIONS: Final = (
 class ProblemBody(BaseModel):
     """A failure (RFC 9457)."""
 
-    model_config = ConfigDict(extra="allow", title="Problem")
+    model_config = ConfigDict(extra="allow")
 
     type: str = Field(examples=["urn:claimcheck:problem:file-not-found"])
     title: str = Field(examples=["No such file"])

@@ -56,7 +56,7 @@ FILE_EXAMPLE: dict[str, Any] = {
 class FileBody(BaseModel):
     """A confirmed file. `url` is for keeping; `presigned_url` is for reading, and expires."""
 
-    model_config = ConfigDict(title="File", json_schema_extra={"example": FILE_EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": FILE_EXAMPLE})
 
     id: UUID
     state: str

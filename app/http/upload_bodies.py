@@ -53,7 +53,7 @@ _POST_EXAMPLE: dict[str, Any] = {
 class PostInstructions(BaseModel):
     """Send `fields` in this order, then the file as `file`, as multipart/form-data."""
 
-    method: Literal["POST"] = "POST"
+    method: Literal["POST"]
     url: str
     fields: dict[str, str]
     expires_at: datetime
@@ -62,7 +62,7 @@ class PostInstructions(BaseModel):
 class PutInstructions(BaseModel):
     """Send the bytes as the body, with exactly these headers."""
 
-    method: Literal["PUT"] = "PUT"
+    method: Literal["PUT"]
     url: str
     headers: dict[str, str]
     expires_at: datetime
@@ -89,7 +89,7 @@ class MultipartInstructions(BaseModel):
     Here are the first up to 100 parts; `POST /v1/uploads/{id}/parts` gives the others.
     """
 
-    method: Literal["multipart"] = "multipart"
+    method: Literal["multipart"]
     part_size: int
     part_count: int
     parts: list[PartBody]
@@ -99,11 +99,11 @@ class MultipartInstructions(BaseModel):
 class UploadBody(BaseModel):
     """An upload and where it is. `reason` says why it was rejected."""
 
-    model_config = ConfigDict(title="Upload", json_schema_extra={"example": UPLOAD_EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": UPLOAD_EXAMPLE})
 
     id: UUID
     state: str
-    reason: str | None = None
+    reason: str | None
     destination: str
     key: str
     url: str
@@ -117,7 +117,6 @@ class AnnouncedBody(UploadBody):
     """An upload with the instructions to send its bytes to the bucket."""
 
     model_config = ConfigDict(
-        title="AnnouncedUpload",
         json_schema_extra={"example": {**UPLOAD_EXAMPLE, "upload": _POST_EXAMPLE}},
     )
 
@@ -127,9 +126,7 @@ class AnnouncedBody(UploadBody):
 class ExistingBody(FileBody):
     """A file that has the announced bytes already: there is nothing to send."""
 
-    model_config = ConfigDict(
-        title="ExistingFile", json_schema_extra={"example": {**FILE_EXAMPLE, "upload": None}}
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {**FILE_EXAMPLE, "upload": None}})
 
     upload: None
 

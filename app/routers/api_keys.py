@@ -67,7 +67,7 @@ class KeyWanted(BaseModel):
 class KeyBody(BaseModel):
     """An API key, without the key itself. `last_used_at` is up to a minute old."""
 
-    model_config = ConfigDict(title="ApiKey", json_schema_extra={"example": _KEY_EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": _KEY_EXAMPLE})
 
     id: UUID
     name: str
@@ -89,7 +89,6 @@ class NewKey(KeyBody):
     """A new API key: `token` is shown this once."""
 
     model_config = ConfigDict(
-        title="NewApiKey",
         json_schema_extra={"example": _KEY_EXAMPLE | {"token": "claimcheck_key_9n3Xo..."}},
     )
 

@@ -53,7 +53,7 @@ _EXAMPLE: dict[str, Any] = {
 class RecordBody(BaseModel):
     """A record: in each of its fields a file or null, or, where the field takes many, a list."""
 
-    model_config = ConfigDict(title="Record", json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     type: str
     id: str

@@ -99,9 +99,7 @@ class SessionWanted(BaseModel):
 class SessionBody(BaseModel):
     """An upload session. `used_files` and `used_bytes` count what was announced."""
 
-    model_config = ConfigDict(
-        title="UploadSession", json_schema_extra={"example": _SESSION_EXAMPLE}
-    )
+    model_config = ConfigDict(json_schema_extra={"example": _SESSION_EXAMPLE})
 
     id: UUID
     owner: str
@@ -127,7 +125,6 @@ class NewSession(SessionBody):
     """A new upload session: give `token` to the browser; it is shown this once."""
 
     model_config = ConfigDict(
-        title="NewUploadSession",
         json_schema_extra={"example": _SESSION_EXAMPLE | {"token": "claimcheck_upload_9n3Xo..."}},
     )
 

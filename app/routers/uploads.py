@@ -72,9 +72,7 @@ _EXAMPLE: dict[str, Any] = {
 class AnnouncementBody(BaseModel):
     """A file that is about to be uploaded."""
 
-    model_config = ConfigDict(
-        title="Announcement", extra="forbid", json_schema_extra={"example": _EXAMPLE}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _EXAMPLE})
 
     destination: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     filename: Annotated[
@@ -225,7 +223,6 @@ class ConfirmBody(BaseModel):
     """A record that the file goes into as the upload becomes a file."""
 
     model_config = ConfigDict(
-        title="Confirmation",
         extra="forbid",
         json_schema_extra={"example": {"attach_to": None}},
     )

@@ -1,0 +1,42 @@
+"""The OpenAPI document as makers of clients read it, where FastAPI's own differs."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+# Relative to the document (OpenAPI 3.1 section 4.8.5): the service does not know its own address.
+SERVERS: Final = [{"url": "/", "description": "The service that this document came from"}]
+TAGS: Final = [
+    {"name": "uploads", "description": "Announce, send, confirm and cancel uploads"},
+    {"name": "files", "description": "Keep, list, read and delete files"},
+    {"name": "records", "description": "Files in the fields of other systems' records"},
+    {"name": "credentials", "description": "Upload sessions for browsers, keys for back ends"},
+    {"name": "service", "description": "The service itself, and its stores"},
+]
+
+
+def amend(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, with what FastAPI leaves out of it or makes of it.
+
+    A public operation says that it needs no security, and a body that may be left out is not
+    described as one that may be null: makers of clients would send one. Examples have their nulls
+    back, without which they lack members that are required.
+    """
+    for operation in _operations(document):
+        operation.setdefault("security", [])
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            content["schema"] = _without_null(content["schema"])
+    for schema in document["components"]["schemas"].values():
+        if "example" in schema:
+            nulls = dict.fromkeys(schema.get("required", ()))
+            schema["example"] = nulls | schema["example"]
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from path.values()
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else schema
