@@ -128,7 +128,10 @@ class ExistingBody(FileBody):
 
     model_config = ConfigDict(json_schema_extra={"example": {**FILE_EXAMPLE, "upload": None}})
 
-    upload: None
+    # Of type null alone it would be lost: openapi-fetch drops such members.
+    upload: PostInstructions | PutInstructions | MultipartInstructions | None = Field(
+        description="Always null"
+    )
 
 
 upload_json = members(UploadBody)

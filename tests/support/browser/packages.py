@@ -11,9 +11,9 @@ from app.routers.pages import STATIC
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
-def install(folder: Path) -> None:
-    """The packages of the lock file, which npm checks by their hashes."""
-    shutil.copytree(Path(__file__).with_name("npm"), folder, dirs_exist_ok=True)
+def install(folder: Path, lock: Path = Path(__file__).with_name("npm")) -> None:
+    """The packages of the lock file in a folder, which npm checks by their hashes."""
+    shutil.copytree(lock, folder, dirs_exist_ok=True)
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", at=folder)
 
 
