@@ -134,8 +134,7 @@ async def test_the_example_bodies_fit(document: dict[str, Any], client: httpx.As
         [media_type] = operation["requestBody"]["content"]
         assert media_type == "application/json"
         body = operation["requestBody"]["content"][media_type]["schema"]
-        reference = body["$ref"] if "$ref" in body else body["anyOf"][0]["$ref"]
-        schema = document["components"]["schemas"][reference.rpartition("/")[2]]
+        schema = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
         path = re.sub(r"{\w+}", UNKNOWN_ID, path)
         response = await client.request(method, path, json=schema["example"])
         if response.status_code >= 400:
@@ -150,6 +149,26 @@ async def test_the_example_bodies_fit(document: dict[str, Any], client: httpx.As
     assert seen == 10
     file = document["components"]["schemas"]["FileBody"]
     assert set(file["example"]) == set(file["properties"])
+
+
+def test_makers_of_clients_can_read_it(document: dict[str, Any]) -> None:
+    assert document["servers"][0]["url"] == "/"
+    named = {tag["name"] for tag in document["tags"]}
+    for _, path, operation in operations(document):
+        assert set(operation["tags"]) <= named
+        # Without a word they would take the document's default, and some linters an oversight.
+        assert (operation["security"] == []) == (path in {"/livez", "/readyz"}), path
+        if "requestBody" in operation:
+            # A body that may be null would be sent as null, or as nothing that is JSON.
+            [content] = operation["requestBody"]["content"].values()
+            assert "$ref" in content["schema"], path
+    for name, schema in document["components"]["schemas"].items():
+        assert schema["title"] == name
+        if "example" in schema:
+            assert set(schema.get("required", ())) <= set(schema["example"]), name
+        for member, kind in schema.get("properties", {}).items():
+            assert kind.get("type") != "null", (name, member)  # openapi-fetch drops it
+            assert "const" not in kind or member in schema["required"], (name, member)
 
 
 async def test_failures_are_among_those_described(

@@ -8,10 +8,11 @@ import pytest
 
 from app.routers.pages import STATIC
 
+_LOCK = Path(__file__).with_name("npm")
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
-def install(folder: Path, lock: Path = Path(__file__).with_name("npm")) -> None:
+def install(folder: Path, lock: Path = _LOCK) -> None:
     """The packages of the lock file in a folder, which npm checks by their hashes."""
     shutil.copytree(lock, folder, dirs_exist_ok=True)
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", at=folder)
