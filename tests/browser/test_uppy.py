@@ -94,6 +94,10 @@ async def bench(
                     code = uppy.guides_code(address, name, session["token"])
                     for major in uppy.MAJORS:
                         scripts[f"{major}-{name}"] = uppy.bundled(packages, major, code)
+                session = await minted(service.client, max_files=10)
+                code = uppy.guides_code(address, "files", session["token"]) + uppy.guides_size()
+                for major in uppy.MAJORS:
+                    scripts[f"{major}-sized"] = uppy.bundled(packages, major, code)
                 with uppy.pages(origin, scripts):
                     yield Bench(service.client, wire, origin)
 
@@ -200,6 +204,28 @@ async def test_a_large_file_in_parts(bench: Bench, page: Page, major: int) -> No
     file_id = await start_upload(page, name)
     await is_stored(page, bench, file_id, name)
     assert sorted(await page.evaluate("parts")) == list(range(1, 13))
+
+
+async def test_with_its_size_a_session_need_not_take_others(
+    bench: Bench, page: Page, major: int
+) -> None:
+    """Each part then has its length signed, which is as Uppy cuts it."""
+    await opened(page, bench, major, "sized")
+    name = f"sized {major}.bin"
+    async with page.expect_request(lambda request: "partNumber=12" in request.url) as sent:
+        file_id = await start_upload(page, name)
+    assert "content-length" in (await sent.value).url
+    await is_stored(page, bench, file_id, name)
+    assert sorted(await page.evaluate("parts")) == list(range(1, 13))
+    too_large = await page.evaluate(
+        """async () => {
+          const id = add("larger.bin", 65 * 1000 * 1000);
+          await uppy.upload();
+          return [uppy.getFile(id).error, parts.length];
+        }"""
+    )
+    assert too_large[0]
+    assert too_large[1] == 12  # refused before anything was sent
 
 
 async def test_pause_and_resume(bench: Bench, page: Page, major: int) -> None:

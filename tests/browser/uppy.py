@@ -59,6 +59,12 @@ def guides_retry() -> str:
     return str(code)
 
 
+def guides_size() -> str:
+    """The guide's line that lets Uppy say the size."""
+    [code] = re.findall(r"```js\n(uppy\.on\(\"file-added.*?)```", GUIDE, re.DOTALL)
+    return str(code)
+
+
 def bundled(folder: Path, major: int, code: str) -> bytes:
     """One script of that code and the major's packages."""
     out = folder / "bundle.js"

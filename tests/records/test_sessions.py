@@ -29,10 +29,11 @@ async def test_also_when_a_look_at_its_parts_finds_them_joined(
         max_bytes=None,
         expires_in=600,
         attach_to=field,
+        unsized=True,
     )
     browser = Principal(
         *("ann", "one", frozenset({Scope.UPLOADS_WRITE})),
-        session=SessionBounds(session.id, "files", field),
+        session=SessionBounds(session.id, "files", field, unsized=True),
     )
     file = await announce_unsized(res, browser, "files", "a.txt", None)
     [part] = (await sign_parts(res, browser, file.id, [1])).parts
