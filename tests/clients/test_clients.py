@@ -105,6 +105,7 @@ def test_hey_api_and_orval_and_linters(project: Path, service: Service) -> None:
 @pytest.mark.slow
 def test_openapi_python_client(project: Path, service: Service) -> None:
     venv.create(project / "venv", with_pip=True)
+    shutil.copy(HERE / "program.py", project)
     shell = Shell(project, service, project / "venv" / "bin")
     shell.run("pip", "install", "--quiet", PYTHON_GENERATOR)
     made = shell.run("openapi-python-client", "generate", "--path", "openapi.json")
