@@ -4,10 +4,14 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from app.core.parts import lay_out_as_uppy
+from app.errors import BucketUnavailable
 from app.settings.model import Settings
+from app.store.objects import ObjectHandle
 from tests.access.upload_sessions.steps import holding, used
 from tests.support.service import Clock, bearer, key_for, owner_of_bucket, running
 from tests.support.steps import minted, slug
@@ -84,8 +88,6 @@ async def test_a_session_that_was_made_before_signs_no_parts(
     shop: httpx.AsyncClient, settings: Settings
 ) -> None:
     session = await minted(shop, unsized=True)
-    import asyncpg
-
     async with holding(shop, session["token"]) as browser:
         path = await begun(browser)
         connection = await asyncpg.connect(settings.database_url.get_secret_value())
@@ -256,8 +258,6 @@ async def test_a_size_in_uppys_metadata_makes_it_a_sized_one(
 
 
 async def test_uppy_cuts_large_files_so() -> None:
-    from app.core.parts import lay_out_as_uppy
-
     for size, part in ((0, PART), (PART + 1, PART), (10_000 * PART, PART), (10**12, 10**8)):
         assert lay_out_as_uppy(size).part_size == part
     assert lay_out_as_uppy(52_428_800_001).part_size == PART + 1
@@ -291,3 +291,22 @@ async def test_an_exhausted_session_says_of_what(
         await shop.delete(f"/v1/upload-sessions/{session['id']}")
         body = await refused(await replica.get(f"{form}10"))
         assert "has ended" in body["detail"]
+
+
+async def test_a_session_ends_while_its_bucket_is_away(
+    shop: httpx.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await minted(shop, unsized=True)
+    async with holding(shop, session["token"]) as browser:
+        await begun(browser)
+
+    async def down(*_: Any) -> None:
+        raise BucketUnavailable("It is down.", retry_after=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectHandle, "abort_uploads", down)
+        ended = await shop.delete(f"/v1/upload-sessions/{session['id']}")
+        assert ended.status_code == 204
+    assert await under_way(settings) == 1
+    assert (await swept(settings))["removed"] == 1
+    assert await under_way(settings) == 0
