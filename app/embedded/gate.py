@@ -2,8 +2,8 @@
 
 moto stores objects well but believes every signature, expiry and policy. This WSGI application
 verifies a request, hands a clean copy of it to moto, and answers browsers by the bucket's own CORS
-rules. Known differences from S3: one key pair that may do everything, so no policies, no ACLs and
-nothing public; any region; path style only; no aws-chunked bodies.
+rules. Known differences from S3: keys that may do everything, so no policies, no ACLs and nothing
+public; any region; path style only; no aws-chunked bodies.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response
 from app.embedded import gate_cors
 from app.embedded.gate_auth import Verifier
 from app.embedded.gate_body import Body, checksum_algorithm
+from app.embedded.gate_keys import Keys
 from app.embedded.gate_post import Form, received_form
 from app.embedded.gate_request import S3Request, check_key, object_path, parse_request
 from app.embedded.moto_store import MotoStore
@@ -34,13 +35,13 @@ _OBJECT_POSTS = ("uploads", "uploadId")
 
 
 class Gate:
-    """A WSGI application: S3's object and bucket operations for requests signed with the key pair.
+    """A WSGI application: S3's object and bucket operations for requests signed with its keys.
 
     Must be served through GateRequestHandler.
     """
 
-    def __init__(self, access_key: str, secret_key: str) -> None:
-        self._verifier = Verifier(access_key, secret_key)
+    def __init__(self, keys: Keys) -> None:
+        self._verifier = Verifier(keys)
         self._store = MotoStore()
 
     def __call__(

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
+from app.embedded.gate_keys import Keys
 from app.embedded.gate_request import S3Request
 from app.embedded.s3_error import S3Error, access_denied
 
@@ -47,17 +47,16 @@ class _Claim:
 
 @dataclass(frozen=True)
 class Verifier:
-    """Accepts the signatures of one key pair, for every region."""
+    """Accepts the signatures of its keys, for every region."""
 
-    access_key: str
-    secret_key: str
+    keys: Keys
 
     def verify_request(self, request: S3Request, now: datetime) -> None:
-        """Accept a presigned URL, or an Authorization header, of the one key.
+        """Accept a presigned URL, or an Authorization header, of one of the keys.
 
         Raises S3Error: 403 for a request that is unsigned, forged, changed, expired, not yet valid,
         of another key, or that carries x-amz-* headers which were not signed; 400 for one that
-        cannot be parsed.
+        cannot be parsed, and for a session token that is unknown or has expired.
         """
         authorization = request.headers.get("authorization")
         presigned = request.has("X-Amz-Algorithm") or request.has("X-Amz-Signature")
@@ -73,9 +72,9 @@ class Verifier:
             claim, signed = _header_claim(request, authorization, now)
         else:
             raise access_denied("Access Denied: the request is not signed.")
-        if request.has("X-Amz-Security-Token") or "x-amz-security-token" in request.headers:
-            raise _foreign_token()
-        signer = self._signer(claim)
+        in_query = request.first("X-Amz-Security-Token")
+        token = in_query if presigned else request.headers.get("x-amz-security-token")
+        signer = self._signer(claim, token, now)
 
         unsigned = [
             name for name in request.headers if name.startswith("x-amz-") and name not in signed
@@ -100,17 +99,16 @@ class Verifier:
         if not _same(expected, claim.signature):
             raise S3Error(403, "SignatureDoesNotMatch", _MISMATCH, CanonicalRequest=canonical)
 
-    def verify_policy(self, fields: Mapping[str, str]) -> None:
-        """Accept a POST form whose policy the one key signed; names of `fields` in lower case.
+    def verify_policy(self, fields: Mapping[str, str], now: datetime) -> None:
+        """Accept a POST form whose policy one of the keys signed; names of `fields` in lower case.
 
         The policy's conditions are not checked here. Raises S3Error: 403 for a form that is
-        unsigned, forged or of another key, 400 for one that cannot be parsed.
+        unsigned, forged or of another key; 400 for one that cannot be parsed, and for a session
+        token that is unknown or has expired.
         """
         missing = [name for name in _FORM if name not in fields]
         if missing:
             raise access_denied(f"The form is not signed: it lacks {', '.join(missing)}.")
-        if "x-amz-security-token" in fields:
-            raise _foreign_token()
         timestamp = fields["x-amz-date"]
         claim = _Claim(
             "InvalidArgument", fields["x-amz-credential"], timestamp, fields["x-amz-signature"]
@@ -118,15 +116,15 @@ class Verifier:
         if fields["x-amz-algorithm"] != _ALGORITHM:
             raise S3Error(400, claim.malformed, f"x-amz-algorithm must be {_ALGORITHM}.")
         _parse_timestamp(timestamp, claim.malformed)
-        signer = self._signer(claim)
+        signer = self._signer(claim, fields.get("x-amz-security-token"), now)
         rebuilt = AWSRequest()
         rebuilt.context["timestamp"] = timestamp
         if not _same(signer.signature(fields["policy"], rebuilt), claim.signature):
             raise S3Error(403, "SignatureDoesNotMatch", _MISMATCH)
 
-    def _signer(self, claim: _Claim) -> S3SigV4QueryAuth:
-        """botocore's signer for the credential scope, whose key must be the one that is accepted
-        and whose day the signature's.
+    def _signer(self, claim: _Claim, token: str | None, now: datetime) -> S3SigV4QueryAuth:
+        """botocore's signer for the credential scope, whose key must be one that is accepted, with
+        this session token, and whose day the signature's.
         """
         try:
             access_key, day, region, service, terminator = claim.credential.rsplit("/", 4)
@@ -139,13 +137,7 @@ class Verifier:
                 "The credential must be <access key>/<day of the signature>/<region>/s3/"
                 "aws4_request.",
             )
-        if not _same(self.access_key, access_key):
-            raise S3Error(
-                403,
-                "InvalidAccessKeyId",
-                "The access key ID you provided does not exist in our records.",
-            )
-        return S3SigV4QueryAuth(Credentials(self.access_key, self.secret_key), "s3", region)
+        return S3SigV4QueryAuth(self.keys.find(access_key, token, now), "s3", region)
 
 
 def _presigned_claim(request: S3Request, now: datetime) -> tuple[_Claim, Sequence[str]]:
@@ -221,8 +213,3 @@ def _rebuild(request: S3Request, signed: Sequence[str], timestamp: str) -> AWSRe
 
 def _same(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode())
-
-
-def _foreign_token() -> S3Error:
-    message = "Session tokens are unknown here: sign with the key pair alone."
-    return S3Error(400, "InvalidToken", message)

@@ -61,7 +61,7 @@ class Form:
 
 @contextmanager
 def received_form(
-    request: S3Request, verify: Callable[[Mapping[str, str]], None], now: datetime
+    request: S3Request, verify: Callable[[Mapping[str, str], datetime], None], now: datetime
 ) -> Iterator[Form]:
     """Read the form; `verify` gets the fields, and may raise, before any byte of the file is read.
 
@@ -75,7 +75,7 @@ def received_form(
         raise S3Error(412, "PreconditionFailed", message)
     events = _events(request, options["boundary"].encode())
     fields = _read_fields(events)
-    verify(fields)
+    verify(fields, now)
     smallest, largest = check_policy(fields, request.bucket, now)
     with Body(fields) as body:
         for data in _part(events):

@@ -45,7 +45,7 @@ _HEADERS = {
     "range",
 }
 # moto would store these as metadata of the object.
-_NOT_METADATA = {"x-amz-content-sha256", "x-amz-date"}
+_NOT_METADATA = {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
 
 
 # Policies are stored and not enforced: moto evaluates no conditions, so a denial of unencrypted

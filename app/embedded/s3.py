@@ -20,21 +20,25 @@ class EmbeddedS3Error(RuntimeError):
 
 
 @contextmanager
-def start_s3(access_key: str, secret_key: str, *, port: int = 0) -> Iterator[str]:
+def start_s3(
+    access_key: str, secret_key: str, *, port: int = 0, temporary_keys: Path | None = None
+) -> Iterator[str]:
     """Run the embedded S3 in a child process; yields its endpoint URL once it answers.
 
     Takes about a second, and so blocks an event loop for that long: there, enter it in a thread.
     The child is stopped at the end, has a process group of its own (so that Ctrl-C reaches it
     through its parent alone), and ends by itself within half a second of a killed parent.
 
-    `access_key` and `secret_key` are the one key pair that is accepted; `port` is on 127.0.0.1, 0
-    takes a free one. Raises EmbeddedS3Error where it did not start within 30 seconds.
+    `access_key` and `secret_key` are the key pair that is accepted, and with it the temporary ones
+    that `gate_keys.write_temporary_keys` has put, or will, into the file `temporary_keys`; `port`
+    is on 127.0.0.1, 0 takes a free one. Raises EmbeddedS3Error where it did not start within 30
+    seconds.
     """
+    options = ["--port", str(port), "--parent-pid", str(os.getpid())]
+    if temporary_keys is not None:
+        options += ["--temporary-keys", str(temporary_keys.absolute())]
     process = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
-        [
-            *(sys.executable, "-m", "app.embedded.s3_server"),
-            *("--port", str(port), "--parent-pid", str(os.getpid())),
-        ],
+        [sys.executable, "-m", "app.embedded.s3_server", *options],
         env={
             # moto opens a botocore session, which fails for a profile that does not exist.
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},

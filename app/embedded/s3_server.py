@@ -1,9 +1,9 @@
 """The embedded S3 as a process: `python -m app.embedded.s3_server`. For development only.
 
 It keeps objects in memory and in unnamed temporary files, listens on loopback only, and loses
-everything when it ends. The one key pair comes from EMBEDDED_S3_ACCESS_KEY and
-EMBEDDED_S3_SECRET_KEY. Once it answers it prints one line of JSON: `{"endpoint_url": "...",
-"note": "..."}`. `app.embedded.s3` starts it as a child.
+everything when it ends. The key pair comes from EMBEDDED_S3_ACCESS_KEY and EMBEDDED_S3_SECRET_KEY.
+Once it answers it prints one line of JSON: `{"endpoint_url": "...", "note": "..."}`.
+`app.embedded.s3` starts it as a child.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from werkzeug.serving import make_server
 
 from app.embedded.gate import Gate
+from app.embedded.gate_keys import Keys
 from app.embedded.gate_request import GateRequestHandler
 
 ACCESS_KEY_VARIABLE = "EMBEDDED_S3_ACCESS_KEY"
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--parent-pid", type=int, help="end when this process, our parent, does")
+    parser.add_argument("--temporary-keys", type=Path, help="file of write_temporary_keys")
     options = parser.parse_args(arguments)
     # Not arguments: those are visible to every user of the machine.
     access_key = os.environ.pop(ACCESS_KEY_VARIABLE, "")
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = make_server(
         "127.0.0.1",
         options.port,
-        Gate(access_key, secret_key),
+        Gate(Keys(access_key, secret_key, options.temporary_keys)),
         threaded=True,
         request_handler=GateRequestHandler,
     )

@@ -162,7 +162,9 @@ def new_key() -> str:
     return f"gate/{uuid.uuid4().hex}.bin"
 
 
-def s3_client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
+def s3_client(
+    endpoint_url: str, access_key: str, secret_key: str, session_token: str | None = None
+) -> Any:
     """A boto3 client that tries once, for the key pair."""
     return boto3.client(
         "s3",
@@ -170,6 +172,7 @@ def s3_client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
         region_name=REGION,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
+        aws_session_token=session_token,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
