@@ -8,10 +8,10 @@ public; any region; path style only; no aws-chunked bodies.
 
 from __future__ import annotations
 
-import io
+import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -19,11 +19,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from werkzeug.wrappers import Response
 
 from app.embedded import gate_cors
+from app.embedded.contents import Writer
 from app.embedded.gate_auth import Verifier
-from app.embedded.gate_body import Body, checksum_algorithm
+from app.embedded.gate_body import Body, checksum_algorithm, read_chunks
 from app.embedded.gate_keys import Keys
-from app.embedded.gate_post import Form, received_form
-from app.embedded.gate_request import S3Request, check_key, object_path, parse_request
+from app.embedded.gate_post import Form, receive_form
+from app.embedded.gate_request import BodyStream, S3Request, check_key, object_path, parse_request
 from app.embedded.moto_store import MotoStore
 from app.embedded.s3_error import S3Error, invalid_argument, xml_document
 
@@ -47,15 +48,19 @@ class Gate:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        response = self._respond(environ)
-        response.headers["x-amz-request-id"] = secrets.token_hex(8).upper()
-        return response(environ, start_response)
-
-    def _respond(self, environ: Mapping[str, Any]) -> Response:
+        stream = None
         try:
             request = parse_request(environ)
         except S3Error as error:
-            return error.response(environ["PATH_INFO"])
+            response = error.response(environ["PATH_INFO"])
+        else:
+            stream = request.stream
+            response = self._respond(request)
+        response.headers["x-amz-request-id"] = secrets.token_hex(8).upper()
+        answer = response(environ, start_response)
+        return answer if stream is None else _then_drained(answer, stream)
+
+    def _respond(self, request: S3Request) -> Response:
         rules = self._store.cors_rules(request.bucket)
         try:
             if request.method == "OPTIONS":
@@ -94,31 +99,26 @@ class Gate:
         if request.method == "PUT" and headers.get("if-none-match", "*") != "*":
             message = "If-None-Match on a write must be *."
             raise S3Error(501, "NotImplemented", message)
-        with Body(headers) as body:
-            body.read_from(request.stream, request.content_length)
-            body.finish()
-            return self._store.call(
-                *(request.method, request.bucket, request.key, query),
-                _naming_checksum(headers),
-                body.file,
-                body.length,
-            )
+        body = Body(headers)
+        body.read_from(request.stream)
+        return self._store.call(
+            *(request.method, request.bucket, request.key, query),
+            _naming_checksum(headers),
+            body.finish(),
+        )
 
     def _answer_form(self, request: S3Request) -> Response:
         bucket = request.bucket
-        with received_form(request, self._verifier.verify_policy, datetime.now(UTC)) as form:
-            check_key(form.key)
-            headers = _naming_checksum(form.headers())
-            body = form.body
-            stored = self._store.call(
-                *("PUT", bucket, form.key, (), headers), body.file, body.length
-            )
-            if stored.status_code != 200:
-                return stored
-            if "tagging" in form.fields:
-                tagged = self._tag(form, bucket, stored.headers.get("x-amz-version-id"))
-                if tagged.status_code != 200:
-                    return tagged
+        form = receive_form(request, self._verifier.verify_policy, datetime.now(UTC))
+        check_key(form.key)
+        headers = _naming_checksum(form.headers())
+        stored = self._store.call("PUT", bucket, form.key, (), headers, form.contents)
+        if stored.status_code != 200:
+            return stored
+        if "tagging" in form.fields:
+            tagged = self._tag(form, bucket, stored.headers.get("x-amz-version-id"))
+            if tagged.status_code != 200:
+                return tagged
         return _form_answer(request, form, stored)
 
     def _tag(self, form: Form, bucket: str, version_id: str | None) -> Response:
@@ -126,8 +126,19 @@ class Gate:
         query = [("tagging", "")]
         if version_id is not None:
             query.append(("versionId", version_id))
-        tags = form.fields["tagging"].encode()
-        return self._store.call("PUT", bucket, form.key, query, {}, io.BytesIO(tags), len(tags))
+        tags = Writer()
+        tags.write(form.fields["tagging"].encode())
+        return self._store.call("PUT", bucket, form.key, query, {}, tags.finish())
+
+
+def _then_drained(answer: Iterable[bytes], stream: BodyStream) -> Iterator[bytes]:
+    """The answer; then what is left of a body that was refused is read, in chunks: a client may
+    not look for an answer before it has sent all, and werkzeug would read 10 MB at once.
+    """
+    yield from answer
+    with contextlib.suppress(S3Error, OSError):
+        for _ in read_chunks(stream):
+            pass
 
 
 def _method_not_allowed() -> S3Error:

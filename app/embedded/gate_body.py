@@ -1,4 +1,4 @@
-"""A request body: spooled to disk, and compared with the digests that its sender gave."""
+"""A request body: written to disk as it arrives, and compared with the digests of its sender."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import binascii
 import hashlib
 import hmac
 import re
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Protocol
+from typing import Protocol
 
+from app.embedded.contents import Contents, Writer
+from app.embedded.gate_request import BodyStream
 from app.embedded.s3_error import S3Error, invalid_argument
 
-_IN_MEMORY = 1 << 20
-_CHUNK = 1 << 18
+_CHUNK = 64 << 10
 _CHECKSUM = "x-amz-checksum-"
 # Headers of that prefix that carry no digest.
 _NOT_DIGESTS = {f"{_CHECKSUM}{name}" for name in ("algorithm", "mode", "type")}
@@ -61,7 +61,7 @@ class _ExpectedDigest:
 
 
 class Body:
-    """The bytes in an unnamed temporary file, hashed as they arrive; gone when it is closed."""
+    """The bytes, hashed as they arrive."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         """Take the expected digests from `headers`, or a form's fields (names in lower case).
@@ -69,43 +69,50 @@ class Body:
         Raises S3Error: 400 for a digest that cannot be parsed, 501 for one that cannot be verified.
         """
         self._expected = _expected_digests(headers)
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  closed by __exit__
-        self.length = 0
+        self._writer = Writer()
 
-    def __enter__(self) -> Body:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+    @property
+    def length(self) -> int:
+        """Bytes so far."""
+        return self._writer.length
 
     def write(self, data: bytes) -> None:
         """Append the bytes."""
-        self.file.write(data)
-        self.length += len(data)
+        self._writer.write(data)
         for expected in self._expected:
             expected.hasher.update(data)
 
-    def read_from(self, stream: IO[bytes], length: int) -> None:
-        """Append `length` bytes of `stream`. Raises S3Error (400 IncompleteBody) for fewer."""
-        for data in read_chunks(stream, length):
+    def read_from(self, stream: BodyStream) -> None:
+        """Append what is left of `stream`. Raises S3Error (400) where it ends too early."""
+        for data in read_chunks(stream):
             self.write(data)
 
-    def finish(self) -> None:
-        """Rewind the file. Raises S3Error (400) where a digest is not the expected one."""
+    def finish(self) -> Contents:
+        """All of it. Raises S3Error (400) where a digest is not the expected one."""
         for expected in self._expected:
             if not hmac.compare_digest(expected.hasher.digest(), expected.digest):
                 raise expected.mismatch
-        self.file.seek(0)
+        return self._writer.finish()
 
 
-def read_chunks(stream: IO[bytes], length: int) -> Iterator[bytes]:
-    """Yield `length` bytes of `stream` in chunks. Raises S3Error (400 IncompleteBody) for fewer."""
-    while length:
-        data = stream.read(min(_CHUNK, length))
+def read_chunks(stream: BodyStream) -> Iterator[bytes]:
+    """Yield what is left of `stream` in chunks.
+
+    Raises S3Error: 400 IncompleteBody where it ends too early, 400 RequestTimeout where nothing
+    arrives for so long that the server gives up.
+    """
+    while stream.left:
+        try:
+            data = stream.read(_CHUNK)
+        except TimeoutError as error:
+            message = (
+                "Your socket connection to the server was not read from or written to within the "
+                "timeout period. Idle connections will be closed."
+            )
+            raise S3Error(400, "RequestTimeout", message) from error
         if not data:
             message = "The request body ended before the number of bytes in Content-Length."
             raise S3Error(400, "IncompleteBody", message)
-        length -= len(data)
         yield data
 
 

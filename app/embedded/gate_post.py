@@ -10,7 +10,6 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,13 +18,14 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
+from app.embedded.contents import Contents
 from app.embedded.gate_body import Body, read_chunks
 from app.embedded.gate_request import S3Request
 from app.embedded.s3_error import S3Error, access_denied, invalid_argument
 
 _MAX_PRE_FILE_BYTES = 20_480
 # More than one chunk of the body and the part of a boundary that a chunk may end with.
-_MAX_BUFFER = 1 << 20
+_MAX_BUFFER = 256 << 10
 _UNCOVERED = ("policy", "x-amz-signature")
 # The fields that become headers of the object; x-amz-copy-source is not among them.
 _OBJECT_FIELDS = re.compile(
@@ -41,7 +41,7 @@ class Form:
     """A form that its policy allows. Field names are in lower case."""
 
     fields: Mapping[str, str]
-    body: Body
+    contents: Contents
 
     @property
     def key(self) -> str:
@@ -59,10 +59,9 @@ class Form:
         return headers
 
 
-@contextmanager
-def received_form(
+def receive_form(
     request: S3Request, verify: Callable[[Mapping[str, str], datetime], None], now: datetime
-) -> Iterator[Form]:
+) -> Form:
     """Read the form; `verify` gets the fields, and may raise, before any byte of the file is read.
 
     Fields after the file are ignored, as on S3. Raises S3Error: 403 for fields that the policy does
@@ -77,23 +76,22 @@ def received_form(
     fields = _read_fields(events)
     verify(fields, now)
     smallest, largest = check_policy(fields, request.bucket, now)
-    with Body(fields) as body:
-        for data in _part(events):
-            body.write(data)
-            if largest is not None and body.length > largest:
-                message = "Your proposed upload exceeds the maximum allowed size"
-                raise S3Error(400, "EntityTooLarge", message, MaxSizeAllowed=str(largest))
-        if body.length < smallest:
-            message = "Your proposed upload is smaller than the minimum allowed size"
-            raise S3Error(400, "EntityTooSmall", message, MinSizeAllowed=str(smallest))
-        body.finish()
-        yield Form(fields, body)
+    body = Body(fields)
+    for data in _part(events):
+        body.write(data)
+        if largest is not None and body.length > largest:
+            message = "Your proposed upload exceeds the maximum allowed size"
+            raise S3Error(400, "EntityTooLarge", message, MaxSizeAllowed=str(largest))
+    if body.length < smallest:
+        message = "Your proposed upload is smaller than the minimum allowed size"
+        raise S3Error(400, "EntityTooSmall", message, MinSizeAllowed=str(smallest))
+    return Form(fields, body.finish())
 
 
 def _events(request: S3Request, boundary: bytes) -> Iterator[Event]:
     """The events of the form as it arrives: each part's head, its bytes, and the form's end."""
     decoder = MultipartDecoder(boundary, _MAX_BUFFER)
-    chunks = read_chunks(request.stream, request.content_length)
+    chunks = read_chunks(request.stream)
     while True:
         try:
             event = decoder.next_event()

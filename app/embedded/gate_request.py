@@ -26,6 +26,9 @@ class GateRequestHandler(WSGIRequestHandler):
     S3 allows them in metadata and signs them.
     """
 
+    # Seconds for which nothing may arrive: a client that has gone silent holds a connection.
+    timeout = 60
+
     def make_environ(self) -> dict[str, Any]:
         environ = super().make_environ()
         environ[_HEADERS] = self.headers.items()
@@ -33,6 +36,20 @@ class GateRequestHandler(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing: query strings hold signatures, and errors are logged elsewhere."""
+
+
+class BodyStream:
+    """The bytes of a request's body, from which no more can be read than it announced."""
+
+    def __init__(self, raw: IO[bytes], length: int) -> None:
+        self._raw = raw
+        self.left = length
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end, announced or not. Raises TimeoutError."""
+        data = self._raw.read(min(size, self.left))
+        self.left -= len(data)
+        return data
 
 
 @dataclass(frozen=True)
@@ -44,8 +61,7 @@ class S3Request:
     key: str
     query: tuple[tuple[str, str], ...]
     headers: Mapping[str, str]
-    content_length: int
-    stream: IO[bytes]
+    stream: BodyStream
 
     @property
     def path(self) -> str:
@@ -97,8 +113,7 @@ def parse_request(environ: Mapping[str, Any]) -> S3Request:
         key=key,
         query=query,
         headers=headers,
-        content_length=_content_length(headers),
-        stream=environ["wsgi.input"],
+        stream=BodyStream(environ["wsgi.input"], _content_length(headers)),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -20,6 +20,8 @@ from moto.s3.models import FakeBucket, s3_backends
 from moto.s3.responses import S3Response
 from werkzeug.wrappers import Response
 
+from app.embedded import moto_objects
+from app.embedded.contents import Contents
 from app.embedded.gate_cors import CorsRule
 from app.embedded.gate_request import object_path
 from app.embedded.s3_error import S3Error
@@ -48,6 +50,13 @@ _HEADERS = {
 _NOT_METADATA = {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
 
 
+# A PUT of one of these sends a document about an object, any other the object or a part of it.
+_DOCUMENTS = {"acl", "legal-hold", "retention", "tagging"}
+# DeleteObjects takes 1,000 keys of 1,024 bytes, CompleteMultipartUpload 10,000 parts.
+_MAX_DOCUMENT = 4 << 20  # bytes
+_NOTHING = Contents()
+
+
 # Policies are stored and not enforced: moto evaluates no conditions, so a denial of unencrypted
 # requests or of old signatures would deny every request.
 setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)  # noqa: B010
@@ -58,11 +67,21 @@ class _MotoRequest(Request):
     want_form_data_parsed = False
     from_wsgi_server = True
 
+    def __init__(self, environ: dict[str, Any], body: Contents | bytes) -> None:
+        # Not in the environment: that cycle would keep the body until the next garbage collection.
+        super().__init__(environ, populate_request=False)
+        self._body = body
+
+    @property
+    def data(self) -> Any:
+        return self._body
+
 
 class MotoStore:
-    """The buckets and objects of this process, in memory and in unnamed temporary files."""
+    """The buckets and objects of this process; bytes are in files (`contents`)."""
 
     def __init__(self) -> None:
+        moto_objects.install()
         # moto's structures are not thread-safe, and a conditional write must be atomic.
         self._lock = threading.Lock()
         self._backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
@@ -74,30 +93,31 @@ class MotoStore:
         key: str,
         query: Iterable[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
-        body: IO[bytes] | None = None,
-        length: int = 0,
+        body: Contents = _NOTHING,
     ) -> Response:
         """Do one S3 operation, which the caller has authorized; return moto's answer.
 
         `query` holds the operation's parameters, decoded. Names in `headers` are in lower case;
-        headers that a store has no use for are dropped. `body` has `length` bytes.
+        headers that a store has no use for are dropped.
 
         Raises S3Error (404 NoSuchUpload), which moto does not know; other exceptions of moto mean
         a request that it cannot parse.
         """
         query = [*query, _SOME_QUERY]
-        environ = _environ(method, object_path(bucket, key), query, headers or {}, body, length)
-        request = _MotoRequest(environ)
+        parameters = dict(reversed(query))  # of two of one name, moto takes the first
+        is_object = method == "PUT" and key and _DOCUMENTS.isdisjoint(parameters)
+        environ = _environ(method, object_path(bucket, key), query, headers or {}, len(body))
+        request = _MotoRequest(environ, body if is_object else _document(body))
         dispatch = S3Response.key_dispatch if key else S3Response.bucket_dispatch
         with self._lock:
-            parameters = dict(query)
             self._check_upload(method, bucket, key, parameters.get("uploadId"))
             status, answer, content = dispatch(request, request.raw_url, dict(request.headers))
             if method == "HEAD" and "x-amz-checksum-mode" in (headers or {}) and int(status) == 200:
                 self._describe_checksum(bucket, key, parameters.get("versionId"), answer)
-        response = Response(
-            [content.encode() if isinstance(content, str) else content], int(status)
-        )
+        if isinstance(content, str):
+            content = content.encode()
+        sent = content.chunks() if isinstance(content, Contents) else [content]
+        response = Response(sent, int(status))
         for name, value in answer.items():
             # Complete names the version "null" in a bucket that has no versions.
             if not (method == "POST" and name == "x-amz-version-id" and value == "null"):
@@ -152,12 +172,17 @@ class MotoStore:
         raise S3Error(404, "NoSuchUpload", message, UploadId=upload_id)
 
 
+def _document(body: Contents) -> bytes:
+    if len(body) > _MAX_DOCUMENT:
+        raise S3Error(400, "MalformedXML", f"A document has at most {_MAX_DOCUMENT} bytes.")
+    return b"".join(body.chunks())
+
+
 def _environ(
     method: str,
     path: str,
     query: Iterable[tuple[str, str]],
     headers: Mapping[str, str],
-    body: IO[bytes] | None,
     length: int,
 ) -> dict[str, Any]:
     query_string = "&".join(
@@ -177,8 +202,7 @@ def _environ(
         "HTTP_AUTHORIZATION": _AUTHORIZATION,
         "CONTENT_LENGTH": str(length),
         "wsgi.url_scheme": "http",
-        "wsgi.input": body or io.BytesIO(),
-        "wsgi.input_terminated": True,
+        "wsgi.input": io.BytesIO(),
     }
     names: dict[str, str] = {}
     for name, value in headers.items():

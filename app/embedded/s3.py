@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,17 +54,22 @@ def start_s3(
         start_new_session=True,
     )
     with process:
+        ready = {}
         try:
-            yield _endpoint_url(process)
+            ready = _ready(process)
+            yield ready["endpoint_url"]
         finally:
             process.terminate()
             try:
                 process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
+            if ready:
+                shutil.rmtree(ready["directory"], ignore_errors=True)
 
 
-def _endpoint_url(process: subprocess.Popen[str]) -> str:
+def _ready(process: subprocess.Popen[str]) -> dict[str, str]:
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
     line = process.stdout.readline() if readable else ""
@@ -73,5 +79,5 @@ def _endpoint_url(process: subprocess.Popen[str]) -> str:
             'the extra: pip install "claimcheck[embedded]".'
         )
         raise EmbeddedS3Error(message)
-    endpoint_url: str = json.loads(line)["endpoint_url"]
-    return endpoint_url
+    ready: dict[str, str] = json.loads(line)
+    return ready

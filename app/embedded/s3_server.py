@@ -1,26 +1,31 @@
 """The embedded S3 as a process: `python -m app.embedded.s3_server`. For development only.
 
-It keeps objects in memory and in unnamed temporary files, listens on loopback only, and loses
-everything when it ends. The key pair comes from EMBEDDED_S3_ACCESS_KEY and EMBEDDED_S3_SECRET_KEY.
-Once it answers it prints one line of JSON: `{"endpoint_url": "...", "note": "..."}`.
-`app.embedded.s3` starts it as a child.
+It keeps objects in a temporary directory, listens on loopback only, and loses everything when it
+ends. The key pair comes from EMBEDDED_S3_ACCESS_KEY and EMBEDDED_S3_SECRET_KEY.
+Once it answers it prints one line of JSON: `{"endpoint_url": "...", "directory": "...",
+"note": "..."}`. `app.embedded.s3` starts it as a child, and removes the directory should it be
+killed.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer
 
 from app.embedded.gate import Gate
 from app.embedded.gate_keys import Keys
@@ -30,6 +35,11 @@ ACCESS_KEY_VARIABLE = "EMBEDDED_S3_ACCESS_KEY"
 SECRET_KEY_VARIABLE = "EMBEDDED_S3_SECRET_KEY"  # noqa: S105  the variable's name, not a secret
 
 _PARENT_POLL_SECONDS = 0.3
+# Each has a descriptor, one more while a file is open, and up to half a megabyte of buffers.
+_MAX_CONNECTIONS = 40
+# That many more wait in the kernel. Beyond it connections are refused silently, and their clients
+# try again after 1, 2, 4 ... seconds (tcp(7), tcp_syn_retries).
+_MAX_WAITING = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,21 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE} to the key pair to accept"
         )
 
+    tempfile.tempdir = tempfile.mkdtemp(prefix="claimcheck-s3-")
+    atexit.register(_remove, tempfile.tempdir)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     logging.basicConfig(level=logging.WARNING, format="embedded S3: %(message)s")
     if options.parent_pid is not None:
         watch = threading.Thread(target=_end_with, args=(options.parent_pid,), daemon=True)
         watch.start()
-    server = make_server(
-        "127.0.0.1",
-        options.port,
-        Gate(Keys(access_key, secret_key, options.temporary_keys)),
-        threaded=True,
-        request_handler=GateRequestHandler,
-    )
+    gate = Gate(Keys(access_key, secret_key, options.temporary_keys))
+    server = _Server("127.0.0.1", options.port, gate, GateRequestHandler)
     ready = {
         "endpoint_url": f"http://127.0.0.1:{server.port}",
+        "directory": tempfile.tempdir,
         "note": "embedded S3 for development only: everything vanishes when it ends",
     }
     try:
@@ -72,8 +80,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # The parent has ended meanwhile. Not sys.exit, which would flush standard output again.
+        _remove(tempfile.tempdir)
         os._exit(0)
     server.serve_forever()
+
+
+class _Server(ThreadedWSGIServer):
+    """One thread for each connection, and so many connections at once."""
+
+    request_queue_size = _MAX_WAITING
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._free = threading.Semaphore(_MAX_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._free.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
@@ -85,8 +114,13 @@ def _end_with(parent: int) -> None:
     # lives on, and only Linux has it. A parent that was killed before this line counts as well.
     while os.getppid() == parent:
         time.sleep(_PARENT_POLL_SECONDS)
-    # Nothing to delete: the objects' files have no names.
+    _remove(tempfile.gettempdir())
     os._exit(0)
+
+
+def _remove(directory: str) -> None:
+    # Threads may still write there: start_s3 looks again, once we have ended.
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from app.embedded.s3 import EmbeddedS3Error, start_s3
-from tests.embedded.steps import Store, s3_client, send
+from tests.embedded.steps import Store, send
 from tests.support.stores import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -136,18 +135,36 @@ def test_nobody_is_there_to_read_that_it_is_ready() -> None:
         assert process.stderr.read() == ""
 
 
-def test_it_leaves_no_file_behind() -> None:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(keys={**KEYS, "TMPDIR": folder}) as process,
-    ):
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["endpoint_url"]
-        with closing(s3_client(url, *KEYS.values())) as client:
-            client.create_bucket(Bucket="gate-disk")
-            # Beyond any buffer in memory, so that it lies on disk: in a file without a name.
-            client.put_object(Bucket="gate-disk", Key="big", Body=bytes(20 << 20))
-            assert client.head_object(Bucket="gate-disk", Key="big")["ContentLength"] == 20 << 20
-        process.kill()
-        process.wait(60)
-        assert list(Path(folder).iterdir()) == []
+_WITH_AN_OBJECT = """
+import os, signal, sys
+from contextlib import closing
+from app.embedded.s3 import start_s3
+from tests.embedded.steps import s3_client
+
+with start_s3("a" * 20, "s" * 40) as url, closing(s3_client(url, "a" * 20, "s" * 40)) as client:
+    client.create_bucket(Bucket="gate-disk")
+    client.put_object(Bucket="gate-disk", Key="big", Body=bytes(1 << 20))
+    assert client.head_object(Bucket="gate-disk", Key="big")["ContentLength"] == 1 << 20
+    [folder] = os.listdir(os.environ["TMPDIR"])
+    assert os.listdir(os.path.join(os.environ["TMPDIR"], folder))
+    children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
+    victim = {"parent": os.getpid(), "child": int(children[0])}.get(sys.argv[1])
+    if victim:
+        os.kill(victim, signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.parametrize("killed", ["nobody", "parent", "child"])
+def test_it_leaves_no_file_behind(tmp_path: Path, killed: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", _WITH_AN_OBJECT, killed],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+    assert process.returncode == (-signal.SIGKILL if killed == "parent" else 0)
+    deadline = time.monotonic() + 60
+    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
