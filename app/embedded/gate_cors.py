@@ -67,16 +67,18 @@ def _first_match(
         if (
             method in rule.methods
             and _any_matches(rule.origins, origin)
-            and all(_any_matches(rule.headers, name) for name in wanted)
+            and all(_any_matches(rule.headers, name, re.IGNORECASE) for name in wanted)
         ):
             return rule
     return None
 
 
-def _any_matches(patterns: Iterable[str], value: str) -> bool:
+def _any_matches(patterns: Iterable[str], value: str, flags: re.RegexFlag = re.NOFLAG) -> bool:
+    """Origins are compared as they are written, which browsers do in lower case; names of headers
+    in any case.
+    """
     return any(
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), value, re.IGNORECASE)
-        for pattern in patterns
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), value, flags) for pattern in patterns
     )
 
 

@@ -37,11 +37,6 @@ def install() -> None:
     setattr(responses, "compute_checksum", _checksum)  # noqa: B010
 
 
-def part_ranges(key: FakeKey) -> list[tuple[int, int, int]]:
-    """The parts of which an object was joined: number, first byte and length; empty without any."""
-    return getattr(key.multipart, "joined_parts", [])
-
-
 def _value(key: Any) -> Contents:
     contents: Contents = key.contents
     return contents

@@ -20,8 +20,16 @@ from moto.s3.models import FakeBucket, s3_backends
 from moto.s3.responses import S3Response
 from werkzeug.wrappers import Response
 
-from app.embedded import moto_objects
+from app.embedded import moto_checks, moto_objects
 from app.embedded.contents import Contents
+from app.embedded.gate_checks import (
+    check_document,
+    check_headers,
+    check_parameters,
+    copy_source,
+    malformed_xml,
+    without_unreadable_range,
+)
 from app.embedded.gate_cors import CorsRule
 from app.embedded.gate_request import object_path
 from app.embedded.s3_error import S3Error
@@ -54,6 +62,13 @@ _NOT_METADATA = {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
 _DOCUMENTS = {"acl", "legal-hold", "retention", "tagging"}
 # DeleteObjects takes 1,000 keys of 1,024 bytes, CompleteMultipartUpload 10,000 parts.
 _MAX_DOCUMENT = 4 << 20  # bytes
+_ACL_HEADERS = (
+    "x-amz-acl",
+    *(
+        f"x-amz-grant-{right}"
+        for right in ("full-control", "read", "read-acp", "write", "write-acp")
+    ),
+)
 _NOTHING = Contents()
 
 
@@ -100,24 +115,34 @@ class MotoStore:
         `query` holds the operation's parameters, decoded. Names in `headers` are in lower case;
         headers that a store has no use for are dropped.
 
-        Raises S3Error (404 NoSuchUpload), which moto does not know; other exceptions of moto mean
-        a request that it cannot parse.
+        Raises S3Error for what S3 refuses; other exceptions of moto mean a request that it cannot
+        parse.
         """
-        query = [*query, _SOME_QUERY]
-        parameters = dict(reversed(query))  # of two of one name, moto takes the first
-        is_object = method == "PUT" and key and _DOCUMENTS.isdisjoint(parameters)
-        environ = _environ(method, object_path(bucket, key), query, headers or {}, len(body))
-        request = _MotoRequest(environ, body if is_object else _document(body))
-        dispatch = S3Response.key_dispatch if key else S3Response.bucket_dispatch
+        headers = without_unreadable_range(headers or {})
+        parameters = dict(reversed([*query]))  # of two of one name, moto takes the first
+        check_headers(headers)
+        check_parameters(method, parameters)
+        source = copy_source(headers)
+        sent = _document(method, key, parameters, headers, body)
         with self._lock:
-            self._check_upload(method, bucket, key, parameters.get("uploadId"))
-            status, answer, content = dispatch(request, request.raw_url, dict(request.headers))
-            if method == "HEAD" and "x-amz-checksum-mode" in (headers or {}) and int(status) == 200:
+            upload_id = parameters.get("uploadId")
+            moto_checks.check_upload(self._backend, method, bucket, key, upload_id)
+            moto_checks.check_page(self._backend, parameters)
+            if source is not None:
+                moto_checks.check_copy(self._backend, source, headers)
+            part = None
+            if method in ("GET", "HEAD") and key and upload_id is None:
+                part = self._narrow(bucket, key, parameters, headers)
+            environ = _environ(method, object_path(bucket, key), parameters, headers, len(body))
+            status, answer, content = _dispatched(_MotoRequest(environ, sent), key)
+            if method == "HEAD" and "x-amz-checksum-mode" in headers and int(status) == 200:
                 self._describe_checksum(bucket, key, parameters.get("versionId"), answer)
+        if part is not None and part.of is not None:
+            answer["x-amz-mp-parts-count"] = part.of
         if isinstance(content, str):
             content = content.encode()
-        sent = content.chunks() if isinstance(content, Contents) else [content]
-        response = Response(sent, int(status))
+        chunks = content.chunks() if isinstance(content, Contents) else [content]
+        response = Response(chunks, int(status))
         for name, value in answer.items():
             # Complete names the version "null" in a bucket that has no versions.
             if not (method == "POST" and name == "x-amz-version-id" and value == "null"):
@@ -153,40 +178,74 @@ class MotoStore:
             name = f"x-amz-checksum-{found.checksum_algorithm.lower()}"
             answer[name] = f"{found.checksum_value}-{found.checksum_parts}"
 
-    def _check_upload(self, method: str, bucket: str, key: str, upload_id: str | None) -> None:
-        found = self._backend.buckets.get(bucket)
-        if upload_id is None or found is None:
-            return
-        upload = found.multiparts.get(upload_id)
-        if upload is not None and upload.key_name == key:
-            return
-        if upload is None and method == "POST" and key in found.keys:
-            # A repeated Complete: moto answers as it did the first time.
-            made_by = getattr(found.keys[key], "multipart", None)
-            if made_by is not None and made_by.id == upload_id:
-                return
-        message = (
-            "The specified multipart upload does not exist. The upload ID might be invalid, or the "
-            "multipart upload might have been aborted or completed."
-        )
-        raise S3Error(404, "NoSuchUpload", message, UploadId=upload_id)
+    def _narrow(
+        self, bucket: str, key: str, parameters: dict[str, str], headers: dict[str, str]
+    ) -> moto_checks.Part | None:
+        """Put what moto knows in place of what it does not: a range for the number of a part,
+        which is returned, and no version for the one of a bucket without versions.
+        """
+        version_id = parameters.get("versionId")
+        moto_checks.check_version(self._backend, bucket, key, version_id)
+        if version_id == "null":
+            found = self._backend.buckets.get(bucket)
+            if found is not None and not found.is_versioned:
+                del parameters["versionId"]
+        number = parameters.pop("partNumber", None)
+        if number is None:
+            return None
+        if "range" in headers:
+            message = "Cannot specify both Range header and partNumber query parameter"
+            raise S3Error(400, "InvalidRequest", message)
+        part = moto_checks.part_of(self._backend, bucket, key, version_id, int(number))
+        if part is not None and part.size:
+            headers["range"] = f"bytes={part.first}-{part.first + part.size - 1}"
+        return part
 
 
-def _document(body: Contents) -> bytes:
+def _document(
+    method: str,
+    key: str,
+    parameters: Mapping[str, str],
+    headers: Mapping[str, str],
+    body: Contents,
+) -> Contents | bytes:
+    """The body for moto: a document, checked and in memory, or the bytes of an object as they are.
+
+    Raises S3Error (400) for a document that is too long, or is not what it should be.
+    """
+    if method == "PUT" and key and _DOCUMENTS.isdisjoint(parameters):
+        return body
     if len(body) > _MAX_DOCUMENT:
-        raise S3Error(400, "MalformedXML", f"A document has at most {_MAX_DOCUMENT} bytes.")
-    return b"".join(body.chunks())
+        raise malformed_xml()
+    document = b"".join(body.chunks())
+    by_headers = "acl" in parameters and any(name in headers for name in _ACL_HEADERS)
+    is_wanted = method in ("PUT", "POST") and parameters.keys() - {"x-id", "uploads"}
+    if document or (is_wanted and not by_headers):
+        check_document(parameters, document)
+    return document
+
+
+def _dispatched(request: _MotoRequest, key: str) -> Any:
+    """moto's status, headers and body. Raises S3Error (400) for a document that it cannot use."""
+    dispatch = S3Response.key_dispatch if key else S3Response.bucket_dispatch
+    try:
+        return dispatch(request, request.raw_url, dict(request.headers))
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(request.data, bytes) and request.data:
+            raise malformed_xml() from error
+        raise
 
 
 def _environ(
     method: str,
     path: str,
-    query: Iterable[tuple[str, str]],
+    parameters: Mapping[str, str],
     headers: Mapping[str, str],
     length: int,
 ) -> dict[str, Any]:
     query_string = "&".join(
-        f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query
+        f"{quote(name, safe='')}={quote(value, safe='')}"
+        for name, value in [*parameters.items(), _SOME_QUERY]
     )
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,

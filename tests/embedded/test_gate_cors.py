@@ -31,6 +31,10 @@ def test_preflight_from_an_allowed_origin(store: Store) -> None:
     assert answer.headers["Access-Control-Max-Age"] == "600"
 
 
+def test_headers_are_allowed_in_any_case(store: Store) -> None:
+    assert ask(store, ORIGIN, "PUT", "Content-Type,X-AMZ-Meta-Id").status == 200
+
+
 def test_preflight_with_a_wildcard_and_on_the_bucket(store: Store) -> None:
     assert ask(store, "https://a.trusted.example", "GET").status == 200
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
@@ -43,6 +47,9 @@ def test_preflight_with_a_wildcard_and_on_the_bucket(store: Store) -> None:
         (FOREIGN, "PUT", ""),
         ("https://app.example.evil.example", "PUT", ""),
         ("null", "GET", ""),
+        ("https://APP.example", "PUT", ""),
+        ("HTTPS://app.example", "PUT", ""),
+        ("https://a.TRUSTED.example", "GET", ""),
         (ORIGIN, "DELETE", ""),
         (ORIGIN, "PUT", "content-type, authorization"),
     ],
