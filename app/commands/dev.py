@@ -20,7 +20,7 @@ from app.runtime.resources import open_resources, open_session
 from app.settings.model import Settings, load_settings, require_deployed
 from app.settings.panel import missing_for_panel
 from app.staff import accounts as staff
-from app.store.setup.provision import apply
+from app.store.setup.provision import apply, own_origins
 
 BUCKET = "claimcheck"
 STAFF = "dev"
@@ -82,7 +82,10 @@ def _run() -> None:
         settings = load_settings(environ)
         require_deployed(settings, on_this_machine=True)
         if own_bucket:
-            asyncio.run(apply(open_session(settings), settings))
+            # Its own pages send there whatever the authentication: the panel's do.
+            pages = (*settings.cors_origins, *own_origins(settings))
+            prepared = settings.model_copy(update={"cors_origins": pages})
+            asyncio.run(apply(open_session(settings), prepared))
         assert settings.database_url is not None
         migrate(settings.database_url.get_secret_value())
         password = None

@@ -84,6 +84,27 @@ async def test_a_dropped_connection_mends_itself(
     watch.expect("net::ERR")
 
 
+async def test_a_bucket_that_leaves_the_page_out_says_so(
+    page: Page, shop: Shop, gateway: rgw.Rgw, picture: bytes, watch: Watch
+) -> None:
+    owner = gateway.client()
+    kept = owner.get_bucket_cors(Bucket="shop")["CORSRules"]
+    field = await fill_in(page, shop, "Left out")
+    try:
+        others = [{**rule, "AllowedOrigins": ["https://other.example"]} for rule in kept]
+        owner.put_bucket_cors(Bucket="shop", CORSConfiguration={"CORSRules": others})
+        await choose(field, png("out.png", picture))
+        await expect(field.get_by_role("alert")).to_contain_text(
+            "The bucket does not let this page in"
+        )
+    finally:
+        owner.put_bucket_cors(Bucket="shop", CORSConfiguration={"CORSRules": kept})
+    await expect(field.get_by_role("alert")).to_contain_text(f"lack {shop.url}:")
+    await field.get_by_role("button", name="Retry out.png").click()
+    await uploaded(field)
+    watch.complaints.clear()
+
+
 async def test_what_failed_goes_on_where_it_was(
     page: Page, shop: Shop, picture: bytes, watch: Watch
 ) -> None:

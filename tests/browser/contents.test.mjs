@@ -194,27 +194,52 @@ for (const whole of [false, true]) {
   });
 }
 
-for (const [answers, sent, said] of [
-  [true, 0, /no byte of the file left/],
-  [true, 9, /connection broke whenever/],
-  [false, 0, /\(CORS\)/],
+const ALL = ["cors bucket", "no-cors bucket", "no-cors service"];
+for (const [answering, sent, sends, said] of [
+  [ALL, 0, 2, /no byte of the file left/],
+  [ALL, 9, 2, /connection broke whenever/],
+  [ALL.slice(1), 0, 1, /^The bucket does not let this page in.* lack https:\/\/page\.example:/],
+  [ALL.slice(1), 9, 2, /The service answers, but the bucket at https:\/\/bucket does not/],
+  [ALL.slice(2), 0, 2, /The service answers, but the bucket at https:\/\/bucket does not/],
+  [[], 0, 2, /The connection to the bucket failed/],
 ]) {
-  test(`the bucket ${answers ? "answers" : "is silent"}, ${sent} bytes left: that is what is said`, async () => {
+  test(`what is said when ${sent} bytes left and these answer: ${answering}`, async () => {
     keeping({ bucket: () => undefined });
     const { fetch } = globalThis;
+    globalThis.origin = "https://page.example";
     globalThis.fetch = async (url, how) => {
       if (how.method !== "HEAD") return fetch(url, how);
-      if (!answers) throw new TypeError("Failed to fetch");
+      const asked = `${how.mode} ${new URL(url).hostname}`;
+      if (!answering.includes(asked)) throw new TypeError("Failed to fetch");
       return new Response(null, { status: 403 });
     };
+    let sendings = 0;
     XMLHttpRequest.prototype.send = function () {
+      sendings += 1;
       if (sent) this.upload.onprogress({ loaded: sent });
       queueMicrotask(() => this.onloadend());
     };
-    await assert.rejects(made({ retries: 1 }).uploader.upload(file(bytes(3))), {
+    await assert.rejects(made({ retries: 1 }).uploader.upload(file(bytes(3, 9))), {
       message: said,
       status: 0,
       retry: true,
     });
+    assert.equal(sendings, sends);
   });
 }
+
+test("a service that does not know the page's origin is named at once", async () => {
+  globalThis.origin = "https://page.example";
+  let asked = 0;
+  globalThis.fetch = async (url, { method, mode }) => {
+    if (method === "HEAD" && mode === "no-cors") return new Response();
+    asked += method === "HEAD" ? 0 : 1;
+    throw new TypeError("Failed to fetch");
+  };
+  await assert.rejects(made().uploader.upload(file(bytes(3))), {
+    message: /^The service does not let this page in.* the origin https:\/\/page\.example:/,
+    status: 0,
+    retry: true,
+  });
+  assert.equal(asked, 1);
+});

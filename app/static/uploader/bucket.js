@@ -1,11 +1,10 @@
 /** Requests to the bucket: how many at once, and what they end with. */
 
-import { isTransient, UploadError } from "./service.js";
+import { answers, isTransient, leavesOut, UploadError } from "./service.js";
 
 // Milliseconds: after a quicker request one more may run at once, after a slower one fewer.
 const QUICK = 2_000;
 const SLOW = 8_000;
-const PROBE = 10_000; // milliseconds to wait for a bucket that is asked whether it answers
 
 /**
  * A limit on requests to the bucket at once: two at first, more on a quick connection, fewer on a
@@ -103,8 +102,8 @@ export function send({ method, url, headers = {}, body, signal, stall, onSent, o
           ? signal.reason
           : new UploadError(
               "The file could not be sent",
-              "The connection to the bucket failed, or the bucket does not allow uploads from this page (CORS). Check the connection and try again.",
-              { unanswered: { url, sent } },
+              "The connection to the bucket failed. Check the connection and try again.",
+              { unanswered: { url: url.split("?")[0], sent } },
             ),
       );
     };
@@ -115,23 +114,38 @@ export function send({ method, url, headers = {}, body, signal, stall, onSent, o
 }
 
 /**
- * A better account of an upload that got no answer, where the bucket does answer this page: to a
- * request without a signature, which it refuses, but by the same rules for other origins (CORS).
+ * The error for an upload that got no answer, which retries would only repeat where the bucket's
+ * rules for other origins (CORS) leave this page out. Then no byte leaves: the browser asks first.
  */
-export async function explained(error) {
+export async function refused(error) {
   const { url, sent } = error.unanswered;
-  const { origin, pathname } = new URL(url);
-  try {
-    const how = { method: "HEAD", cache: "no-store", credentials: "omit" };
-    await fetch(origin + pathname, { ...how, signal: AbortSignal.timeout(PROBE) });
-  } catch {
-    return error;
+  if (sent || !(await leavesOut(url))) return error;
+  return new UploadError(
+    "The bucket does not let this page in",
+    `Its rules for other origins (CORS) lack ${globalThis.origin}: add it to CLAIMCHECK_CORS_ORIGINS, and run "claimcheck bucket apply".`,
+    { cause: error, again: 0 },
+  );
+}
+
+/**
+ * A better account of an upload that got no answer in all its retries. The bucket is asked without
+ * a signature, which it refuses, but by the same rules for other origins.
+ */
+export async function explained(error, service) {
+  const { url, sent } = error.unanswered;
+  let detail;
+  if (!(await answers(url, "cors"))) {
+    if (!(await answers(`${service}livez`))) return error;
+    detail = `The service answers, but the bucket at ${new URL(url).origin} does not. Try again later, or from another network; if it never answers, its address may be one that browsers cannot reach.`;
+  } else if (sent) {
+    detail =
+      "The bucket answers this page, but the connection broke whenever the file was on its way. Try again later, or from another network.";
+  } else {
+    // Chromium sends no byte of a file whose time it finds changed (ERR_UPLOAD_FILE_CHANGED), and on
+    // Android it may find so of files of other apps and clouds, which it reads nevertheless.
+    detail =
+      "The bucket answers this page, but no byte of the file left the browser. The file may have changed since it was chosen, or belong to another app or a cloud: save it on this device and choose it again. Or something on this device or in its network stops uploads, or the bucket's rules for other origins (CORS) lack a method or a header.";
   }
-  // Chromium sends no byte of a file whose time it finds changed (ERR_UPLOAD_FILE_CHANGED), and on
-  // Android it may find so of files of other apps and clouds, which it reads nevertheless.
-  const detail = sent
-    ? "The bucket answers this page, but the connection broke whenever the file was on its way. Try again later, or from another network."
-    : "The bucket answers this page, but no byte of the file left the browser. The file may have changed since it was chosen, or belong to another app or a cloud: save it on this device and choose it again. Or something on this device or in its network stops uploads.";
   return new UploadError(error.title, detail, { cause: error });
 }
 

@@ -4,6 +4,7 @@
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
 const SERVICE_TIMEOUT = 60_000; // the service answers within 30 s, or says "later"
+const PROBE = 10_000; // milliseconds to wait for a server that is asked whether it answers
 
 /**
  * A failure with a message for people. `status` is the HTTP status, 0 without an answer; `type` is
@@ -43,6 +44,24 @@ function sleep(milliseconds, signal) {
   });
 }
 
+/** Whether a server answers a harmless request; in mode "cors", whether it answers this page. */
+export function answers(url, mode = "no-cors") {
+  const how = { method: "HEAD", mode, cache: "no-store", credentials: "omit" };
+  const asked = fetch(url, { ...how, signal: AbortSignal.timeout(PROBE) });
+  return asked.then(() => true, () => false);
+}
+
+/**
+ * Whether a server answers, but its rules for other origins (CORS) leave this page out. Browsers do
+ * not say so: to the page it looks like a lost line.
+ */
+export async function leavesOut(url) {
+  if (new URL(url).origin === globalThis.origin) return false;
+  // Asked once more at the end, because a line may be lost and found in between.
+  const isDeaf = async () => !(await answers(url, "cors"));
+  return (await isDeaf()) && (await answers(url)) && (await isDeaf());
+}
+
 /** Requests to the service. */
 export class Service {
   constructor({ endpoint, headers, token, retries = 8 }) {
@@ -70,10 +89,17 @@ export class Service {
     } catch (cause) {
       signal?.throwIfAborted();
       // A failed status is a failure whatever its body; a success without JSON is one too.
+      if (!response && cause instanceof TypeError && (await leavesOut(`${this.base}livez`))) {
+        throw new UploadError(
+          "The service does not let this page in",
+          `It does not know the origin ${globalThis.origin}: add it to CLAIMCHECK_CORS_ORIGINS.`,
+          { cause, again: 0 },
+        );
+      }
       if (!response || response.ok) {
         throw new UploadError(
           "The service cannot be reached",
-          "Check the connection, and that the service knows this page's origin, and try again.",
+          "Check the connection, and try again.",
           { cause }, // `token` or `headers` may have thrown
         );
       }

@@ -1,6 +1,6 @@
 /** The upload of one file: announced, sent, confirmed; paused, resumed, cancelled. */
 
-import { explained, requestOf, send, Slots } from "./bucket.js";
+import { explained, refused, requestOf, send, Slots } from "./bucket.js";
 import { Lock } from "./lock.js";
 import { PartUrls, until } from "./part-urls.js";
 import { canHash, PIECE, Pieces, readable, sha256 } from "./pieces.js";
@@ -97,7 +97,7 @@ export class Transfer {
       else this.#keep();
       // Of a changed file the bucket may hold some old bytes and some new ones.
       if (error.changed && this.#own) await this.#ask("DELETE", this.#own).catch(() => {});
-      this.#end(this.#reject, error.unanswered ? await explained(error) : error);
+      this.#end(this.#reject, error.unanswered ? await explained(error, this.queue.service.base) : error);
     }
   }
 
@@ -392,7 +392,7 @@ export class Transfer {
       } catch (error) {
         // Perhaps the file cannot be read any more, and then no retry helps.
         if (error.status === 0) await readable(this.file.slice(0, 1));
-        throw error;
+        throw error.unanswered ? await refused(error) : error;
       }
     };
     const inTurn = (failures) =>

@@ -87,10 +87,18 @@ class BucketPlan:
 
 def browser_origins(settings: Settings) -> list[str]:
     """The origins whose pages send to the buckets: with `auth = none` this machine's own, too."""
-    origins = list(settings.cors_origins)
-    if settings.open_here:
-        origins += [f"http://{name}:{settings.port}" for name in ("127.0.0.1", "localhost")]
-    return origins
+    own = own_origins(settings) if settings.open_here else []
+    return [*settings.cors_origins, *own]
+
+
+def own_origins(settings: Settings) -> list[str]:
+    """The origins of the service's own pages, as a browser on this machine opens them."""
+    names = {"127.0.0.1": None, "localhost": None}
+    if settings.host not in (None, "", "0.0.0.0", "::"):  # noqa: S104  compared, not listened on
+        names[f"[{settings.host}]" if ":" in settings.host else settings.host.lower()] = None
+    # Browsers leave the usual port out of an origin.
+    port = "" if settings.port == 80 else f":{settings.port}"
+    return [f"http://{name}{port}" for name in names]
 
 
 def by_bucket(settings: Settings) -> list[list[Destination]]:

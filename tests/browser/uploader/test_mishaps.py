@@ -93,6 +93,44 @@ async def test_expired_signatures_are_made_anew(
     watch.complaints.clear()
 
 
+@pytest.mark.parametrize("destination", ["files", "puts", "parts"])
+async def test_a_bucket_that_leaves_the_page_out_is_not_taken_for_a_lost_line(
+    page: Page, line: Line, files: Files, watch: Watch, destination: str
+) -> None:
+    owner, path = line.gateway.client(), files.make("left-out.bin", 6 * MIB)
+    kept = owner.get_bucket_cors(Bucket="line")["CORSRules"]
+    sends = record(page, "POST" if destination == "files" else "PUT", line.bucket)
+    try:
+        others = [{**rule, "AllowedOrigins": ["https://other.example"]} for rule in kept]
+        owner.put_bucket_cors(Bucket="line", CORSConfiguration={"CORSRules": others})
+        await begin(page, line, [path], destination=destination)
+        [error] = await outcome(page)
+    finally:
+        owner.put_bucket_cors(Bucket="line", CORSConfiguration={"CORSRules": kept})
+    assert error["message"].startswith("The bucket does not let this page in")
+    assert f" {line.page}:" in error["message"]
+    assert error["retry"] is True
+    assert "retrying" not in await page.evaluate("states")
+    assert len(sends) <= 2  # of parts that begin together
+    # Once it is let in, the upload goes on.
+    await begin(page, line, [path], destination=destination)
+    await file_of(page, line, files)
+    watch.complaints.clear()
+
+
+async def test_a_bucket_that_is_out_of_reach_is_told_from_a_lost_line(
+    page: Page, line: Line, files: Files, watch: Watch
+) -> None:
+    async def no_route(route: Route) -> None:
+        await route.abort("addressunreachable")
+
+    await page.route(f"{line.bucket}/**", no_route)
+    await begin(page, line, [files.make("far.bin", MIB)], destination="puts", retries=0)
+    [error] = await outcome(page)
+    assert f"The service answers, but the bucket at {line.bucket} does not" in error["message"]
+    watch.complaints.clear()
+
+
 async def test_offline_waits_and_online_goes_on(
     page: Page, line: Line, files: Files, watch: Watch, context: BrowserContext
 ) -> None:
