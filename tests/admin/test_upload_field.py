@@ -82,6 +82,7 @@ async def test_a_dropped_connection_mends_itself(
     await create(page, shop, "Cut", png("cut.png", picture, 6 * MIB))
     assert len(sent) == 3  # two parts, one of them twice
     watch.expect("net::ERR")
+    watch.expect("403")  # of the question whether the bucket answers this page
 
 
 async def test_a_bucket_that_leaves_the_page_out_says_so(

@@ -65,6 +65,7 @@ async def test_a_lost_connection_mends_itself(
     assert len(sent) == 2
     assert [url.rpartition("/")[2] for url in announcements] == ["uploads", "renew", "confirm"]
     watch.expect("ERR_FAILED")
+    watch.expect("403")  # of the question whether the bucket answers this page
 
 
 async def test_a_put_whose_answer_was_lost_is_not_an_error(
@@ -83,6 +84,7 @@ async def test_a_put_whose_answer_was_lost_is_not_an_error(
     await upload(page, "put twice.png", picture, "puts")
     assert len(sent) == 3
     watch.expect("ERR_FAILED")
+    watch.expect("403")
     watch.expect("412")
 
 
