@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.embedded.steps import Store, new_key, refused, send, sign_headers
+from app.embedded.gate import Gate
+from app.embedded.gate_keys import Keys
+from app.embedded.gate_request import BodyStream, S3Request
+from tests.embedded.steps import Store, new_key, refused, send
 
 
 @pytest.mark.parametrize(
@@ -60,11 +64,13 @@ def test_raw_heads(embedded: Store, lines: list[str], status: int) -> None:
         assert connection.makefile().readline().split()[1] == str(status)
 
 
-def test_a_failure_of_moto_is_an_s3_error(embedded: Store) -> None:
-    # RGW answers 400.
-    url = embedded.url(embedded.bucket, new_key())
-    headers = sign_headers(embedded, "PUT", url, b"x", x_amz_acl="nonsense")
-    refused(send("PUT", url, b"x", headers), 500, "InternalError")
+def test_a_failure_of_moto_is_an_s3_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(Keys("a" * 20, "s" * 40))
+    monkeypatch.setattr(gate, "_answer", lambda _: 1 / 0)
+    request = S3Request("GET", "gate-any", "k", (), {}, BodyStream(io.BytesIO(), 0))
+    response = gate._respond(request)
+    assert response.status_code == 500
+    assert b"<Code>InternalError</Code>" in response.get_data()
 
 
 def test_other_methods(embedded: Store) -> None:
