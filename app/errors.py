@@ -84,6 +84,20 @@ class RequestTooLarge(
     """The body is larger than this route reads; files go to the bucket, never through here."""
 
 
+class HeadersTooLarge(
+    Problem, status=431, title="The request's headers are too large", members=("limit",)
+):
+    """Address and headers are larger than this service reads; send fewer or shorter ones."""
+
+
+class HeadersOverdue(Problem, status=408, title="The request came too slowly"):
+    """The request's headers were not there in time; send them at once."""
+
+
+class TooManyConnections(Problem, status=503, title="Too many connections"):
+    """The service has as many connections as it takes; try again in a moment."""
+
+
 class CredentialRequired(
     Problem, status=401, title="A credential is required", challenge='Bearer realm="claimcheck"'
 ):
