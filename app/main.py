@@ -8,11 +8,13 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from app.doctor.examine import examine
 from app.doctor.report_cache import ReportCache
 from app.errors import ConfigurationError
 from app.http import openapi, problems
+from app.http.connections import limit_connections
 from app.http.middleware import BodyAndTimeLimits, LoopbackGuard, RequestContext
 from app.logs.metrics import measured
 from app.routers import (
@@ -57,6 +59,12 @@ class _Application(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = openapi.amend(super().openapi())
         return self.openapi_schema
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            # Here, where it is still the server's own `receive`.
+            limit_connections(receive)
+        await super().__call__(scope, receive, send)
 
 
 def create_app(

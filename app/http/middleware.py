@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.client_address import TrustedProxies, client_address, names_this_machine
 from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
-from app.http.connections import limit_connections
 from app.http.problems import problem_response, request_id_of
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_request
@@ -87,8 +86,6 @@ class RequestContext:
         return client_address(peer[0], forwarded, self._trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            limit_connections(receive)
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -17,7 +17,7 @@ from app.settings.model import load_settings
 from tests.commands.steps import DEPLOYED, descendants, parents
 from tests.support.deployed import KILLED_AFTER, Root, procfile, web
 from tests.support.faulty_proxy import faulty_proxy
-from tests.support.service import key_for, prepared
+from tests.support.service import assert_limited, key_for, prepared
 from tests.support.steps import announced, send
 
 pytestmark = pytest.mark.skipif(
@@ -88,6 +88,7 @@ async def test_as_many_processes_as_were_asked_for(
             answer = await client.get("/livez?X=1", headers={"X-Forwarded-For": "192.0.2.7"})
         assert answer.status_code == 200
         assert "server" not in answer.headers
+        await assert_limited(url)
         process.terminate()
         assert await asyncio.wait_for(process.wait(), KILLED_AFTER) == 0
         assert await becomes(lambda: gone(pids))
@@ -98,7 +99,7 @@ async def test_as_many_processes_as_were_asked_for(
     assert requests
     assert {line["client"] for line in requests} == {host or "127.0.0.1"}
     assert {line["logger"] for line in lines} <= {
-        *("claimcheck.access", "uvicorn.error", "gunicorn.error")
+        *("claimcheck.access", "claimcheck.connections", "uvicorn.error", "gunicorn.error")
     }
     assert not metrics_of(tmp_path)
 

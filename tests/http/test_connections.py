@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -104,11 +105,16 @@ async def refused(reader: asyncio.StreamReader, status: int, slug: str) -> dict[
 
 async def send_for_ever(writer: asyncio.StreamWriter, piece: bytes) -> None:
     """Until nobody takes it any more: of pieces without an end the server soon has enough."""
-    with pytest.raises(ConnectionError):
+    with suppress(ConnectionError):
         while True:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
+
+
+async def becomes(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
@@ -215,10 +221,8 @@ async def test_nor_by_an_answer_that_nobody_takes(connect: Any, app: App) -> Non
     reader, writer = await connect()
     writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     # Nothing is read here until the server has given up; then what had been sent, and the end.
-    while not LimitedProtocol.waiting or app.scopes == []:
-        await asyncio.sleep(0)
-    while LimitedProtocol.waiting:
-        await asyncio.sleep(0.01)
+    await becomes(lambda: app.scopes and LimitedProtocol.waiting)
+    await becomes(lambda: not LimitedProtocol.waiting)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await reader.readexactly(32 * 1024 * 1024)
 
@@ -233,9 +237,9 @@ async def test_the_longest_waiting_gives_way_to_a_new_one(
         stream = await connect()
         stream[1].write(GET)
         waiting.append(stream)
-        while len(LimitedProtocol.waiting) < min(number + 1, 3):
-            await asyncio.sleep(0)
-        if number >= 3:
+        if number < 3:
+            await becomes(lambda most=number + 1: len(LimitedProtocol.waiting) == most)
+        else:
             assert await waiting[number - 3][0].read() == b""
     # Whose headers come at once, or in time, is answered.
     for reader, writer in waiting[3:]:
@@ -251,8 +255,7 @@ async def test_whoever_is_answered_does_not_give_way(
     answered = [await connect() for _ in range(3)]
     for _, writer in answered:
         writer.write(GET + b"\r\n")
-    while len(app.scopes) < 3:
-        await asyncio.sleep(0)
+    await becomes(lambda: len(app.scopes) == 3)
     reader, _ = await connect()
     status, headers, problem = await answer(reader)
     assert (status, headers["retry-after"]) == (503, "1")
@@ -279,8 +282,7 @@ async def test_nonsense_behind_a_request_does_not_spoil_its_answer(connect: Any,
     reader, writer = await connect()
     app.may_answer.clear()
     writer.write(GET + b"\r\nnonsense\r\n\r\n")
-    while not app.scopes:
-        await asyncio.sleep(0)
+    await becomes(lambda: app.scopes)
     app.may_answer.set()
     status, headers, _ = await answer(reader)
     assert (status, headers["connection"]) == (200, "close")

@@ -18,7 +18,7 @@ from app.logs.metrics import measured
 from app.routers.metrics import may_scrape
 from app.settings.model import load_settings
 from app.store.signer import utc_now
-from tests.support.service import key_for, owner_of_bucket, prepared, running
+from tests.support.service import assert_limited, key_for, owner_of_bucket, prepared, running
 from tests.support.steps import announced, stored
 from tests.support.upkeep import EXPIRED, swept
 from tests.support.workers import BY_UVICORN, SERVE, workers
@@ -215,6 +215,7 @@ async def test_workers_add_up(
                 *(client.post("/v1/uploads", json=body, headers=key) for _ in range(announcements))
             )
             assert {answer.status_code for answer in answers} == {201}
+            await assert_limited(f"http://127.0.0.1:{port}")
             name = 'claimcheck_uploads_total{destination="files",outcome="announced"}'
             for _ in range(10):
                 report = (await client.get("/metrics", headers=BEARER)).text

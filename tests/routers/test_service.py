@@ -15,7 +15,7 @@ from app.embedded.postgres import create_database
 from app.routers import service
 from app.settings.model import Settings, load_settings
 from app.store.client import Buckets
-from tests.support.service import log_lines, logged, prepared, running, served
+from tests.support.service import assert_limited, log_lines, logged, prepared, running, served
 from tests.support.steps import announced
 
 DOWN = {
@@ -226,6 +226,7 @@ async def test_10_mb_are_refused_in_words_by_the_real_server(
 async def test_sigterm_ends_it_cleanly(environ: dict[str, str], tmp_path: Path) -> None:
     async with served(environ, tmp_path / "log") as served_here:
         assert (await served_here.client.get("/readyz")).status_code in {200, 503}
+        await assert_limited(str(served_here.client.base_url))
         served_here.process.terminate()
         async with asyncio.timeout(60):
             assert await served_here.process.wait() in {0, -15}

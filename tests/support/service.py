@@ -153,6 +153,14 @@ async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
             await service.kill()
 
 
+async def assert_limited(url: str) -> None:
+    """See that headers are limited there, whatever serves it."""
+    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+        for size, status in ((60 * 1024, 200), (64 * 1024, 431)):
+            answer = await client.get("/livez", headers={"X-Large": "x" * size})
+            assert answer.status_code == status
+
+
 async def key_for(
     settings: Settings,
     *scopes: str,
