@@ -87,7 +87,11 @@ class RequestTooLarge(
 class HeadersTooLarge(
     Problem, status=431, title="The request's headers are too large", members=("limit",)
 ):
-    """Address and headers are larger than this service reads; send fewer or shorter ones."""
+    """A header, or all of them and the address, are larger than is read; send shorter ones."""
+
+
+class AddressTooLong(Problem, status=414, title="The address is too long", members=("limit",)):
+    """Path or query are longer than any that this API has; what is long goes into a body."""
 
 
 class HeadersOverdue(Problem, status=408, title="The request came too slowly"):

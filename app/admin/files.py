@@ -13,7 +13,7 @@ from app.admin.view import PAGE, View, caller_of, id_of, list_url, position
 from app.core.content_types import essence, normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.parts import MIB
-from app.core.principal import Scope
+from app.core.principal import MAX_NAME, Scope
 from app.db.search import Search
 from app.files.links import read_links
 from app.files.reading import get_file
@@ -58,7 +58,8 @@ def _search(request: Request) -> Search:
     """The search from the form's query parameters, without values that are not valid."""
     asked = request.query_params
     given = {
-        name: (asked.get(name) or "").strip() for name in ("q", "destination", "owner", "type")
+        name: (asked.get(name) or "").strip()[:MAX_NAME]
+        for name in ("q", "destination", "owner", "type")
     }
     since, until = _day(asked.get("since")), _day(asked.get("until"))
     state = asked.get("state") or State.CONFIRMED

@@ -63,6 +63,8 @@ _PARAMETER: Final = re.compile(
     rf'\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"]*))[^;]*(?:;|$)|[^;]*(?:;|$)'
 )
 _MAX_LENGTH: Final = 255
+# Of a type as a client has it.
+MAX_GIVEN_TYPE: Final = 1000
 
 
 def guess_content_type(extension: str) -> str:

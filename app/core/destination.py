@@ -15,6 +15,8 @@ from app.core.sigv4 import MAX_EXPIRES_IN
 
 Method = Literal["post", "put", "multipart"]
 
+# Of a destination's name in a request; names in the settings are shorter.
+MAX_DESTINATION: Final = 100
 # Largest body of one PUT or POST (AWS userguide, "Amazon S3 multipart upload limits").
 MAX_SINGLE_UPLOAD: Final = 5 * 1024**3
 _PATTERN = re.compile(r"\*/\*|[a-z0-9.+-]+/(?:\*|[a-z0-9.+-]+)")

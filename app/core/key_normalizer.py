@@ -20,6 +20,11 @@ from slugify import slugify
 from app.core.object_url import MAX_KEY_BYTES
 
 MAX_NAME_UNITS: Final = 255
+# Of a name with the path before it, as it is announced.
+MAX_GIVEN_NAME: Final = 4096
+# Of its last part, in code points: decomposed, and with invisible characters. What
+# normalizes Unicode takes time that grows with the square of a run of marks.
+_MAX_LAST: Final = 4 * MAX_NAME_UNITS
 DEFAULT_TEMPLATE: Final = "{timestamp}--{slug}{extension}"
 PLACEHOLDERS: Final = frozenset({"timestamp", "date", "uuid", "owner", "slug", "extension"})
 
@@ -52,6 +57,10 @@ _LONGEST: Final = {
     "owner": "x" * 16,
     "slug": "file",
 }
+_TOO_LONG: Final = (
+    f"The file name is longer than {MAX_NAME_UNITS} characters of UTF-16, the most that Windows "
+    "and macOS allow."
+)
 _SEPARATOR = re.compile(r"[/\\]")
 _WORD = re.compile(r"[a-z0-9]+")
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
@@ -81,19 +90,19 @@ def clean_filename(name: str) -> Filename:
     empty or only dots, and names of more than 255 UTF-16 units, the most that Windows and macOS
     have.
     """
-    # Most names are printable ASCII, and need no normalization.
-    if not (name.isascii() and name.isprintable()):
-        name = _visible(name)
+    # First of all, as no normalization makes a separator, or undoes one.
     last = _SEPARATOR.split(name)[-1]
+    if len(last) > _MAX_LAST:
+        raise InvalidName(_TOO_LONG)
+    # Most names are printable ASCII, and need no normalization.
+    if not (last.isascii() and last.isprintable()):
+        last = _visible(last)
     kept = _VISIBLE_END.match(last.lstrip())
     if kept is None:
         raise InvalidName("The file name is empty, or has nothing but dots and spaces in it.")
     display = kept[0]
     if len(display.encode("utf-16-le")) > 2 * MAX_NAME_UNITS:
-        raise InvalidName(
-            f"The file name is longer than {MAX_NAME_UNITS} characters of UTF-16, the most that "
-            "Windows and macOS allow."
-        )
+        raise InvalidName(_TOO_LONG)
     stem, dot, extension = display.rpartition(".")
     # A leading dot starts a hidden file's name (.htaccess), not an extension.
     if dot and stem.strip(".") and _EXTENSION.fullmatch(extension):

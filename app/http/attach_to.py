@@ -27,7 +27,7 @@ def _record_id(text: str) -> str:
 
 RecordId = Annotated[
     str,
-    Path(description=_ID, pattern=f"^{RECORD_ID.pattern}$", examples=["42"]),
+    Path(description=_ID, max_length=200, pattern=f"^{RECORD_ID.pattern}$", examples=["42"]),
     AfterValidator(_record_id),
 ]
 RecordType = Annotated[str, Path(description=_DECLARED, max_length=63, examples=["product"])]
@@ -44,7 +44,9 @@ class AttachTo(BaseModel):
 
     type: Annotated[str, StringConstraints(max_length=63), Field(description=_DECLARED)]
     id: Annotated[
-        str, Field(description=_ID, pattern=f"^{RECORD_ID.pattern}$"), AfterValidator(_record_id)
+        str,
+        Field(description=_ID, max_length=200, pattern=f"^{RECORD_ID.pattern}$"),
+        AfterValidator(_record_id),
     ]
     field: Annotated[str, StringConstraints(max_length=63), Field(description=_DECLARED)]
 

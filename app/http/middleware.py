@@ -10,7 +10,15 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.client_address import TrustedProxies, client_address, names_this_machine
-from app.errors import AnswerOverdue, InternalError, LoopbackOnly, Problem, RequestTooLarge
+from app.errors import (
+    AddressTooLong,
+    AnswerOverdue,
+    HeadersTooLarge,
+    InternalError,
+    LoopbackOnly,
+    Problem,
+    RequestTooLarge,
+)
 from app.http.problems import problem_response, request_id_of
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_request
@@ -21,6 +29,16 @@ BODY_LIMIT: Final = 64 * KIB
 LONG_BODIES: Final = {"/v1/uploads/batch": 256 * KIB, "/v1/files/presign": 256 * KIB}
 # Uppy's list of the parts that it has sent: up to 10,000, of which it says a number and an ETag.
 _PARTS_BODY: Final = 2048 * KIB
+# Of the address: a record's id takes 600 bytes of the path, and 200 ids 24 KiB of the query.
+PATH_BYTES: Final = 2 * KIB
+QUERY_BYTES: Final = 32 * KIB
+QUERY_PARAMETERS: Final = 100
+# Of headers that libraries parse with the square of their length, or into as many pieces.
+SHORT_HEADERS: Final = {
+    **dict.fromkeys((b"content-type", b"range", b"if-range", b"if-modified-since"), KIB),
+    **dict.fromkeys((b"accept", b"if-match", b"if-none-match"), 4 * KIB),
+    b"cookie": 16 * KIB,
+}
 # Routers in front of services cut a request whose answer has not begun: Heroku's after 30 s.
 ANSWER_SECONDS: Final = 25
 
@@ -61,6 +79,23 @@ def _tidied(scope: Scope) -> Scope:
     path = "/" + "/".join(segments)
     state = {**scope.get("state", {}), "path_token": token}
     return {**scope, "path": path, "raw_path": path.encode(), "state": state}
+
+
+def _check_head(scope: Scope) -> None:
+    """Raises AddressTooLong and HeadersTooLarge."""
+    query: bytes = scope["query_string"]
+    parts = (
+        ("path", len(scope["raw_path"]), PATH_BYTES, "bytes"),
+        ("query", len(query), QUERY_BYTES, "bytes"),
+        ("query", query.count(b"&") + 1, QUERY_PARAMETERS, "parameters"),
+    )
+    for part, size, limit, unit in parts:
+        if size > limit:
+            raise AddressTooLong(f"The {part} has more than {limit} {unit}.", limit=limit)
+    for name, value in scope["headers"]:
+        if len(value) > (limit := SHORT_HEADERS.get(name, len(value))):
+            said = f"The header {name.decode()} has more than {limit} bytes."
+            raise HeadersTooLarge(said, limit=limit)
 
 
 def is_proxied(scope: Scope) -> bool:
@@ -240,6 +275,7 @@ class BodyAndTimeLimits:
         problem: Problem
         deadline = asyncio.timeout(ANSWER_SECONDS)
         try:
+            _check_head(scope)
             async with deadline:
                 await self.app(scope, limited_receive, noted_send)
             return
@@ -252,6 +288,8 @@ class BodyAndTimeLimits:
                 f"This route reads at most {limit} bytes; files go to the bucket, not here.",
                 limit=limit,
             )
+        except (AddressTooLong, HeadersTooLarge) as refusal:
+            problem = refusal
         except Exception:
             if started:
                 raise

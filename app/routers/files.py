@@ -82,7 +82,7 @@ class ListParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    destination: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] | None = None
+    destination: Annotated[str | None, Field(max_length=100, pattern=r"^[A-Za-z0-9_-]+$")] = None
     content_type: Annotated[
         str | None,
         Field(

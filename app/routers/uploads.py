@@ -15,7 +15,9 @@ from pydantic import (
 )
 
 from app import errors
-from app.core.content_types import announced_content_type
+from app.core.content_types import MAX_GIVEN_TYPE, announced_content_type
+from app.core.destination import MAX_DESTINATION
+from app.core.key_normalizer import MAX_GIVEN_NAME
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res, charge
@@ -74,16 +76,18 @@ class AnnouncementBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _EXAMPLE})
 
-    destination: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    destination: Annotated[str, StringConstraints(min_length=1, max_length=MAX_DESTINATION)]
     filename: Annotated[
-        str, StringConstraints(max_length=4096), Field(description="As the user has it, any script")
+        str,
+        StringConstraints(max_length=MAX_GIVEN_NAME),
+        Field(description="As the user has it, any script"),
     ]
     content_type: Annotated[
         str | None,
         Field(
             description="As the browser has it. From the extension, if there is none or it cannot "
             "be a type",
-            max_length=1000,
+            max_length=MAX_GIVEN_TYPE,
         ),
         AfterValidator(announced_content_type),
     ] = None
@@ -91,6 +95,7 @@ class AnnouncementBody(BaseModel):
     checksum_sha256: Annotated[
         str | None,
         Field(
+            max_length=44,
             pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
             description="Base64 of the SHA-256 of the bytes. The bucket may compare it, but never "
             "for files in parts: see the file's `checksum_verified`",

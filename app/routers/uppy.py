@@ -16,13 +16,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import to_json
 
 from app import errors
 from app.access.destinations import destination_named
-from app.core.content_types import announced_content_type
-from app.core.destination import MAX_SINGLE_UPLOAD
+from app.core.content_types import MAX_GIVEN_TYPE, announced_content_type
+from app.core.destination import MAX_DESTINATION, MAX_SINGLE_UPLOAD
+from app.core.key_normalizer import MAX_GIVEN_NAME
+from app.core.object_url import MAX_KEY_BYTES
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.http.lean_route import LeanRoute
@@ -62,16 +64,53 @@ _NO_VALUE: Final = {"", "null", "undefined"}
 # No object has more bytes than 14 digits say.
 _SIZE: Final = re.compile(r"[0-9]{1,15}")
 _PartNumbers = Annotated[
-    str, Query(alias="partNumbers", max_length=6000, pattern="^[0-9]{1,5}(,[0-9]{1,5})*$")
+    str, Query(alias="partNumbers", max_length=6000, pattern="^[0-9]{1,5}(,[0-9]{1,5}){0,999}$")
 ]
 
 
-class MultipartStart(BaseModel):
-    """A file that is about to be sent in parts; its metadata is whatever a page put there."""
+# Uppy repeats the key that it was given.
+_Key = Annotated[str | None, Query(max_length=MAX_KEY_BYTES)]
+_Filename = Annotated[str, Field(max_length=MAX_GIVEN_NAME)]
+_Type = Annotated[
+    str | None,
+    Field(max_length=MAX_GIVEN_TYPE),
+    BeforeValidator(lambda said: said if isinstance(said, str) else None),
+]
 
-    filename: str
-    type: Any = None
-    metadata: Any = None
+
+def _word(said: object) -> str | None:
+    # Uppy 6 writes the words of JavaScript where there is no value.
+    return None if said is None or str(said) in _NO_VALUE else str(said)
+
+
+def _size(said: object) -> int | None:
+    """The size in bytes that a page has put into Uppy's metadata, as a number or its digits.
+
+    Pages may mean something else by the word: what is no whole number is no size.
+    """
+    if isinstance(said, bool) or not isinstance(said, int | str):
+        return None
+    digits = str(said)
+    return int(digits) if _SIZE.fullmatch(digits) else None
+
+
+class Metadata(BaseModel):
+    """Those members of a file's metadata, which are whatever a page puts there, that count here."""
+
+    destination: Annotated[
+        str | None, Field(max_length=MAX_DESTINATION), BeforeValidator(_word)
+    ] = None
+    size: Annotated[int | None, BeforeValidator(_size)] = None
+
+
+class MultipartStart(BaseModel):
+    """A file that is about to be sent in parts."""
+
+    filename: _Filename
+    type: _Type = None
+    metadata: Annotated[
+        Metadata, BeforeValidator(lambda said: said if isinstance(said, dict) else {})
+    ] = Metadata()
 
 
 class SentPart(BaseModel):
@@ -89,26 +128,30 @@ class SentParts(BaseModel):
 @_routes.get("/params")
 async def params(
     request: Request,
-    filename: str,
+    filename: _Filename,
     caller: CanUpload,
     res: Res,
-    content_type: Annotated[str | None, Query(alias="type")] = None,
+    content_type: Annotated[str | None, Query(alias="type", max_length=MAX_GIVEN_TYPE)] = None,
+    named: Annotated[
+        str | None, Query(alias="metadata[destination]", max_length=MAX_DESTINATION)
+    ] = None,
+    said_size: Annotated[str | None, Query(alias="metadata[size]", max_length=100)] = None,
 ) -> Response:
     """Instructions for a file in one piece.
 
     A form, which carries the size that Uppy says in its metadata, or the destination's range; for
     Uppy 5 a PUT where the destination has that.
     """
-    said = request.query_params
-    metadata = {name: said.get(f"metadata[{name}]") for name in ("destination", "size")}
-    destination = destination_named(res.settings, _destination(res, caller, request, metadata))
+    destination = destination_named(
+        res.settings, _destination(res, caller, request, _word(named))
+    )
     takes_put = _wants_json(request)
     if destination.method != "post" and not (destination.method == "put" and takes_put):
         raise errors.FormNotOffered(
             f"Destination {destination.name} takes no upload forms. In Uppy, set "
             "`shouldUseMultipart: true`."
         )
-    size = _size(metadata)
+    size = _size(said_size)
     if size is not None and size > MAX_SINGLE_UPLOAD:
         raise errors.FormNotOffered(
             "No store takes more than 5 GiB in one request. In Uppy, set `shouldUseMultipart` so "
@@ -150,9 +193,9 @@ async def sts(_: CanUpload) -> Response:
 @_routes.post("/multipart")
 async def create(start: MultipartStart, request: Request, caller: CanUpload, res: Res) -> Response:
     """Begin an upload in parts."""
-    destination = _destination(res, caller, request, start.metadata)
+    destination = _destination(res, caller, request, start.metadata.destination)
     content_type = announced_content_type(start.type)
-    size = _size(start.metadata)
+    size = start.metadata.size
     if size is None:
         file = await announce_unsized(res, caller, destination, start.filename, content_type)
     else:
@@ -166,7 +209,7 @@ async def sign_batch(
     part_numbers: _PartNumbers,
     caller: CanUpload,
     res: Res,
-    key: str | None = None,
+    key: _Key = None,
 ) -> Response:
     """URLs for several parts, which some older clients ask for."""
     await _own(res, caller, upload_id, key)
@@ -178,7 +221,7 @@ async def sign_batch(
 
 @_routes.get("/multipart/{upload_id}/{part_number}")
 async def sign(
-    upload_id: UUID, part_number: int, caller: CanUpload, res: Res, key: str | None = None
+    upload_id: UUID, part_number: int, caller: CanUpload, res: Res, key: _Key = None
 ) -> Response:
     """The URL for one part; a client that was away for long asks again."""
     await _own(res, caller, upload_id, key)
@@ -189,7 +232,7 @@ async def sign(
 
 @_routes.get("/multipart/{upload_id}")
 async def list_sent_parts(
-    upload_id: UUID, caller: CanUpload, res: Res, key: str | None = None
+    upload_id: UUID, caller: CanUpload, res: Res, key: _Key = None
 ) -> Response:
     """The parts that the bucket has."""
     await _own(res, caller, upload_id, key)
@@ -210,7 +253,7 @@ async def complete(
     request: Request,
     caller: CanUpload,
     res: Res,
-    key: Annotated[str | None, Query()] = None,
+    key: _Key = None,
 ) -> Response:
     """Have the parts joined, and answer when they are a file, however long that takes.
 
@@ -246,7 +289,7 @@ async def complete(
 
 
 @_routes.delete("/multipart/{upload_id}")
-async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: str | None = None) -> Response:
+async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: _Key = None) -> Response:
     """Drop the upload, unless it is a file or about to be one.
 
     Uppy 5 also asks for this when it has lost patience with a completion that goes on here.
@@ -318,20 +361,18 @@ def _require_key(file: File, key: str | None) -> None:
         raise errors.UploadNotFound("No upload of yours has this id and key.")
 
 
-def _destination(res: Resources, caller: Principal, request: Request, metadata: object) -> str:
+def _destination(
+    res: Resources, caller: Principal, request: Request, in_metadata: str | None
+) -> str:
     """The destination's name: from the path, the query, Uppy's metadata, or the only one.
 
     An upload session has but one.
     """
-    said = metadata.get("destination") if isinstance(metadata, dict) else None
-    for name in (
-        request.path_params.get("destination"),
-        request.query_params.get("destination"),
-        # Uppy 6 writes the words of JavaScript where there is no value.
-        None if said is None or str(said) in _NO_VALUE else str(said),
-    ):
+    asked = (request.path_params.get("destination"), request.query_params.get("destination"))
+    for name in (*asked, in_metadata):
         if name is not None:
-            return str(name)
+            # It is told back where there is none of that name.
+            return str(name)[:MAX_DESTINATION]
     names = sorted(d.name for d in res.settings.destinations.values() if d.admits(caller))
     if len(names) == 1:
         return names[0]
@@ -339,18 +380,6 @@ def _destination(res: Resources, caller: Principal, request: Request, metadata: 
         "Say where the file goes: end Uppy's endpoint in /to/<destination>, or set "
         f"`destination` in its metadata. There are: {', '.join(names)}."
     )
-
-
-def _size(metadata: object) -> int | None:
-    """The size in bytes that a page has put into Uppy's metadata, as a number or its digits.
-
-    Pages may mean something else by the word: what is no whole number is no size.
-    """
-    said = metadata.get("size") if isinstance(metadata, dict) else None
-    if isinstance(said, bool) or not isinstance(said, int | str):
-        return None
-    digits = str(said)
-    return int(digits) if _SIZE.fullmatch(digits) else None
 
 
 def _wants_json(request: Request) -> bool:
