@@ -104,6 +104,7 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
+        openapi_url=None,  # app.routers.pages has it
         redoc_url=None,
         redirect_slashes=False,
         servers=openapi.SERVERS,

@@ -40,7 +40,7 @@ async def create(
     Raises ScopeNotGrantable: scopes are never more than the caller's, and only a caller who acts
     for the whole tenant may make a key for another owner. Raises InvalidToken, see `makers`.
     """
-    lacking = missing_scopes(scopes, caller.scopes)
+    lacking = missing_scopes(scopes, caller.grantable)
     if lacking:
         raise ScopeNotGrantable(
             f"Your credential does not hold {', '.join(lacking)} itself.", scopes=lacking

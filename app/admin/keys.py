@@ -44,7 +44,9 @@ class Keys(View):
             older=older and list_url(request, cursor=older),
             first=self.to(request) if cursor else None,
             now=res.clock(),
-            known={s: lets for s, lets in every_scope(res.settings).items() if s in caller.scopes},
+            known={
+                s: lets for s, lets in every_scope(res.settings).items() if s in caller.grantable
+            },
             **context,
         )
 

@@ -18,6 +18,8 @@ TrustedProxies = int | Networks
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
 _PORT = re.compile(r":\d+$")
 _IPV6_NETWORK = 64
+# Read of X-Forwarded-For, from its end: what is further left came with the request, of any size.
+_READ_BYTES = 2048
 _MAX_NAME = 255
 
 
@@ -60,7 +62,13 @@ def names_this_machine(host: str) -> bool:
 
 
 def _listed(headers: Iterable[bytes]) -> list[str]:
-    return [part.strip() for header in headers for part in header.decode("latin-1").split(",")]
+    whole = b",".join(headers)
+    if not whole:
+        return [""] * len(tuple(headers))
+    hops = [hop.strip() for hop in whole[-_READ_BYTES:].decode("latin-1").split(",")]
+    if len(whole) > _READ_BYTES:
+        hops[0] = ""  # the rest of one, which may look like another
+    return hops
 
 
 def _parsed(text: str) -> Address | None:

@@ -58,6 +58,8 @@ class JwtSettings(BaseModel):
     leeway: Annotated[int, Field(ge=0, le=60)] = 30
     scope_claim: _Claim = "scope"
     tenant_claim: _Claim | None = None
+    # What the header's `typ` must be: `at+jwt` for access tokens of RFC 9068. None: anything.
+    typ: _Claim | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

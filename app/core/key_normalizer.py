@@ -61,6 +61,8 @@ _TOO_LONG: Final = (
     f"The file name is longer than {MAX_NAME_UNITS} characters of UTF-16, the most that Windows "
     "and macOS allow."
 )
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _SEPARATOR = re.compile(r"[/\\]")
 _WORD = re.compile(r"[a-z0-9]+")
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
@@ -90,17 +92,16 @@ def clean_filename(name: str) -> Filename:
     empty or only dots, and names of more than 255 UTF-16 units, the most that Windows and macOS
     have.
     """
-    # First of all, as no normalization makes a separator, or undoes one.
-    last = _SEPARATOR.split(name)[-1]
-    if len(last) > _MAX_LAST:
-        raise InvalidName(_TOO_LONG)
     # Most names are printable ASCII, and need no normalization.
-    if not (last.isascii() and last.isprintable()):
-        last = _visible(last)
-    kept = _VISIBLE_END.match(last.lstrip())
-    if kept is None:
-        raise InvalidName("The file name is empty, or has nothing but dots and spaces in it.")
-    display = kept[0]
+    is_plain = name.isascii() and name.isprintable()
+    if not is_plain:
+        _refuse_unreadable(name)
+    # Before it is normalized, which makes no separator, and undoes none.
+    display = _stripped(_SEPARATOR.split(name)[-1])
+    if len(display) > _MAX_LAST:
+        raise InvalidName(_TOO_LONG)
+    if not is_plain:
+        display = _stripped(_visible(display))
     if len(display.encode("utf-16-le")) > 2 * MAX_NAME_UNITS:
         raise InvalidName(_TOO_LONG)
     stem, dot, extension = display.rpartition(".")
@@ -110,17 +111,29 @@ def clean_filename(name: str) -> Filename:
     return Filename(display, display, "")
 
 
-def _visible(name: str) -> str:
-    """The name in NFC, without characters that only deceive. Raises InvalidName for control
-    characters, but not for tabs and newlines, and for lone surrogates.
+def _stripped(name: str) -> str:
+    """The name without spaces around it and dots at its end. Raises InvalidName if none is left."""
+    kept = _VISIBLE_END.match(name.lstrip())
+    if kept is None:
+        raise InvalidName("The file name is empty, or has nothing but dots and spaces in it.")
+    return kept[0]
+
+
+def _refuse_unreadable(name: str) -> None:
+    """Raises InvalidName for control characters, but not for tabs and newlines, and for lone
+    surrogates.
     """
+    if _CONTROLS.search(name):
+        raise InvalidName("The file name has a control character in it.")
+    if _SURROGATES.search(name):
+        raise InvalidName("The file name is not valid Unicode: it has a lone surrogate in it.")
+
+
+def _visible(name: str) -> str:
+    """The name in NFC, without characters that only deceive."""
     kept: list[str] = []
     for character in unicodedata.normalize("NFC", name):
         category = unicodedata.category(character)
-        if category == "Cc" and character not in "\t\n\r":
-            raise InvalidName("The file name has a control character in it.")
-        if category == "Cs":
-            raise InvalidName("The file name is not valid Unicode: it has a lone surrogate in it.")
         # Cf: bidirectional marks, zero-width characters. Zl, Zp: line and paragraph separators.
         if category not in {"Cf", "Zl", "Zp"} or _belongs(character, kept):
             kept.append(character)

@@ -99,12 +99,19 @@ class Principal:
     session: SessionBounds | None = None
     credential: str = "none"
     ends_at: datetime | None = None
+    # Scopes that the caller has for what they are: nobody was given them, and nobody gets them.
+    implied: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> Identity:
         """Keys all that is kept for this caller alone: limits, memos, shared work, cursors."""
         session = self.session and self.session.id
         return Identity(self.tenant, self.owner, self.credential, session)
+
+    @property
+    def grantable(self) -> frozenset[str]:
+        """The scopes that a key may hold which the caller makes."""
+        return self.scopes - self.implied
 
     @property
     def sees_tenant(self) -> bool:

@@ -18,6 +18,8 @@ from app.errors import CredentialRequired, InsufficientScope, InvalidToken
 from app.logs.log import current_actor
 from app.runtime.resources import Resources
 
+# Links and URLs of parts that are signed for what one request costs.
+LINKS_CHARGED: Final = 100
 # RFC 6750 section 2.1, with spaces alone as white space.
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 

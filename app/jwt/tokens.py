@@ -41,10 +41,11 @@ class WebTokens:
         """
         key = self._secret or await self._public_key(token)
         try:
-            claims = jwt.decode(token, key, registry=self._registry).claims
+            found = jwt.decode(token, key, registry=self._registry)
         except (JoseError, ValueError, TypeError, RecursionError):
             raise InvalidToken("The token is not one that its issuer signed.") from None
-        now = self._clock()
+        claims, now = found.claims, self._clock()
+        self._check_type(found.header.get("typ"))
         self._check(claims, now)
         believed = self._issuer.trusted_until if self._issuer else now + SECRET_LIFE
         return self._principal(claims), min(believed, _moment(claims["exp"]))
@@ -70,6 +71,12 @@ class WebTokens:
         if key is None:
             raise InvalidToken("The token was signed with a key that its issuer does not publish.")
         return key
+
+    def _check_type(self, typ: object) -> None:
+        """A media type, of which `application/` may be left out (RFC 7515, section 4.1.9)."""
+        wanted = self._settings.typ
+        if wanted is not None and _media_type(typ) != _media_type(wanted):
+            raise InvalidToken(f"The token's typ must be {wanted}.")
 
     def _check(self, claims: dict[str, Any], now: datetime) -> None:
         wanted = jwt.JWTClaimsRegistry(
@@ -107,6 +114,10 @@ class WebTokens:
             credential="jwt",
             ends_at=_moment(claims["exp"]),
         )
+
+
+def _media_type(typ: object) -> str:
+    return str(typ).lower().removeprefix("application/")
 
 
 def _scopes(value: object) -> frozenset[str]:

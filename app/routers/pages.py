@@ -5,10 +5,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -58,8 +58,35 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     async def docs(request: Request) -> Response:
         return await files.get_response("docs.html", request.scope)
 
+    # Made once: it takes some 10 ms, and anybody may ask. By the path prefix that it is served
+    # under, which the server's settings say.
+    documents: dict[str, Response] = {}
+
+    @router.api_route("/openapi.json", methods=["GET", "HEAD"])
+    async def openapi(request: Request) -> Response:
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        document = documents.get(prefix)
+        if document is None:
+            document = documents[prefix] = _document(request.app.openapi(), prefix)
+        if files.is_not_modified(document.headers, request.headers):
+            return Response(status_code=304, headers=_tags(document))
+        return document
+
     router.mount("/static", files)
     return router
+
+
+def _document(description: Mapping[str, Any], prefix: str) -> Response:
+    servers = [*description.get("servers", ())]
+    if prefix and all(server["url"] != prefix for server in servers):
+        description = {**description, "servers": [{"url": prefix}, *servers]}
+    response = JSONResponse(description, headers={"Cache-Control": "no-cache"})
+    response.headers["ETag"] = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    return response
+
+
+def _tags(response: Response) -> dict[str, str]:
+    return {name: response.headers[name] for name in ("ETag", "Cache-Control")}
 
 
 def _first_page(panel: bool) -> bytes:

@@ -3,13 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import errors
 from app.core.parts import MAX_PARTS
 from app.http.lean_route import LeanRoute
-from app.http.permissions import CanUpload, Res
+from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import responses
 from app.http.rendering import json_response, members
 from app.http.upload_bodies import PartsBody, parts_json
@@ -74,11 +74,14 @@ _known_json, _known_part_json = members(KnownPartsBody), members(KnownPartBody)
         *_PROBLEMS,
     ),
 )
-async def sign(upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: Res) -> Response:
+async def sign(
+    upload_id: UUID, body: PartNumbersBody, caller: CanUpload, res: Res, request: Request
+) -> Response:
     """Up to 1,000 parts, in the order asked for; each URL takes exactly the part's size.
 
     Asking keeps the upload alive. A part may be sent again, as long as the upload is pending.
     """
+    await charge(request, caller, (len(body.part_numbers) - 1) // LINKS_CHARGED)
     signed = await sign_parts(res, caller, upload_id, body.part_numbers)
     return json_response(parts_json(signed))
 

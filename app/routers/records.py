@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app import errors
 from app.core.preconditions import Preconditions
+from app.core.principal import Principal
 from app.core.record_field import MAX_FILES, FieldPath, is_record_id
 from app.files.links import Link, read_links
 from app.http.attach_to import FieldName, RecordId, RecordType
 from app.http.lean_route import LeanRoute
-from app.http.permissions import CanReadRecords, CanWriteRecords, Res
+from app.http.permissions import LINKS_CHARGED, CanReadRecords, CanWriteRecords, Res, charge
 from app.http.problems import headers, responses
 from app.http.rendering import FILE_EXAMPLE, Moment, json_response, members
 from app.models.files import File
@@ -21,6 +22,9 @@ from app.records.fields import MAX_RECORDS, declared_fields, etag_of
 from app.records.reading import Fields, find_by_url, get_record, get_records
 from app.records.writing import clear_field, forget_record, put_files
 from app.runtime.resources import Resources
+
+# In an answer with several records. One alone has as many as its fields take.
+MAX_LINKS = 1000
 
 router = APIRouter(prefix="/v1/records", tags=["records"], route_class=LeanRoute)
 
@@ -112,6 +116,15 @@ _CHANGE_PROBLEMS = (
     errors.RecordNotFound,
     errors.DatabaseUnavailable,
 )
+
+
+def _links_in(found: Fields, wanted: Sequence[str] | None) -> int:
+    return sum(len(files) for name, files in found.files.items() if not wanted or name in wanted)
+
+
+async def _charge_links(request: Request, caller: Principal, count: int) -> None:
+    """Count the request as one for each 100 links. Raises TooManyRequests."""
+    await charge(request, caller, max(0, count - 1) // LINKS_CHARGED)
 
 
 async def _record_json(
@@ -218,10 +231,16 @@ async def _record_response(res: Resources, found: Fields) -> Response:
     },
 )
 async def get(
-    record_type: RecordType, record_id: RecordId, caller: CanReadRecords, res: Res
+    record_type: RecordType,
+    record_id: RecordId,
+    caller: CanReadRecords,
+    res: Res,
+    request: Request,
 ) -> Response:
     """All its fields. The ETag stands for what they hold; links are renewed without changing it."""
-    return await _record_response(res, await get_record(res, caller, record_type, record_id))
+    found = await get_record(res, caller, record_type, record_id)
+    await _charge_links(request, caller, _links_in(found, None))
+    return await _record_response(res, found)
 
 
 @router.get(
@@ -241,12 +260,13 @@ async def get_many(
     ],
     caller: CanReadRecords,
     res: Res,
+    request: Request,
     fields: Annotated[
         str | None,
         Query(max_length=1_024, description="These fields alone, separated by commas"),
     ] = None,
 ) -> Response:
-    """For a page that shows many: one query, all links signed in one pass."""
+    """For a page that shows many: one query, all links signed in one pass, at most 1,000."""
     asked = list(dict.fromkeys(ids.split(",")))
     if len(asked) > MAX_RECORDS:
         raise errors.ValidationFailed(
@@ -256,6 +276,14 @@ async def get_many(
         raise errors.ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
     wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
     found = await get_records(res, caller, record_type, asked, wanted)
+    count = sum(_links_in(one, wanted) for one in found.values())
+    if len(found) > 1 and count > MAX_LINKS:
+        raise errors.ValidationFailed(
+            f"These records hold {count} files, and an answer has links to at most {MAX_LINKS}: "
+            "ask for fewer of them at once, or for fewer fields.",
+            errors=[],
+        )
+    await _charge_links(request, caller, count)
     there = [found[record_id] for record_id in asked if record_id in found]
     items = await _record_json(res, record_type, there, wanted)
     return json_response({"items": items, "missing": [one for one in asked if one not in found]})

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.core.destination import Method
+from app.core.destination import Destination, Method
 from app.db import files as db_files
 from app.errors import DatabaseUnavailable, Problem
 from app.http.permissions import CanUpload, Res
@@ -43,7 +43,7 @@ class Destinations(BaseModel):
 
 
 class Ready(BaseModel):
-    """Per dependency `ok`, or what is wrong with it."""
+    """`ok`, or what is wrong, of the database and of the bucket of each destination."""
 
     database: str
     buckets: dict[str, str]
@@ -91,14 +91,24 @@ async def readyz(res: Res, response: Response) -> Ready:
 
 
 async def _ask(res: Resources) -> Ready:
-    buckets = {d.bucket: d for d in res.settings.destinations.values()}
+    destinations = res.settings.destinations.values()
+    buckets = {(d.endpoint_url, d.bucket): d for d in destinations}
     database, *found = await asyncio.gather(
         _checked("database", _ask_database(res)),
-        *(_checked(name, res.buckets.check(d)) for name, d in buckets.items()),
+        *(_checked(d.bucket, res.buckets.check(d)) for d in buckets.values()),
     )
-    # Which rights the service has is its operators' business, who find the rest in the log.
-    found = [said.partition(". ")[0] for said in found]
-    return Ready(database=database, buckets=dict(zip(buckets, found, strict=True)))
+    said = dict(zip(buckets, found, strict=True))
+    return Ready(
+        database=database,
+        buckets={d.name: _for_strangers(said[d.endpoint_url, d.bucket], d) for d in destinations},
+    )
+
+
+def _for_strangers(said: str, destination: Destination) -> str:
+    """The first sentence, without the bucket's name: the rest is its operators' business, who find
+    it in the log.
+    """
+    return said.partition(". ")[0].replace(f"bucket {destination.bucket} ", "bucket ")
 
 
 async def _ask_database(res: Resources) -> None:

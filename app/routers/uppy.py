@@ -28,7 +28,7 @@ from app.core.object_url import MAX_KEY_BYTES
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.http.lean_route import LeanRoute
-from app.http.permissions import CanUpload, Res
+from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import uppy_members
 from app.http.rendering import json_response
 from app.models.files import File
@@ -209,11 +209,13 @@ async def sign_batch(
     part_numbers: _PartNumbers,
     caller: CanUpload,
     res: Res,
+    request: Request,
     key: _Key = None,
 ) -> Response:
     """URLs for several parts, which some older clients ask for."""
     await _own(res, caller, upload_id, key)
     numbers = [int(number) for number in part_numbers.split(",")]
+    await charge(request, caller, (len(numbers) - 1) // LINKS_CHARGED)
     signed = await sign_parts(res, caller, upload_id, numbers)
     urls = {str(part.part_number): part.url for part in signed.parts}
     return json_response({"presignedUrls": urls})

@@ -84,6 +84,7 @@ def principal_of(settings: Settings, member: Staff) -> Principal:
         owner=f"{STAFF_OWNER}{member.name}",
         tenant=member.tenant,
         scopes=scopes | {Scope.FILES_ALL},
+        implied=frozenset({Scope.FILES_ALL}) - scopes,
         credential=_credential(member.id),
     )
 

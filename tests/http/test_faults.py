@@ -211,7 +211,7 @@ async def check(of: Known, database: bool, store: bool) -> None:
             assert response.status_code == 503
             ready = response.json()
             assert (ready["database"] != "ok") is database, ready
-            assert (list(ready["buckets"].values()) != ["ok"]) is store, ready
+            assert (set(ready["buckets"].values()) != {"ok"}) is store, ready
         elif response.status_code >= 500:
             assert response.status_code == 503, (ask, response.text)
             assert int(response.headers["retry-after"]) > 0
