@@ -24,6 +24,7 @@ from bench.load import require_wrk
 from bench.results import Results
 from bench.sections import (
     authentication,
+    bounds,
     large,
     leftovers,
     panel,
@@ -44,6 +45,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "process": process.start_and_memory,
     "workers": process.workers,
     "large": large.upload,
+    "bounds": bounds.measure,
     "records": records.read,
     "rows": reading.grow,
     "read": reading.read,

@@ -184,4 +184,10 @@ class Results:
                 200,
                 self.value("bucket against database", "peak memory"),
             ),
+            most(
+                10,
+                "a value at its bound and at its worst, times the cost of a plain one",
+                3,
+                self.value("values at their bounds, times a plain one", "the worst of them"),
+            ),
         ]

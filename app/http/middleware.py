@@ -29,9 +29,9 @@ BODY_LIMIT: Final = 64 * KIB
 LONG_BODIES: Final = {"/v1/uploads/batch": 256 * KIB, "/v1/files/presign": 256 * KIB}
 # Uppy's list of the parts that it has sent: up to 10,000, of which it says a number and an ETag.
 _PARTS_BODY: Final = 2048 * KIB
-# Of the address: a record's id takes 600 bytes of the path, and 200 ids 24 KiB of the query.
+# Of the address: a record's id takes up to 600 bytes of the path, 200 UUIDs 7 KiB of the query.
 PATH_BYTES: Final = 2 * KIB
-QUERY_BYTES: Final = 32 * KIB
+QUERY_BYTES: Final = 16 * KIB
 QUERY_PARAMETERS: Final = 100
 # Of headers that libraries parse with the square of their length, or into as many pieces.
 SHORT_HEADERS: Final = {
