@@ -210,6 +210,29 @@ async def stalled_completions(
     )
 
 
+_CONFIRMED_BETWEEN = write(
+    sa.select(files)
+    .where(
+        in_state(State.CONFIRMED),
+        _c.id > sa.bindparam("after", type_=sa.Uuid()),
+        _c.id < sa.bindparam("end", type_=sa.Uuid()),
+        _c.version_id.is_not(None),
+        # Parts have no URL that works once they are joined.
+        _c.method != sa.literal_column("'multipart'"),
+    )
+    .order_by(_c.id)
+    .limit(_limit),
+    File._make,
+)
+
+
+async def confirmed_between(
+    db: asyncpg.Connection, after: UUID, end: UUID, limit: int
+) -> list[File]:
+    """Files with a version, sent in one request, whose ids lie between the two, in order."""
+    return await _CONFIRMED_BETWEEN.rows(db, after=after, end=end, limit=limit)
+
+
 _of_this_look = sa.and_(
     _c.id == sa.bindparam("file_id", type_=sa.Uuid()),
     in_state(State.REMOVED),

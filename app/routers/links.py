@@ -136,7 +136,7 @@ async def content(
     ] = None,
     filename: Annotated[
         str | None,
-        Query(max_length=4096, description="The name to save under, else the file's own"),
+        Query(max_length=1020, description="The name to save under, else the file's own"),
     ] = None,
     reader: Annotated[
         _Reader | None,

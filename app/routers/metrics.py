@@ -13,7 +13,7 @@ from app.logs import metrics
 from app.runtime.resources import Resources
 from app.settings.model import Settings
 from app.store.signer import CredentialsUnavailable
-from app.upkeep.sweep import RUN
+from app.upkeep.sweep import REPLAYS, RUN
 
 # Not part of the API that clients read about.
 router = APIRouter(include_in_schema=False)
@@ -54,6 +54,7 @@ async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:
     except DatabaseUnavailable:
         return {}, None
     run = totals.pop(RUN, None)
+    totals.pop(REPLAYS, None)
     swept = {outcome: total.total for outcome, total in totals.items()}
     return swept, None if run is None else run.changed_at.timestamp()
 

@@ -142,9 +142,7 @@ async def params(
     A form, which carries the size that Uppy says in its metadata, or the destination's range; for
     Uppy 5 a PUT where the destination has that.
     """
-    destination = destination_named(
-        res.settings, _destination(res, caller, request, _word(named))
-    )
+    destination = destination_named(res.settings, _destination(res, caller, request, _word(named)))
     takes_put = _wants_json(request)
     if destination.method != "post" and not (destination.method == "put" and takes_put):
         raise errors.FormNotOffered(

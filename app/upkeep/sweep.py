@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS, NO_REQUEST_AFTER
+from app.core.ids import first_uuid7
 from app.db import moves
 from app.db import sweep as db_sweep
 from app.db.sweep import Place
@@ -26,6 +27,8 @@ from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_upload
 from app.models.files import File, State
 from app.runtime.resources import Resources
+from app.upkeep.reconcile import longest_upload
+from app.upkeep.replays import remove_replays
 from app.uploads.confirm import end_upload
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.unsized import drop_ended
@@ -46,8 +49,12 @@ _GATHER_SECONDS: Final = 0.05
 _STOP_SECONDS: Final = 20.0
 # After so many failures in a row the other rows of the place are left to a later sweep.
 _MAX_FAILURES: Final = _BATCH
-# In the totals, beside the outcomes: how many sweeps there were, and when the last one ended.
+# In the totals, beside the outcomes: how many sweeps there were, and when the last one ended; and
+# until which moment's files replays have been looked for.
 RUN: Final = "run"
+REPLAYS: Final = "replays until"
+# How long replays of a file are looked for in a store that fails; then they are `reconcile`'s.
+_REPLAYS_TRIED: Final = timedelta(days=1)
 
 
 class Outcome(StrEnum):
@@ -58,6 +65,7 @@ class Outcome(StrEnum):
     REMOVED = "removed"  # gone from the bucket; a tombstone stays
     CHECKED = "looked at"  # a tombstone that stays for now
     PURGED = "purged"  # a tombstone that is gone
+    REPLAYED = "replayed"  # a version of a confirmed file's key that is gone, made by a replay
     MOVED = "moved"  # somebody else was first
     FAILED = "failed"  # bucket or database did not do their part; a later sweep tries again
 
@@ -131,6 +139,47 @@ class Sweep:
         )
         async with self.res.db.connection() as db:
             await db_sweep.forget_closed(db)
+        await self._look_for_replays(started)
+
+    async def _look_for_replays(self, started: datetime) -> None:
+        """Once for each file, when nothing that was signed for it can work any more.
+
+        Files are walked in the order of their ids, which is that of time. Two sweeps at once may
+        look at the same ones, which does no harm.
+        """
+        end = started - longest_upload(self.res.settings.destinations.values())
+        async with self.res.db.connection() as db:
+            totals = {total.outcome: total for total in await db_sweep.totals(db)}
+        if REPLAYS in totals:
+            since = totals[REPLAYS].changed_at
+        else:
+            # Where sweeps ran before they looked for any, old ones are left to `reconcile`.
+            since = end if RUN in totals else datetime.min.replace(year=1971, tzinfo=UTC)
+        after = first_uuid7(since)
+        while not self.stopping.is_set():
+            async with self.res.db.connection() as db:
+                rows = await db_sweep.confirmed_between(db, after, first_uuid7(end), _BATCH)
+            done = await asyncio.gather(*(self._remove_replays(file) for file in rows))
+            if not all(done) and rows[-1].created_at > end - _REPLAYS_TRIED:
+                return
+            until = rows[-1].created_at if rows else max(since, end)
+            async with self.res.db.connection() as db:
+                await db_sweep.add_totals(db, {REPLAYS: 0}, until)
+            if not rows:
+                return
+            after = rows[-1].id
+
+    async def _remove_replays(self, file: File) -> bool:
+        """Whether bucket and database did their part."""
+        try:
+            outcomes = [Outcome.REPLAYED] * await remove_replays(self.res, file)
+        except Problem as problem:
+            _log_failure(file, problem)
+            outcomes = [Outcome.FAILED]
+        for outcome in outcomes:
+            self.counts[outcome] += 1
+            self.report(outcome)
+        return Outcome.FAILED not in outcomes
 
     async def _drain(self, claim: Claim, handle: Handler, at_once: int = _AT_ONCE) -> None:
         under_way: set[asyncio.Task[None]] = set()
@@ -156,13 +205,7 @@ class Sweep:
         try:
             outcome = await handle(self.res, file)
         except Problem as problem:
-            _log.warning(
-                "not_swept",
-                file_id=file.id,
-                key=file.key,
-                problem=problem.slug(),
-                detail=problem.detail,
-            )
+            _log_failure(file, problem)
             outcome = Outcome.FAILED
         except Exception:
             # A failure of one row is none of the others'.
@@ -231,6 +274,16 @@ async def _room_for_more(under_way: set[asyncio.Task[None]], at_once: int) -> No
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
     if len(under_way) == at_once:
         await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _log_failure(file: File, problem: Problem) -> None:
+    _log.warning(
+        "not_swept",
+        file_id=file.id,
+        key=file.key,
+        problem=problem.slug(),
+        detail=problem.detail,
+    )
 
 
 async def _confirm(res: Resources, file: File) -> Outcome:

@@ -1,0 +1,33 @@
+"""Versions that a form or a `PUT`, sent again, has made of a confirmed file's key.
+
+Whoever holds the instructions of an upload may send it again until they end. On a bucket that keeps
+versions each time makes one, which no link serves and somebody pays for.
+"""
+
+from app.logs.audit import audit
+from app.models.files import File
+from app.runtime.resources import Resources
+
+
+async def remove_replays(res: Resources, file: File) -> int:
+    """Delete the versions of the file's key that came with its own instructions, but for the one
+    that was confirmed; how many there were.
+
+    Others, without the file's id, are not the uploader's, and stay. Raises BucketRefused,
+    BucketUnavailable, SigningUnavailable.
+    """
+    handle = res.bucket_of(file)
+    versions = await handle.find_versions()
+    if file.version_id not in versions:
+        # Lost, which `reconcile` tells of: nothing is deleted beside what is missing.
+        return 0
+    removed = 0
+    for version_id in versions:
+        if version_id is None or version_id == file.version_id:
+            continue
+        found = await handle.head(version_id)
+        if found is not None and found.is_of(file.id):
+            await handle.delete_version(version_id)
+            audit("version.deleted", bucket=file.bucket, key=file.key, version_id=version_id)
+            removed += 1
+    return removed
