@@ -51,6 +51,11 @@ ROUTERS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         ("10.1.2.3", [""], ROUTERS, None),
         ("10.1.2.3", ["\xff\x00"], 1, None),
         ("testclient", [], 0, None),
+        # What is long is read from its end, and never half an entry.
+        ("10.1.2.3", ["1.1.1.1, " * 7000 + "203.0.113.7"], 1, "203.0.113.7"),
+        ("10.1.2.3", ["10.0.0.1, " * 7000 + "10.0.0.2"], ROUTERS, None),
+        ("10.1.2.3", ["9" * 7000 + "203.0.113.7"], 1, None),
+        ("10.1.2.3", ["1" + "203.0.113.7".rjust(2048, " ")], 1, None),
     ],
 )
 def test_the_address_is_what_the_last_trusted_proxy_saw(

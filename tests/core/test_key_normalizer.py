@@ -155,6 +155,14 @@ def test_what_only_deceives_goes(name: str, display: str) -> None:
     assert clean_filename(name).display == display
 
 
+def test_runs_of_marks_are_not_sorted_before_they_are_counted() -> None:
+    """With the square of their length this test would run for hours."""
+    marks = "\u0301\u0316" * 1_000_000
+    with pytest.raises(InvalidName, match="longer"):
+        clean_filename(f"a{marks}")
+    assert clean_filename(f"{marks}/a").display == "a"
+
+
 @pytest.mark.parametrize("filler", [".", " ", ". "])
 def test_runs_of_dots_and_spaces_take_linear_time(filler: str) -> None:
     """With the square of their length this test would run for minutes."""

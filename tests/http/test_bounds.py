@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -11,9 +12,12 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
 
 from app.main import create_app
-from app.settings.model import load_settings
+from app.settings.model import Settings, load_settings
 from tests.commands.steps import DEPLOYED
+from tests.support.service import UNKNOWN_ID, prepared
+from tests.support.steps import slug
 
+JSON = {"Content-Type": "application/json"}
 # Formats that are parsed to a value of fixed size, at once.
 FIXED = {"uuid", "date-time"}
 
@@ -65,6 +69,11 @@ def found_in(hint: Any, where: str) -> list[str]:
 
 
 @pytest.fixture
+async def settings(environ: dict[str, str]) -> Settings:
+    return await prepared(environ)
+
+
+@pytest.fixture
 def app() -> FastAPI:
     records = {
         "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images",
@@ -99,3 +108,72 @@ def test_what_has_none_is_found() -> None:
     ]
     assert found_in(Any, "here") == ["here: anything"]
     assert json.dumps(found)
+
+
+async def refused(client: httpx.AsyncClient, path: str, **more: Any) -> tuple[int, str]:
+    answer = await client.request("POST" if "content" in more else "GET", path, **more)
+    return answer.status_code, slug(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/" + "a" * 2047, 404),
+        ("/" + "a" * 2048, 414),
+        ("/static/" + "a/" * 2000, 414),
+        ("/v1/files?" + "a=&" * 98 + "a", 422),
+        ("/v1/files?" + "a=&" * 100, 414),
+        ("/v1/files?a=" + "a" * 16_382, 422),
+        ("/v1/files?a=" + "a" * 16_383, 414),
+    ],
+)
+async def test_addresses(client: httpx.AsyncClient, path: str, status: int) -> None:
+    found, problem = await refused(client, path)
+    assert found == status
+    assert (problem == "address-too-long") is (status == 414)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("Content-Type", 1024), ("Range", 1024), ("If-None-Match", 4096), ("Cookie", 16_384)],
+)
+async def test_headers_that_are_slow_to_read(
+    client: httpx.AsyncClient, name: str, most: int
+) -> None:
+    """Python's reader of `Content-Type` takes 3 s for 64 KiB of `;`, that of cookies as long."""
+    for size, status in ((most, 200), (most + 1, 431)):
+        answer = await client.get("/livez", headers={name: ";" * size})
+        assert answer.status_code == status
+    assert slug(answer) == "headers-too-large"
+    assert answer.json()["limit"] == most
+
+
+async def test_bodies_of_many_pieces(client: httpx.AsyncClient) -> None:
+    """Parsed, two megabytes of empty lists take a hundred."""
+    door = f"/uppy/s3/multipart/{UNKNOWN_ID}/complete"
+    parts = [
+        {"PartNumber": n, "ETag": '"9b2cf535f27731c974343645a3985328"'} for n in range(1, 10_001)
+    ]
+    for body, status in (
+        (json.dumps({"parts": parts}), 404),
+        ('{"parts": [' + "[]," * 20_000 + "1]}", 413),
+        ('{"parts": [' + '"",' * 200_000 + "1]}", 413),
+    ):
+        found, _ = await refused(client, door, content=body, headers=JSON)
+        assert found == status
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/uploads", {"destination": "files", "size": 1}),
+        ("/uppy/s3/multipart", {"metadata": {"destination": "files"}}),
+    ],
+)
+async def test_names(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
+    for name, expected in (
+        ("a" + "\u0301\u0316" * 2047, (422, "invalid-filename")),
+        ("a" + "\u0301\u0316" * 2048, (422, "validation-failed")),
+    ):
+        content = json.dumps(body | {"filename": name})
+        assert await refused(client, path, content=content, headers=JSON) == expected

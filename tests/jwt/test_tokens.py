@@ -233,3 +233,29 @@ async def test_scopes_and_tenants_by_other_names() -> None:
         with pytest.raises(InvalidToken):
             await verified(shared(**wrong), secret=SECRET, tenant_claim="org")
     assert (await verified(shared(org="acme"), secret=SECRET)).tenant == ""
+
+
+@pytest.mark.parametrize(
+    ("typ", "is_taken"),
+    [
+        ("at+jwt", True),
+        ("AT+JWT", True),
+        ("application/at+jwt", True),
+        ("JWT", False),
+        (None, False),
+    ],
+)
+async def test_a_type_that_is_asked_for(typ: str | None, is_taken: bool) -> None:
+    """So that an ID token is no access token (RFC 9068, section 4)."""
+    key = OctKey.import_key(SECRET)
+    header = {"alg": "HS256"} | ({} if typ is None else {"typ": typ})
+    claims = {"iss": "https://id", "aud": "us", "sub": "ann", "exp": int(time.time()) + 60}
+    token = jwt.encode(header, claims, key)
+    for wanted in (None, "at+jwt"):
+        asked = JwtSettings(issuer="https://id", audience=("us",), secret=SECRET, typ=wanted)
+        tokens = WebTokens(asked, utc_now)
+        if wanted is None or is_taken:
+            assert (await tokens.verify(token))[0].owner == "ann"
+        else:
+            with pytest.raises(InvalidToken, match="typ must be at\\+jwt"):
+                await tokens.verify(token)

@@ -14,7 +14,7 @@ BUCKET = "https://uploads.s3.eu-central-1.amazonaws.com"
 
 @asynccontextmanager
 async def serving(*, panel: bool) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI(docs_url=None, redoc_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(pages([BUCKET], panel=panel))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -146,3 +146,13 @@ async def test_no_page_has_an_inline_script_or_style(client: httpx.AsyncClient) 
 def test_what_is_not_an_origin_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="a bucket origin is"):
         pages([origin], panel=False)
+
+
+async def test_the_apis_description_is_made_once(client: httpx.AsyncClient) -> None:
+    first = await client.get("/openapi.json")
+    assert first.headers["cache-control"] == "no-cache"
+    assert first.json()["openapi"].startswith("3.")
+    again = await client.get("/openapi.json", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert (await client.get("/openapi.json")).content == first.content

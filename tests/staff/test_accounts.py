@@ -18,11 +18,12 @@ from app.access import api_keys
 from app.core.opaque_tokens import STAFF_PREFIX
 from app.core.principal import Scope
 from app.logs.redaction import redact
+from app.models.staff import Staff
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings
 from app.staff import accounts as staff
 from app.staff.accounts import SignInRefused, TooManyAttempts
-from tests.support.service import Clock, in_thread, log_lines
+from tests.support.service import UNKNOWN_ID, Clock, in_thread, log_lines
 
 PASSWORD = "correct horse battery"
 
@@ -349,3 +350,14 @@ async def test_a_password_without_end_is_not_hashed(
     monkeypatch.setattr(staff, "_hasher", None)
     with pytest.raises(SignInRefused):
         await sign_in(res, password="x" * (staff.MAX_PASSWORD + 1))
+
+
+def test_what_staff_are_is_not_theirs_to_give(settings: Settings) -> None:
+    """They act for their whole tenant; a key of theirs does if they were given `files:all`."""
+    member = Staff(
+        **dict.fromkeys(Staff._fields, None) | {"id": UNKNOWN_ID, "name": "a", "tenant": ""}
+    )
+    for scopes, may in ((["admin"], False), (["admin", "files:all"], True), (None, True)):
+        caller = staff.principal_of(settings, member._replace(scopes=scopes))
+        assert caller.sees_tenant
+        assert ("files:all" in caller.grantable) is may
