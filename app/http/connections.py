@@ -1,5 +1,5 @@
-"""What a connection may cost before and after a request of it is the application's: in bytes, time
-and number.
+"""Limits on connections: on the bytes, the time and the number that strangers may take before a
+request of theirs is the application's, and after it.
 
 uvicorn takes headers of any size, for as long as their sender likes, on as many connections as
 there are. So it is given a protocol of ours, which is its own with these limits. That is done when

@@ -13,7 +13,6 @@ from pydantic import BaseModel, TypeAdapter
 
 from app.main import create_app
 from app.settings.model import Settings, load_settings
-from tests.commands.steps import DEPLOYED
 from tests.support.service import UNKNOWN_ID, prepared
 from tests.support.steps import slug
 
@@ -74,12 +73,12 @@ async def settings(environ: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-def app() -> FastAPI:
+def app(environ: dict[str, str]) -> FastAPI:
     records = {
         "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images",
         "CLAIMCHECK_SECRET_KEY": "0" * 32,
     }
-    return create_app(load_settings(DEPLOYED | records))
+    return create_app(load_settings(environ | records))
 
 
 def test_every_request_has_bounds(app: FastAPI) -> None:

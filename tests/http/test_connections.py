@@ -1,4 +1,4 @@
-"""What a connection may cost, at the socket: bytes, time and number, before any code of a route."""
+"""Limits on connections, at the socket: bytes, time and number, before any code of a route."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What strangers send leaves nothing behind, and the service answers others meanwhile."""
+"""Strangers leave nothing behind, and the service answers others meanwhile."""
 
 import asyncio
 import json
@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.commands.steps import descendants
 from tests.support.deployed import Root, web
 from tests.support.service import UNKNOWN_ID, key_for, prepared
 
@@ -74,11 +73,9 @@ print("names", flush=True)
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that the process has, and those below it (proc(5), VmRSS)."""
-    return sum(
-        int(Path(f"/proc/{one}/status").read_text().partition("VmRSS:")[2].split()[0]) * 1024
-        for one in {pid, *descendants(pid)}
-    )
+    """Bytes of memory that the process has (proc(5), VmRSS)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 async def medians(client: httpx.AsyncClient, until: asyncio.Task[object]) -> float:
