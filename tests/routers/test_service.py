@@ -31,7 +31,7 @@ async def test_livez_asks_nobody(environ: dict[str, str]) -> None:
 
 
 def every(words: str) -> dict[str, str]:
-    """The same of every destination."""
+    """These words of each destination."""
     return dict.fromkeys(("files", "images", "videos"), words)
 
 
