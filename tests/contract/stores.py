@@ -17,7 +17,7 @@ from app.core.bucket_setup import Aspect, StoreKind, needs_of, target_config
 from app.core.destination import Destination
 from app.embedded.s3 import start_s3
 from tests.support.service import ACCESS_KEY, ORIGIN, SECRET_KEY, Store, prepared
-from tests.support.stores import block_public_access, rclone, rgw, s3_client
+from tests.support.stores import block_public_access, rclone, rgw, s3_client, seaweedfs
 
 PAGES: Final = {"CLAIMCHECK_CORS_ORIGINS": ORIGIN}
 # Every open store has a second bucket, named so, that no instructions are signed for.
@@ -166,6 +166,16 @@ async def _open_gate_unversioned() -> AsyncIterator[OpenStore]:
 
 
 @asynccontextmanager
+async def _open_seaweedfs() -> AsyncIterator[OpenStore]:
+    with seaweedfs.start_seaweedfs() as server:
+        owner, bucket = server.client(), "contract"
+        service = Store(server.endpoint_url, server.access_key, server.secret_key)
+        await prepared(service.environ(bucket) | PAGES)
+        owner.create_bucket(Bucket=bucket + OTHER)
+        yield OpenStore(service, bucket, owner)
+
+
+@asynccontextmanager
 async def _open_rclone() -> AsyncIterator[OpenStore]:
     with rclone.start_rclone(ORIGIN) as server:
         owner = server.client()
@@ -213,6 +223,14 @@ KINDS: Final = (
         _open_rgw_unversioned,
         rgw.available(),
         {**_RGW_LACKS, Feature.VERSIONS: "the bucket was never asked to keep any"},
+    ),
+    Kind(
+        "seaweedfs",
+        _open_seaweedfs,
+        seaweedfs.available(),
+        {
+            Feature.USERS: "it is started with one key pair, which may do everything",
+        },
     ),
     Kind(
         "rclone",

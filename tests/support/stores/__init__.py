@@ -85,8 +85,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str | Path], log: Path) -> Iterator[Server]:
+def running(
+    command: Sequence[str | Path], log: Path, *, kill: bool = False
+) -> Iterator[Server]:
     """Run ``command`` in the foreground, output to ``log``; stop it on leaving.
+
+    ``kill`` gives it no time to end in order, for servers that take long and keep nothing.
 
     On Linux the kernel kills it when the thread that started it dies, so that a killed pytest
     leaves nothing running. Start servers from a thread that lives as long as they should.
@@ -104,7 +108,7 @@ def running(command: Sequence[str | Path], log: Path) -> Iterator[Server]:
     try:
         yield Server(process, log)
     finally:
-        process.terminate()
+        (process.kill if kill else process.terminate)()
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
