@@ -24,12 +24,18 @@ PENDING_STATUS: Final = 2
 _STYLES: Final = {
     Outcome.SAME: ("=", "green"),
     Outcome.CHANGE: ("~", "yellow"),
+    Outcome.UNSEEN: ("?", "dim"),
     Outcome.CHANGED: ("✓", "green"),
+    Outcome.UNDONE: ("!", "yellow"),
+    Outcome.SHUT: ("✗", "red"),
     Outcome.UNKNOWN: ("-", "dim"),
     Outcome.IGNORED: ("!", "yellow"),
     Outcome.DENIED: ("!", "yellow"),
     Outcome.REFUSED: ("✗", "red"),
 }
+_WITH_DIFFERENCE: Final = frozenset(
+    {Outcome.CHANGE, Outcome.REFUSED, Outcome.IGNORED, Outcome.UNDONE, Outcome.SHUT}
+)
 _POLICIES: Final = {"service": service_policy, "setup": setup_policy}
 
 
@@ -70,6 +76,11 @@ def _apply(options: argparse.Namespace) -> None:
             sys.exit("Nothing was changed; `claimcheck bucket apply --yes` does not ask.")
     applied = asyncio.run(apply(session, settings))
     show(console, applied)
+    if any(done.has(Outcome.SHUT) for done in applied):
+        sys.exit(
+            "A setting shuts the bucket, and could not be taken back: take it away with the keys "
+            "of the bucket's owner, for the reason beside it."
+        )
     if any(done.has(Outcome.REFUSED) for done in applied):
         sys.exit(
             "The store refused a part of it, for the reason beside it. Where that is a right, mind "
@@ -110,7 +121,7 @@ def _show_change(console: Console, change: Change) -> None:
     sign, style = _STYLES[change.outcome]
     reason = f" ({change.reason})" if change.reason else ""
     console.print(f"  [{style}]{sign} {escape(f'{change.aspect} {change.outcome}{reason}')}[/]")
-    if change.outcome in {Outcome.CHANGE, Outcome.REFUSED, Outcome.IGNORED}:
+    if change.outcome in _WITH_DIFFERENCE:
         for diff in _difference(change):
             colour = {"+": "green", "-": "red"}.get(diff[:1], "dim")
             console.print(f"      [{colour}]{escape(diff)}[/]", highlight=False)

@@ -109,7 +109,12 @@ def needs_of(destinations: Sequence[Destination], origins: Sequence[str]) -> Nee
 def identify_store(headers: Mapping[str, str]) -> StoreKind:
     """The store that answers HeadBucket with these headers (names in lower case)."""
     request_id = headers.get("x-amz-request-id", "")
-    ceph = "x-rgw-object-count" in headers or (request_id[:2] == "tx" and request_id.count("-") > 1)
+    # OpenStack Swift names its requests much alike, and once more by a name of its own.
+    ceph = "x-rgw-object-count" in headers or (
+        request_id[:2] == "tx"
+        and request_id.count("-") > 1
+        and "x-openstack-request-id" not in headers
+    )
     return StoreKind.CEPH if ceph else StoreKind.OTHER
 
 

@@ -30,6 +30,12 @@ LOOK_ACTIONS: Final = (
     "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",
 )
+# What the names of the objects begin with by which `claimcheck bucket apply` tries a setting.
+PROBE_NAME: Final = "claimcheck-probe-"
+_PROBE_ACTIONS: Final = (
+    *("s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"),
+    *("s3:DeleteObject", "s3:DeleteObjectVersion"),
+)
 _SETUP_ACTIONS: Final = (
     "s3:CreateBucket",
     "s3:ListBucket",
@@ -79,10 +85,19 @@ def service_policy(destinations: Sequence[Destination]) -> Policy:
 
 def setup_policy(destinations: Sequence[Destination]) -> Policy:
     """The rights that `claimcheck bucket apply` needs. The service needs none that write."""
-    arns = [bucket_arn(bucket, region) for bucket, region in _buckets(destinations)]
+    buckets = _buckets(destinations)
+    arns = [bucket_arn(bucket, region) for bucket, region in buckets]
+    probes = [
+        arn
+        for (bucket, region), members in buckets.items()
+        for arn in object_arns(bucket, region, sorted({d.prefix + PROBE_NAME for d in members}))
+    ]
     return {
         "Version": "2012-10-17",
-        "Statement": [_allow("ClaimcheckSetup", _SETUP_ACTIONS, arns)],
+        "Statement": [
+            _allow("ClaimcheckSetup", _SETUP_ACTIONS, arns),
+            _allow("ClaimcheckProbe", _PROBE_ACTIONS, probes),
+        ],
     }
 
 

@@ -69,10 +69,9 @@ async def check_reach(
     except Problem as problem:
         findings.fail("bucket", problem.detail, remedy_for("AccessDenied", "s3:ListBucket"))
         return findings, None
-    if state is not None:
-        region = {"x-amz-bucket-region": state.region} if state.region else {}
-        _check_region(findings, region, destination)
-    return findings, None if findings.has_failed() else state
+    if state.region:
+        _check_region(findings, {"x-amz-bucket-region": state.region}, destination)
+    return findings, None if findings.has_failed() or not state.exists else state
 
 
 def _check_clock(findings: Findings, headers: Mapping[str, str], now: datetime) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
 from app.store.client import UNKNOWN_CALL, error_code, error_status, translated
@@ -30,11 +30,15 @@ Found = Config | Unread
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """How a bucket is set. `region` is None where the store has none to tell."""
+    """How a bucket is set. `region` is None where the store has none to tell.
+
+    Of a bucket that does not exist every aspect is empty.
+    """
 
     kind: StoreKind
     region: str | None
     aspects: Mapping[Aspect, Found]
+    exists: bool = True
 
     def config(self, aspect: Aspect) -> Config:
         """The aspect's configuration; empty if it is not set or could not be read."""
@@ -42,8 +46,8 @@ class BucketState:
         return {} if isinstance(found, Unread) else found
 
 
-async def read_bucket(client: Any, bucket: str) -> BucketState | None:
-    """How the bucket is set, None if there is none.
+async def read_bucket(client: Any, bucket: str) -> BucketState:
+    """How the bucket is set, or that there is none.
 
     Raises BucketRefused, BucketUnavailable, SigningUnavailable.
     """
@@ -53,7 +57,8 @@ async def read_bucket(client: Any, bucket: str) -> BucketState | None:
         except ClientError as error:
             if error_code(error) not in {"404", "NoSuchBucket"}:
                 raise
-            return None
+            kind = identify_store(error.response["ResponseMetadata"]["HTTPHeaders"])
+            return BucketState(kind, None, {aspect: {} for aspect in Aspect}, exists=False)
         found = await asyncio.gather(*(_read(client, bucket, aspect) for aspect in Aspect))
     aspects = dict(zip(Aspect, found, strict=True))
     if aspects[Aspect.VERSIONING] == {} and not await _keeps_versions(client, bucket):
@@ -76,10 +81,19 @@ async def create_bucket(client: Any, bucket: str, region: str) -> None:
 
 
 async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config) -> None:
-    """Set the aspect. Raises ClientError, for the caller to say what it means."""
+    """Set the aspect; an empty configuration takes it away, of versioning suspends it.
+
+    Raises ClientError, for the caller to say what it means.
+    """
+    if not config and aspect is not Aspect.VERSIONING:
+        await getattr(client, _DELETES[aspect])(Bucket=bucket)
+        return
     match aspect:
         case Aspect.VERSIONING:
-            await client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=config)
+            # Versioning that was once on cannot be unset (AWS API, PutBucketVersioning).
+            await client.put_bucket_versioning(
+                Bucket=bucket, VersioningConfiguration=config or {"Status": "Suspended"}
+            )
         case Aspect.OWNERSHIP:
             await client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=config)
         case Aspect.ENCRYPTION:
@@ -87,10 +101,7 @@ async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config)
                 Bucket=bucket, ServerSideEncryptionConfiguration=config
             )
         case Aspect.CORS:
-            if config:
-                await client.put_bucket_cors(Bucket=bucket, CORSConfiguration=config)
-            else:
-                await client.delete_bucket_cors(Bucket=bucket)
+            await client.put_bucket_cors(Bucket=bucket, CORSConfiguration=config)
         case Aspect.LIFECYCLE:
             # What stands beside the rules is an argument of its own, and is lost if it is not
             # sent again.
@@ -99,14 +110,43 @@ async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config)
                 Bucket=bucket, LifecycleConfiguration={"Rules": config["Rules"]}, **beside
             )
         case Aspect.POLICY:
-            if config:
-                await client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(config))
-            else:
-                await client.delete_bucket_policy(Bucket=bucket)
+            await client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(config))
         case Aspect.PUBLIC_ACCESS:
             await client.put_public_access_block(
                 Bucket=bucket, PublicAccessBlockConfiguration=config
             )
+
+
+_DELETES: Final[Mapping[Aspect, str]] = {
+    Aspect.OWNERSHIP: "delete_bucket_ownership_controls",
+    Aspect.ENCRYPTION: "delete_bucket_encryption",
+    Aspect.CORS: "delete_bucket_cors",
+    Aspect.LIFECYCLE: "delete_bucket_lifecycle",
+    Aspect.POLICY: "delete_bucket_policy",
+    Aspect.PUBLIC_ACCESS: "delete_public_access_block",
+}
+
+
+async def try_object(client: Any, bucket: str, key: str) -> str | None:
+    """Write an object, read it and delete it; why that failed, None if it did not."""
+    try:
+        written = await client.put_object(Bucket=bucket, Key=key, Body=_PROBE)
+        version = written.get("VersionId")
+        which = {} if version in {None, "null"} else {"VersionId": version}
+        try:
+            read = await client.get_object(Bucket=bucket, Key=key, **which)
+            async with read["Body"] as body:
+                same = await body.read() == _PROBE
+        finally:
+            await client.delete_object(Bucket=bucket, Key=key, **which)
+    except ClientError as error:
+        return f"{error.operation_name}: {error_status(error)} {error_code(error)}"
+    except (BotoCoreError, TimeoutError, OSError) as error:
+        return str(error) or type(error).__name__
+    return None if same else "what was written is not what is read"
+
+
+_PROBE: Final = b"claimcheck bucket apply"
 
 
 async def is_public(client: Any, bucket: str) -> bool | None:

@@ -1,13 +1,14 @@
 """Set buckets up as the destinations need: plan the difference, then apply it.
 
 Configuration that is not ours stays. What a store cannot do, or accepts and does not keep, is
-reported and is no failure.
+reported and is no failure. A setting that keeps objects from being written or read is taken back.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
+from uuid import uuid4
 
 import aioboto3
 from botocore.exceptions import ClientError
@@ -23,19 +24,23 @@ from app.core.bucket_setup import (
     target_config,
 )
 from app.core.destination import Destination
+from app.core.iam import PROBE_NAME
 from app.settings.model import Settings
-from app.store.client import UNKNOWN_CALL, open_client, translated
+from app.store.client import UNKNOWN_CALL, error_code, open_client, translated
 from app.store.setup.config import (
     BucketState,
     Unread,
     create_bucket,
     read_aspect,
     read_bucket,
+    try_object,
     write_aspect,
 )
 
 # Codes of stores that do not know a call: some take it for CreateBucket.
 _CANNOT: Final = UNKNOWN_CALL | {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
+# Neither CORS nor a rule of the lifecycle refuses what the service sends.
+_SHUTTING: Final = frozenset(Aspect) - {Aspect.CORS, Aspect.LIFECYCLE}
 
 
 class Outcome(StrEnum):
@@ -43,7 +48,10 @@ class Outcome(StrEnum):
 
     SAME = "is as wanted"
     CHANGE = "will change"
+    UNSEEN = "depends on the store, and is looked at once the bucket is there"
     CHANGED = "changed"
+    UNDONE = "was taken back, for no object could be written and read under it"
+    SHUT = "keeps objects from being written and read, and cannot be taken back"
     UNKNOWN = "the store does not have it"
     IGNORED = "the store accepted it and did not keep it"
     DENIED = "these keys may not look at it"
@@ -63,18 +71,29 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
-    """The plan for one bucket, or its result. `missing`: the bucket has to be made first."""
+    """The plan for one bucket, or its result. `missing`: the bucket has to be made first.
+
+    `closed`: why no object could be written and read before anything was changed.
+    """
 
     destination: Destination
     needs: Needs
     kind: StoreKind
     missing: bool
     changes: tuple[Change, ...]
+    closed: str | None = None
 
     @property
     def notes(self) -> list[str]:
         found = {change.aspect: change.before for change in self.changes}
-        return notes(self.needs, self.kind, found)
+        sentences = notes(self.needs, self.kind, found)
+        if self.closed is not None:
+            sentences.append(
+                f"These keys could not write and read an object before anything was changed "
+                f"({self.closed}), so the settings were not tried with one: run `claimcheck "
+                "doctor`."
+            )
+        return sentences
 
     def has(self, *outcomes: Outcome) -> bool:
         return any(change.outcome in outcomes for change in self.changes)
@@ -126,44 +145,66 @@ async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan
 async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
     """Plan once more and carry it out: each change comes back with what became of it.
 
-    A bucket that is missing is made. Every write is read back. Raises what `plan` raises.
+    A bucket that is missing is made. Every write is read back, and after each setting that can shut
+    a bucket an object is written and read. Raises what `plan` raises.
     """
     applied = []
     for destinations in by_bucket(settings):
         bucket = destinations[0].bucket
         async with open_client(session, destinations[0]) as client:
             state = await read_bucket(client, bucket)
-            if state is None:
+            if not state.exists:
                 async with translated(bucket):
                     await create_bucket(client, bucket, destinations[0].region)
                 state = await read_bucket(client, bucket)
             planned = compare(destinations, browser_origins(settings), state)
             # One after the other: their order matters.
-            changes = [await _carry_out(client, planned, change) for change in planned.changes]
-        applied.append(replace(planned, changes=tuple(changes)))
+            closed = await _try(client, planned) if planned.pending else None
+            changes = [
+                await _carry_out(client, planned, change, tried=closed is None)
+                for change in planned.changes
+            ]
+        applied.append(replace(planned, changes=tuple(changes), closed=closed))
     return applied
 
 
 def compare(
-    destinations: Sequence[Destination], origins: Sequence[str], state: BucketState | None
+    destinations: Sequence[Destination], origins: Sequence[str], state: BucketState
 ) -> BucketPlan:
     """The plan for a bucket: what all its destinations need, compared with how it is set."""
     needs = needs_of(destinations, origins)
-    kind = state.kind if state else StoreKind.OTHER
+    kind = state.kind
+    unseen = frozenset() if state.exists else _unseen(destinations[0], kind)
     changes = []
     for aspect in Aspect:
-        found = state.aspects[aspect] if state else {}
+        found = state.aspects[aspect]
         if isinstance(found, Unread):
             outcome = Outcome.UNKNOWN if found is Unread.UNKNOWN else Outcome.DENIED
             changes.append(Change(aspect, outcome, {}, {}))
             continue
         after = target_config(aspect, needs, found, kind)
-        outcome = Outcome.SAME if is_same(found, after) else Outcome.CHANGE
+        if is_same(found, after):
+            outcome = Outcome.SAME
+        else:
+            outcome = Outcome.UNSEEN if aspect in unseen else Outcome.CHANGE
         changes.append(Change(aspect, outcome, found, after))
-    return BucketPlan(destinations[0], needs, kind, state is None, tuple(changes))
+    return BucketPlan(destinations[0], needs, kind, not state.exists, tuple(changes))
 
 
-async def _carry_out(client: Any, planned: BucketPlan, change: Change) -> Change:
+def _unseen(destination: Destination, kind: StoreKind) -> frozenset[Aspect]:
+    """The aspects of a bucket to be made of which nobody can tell whether it will lack them."""
+    if kind is StoreKind.CEPH:
+        # Which of the two it has depends on its version, of which it says nothing.
+        return frozenset({Aspect.OWNERSHIP, Aspect.ENCRYPTION})
+    if destination.endpoint_url is None:
+        # New buckets of AWS are set so already (AWS userguide, "Default settings for new S3
+        # buckets").
+        return frozenset({Aspect.OWNERSHIP, Aspect.ENCRYPTION, Aspect.PUBLIC_ACCESS})
+    return frozenset(Aspect)
+
+
+async def _carry_out(client: Any, planned: BucketPlan, change: Change, *, tried: bool) -> Change:
+    """`tried`: an object could be written and read before, so that one is tried again."""
     if change.outcome is not Outcome.CHANGE:
         return change
     aspect, bucket = change.aspect, planned.needs.bucket
@@ -179,4 +220,23 @@ async def _carry_out(client: Any, planned: BucketPlan, change: Change) -> Change
     done = not isinstance(kept, Unread) and is_same(
         kept, target_config(aspect, planned.needs, kept, planned.kind)
     )
+    if tried and aspect in _SHUTTING and (shut := await _try(client, planned)):
+        return await _take_back(client, planned, replace(change, reason=shut))
     return replace(change, outcome=Outcome.CHANGED if done else Outcome.IGNORED)
+
+
+async def _try(client: Any, planned: BucketPlan) -> str | None:
+    """Why no object can be written and read where the destinations' are; None if one can."""
+    key = f"{planned.destination.prefix}{PROBE_NAME}{uuid4()}"
+    return await try_object(client, planned.needs.bucket, key)
+
+
+async def _take_back(client: Any, planned: BucketPlan, change: Change) -> Change:
+    """Set the aspect as it was before, and see whether the bucket is open again."""
+    try:
+        await write_aspect(client, planned.needs.bucket, change.aspect, change.before)
+    except ClientError as error:
+        reason = f"{change.reason}; then {error_code(error)}"
+        return replace(change, outcome=Outcome.SHUT, reason=reason)
+    still = await _try(client, planned)
+    return replace(change, outcome=Outcome.SHUT if still else Outcome.UNDONE)

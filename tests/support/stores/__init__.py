@@ -85,9 +85,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(
-    command: Sequence[str | Path], log: Path, *, kill: bool = False
-) -> Iterator[Server]:
+def running(command: Sequence[str | Path], log: Path, *, kill: bool = False) -> Iterator[Server]:
     """Run ``command`` in the foreground, output to ``log``; stop it on leaving.
 
     ``kill`` gives it no time to end in order, for servers that take long and keep nothing.
