@@ -17,7 +17,7 @@ from app.core.bucket_setup import Aspect, StoreKind, needs_of, target_config
 from app.core.destination import Destination
 from app.embedded.s3 import start_s3
 from tests.support.service import ACCESS_KEY, ORIGIN, SECRET_KEY, Store, prepared
-from tests.support.stores import block_public_access, rclone, rgw, s3_client, seaweedfs
+from tests.support.stores import block_public_access, rclone, rgw, s3_client, seaweedfs, swift
 
 PAGES: Final = {"CLAIMCHECK_CORS_ORIGINS": ORIGIN}
 # Every open store has a second bucket, named so, that no instructions are signed for.
@@ -28,17 +28,21 @@ class Feature(StrEnum):
     """A thing that S3 does and some stores do not."""
 
     FORMS = auto()  # POST Object
+    STRICT_FORMS = auto()  # a form with a field that its policy does not name is refused
     FORM_HEADERS = auto()  # cache-control and content-disposition of a form are stored
     VERSIONS = auto()  # every write makes a version, and a link can pin one
     CONDITIONAL_WRITES = auto()  # If-None-Match: * on a PUT keeps what is there
     CHECKSUMS = auto()  # the announced SHA-256 is compared with the bytes
+    TOLD_CHECKSUMS = auto()  # HEAD says that the SHA-256 is the whole object's
     COMPUTED_CHECKSUMS = auto()  # a SHA-256 that HEAD reports is the store's own work
     RANGES = auto()  # a part of an object is a 206
     FUTURE_REFUSED = auto()  # a URL does not work before the moment it was signed for
     SIGNED_HEADERS_ONLY = auto()  # x-amz-* headers that were not signed are refused
+    PUBLIC_ACCESS_BLOCK = auto()  # a bucket can have one
     BLOCKED_ACLS = auto()  # BlockPublicAcls refuses public ACLs, and nothing else
     CORS_RULES = auto()  # browsers are answered by the bucket's rules
     CORS_ON_FORGERIES = auto()  # so is the refusal of a signature
+    BUCKET_PREFLIGHTS = auto()  # so are preflights at the bucket's own URL, where forms go
     USERS = auto()  # the service can have fewer rights than the owner of the bucket
 
 
@@ -176,6 +180,16 @@ async def _open_seaweedfs() -> AsyncIterator[OpenStore]:
 
 
 @asynccontextmanager
+async def _open_swift() -> AsyncIterator[OpenStore]:
+    with swift.start_swift() as server:
+        owner, bucket = server.client(), "contract"
+        service = Store(server.endpoint_url, server.access_key, server.secret_key)
+        await prepared(service.environ(bucket) | PAGES)
+        owner.create_bucket(Bucket=bucket + OTHER)
+        yield OpenStore(service, bucket, owner)
+
+
+@asynccontextmanager
 async def _open_rclone() -> AsyncIterator[OpenStore]:
     with rclone.start_rclone(ORIGIN) as server:
         owner = server.client()
@@ -186,6 +200,7 @@ async def _open_rclone() -> AsyncIterator[OpenStore]:
 
 _RGW_LACKS: Final = {
     Feature.FORM_HEADERS: "RGW 16.2 stores neither header from a form",
+    Feature.TOLD_CHECKSUMS: "RGW 16.2 has none to tell",
     Feature.CHECKSUMS: "RGW 16.2 ignores x-amz-checksum-*: what it stores stays unverified",
     Feature.FUTURE_REFUSED: "RGW 16.2 looks at the end of a URL's life, not at its beginning",
     Feature.SIGNED_HEADERS_ONLY: "RGW 16.2 obeys x-amz-* headers that nobody signed",
@@ -229,6 +244,29 @@ KINDS: Final = (
         _open_seaweedfs,
         seaweedfs.available(),
         {
+            Feature.STRICT_FORMS: "SeaweedFS lets a form have fields that its policy does not name",
+            Feature.TOLD_CHECKSUMS: "SeaweedFS does not say of what its SHA-256 is",
+            Feature.FUTURE_REFUSED: "SeaweedFS looks at the end of a URL's life alone",
+            Feature.PUBLIC_ACCESS_BLOCK: "SeaweedFS has no ACLs, and knows no such call",
+            Feature.BLOCKED_ACLS: "SeaweedFS has no public access block",
+            Feature.BUCKET_PREFLIGHTS: "SeaweedFS answers these with *, whatever the rules are",
+            Feature.USERS: "it is started with one key pair, which may do everything",
+        },
+    ),
+    Kind(
+        "swift",
+        _open_swift,
+        swift.available(),
+        {
+            Feature.FORMS: "Swift's S3 API has no POST Object",
+            Feature.VERSIONS: "Swift takes the setting, and its answers name no version",
+            Feature.CONDITIONAL_WRITES: "Swift has no condition on a PUT",
+            Feature.TOLD_CHECKSUMS: "Swift has none to tell",
+            Feature.CHECKSUMS: "Swift compares x-amz-checksum-* with nothing",
+            Feature.FUTURE_REFUSED: "Swift looks at the end of a URL's life alone",
+            Feature.PUBLIC_ACCESS_BLOCK: "Swift knows no such call",
+            Feature.BLOCKED_ACLS: "Swift has no public access block",
+            Feature.CORS_RULES: "Swift's S3 API takes no CORS rules",
             Feature.USERS: "it is started with one key pair, which may do everything",
         },
     ),
@@ -240,10 +278,12 @@ KINDS: Final = (
             Feature.FORMS: "rclone has no POST Object, as R2 and B2 have none",
             Feature.VERSIONS: "rclone keeps files, one for a key",
             Feature.CONDITIONAL_WRITES: "rclone overwrites in spite of If-None-Match",
+            Feature.TOLD_CHECKSUMS: "rclone does not say of what its SHA-256 is",
             Feature.CHECKSUMS: "rclone compares x-amz-checksum-* with nothing",
             Feature.COMPUTED_CHECKSUMS: "rclone keeps the announced SHA-256 and repeats it",
             Feature.RANGES: "rclone sends the part with a 200",
             Feature.FUTURE_REFUSED: "rclone looks at the end of a URL's life alone",
+            Feature.PUBLIC_ACCESS_BLOCK: "rclone has no ACLs",
             Feature.BLOCKED_ACLS: "rclone has neither ACLs nor a public access block",
             Feature.CORS_RULES: "rclone has one origin for all buckets, and its own headers",
             Feature.USERS: "rclone's key pair may do everything",

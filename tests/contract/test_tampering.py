@@ -90,7 +90,8 @@ async def test_a_put_url_does_nothing_but_put(flow: Flow) -> None:
         response = await flow.web.request(
             method, url, headers=without_length(upload["upload"]["headers"])
         )
-        assert (method, response.status_code) == (method, 403)
+        # A key takes no POST: some stores see that before they see the signature.
+        assert response.status_code in ({403, 405} if method == "POST" else {403})
     assert (await flow.web.head(url)).status_code == 403
     await only_honest_instructions_work(flow, upload)
 
@@ -109,7 +110,8 @@ SMUGGLED = {
 async def test_put_with_an_unsigned_header(flow: Flow, header: str) -> None:
     upload = await flow.announce("put")
     smuggling = edited(upload["upload"], {header: SMUGGLED[header]})
-    refused(await flow.send(smuggling), 403, "AccessDenied")
+    # S3 has AccessDenied, SeaweedFS another signature.
+    refused(await flow.send(smuggling), 403)
     await only_honest_instructions_work(flow, upload)
 
 
@@ -236,17 +238,45 @@ FORBIDDEN: dict[str, dict[str, Edit]] = {
 @pytest.mark.parametrize("case", FORGED)
 async def test_a_form_that_is_not_signed_so(flow: Flow, case: str) -> None:
     upload = await flow.announce("post")
-    # RGW has AccessDenied for all of them, S3 SignatureDoesNotMatch for some.
-    refused(await flow.send(edited(upload["upload"], FORGED[case])), 403)
+    answer = await flow.send(edited(upload["upload"], FORGED[case]))
+    # RGW has AccessDenied for all of them, S3 SignatureDoesNotMatch for some; SeaweedFS finds what
+    # is not signed at all malformed.
+    assert answer.status_code in ({400, 403} if case == "unsigned" else {403}), answer.text
     await only_honest_instructions_work(flow, upload)
 
 
+HARMLESS = ("no-store", "no-cache")
+MORE = ("redirect", "acl", "tags", "header", "unknown field")
+
+
 @having(Feature.FORMS)
-@pytest.mark.parametrize("case", FORBIDDEN)
+@pytest.mark.parametrize("case", [case for case in FORBIDDEN if case not in MORE])
 async def test_a_form_that_the_policy_forbids(flow: Flow, case: str) -> None:
     upload = await flow.announce("post")
     refused(await flow.send(edited(upload["upload"], FORBIDDEN[case])), 403, "AccessDenied")
     await only_honest_instructions_work(flow, upload)
+
+
+@having(Feature.FORMS, Feature.STRICT_FORMS)
+@pytest.mark.parametrize("case", MORE)
+async def test_a_form_with_more_than_the_policy_names(flow: Flow, case: str) -> None:
+    upload = await flow.announce("post")
+    refused(await flow.send(edited(upload["upload"], FORBIDDEN[case])), 403, "AccessDenied")
+    await only_honest_instructions_work(flow, upload)
+
+
+@lacking(Feature.STRICT_FORMS, Feature.FORMS)
+@pytest.mark.parametrize("case", ["header", "acl"])
+async def test_a_form_with_more_is_taken_and_opens_nothing(flow: Flow, case: str) -> None:
+    upload = await flow.announce("post")
+    assert (await flow.send(edited(upload["upload"], FORBIDDEN[case]))).status_code == 201
+    head = flow.store.owner.head_object(Bucket=flow.store.bucket, Key=upload["key"])
+    confirmed = await flow.confirm(upload)
+    if "CacheControl" in head and head["CacheControl"] not in HARMLESS:
+        assert "cache-control" in problem(confirmed, 422, "upload-rejected")
+    else:
+        assert confirmed.status_code == 200
+    refused(await flow.web.get(upload["url"]), *flow.kind.anonymous)
 
 
 @having(Feature.FORMS)
@@ -269,8 +299,9 @@ async def test_a_form_without_its_signature(flow: Flow) -> None:
     upload = await flow.announce("post")
     response = await flow.send(edited(upload["upload"], {"x-amz-signature": None}))
     # RGW misses a field, the gate a signature; both refuse.
+    # SeaweedFS finds it wrong.
     answer = (response.status_code, error_code(response))
-    assert answer in {(400, "InvalidArgument"), (403, "AccessDenied")}
+    assert answer in {(400, "InvalidArgument"), (403, "AccessDenied"), (403, MISMATCH)}
     await only_honest_instructions_work(flow, upload)
 
 

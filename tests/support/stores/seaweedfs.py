@@ -66,7 +66,7 @@ def start_seaweedfs() -> Iterator[Seaweed]:
             *(f"-{name}.port.grpc={grpc}" for name, (_, grpc) in ports.items()),
             # Each bucket takes several volumes, which grow to what is in them.
             *("-master.volumeSizeLimitMB=64", "-volume.max=200"),
-            *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
             *(f"-{name}.localSocket={home}/{name}.sock" for name in ("filer", "s3")),
         ]
         server = Seaweed(f"http://127.0.0.1:{ports['s3'][0]}", access_key, secret_key)
