@@ -21,7 +21,7 @@ from app.doctor.browser import Answer, Browser
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
 from app.errors import Problem
-from app.store.client import Buckets, error_code
+from app.store.client import Buckets, error_code, head_object
 from app.store.objects import ID_METADATA, ObjectHandle
 from app.store.signer import Presigned, PresignedPost, Signer
 
@@ -120,8 +120,8 @@ class Examination:
     async def head(self, key: str) -> dict[str, Any]:
         """The answer to HeadObject, or `{"Error": code}`."""
         try:
-            answer: dict[str, Any] = await self.client.head_object(
-                Bucket=self.destination.bucket, Key=key, ChecksumMode="ENABLED"
+            answer: dict[str, Any] = await head_object(
+                self.client, Bucket=self.destination.bucket, Key=key
             )
         except ClientError as error:
             return {"Error": error_code(error)}

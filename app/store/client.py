@@ -11,6 +11,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    HTTPClientError,
     NoCredentialsError,
 )
 
@@ -77,7 +78,7 @@ class Buckets:
         Raises BucketRefused, BucketUnavailable.
         """
         async with translated(destination.bucket):
-            await self.client(destination).head_bucket(Bucket=destination.bucket)
+            await head_bucket(self.client(destination), destination.bucket)
 
     async def require(self, destination: Destination) -> None:
         """Raise ClientError unless the bucket is there: its absence is a 404 to a HEAD of a key as
@@ -86,7 +87,7 @@ class Buckets:
         now = asyncio.get_running_loop().time()
         key = _client_key(destination), destination.bucket
         if now - self._checked_at.get(key, -_CHECK_SECONDS) >= _CHECK_SECONDS:
-            await self.client(destination).head_bucket(Bucket=destination.bucket)
+            await head_bucket(self.client(destination), destination.bucket)
             self._checked_at[key] = now
 
 
@@ -145,6 +146,26 @@ async def translated(bucket: str) -> AsyncIterator[None]:
         raise BucketUnavailable(
             f"The bucket {bucket} did not answer; try again in a moment.", retry_after=RETRY_AFTER
         ) from error
+
+
+async def head_bucket(client: Any, bucket: str) -> Any:
+    """The answer to HeadBucket. Raises ClientError."""
+    try:
+        return await client.head_bucket(Bucket=bucket)
+    except HTTPClientError:
+        # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it must
+        # not), which aiohttp takes for a broken answer.
+        return await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+
+
+async def head_object(client: Any, **which: str) -> Any:
+    """The answer to HeadObject, with its checksum where the store has one. Raises ClientError."""
+    try:
+        return await client.head_object(**which, ChecksumMode="ENABLED")
+    except HTTPClientError:
+        # As above: a GET says whether the object is missing.
+        (await client.get_object(**which, Range="bytes=0-0"))["Body"].close()
+        raise
 
 
 def error_code(error: ClientError) -> str:

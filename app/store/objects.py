@@ -20,6 +20,7 @@ from app.store.client import (
     Buckets,
     error_code,
     error_status,
+    head_object,
     translated,
 )
 
@@ -29,8 +30,9 @@ _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
 # Seconds between aborts, while parts that were under way come in.
 _ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
-# Ceph RGW 16 lists the parts of an upload that is gone with the second one.
-_NO_UPLOAD: Final = frozenset({"NoSuchUpload", "NoSuchKey"})
+# Stores have several names for an upload that is gone: Ceph RGW 16 and OpenStack Swift say
+# NoSuchKey; an answer without a body is a bare 404.
+_NO_UPLOAD: Final = _ABSENT | {"NoSuchUpload"}
 # The only metadata of ours on an object: everybody who holds a link can read it.
 ID_METADATA: Final = "claimcheck-id"
 _METADATA: Final = "x-amz-meta-"
@@ -109,9 +111,7 @@ class ObjectHandle:
         which = {} if version_id is None else {"VersionId": version_id}
         async with translated(self.bucket):
             try:
-                said = await self._client.head_object(
-                    **self._place, ChecksumMode="ENABLED", **which
-                )
+                said = await head_object(self._client, **self._place, **which)
             except ClientError as error:
                 if error_code(error) not in _ABSENT:
                     raise
@@ -247,7 +247,7 @@ class ObjectHandle:
                 async for page in pages.paginate(**self._place, UploadId=upload_id):
                     found += page.get("Parts", [])
             except ClientError as error:
-                if error_code(error) in _NO_UPLOAD:
+                if await self._is_gone(error):
                     return None
                 raise
         return [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
@@ -267,7 +267,7 @@ class ObjectHandle:
                 )
             except ClientError as error:
                 code, status = error_code(error), error_status(error)
-                if code in _NO_UPLOAD:
+                if await self._is_gone(error):
                     return
                 if 400 <= status < 500 and status not in _NOT_OF_THE_PARTS:
                     raise UploadNotArrived(
@@ -280,15 +280,17 @@ class ObjectHandle:
         """Drop a multipart upload and its parts, again until none is left.
 
         A part that is under way while the upload is aborted may come to stay (AWS API,
-        AbortMultipartUpload).
+        AbortMultipartUpload). Does nothing where the store knows no such upload (any more): on
+        OpenStack Swift the parts of one that was completed are the object, and are listed on.
         """
         for delay in _ABORT_DELAYS:
             async with translated(self.bucket):
                 try:
                     await self._client.abort_multipart_upload(**self._place, UploadId=upload_id)
                 except ClientError as error:
-                    if error_code(error) not in _NO_UPLOAD:
-                        raise
+                    if await self._is_gone(error):
+                        return
+                    raise
             if not await self.list_parts(upload_id):
                 return
             await asyncio.sleep(delay)
@@ -304,6 +306,14 @@ class ObjectHandle:
             uploads.add(upload_id)
         for found in uploads:
             await self.abort_upload(found)
+
+    async def _is_gone(self, error: ClientError) -> bool:
+        """Whether the store says that it knows no such upload, in whatever words."""
+        code = error_code(error)
+        if code == "404":
+            # No body says of what: it may be the bucket.
+            await self.buckets.require(self.destination)
+        return code in _NO_UPLOAD
 
     async def _versions(self, *, markers: bool = True) -> list[str] | None:
         """The ids of the key's versions and delete markers; None where the store lists none."""

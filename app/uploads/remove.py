@@ -150,7 +150,10 @@ async def delete_object(res: Resources, file: File) -> None:
     """
     handle = res.bucket_of(file)
     if file.method == "multipart":
-        await handle.abort_uploads(file.store_upload_id)
+        # One that was completed is none any more; where it still looks like one, its parts are the
+        # object.
+        completed = file.confirmed_at is not None
+        await handle.abort_uploads(None if completed else file.store_upload_id)
     if not file.may_share_key:
         await handle.delete()
         return

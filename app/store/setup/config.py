@@ -15,7 +15,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
-from app.store.client import UNKNOWN_CALL, error_code, error_status, translated
+from app.store.client import UNKNOWN_CALL, error_code, error_status, head_bucket, translated
 
 
 class Unread(Enum):
@@ -53,7 +53,7 @@ async def read_bucket(client: Any, bucket: str) -> BucketState:
     """
     async with translated(bucket):
         try:
-            said = await client.head_bucket(Bucket=bucket)
+            said = await head_bucket(client, bucket)
         except ClientError as error:
             if error_code(error) not in {"404", "NoSuchBucket"}:
                 raise

@@ -141,9 +141,7 @@ def start_swift() -> Iterator[Swift]:
     account, _, name = access_key.partition(":")
     users = f"user_{account}_{name} = {secret_key} .admin"
     with ExitStack() as stack:
-        home = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="claimcheck-swift-"))
-        )
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claimcheck-swift-")))
         (home / "devices" / "d").mkdir(parents=True)
         (home / "swift.conf").write_text(_CONF)
         ports = {kind: free_port() for kind in _KINDS}
