@@ -20,6 +20,7 @@ from app.models import (
     credentials,  # noqa: F401
     files,  # noqa: F401
     records,  # noqa: F401
+    seals,  # noqa: F401
     staff,  # noqa: F401
 )
 from app.models.tables import metadata

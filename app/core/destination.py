@@ -163,6 +163,11 @@ class Destination(BaseModel):
         return "inline" if said == "inline" else "attachment"
 
     @property
+    def store(self) -> str:
+        """The store that has the bucket: its endpoint for the service, or AWS in its region."""
+        return self.endpoint_url or f"aws:{self.region}"
+
+    @property
     def window(self) -> int:
         """Seconds during which links to one object are identical; 0: each is signed anew."""
         if self.link_window is not None:

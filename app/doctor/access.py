@@ -24,14 +24,16 @@ async def check_cors(examination: Examination, origins: list[str]) -> None:
         return
     signed = await examination.signed_put(examination.new_key(), checksum_of=b"")
     by_put = examination.destination.method == "put"
-    # Parts of a large file are PUTs without headers of their own, whatever the method.
-    questions = {"PUT": set(signed.headers) if by_put else set()}
+    # Each as a browser would send it: forms go to the bucket's own URL, and parts of a large file
+    # are PUTs without headers of their own, whatever the method.
+    questions = [("PUT", signed.url, set(signed.headers) if by_put else set())]
     if examination.destination.method == "post":
-        questions["POST"] = set()
+        form = await examination.signed_form(examination.new_key())
+        questions.append(("POST", form.url, set()))
     refused = []
     for origin in origins:
-        for method, names in questions.items():
-            answer = await _preflight(examination, signed.url, origin, method, names)
+        for method, url, names in questions:
+            answer = await _preflight(examination, url, origin, method, names)
             if reason := _refusal_reason(answer, origin, method, names):
                 refused.append(f"{method} from {origin} ({reason})")
     examination.findings.ok_or_fail(

@@ -17,10 +17,21 @@ def advise(
     method = _best_method(destination, abilities, has_versions=has_versions)
     if method != destination.method:
         settings[f"{prefix}METHOD"] = method
-    proven = bool(abilities.conditional_writes) and abilities.versions is False
-    if method == destination.method == "put" and proven != destination.conditional_writes:
-        settings[f"{prefix}CONDITIONAL_WRITES"] = str(proven).lower()
+    if method == "put":
+        found, claimed = abilities.conditional_writes, destination.conditional_writes
+        if claimed and found is not None and not _is_conditional(abilities):
+            settings[f"{prefix}CONDITIONAL_WRITES"] = "false"
+        # Where versions seal, nothing is gained.
+        elif not claimed and abilities.versions is False and _is_conditional(abilities):
+            settings[f"{prefix}CONDITIONAL_WRITES"] = "true"
     return Advice(kind.value, abilities, settings)
+
+
+def _is_conditional(abilities: Abilities) -> bool:
+    """Whether a PUT that may only create does nothing else: a header that nobody signed would make
+    it a copy, which asks for no condition.
+    """
+    return bool(abilities.conditional_writes) and abilities.signed_headers_only is not False
 
 
 def _best_method(destination: Destination, abilities: Abilities, *, has_versions: bool) -> Method:
@@ -29,15 +40,16 @@ def _best_method(destination: Destination, abilities: Abilities, *, has_versions
     A method seals if the bytes of a confirmed file cannot be replaced while an upload is valid.
     """
     usable: dict[Method, bool | None] = {
-        "post": abilities.forms,
-        "put": abilities.puts,
+        # One that takes what was not signed so is no better than none.
+        "post": False if abilities.forms_enforced is False else abilities.forms,
+        "put": False if abilities.puts_enforced is False else abilities.puts,
         "multipart": abilities.multipart,
     }
     method = destination.method
     if (
         not has_versions
         and usable["multipart"]
-        and not (method == "put" and abilities.conditional_writes)
+        and not (method == "put" and usable["put"] and _is_conditional(abilities))
     ):
         return "multipart"
     if usable[method] is False:

@@ -80,14 +80,15 @@ class Examination:
         return key
 
     async def signed_put(
-        self, key: str, *, if_absent: bool = True, checksum_of: bytes | None = None
+        self, key: str, *, if_absent: bool | None = None, checksum_of: bytes | None = None
     ) -> Presigned:
         """Presign a PUT of `CONTENT`.
 
-        `if_absent` signs `If-None-Match: *`, `checksum_of` the SHA-256 of these bytes.
+        `if_absent` signs `If-None-Match: *` (None: as the destination's uploads are),
+        `checksum_of` the SHA-256 of these bytes.
         """
         headers = self.headers("put") | {"content-length": str(len(CONTENT))}
-        if if_absent:
+        if self.destination.conditional_writes if if_absent is None else if_absent:
             headers["if-none-match"] = "*"
         if checksum_of is not None:
             headers["x-amz-checksum-sha256"] = sha256(checksum_of)

@@ -16,8 +16,10 @@ from app.doctor.browser import Browser, open_browser
 from app.doctor.buckets import check_reach, check_state
 from app.doctor.examination import Examination, tidy_up
 from app.doctor.findings import Advice, Findings, Report
+from app.doctor.seals import proven_seals, remember_seals
 from app.doctor.service import check_credentials, check_database, check_settings
 from app.doctor.uploads import check_public_endpoint, check_uploads
+from app.models.seals import ProvenSeal
 from app.runtime.resources import open_session
 from app.settings.model import Settings
 from app.store.client import Buckets, open_buckets
@@ -36,30 +38,36 @@ async def examine(
 ) -> Report:
     """Check the settings, the credentials, the database and every bucket; return all findings.
 
-    The objects and uploads that it makes are removed before it returns, also when it is cancelled.
-    Where the credentials fail, no bucket is examined. Raises ConfigurationError where AWS_PROFILE
-    names no profile.
+    Which seals hold is remembered in the database. The objects and uploads that it makes are
+    removed before it returns, also when it is cancelled. Where the credentials fail, no bucket is
+    examined. Raises ConfigurationError where AWS_PROFILE names no profile.
     """
     session = open_session(settings)
     credentials = await check_credentials(Signer(session, clock=clock), clock())
     database = await check_database(settings)
     found = [check_settings(settings, environ), database, credentials]
     advice: dict[str, Advice] = {}
+    proven: list[ProvenSeal] = []
     if not credentials.has_failed():
         async with (
             open_buckets(session, settings.every_destination()) as buckets,
             open_browser() as browser,
         ):
-            for more, advised in await _gather(
+            together = by_bucket(settings)
+            answers = await _gather(
                 *(
                     _examine_bucket(
                         destinations, browser_origins(settings), session, buckets, browser, clock
                     )
-                    for destinations in by_bucket(settings)
+                    for destinations in together
                 )
-            ):
-                found += more
-                advice |= advised
+            )
+        for (more, advised), destinations in zip(answers, together, strict=True):
+            found += more
+            advice |= advised
+            proven += proven_seals(destinations, advised, clock())
+    if proven and not database.has_failed():
+        await remember_seals(settings, proven)
     return Report(tuple(f for findings in found for f in findings.entries), advice)
 
 
@@ -107,9 +115,12 @@ async def _examine_bucket(
     ]
     set_up = await check_state(client, destinations, origins, state)
     await _gather(*(_examine_destination(examination, origins) for examination in examinations))
-    has_versions = state.aspects[Aspect.VERSIONING] is not Unread.UNKNOWN
+    versioning = state.aspects[Aspect.VERSIONING]
     advised = {}
     for examination in examinations:
+        # A store may take the setting, and pin nothing.
+        useless = examination.abilities.versions is False and versioning == {"Status": "Enabled"}
+        has_versions = versioning is not Unread.UNKNOWN and not useless
         advice = advise(
             examination.destination, state.kind, examination.abilities, has_versions=has_versions
         )

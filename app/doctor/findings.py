@@ -31,13 +31,27 @@ class Abilities:
     """Which features of S3 a store was found to have; None where that could not be found out."""
 
     forms: bool | None = None
+    forms_enforced: bool | None = None
     puts: bool | None = None
+    puts_enforced: bool | None = None
     multipart: bool | None = None
     versions: bool | None = None
     conditional_writes: bool | None = None
     checksums: bool | None = None
     signed_headers_only: bool | None = None
     signature_age: bool | None = None
+
+    def seals(self) -> dict[str, bool]:
+        """Whether each of `app.models.files.Seal` keeps the bytes of a confirmed file; those that
+        could not be found out are left out.
+        """
+        found = {
+            "version": self.versions,
+            "multipart": self.multipart,
+            # A header that nobody signed would make the PUT a copy, which asks for no condition.
+            "conditional": self.conditional_writes and self.signed_headers_only,
+        }
+        return {seal: holds for seal, holds in found.items() if holds is not None}
 
 
 @dataclass(frozen=True, slots=True)

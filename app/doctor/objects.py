@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
+from app.core.contents import HEAD_BYTES
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.doctor.examination import (
     CONTENT,
@@ -14,6 +15,7 @@ from app.doctor.examination import (
     sha256,
 )
 from app.doctor.remedies import APPLY, remedy_for
+from app.errors import Problem
 from app.store.signer import Signer
 
 
@@ -56,6 +58,7 @@ async def check_stored(examination: Examination, key: str) -> None:
         "The store does not keep size, type and x-amz-meta-claimcheck-id of an object.",
         "No upload can be confirmed on this store.",
     )
+    await _check_start(examination, key)
     kept = {"cache_control": "CacheControl", "content_disposition": "ContentDisposition"}
     lost = [
         name
@@ -67,6 +70,24 @@ async def check_stored(examination: Examination, key: str) -> None:
             "object-headers",
             f"The store does not keep the {' and '.join(lost)} of the destination.",
             "Set the destination's method = put: this store drops them from a form.",
+        )
+
+
+async def _check_start(examination: Examination, key: str) -> None:
+    """Whether the first bytes can be read as confirm reads them: a range, if the ETag matches."""
+    handle = examination.object_at(key)
+    try:
+        found = await handle.head()
+        start = await handle.read_start(found, HEAD_BYTES) if found else None
+    except Problem as problem:
+        reason = str(problem.__cause__ or problem.detail)
+    else:
+        reason = "it sends others, or none" if start != CONTENT else ""
+    if reason:
+        examination.findings.fail(
+            "confirm",
+            f"The service cannot read the first bytes of what was uploaded: {reason}.",
+            remedy_for(reason, "s3:GetObject", "s3:GetObjectVersion"),
         )
 
 
@@ -114,11 +135,8 @@ async def check_links(examination: Examination, key: str) -> None:
     )
 
 
-async def check_sealing(examination: Examination, put_key: str | None) -> None:
+async def check_sealing(examination: Examination) -> None:
     """Whether links go on serving the confirmed bytes when an upload is repeated."""
-    if put_key is not None:
-        again = await examination.browser.put(await examination.signed_put(put_key), OTHER_CONTENT)
-        examination.abilities.conditional_writes = again.status == 412
     key, browser = examination.new_key(), examination.browser
     if examination.destination.method == "post":
         send = partial(browser.post, await examination.signed_form(key))
@@ -130,6 +148,8 @@ async def check_sealing(examination: Examination, put_key: str | None) -> None:
     await send(OTHER_CONTENT)
     if examination.abilities.versions:
         pinned = await examination.read(key, versionId=str(version))
+        # What pins nothing is no version.
+        examination.abilities.versions = pinned.body == CONTENT
         examination.findings.ok_or_fail(
             pinned.body == CONTENT,
             "sealing",
@@ -147,13 +167,17 @@ def _report_unsealed(examination: Examination) -> None:
     abilities = examination.abilities
     if destination.method == "multipart" and abilities.multipart:
         findings.ok("sealing", "What is sent in parts cannot be sent again once they are joined.")
-    elif destination.method == "put" and abilities.conditional_writes:
+    elif (
+        destination.method == "put"
+        and destination.conditional_writes
+        and abilities.seals().get("conditional")
+    ):
         findings.ok("sealing", "The store refuses a second PUT to the same key.")
     elif destination.method == "put" and destination.conditional_writes:
         findings.fail(
             "sealing",
             "The destination claims conditional_writes, and the store takes a second PUT to the "
-            "same key: files are called sealed that are not.",
+            "same key, or headers that nobody signed with it: nothing seals its files.",
             f"Set conditional_writes = false. {APPLY} It turns versioning on, which seals better.",
         )
     else:
@@ -161,7 +185,7 @@ def _report_unsealed(examination: Examination) -> None:
             "sealing",
             "The bucket keeps no versions: whoever holds an upload can replace the bytes until it "
             "expires.",
-            f"{APPLY} It turns versioning on. Where the store has none, set method = multipart.",
+            f"{APPLY} It turns versioning on. Where the store has none, do as `advice` says.",
         )
 
 

@@ -1,7 +1,7 @@
 """Uploads by form and by PUT: valid ones are stored, tampered ones are refused."""
 
 from app.doctor.browser import Answer
-from app.doctor.examination import CONTENT, LONGER_CONTENT, Examination
+from app.doctor.examination import CONTENT, LONGER_CONTENT, OTHER_CONTENT, Examination
 from app.doctor.multipart import check_multipart
 from app.doctor.objects import (
     check_age,
@@ -40,7 +40,7 @@ async def check_uploads(examination: Examination) -> None:
     await check_stored(examination, key)
     await check_checksums(examination)
     await check_links(examination, key)
-    await check_sealing(examination, put_key)
+    await check_sealing(examination)
     await check_age(examination, key)
 
 
@@ -64,7 +64,9 @@ async def _check_form(examination: Examination) -> str | None:
             form, CONTENT, x_amz_signature="0" * 64
         ),
     }
-    _report_attempts(examination, "post-enforced", "form", tries, wanted=wanted)
+    examination.abilities.forms_enforced = _report_attempts(
+        examination, "post-enforced", "form", tries, wanted=wanted
+    )
     return key
 
 
@@ -72,25 +74,27 @@ async def _check_put(examination: Examination) -> str | None:
     """Upload by PUT, and try tampered PUTs; the key of the object, None if none was stored."""
     wanted = examination.destination.method == "put"
     key = examination.new_key()
-    signed = await examination.signed_put(key)
+    signed = await examination.signed_put(key, if_absent=False)
     origin = {"Origin": examination.origin} if examination.origin else {}
     sent = await examination.browser.put(signed, CONTENT, **origin)
     examination.abilities.puts = _report_first(examination, "put", "PUT", sent, wanted=wanted)
     if not sent.ok:
         return None
-    other = await examination.signed_put(examination.new_key())
+    await _check_condition(examination, key)
+    other = await examination.signed_put(examination.new_key(), if_absent=False)
     tries = {
         "a longer file": await examination.browser.put(other, LONGER_CONTENT),
         "another type": await examination.browser.put(other, CONTENT, content_type="text/html"),
         "a forged signature": await examination.browser.send("PUT", other.url[:-1], other.headers),
     }
-    _report_attempts(examination, "put-enforced", "PUT", tries, wanted=wanted)
-    added = await examination.browser.put(
-        await examination.signed_put(examination.new_key()), CONTENT, x_amz_meta_unsigned="1"
+    examination.abilities.puts_enforced = _report_attempts(
+        examination, "put-enforced", "PUT", tries, wanted=wanted
     )
+    plain = await examination.signed_put(examination.new_key(), if_absent=False)
+    added = await examination.browser.put(plain, CONTENT, x_amz_meta_unsigned="1")
     examination.abilities.signed_headers_only = not added.ok
     copied = await examination.browser.put(
-        await examination.signed_put(examination.new_key()),
+        await examination.signed_put(examination.new_key(), if_absent=False),
         CONTENT,
         x_amz_copy_source=f"/{examination.destination.bucket}/{key}",
     )
@@ -110,6 +114,22 @@ async def _check_put(examination: Examination) -> str | None:
     return key
 
 
+async def _check_condition(examination: Examination, taken: str) -> None:
+    """Send a PUT with `If-None-Match: *` to a new key and to the one that is `taken`."""
+    browser, wanted = examination.browser, examination.destination
+    new = await examination.signed_put(examination.new_key(), if_absent=True)
+    first = await browser.put(new, CONTENT)
+    again = await browser.put(await examination.signed_put(taken, if_absent=True), OTHER_CONTENT)
+    examination.abilities.conditional_writes = first.ok and again.status == 412
+    if not first.ok and wanted.method == "put" and wanted.conditional_writes:
+        examination.findings.fail(
+            "put",
+            f"The store takes no PUT with If-None-Match: * ({first.summary}), which the "
+            "destination's conditional_writes has signed.",
+            "Set the destination's conditional_writes = false.",
+        )
+
+
 def _report_first(
     examination: Examination, check: str, what: str, answer: Answer, *, wanted: bool
 ) -> bool | None:
@@ -122,7 +142,10 @@ def _report_first(
     if wanted:
         remedy = remedy_for(answer.summary, "s3:PutObject")
         if what == "form" and answer.status != 403:
-            remedy = "The store has no POST Object, it seems: set the destination's method = put."
+            remedy = (
+                "The store has no POST Object, it seems: set the destination's method = put, or as "
+                "`advice` says."
+            )
         meaning = f"The store does not take a signed {what}: {answer.summary}."
         examination.findings.fail(check, meaning, remedy)
     else:
@@ -133,7 +156,8 @@ def _report_first(
 
 def _report_attempts(
     examination: Examination, check: str, what: str, tries: dict[str, Answer], *, wanted: bool
-) -> None:
+) -> bool:
+    """Report whether all attempts were refused; returns that."""
     let_in = [name for name, answer in tries.items() if answer.ok]
     meaning = f"The store takes a {what} with {' and with '.join(let_in)} for a signed one."
     if not let_in:
@@ -144,3 +168,4 @@ def _report_attempts(
         )
     else:
         examination.findings.warn(check, meaning, "Do not use this method here.")
+    return not let_in

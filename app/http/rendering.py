@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import to_json
 
 from app.files.links import content_urls, read_links
+from app.files.seals import seals_of
 from app.models.files import File, Seal
 from app.runtime.resources import Resources, in_utc
 
@@ -81,7 +82,7 @@ class FileBody(BaseModel):
     sealed: Seal = Field(
         description="What keeps the bytes from being replaced with what the uploader still holds: "
         "links that pin the version; parts joined by the service; a condition that the store "
-        "obeys; or nothing"
+        "obeys; or nothing. Only what `claimcheck doctor` has proved for the bucket counts"
     )
     created_at: Moment
     confirmed_at: Moment
@@ -112,7 +113,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
     Written out, because lists have many files: `members` takes twice as long, and building a model
     of each file, or writing a UUID as JSON, longer than signing its link.
     """
-    links = await read_links(res, files)
+    links, seals = await read_links(res, files), await seals_of(res, files)
     return [
         {
             "id": str(file.id),
@@ -129,14 +130,16 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "checksum_verified": file.checksum_verified,
             "etag": file.etag,
             "version_id": file.version_id,
-            "sealed": file.sealed,
+            "sealed": seal,
             "created_at": file.created_at,
             "confirmed_at": file.confirmed_at,
             "presigned_url": link.url,
             "presigned_url_expires_at": link.expires_at,
             "content_url": content_url,
         }
-        for file, link, content_url in zip(files, links, content_urls(res, files), strict=True)
+        for file, link, seal, content_url in zip(
+            files, links, seals, content_urls(res, files), strict=True
+        )
     ]
 
 

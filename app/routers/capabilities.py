@@ -29,7 +29,9 @@ class AbilitiesBody(BaseModel):
     """The abilities that a store showed when tried; null where that could not be found out."""
 
     forms: bool | None = Field(description="POST Object")
+    forms_enforced: bool | None = Field(description="Forms that are not as signed are refused")
     puts: bool | None
+    puts_enforced: bool | None = Field(description="PUTs that are not as signed are refused")
     multipart: bool | None
     versions: bool | None = Field(description="Every upload makes a version that links can pin")
     conditional_writes: bool | None = Field(description="`If-None-Match: *` keeps what is there")

@@ -56,6 +56,8 @@ class Resources:
     known_tokens: Expiring[bytes, Principal]
     # Counts of searches that found very many files lately, by caller and search.
     large_counts: Expiring[Hashable, int]
+    # Store, bucket and name of the seals that hold, as they were read lately.
+    proven_seals: Expiring[None, frozenset[tuple[str, str, str]]]
     rate_limits: RateLimits
     cursor_secret: bytes
     grant_secret: bytes | None
@@ -120,6 +122,7 @@ async def open_resources(
             web_tokens=web_tokens,
             known_tokens=Expiring(_KNOWN_TOKENS),
             large_counts=Expiring(_LARGE_COUNTS),
+            proven_seals=Expiring(1),
             rate_limits=rate_limits,
             cursor_secret=_secret(settings, cursors) or _secret_of_database(settings, cursors),
             grant_secret=_secret(settings, b"claimcheck grant"),

@@ -135,11 +135,13 @@ class ObjectHandle:
     async def read_start(self, found: StoredObject, length: int) -> bytes | None:
         """The first `length` bytes, at most, of the object that HEAD found, which is not empty.
 
-        None if a GET finds another object now, or none.
+        A range never goes past the end: a store may refuse one that does (RFC 9110, section 14.1.2,
+        would have it cut). None if a GET finds another object now, or none.
         """
         pinned = {} if found.version_id is None else {"VersionId": found.version_id}
         if found.etag:
             pinned["IfMatch"] = found.etag
+        length = min(length, found.size)
         async with translated(self.bucket):
             try:
                 said = await self._client.get_object(

@@ -12,7 +12,8 @@ async def sign_upload(
 ) -> Presigned | PresignedPost:
     """Presign the upload so that only the contents of the announced bytes are left open.
 
-    PUT signs the exact length and `If-None-Match: *`; POST pins every field and the length range.
+    PUT signs the exact length, and `If-None-Match: *` where the store is known to obey it; POST
+    pins every field and the length range.
     The length of a PUT whose size was not announced is left open, and checked by confirm.
     """
     high = file.size
@@ -23,7 +24,8 @@ async def sign_upload(
         headers["x-amz-checksum-sha256"] = file.checksum_sha256
     address, expires_in = destination.address, destination.upload_expires_in
     if file.method == "put":
-        headers["if-none-match"] = "*"
+        if destination.conditional_writes:
+            headers["if-none-match"] = "*"
         if file.size is not None:
             headers["content-length"] = str(file.size)
         return await res.signer.presign(

@@ -11,9 +11,10 @@ import pytest
 
 from app.core.parts import MIB
 from app.db.migrations import migrate
+from app.doctor.examine import examine
 from app.settings.model import load_settings
 from tests.contract.flow import DRESS, Clock, Flow
-from tests.contract.stores import Kind
+from tests.contract.stores import Feature, Kind
 from tests.support.service import SESSION_SECRET, in_thread, running
 
 DESTINATIONS = {
@@ -77,7 +78,10 @@ async def _opened(kind: Kind, database_url: str) -> AsyncIterator[Flow]:
     async with kind.open() as store:
         destinations = {
             **DESTINATIONS,
-            "put": {"method": "put", "conditional_writes": kind.keeps_conditions},
+            "put": {
+                "method": "put",
+                "conditional_writes": kind.has(Feature.CONDITIONAL_WRITES),
+            },
         }
         settings = load_settings(
             {
@@ -89,5 +93,8 @@ async def _opened(kind: Kind, database_url: str) -> AsyncIterator[Flow]:
                 **store.service.environ(store.bucket),
             }
         )
+        # What seals a file is what the doctor has proved, by one destination for all of the bucket.
+        alone = {"put": settings.destinations["put"]}
+        await examine(settings.model_copy(update={"destinations": alone}), {})
         async with running(settings, clock=clock) as api, httpx.AsyncClient(timeout=30) as web:
             yield Flow(kind, store, api, web, clock)

@@ -43,6 +43,7 @@ class Feature(StrEnum):
     CORS_RULES = auto()  # browsers are answered by the bucket's rules
     CORS_ON_FORGERIES = auto()  # so is the refusal of a signature
     BUCKET_PREFLIGHTS = auto()  # so are preflights at the bucket's own URL, where forms go
+    DEAD_PARTS = auto()  # the URLs of parts are dead once they are joined
     USERS = auto()  # the service can have fewer rights than the owner of the bucket
 
 
@@ -92,7 +93,7 @@ class Kind:
         if self.has(Feature.VERSIONS):
             return "version"
         if method == "multipart":
-            return "multipart"
+            return "multipart" if self.has(Feature.DEAD_PARTS) else "no"
         return "conditional" if method == "put" and self.keeps_conditions else "no"
 
     @property
@@ -258,6 +259,7 @@ KINDS: Final = (
         _open_swift,
         swift.available(),
         {
+            Feature.DEAD_PARTS: "on Swift the parts stay the object, and can be sent again",
             Feature.FORMS: "Swift's S3 API has no POST Object",
             Feature.VERSIONS: "Swift takes the setting, and its answers name no version",
             Feature.CONDITIONAL_WRITES: "Swift has no condition on a PUT",

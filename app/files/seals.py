@@ -1,0 +1,35 @@
+"""What keeps the bytes of a confirmed file, as far as it was proved for its bucket."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from app.db import seals as db_seals
+from app.models.files import File, Seal
+from app.runtime.resources import Resources
+
+# So long what was proved is not read again.
+_KEPT: Final = timedelta(seconds=30)
+
+
+async def seals_of(res: Resources, files: Sequence[File]) -> list[str]:
+    """The seal of each file, in order: the one that it was confirmed with, if the doctor proved
+    that it holds where the file is; `no` otherwise.
+    """
+    if all(file.sealed == Seal.NO for file in files):
+        return [Seal.NO] * len(files)
+    now = res.clock()
+    holding = res.proven_seals.get(None, now)
+    if holding is None:
+        async with res.db.connection() as db:
+            holding = await db_seals.holding(db)
+        res.proven_seals.note(None, holding, now + _KEPT)
+    stores: dict[tuple[str, str], str] = {}
+    found = []
+    for file in files:
+        where = file.destination, file.bucket
+        if where not in stores:
+            stores[where] = res.settings.destination_of(*where).store
+        holds = (stores[where], file.bucket, file.sealed) in holding
+        found.append(file.sealed if holds else Seal.NO)
+    return found
