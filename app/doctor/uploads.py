@@ -80,7 +80,7 @@ async def _check_put(examination: Examination) -> str | None:
     examination.abilities.puts = _report_first(examination, "put", "PUT", sent, wanted=wanted)
     if not sent.ok:
         return None
-    await _check_condition(examination, key)
+    await _check_condition(examination)
     other = await examination.signed_put(examination.new_key(), if_absent=False)
     tries = {
         "a longer file": await examination.browser.put(other, LONGER_CONTENT),
@@ -114,12 +114,12 @@ async def _check_put(examination: Examination) -> str | None:
     return key
 
 
-async def _check_condition(examination: Examination, taken: str) -> None:
-    """Send a PUT with `If-None-Match: *` to a new key and to the one that is `taken`."""
+async def _check_condition(examination: Examination) -> None:
+    """Send a PUT with `If-None-Match: *` to a new key, and again."""
     browser, wanted = examination.browser, examination.destination
-    new = await examination.signed_put(examination.new_key(), if_absent=True)
-    first = await browser.put(new, CONTENT)
-    again = await browser.put(await examination.signed_put(taken, if_absent=True), OTHER_CONTENT)
+    signed = await examination.signed_put(examination.new_key(), if_absent=True)
+    first = await browser.put(signed, CONTENT)
+    again = await browser.put(signed, OTHER_CONTENT)
     examination.abilities.conditional_writes = first.ok and again.status == 412
     if not first.ok and wanted.method == "put" and wanted.conditional_writes:
         examination.findings.fail(

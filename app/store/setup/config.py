@@ -134,9 +134,12 @@ async def try_object(client: Any, bucket: str, key: str) -> str | None:
         version = written.get("VersionId")
         which = {} if version in {None, "null"} else {"VersionId": version}
         try:
-            read = await client.get_object(Bucket=bucket, Key=key, **which)
-            async with read["Body"] as body:
-                same = await body.read() == _PROBE
+            # As the latest, and as the version that it is, where there is one.
+            same = True
+            for asked in ({}, which) if which else ({},):
+                read = await client.get_object(Bucket=bucket, Key=key, **asked)
+                async with read["Body"] as body:
+                    same = same and await body.read() == _PROBE
         finally:
             await client.delete_object(Bucket=bucket, Key=key, **which)
     except ClientError as error:

@@ -73,8 +73,8 @@ log_udp_host = 127.0.0.1
 log_udp_port = 9
 log_level = CRITICAL
 [pipeline:main]
-pipeline = catch_errors gatekeeper cache listing_formats s3api tempauth copy slo symlink \
-versioned_writes proxy-server
+pipeline = catch_errors gatekeeper cache listing_formats s3api tempauth copy slo versioned_writes \
+symlink proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
