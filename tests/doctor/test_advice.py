@@ -41,6 +41,38 @@ CLAIM, METHOD = (f"CLAIMCHECK_DESTINATIONS__FILES__{n}" for n in ("CONDITIONAL_W
             {CLAIM: "false"},
         ),
         ({"method": "multipart"}, WORKS, False, {}),
+        # Both seal: nothing is to be changed.
+        (
+            {"method": "put", "conditional_writes": True},
+            WORKS | {"versions": True, "conditional_writes": True},
+            True,
+            {},
+        ),
+        # A condition is no seal where unsigned headers make copies.
+        (
+            {"method": "put", "conditional_writes": True},
+            NO_FORMS
+            | {"versions": False, "conditional_writes": True, "signed_headers_only": False},
+            True,
+            {CLAIM: "false"},
+        ),
+        # What takes more than was signed is never recommended, whatever else it can do.
+        ({"method": "put"}, WORKS | {"forms_enforced": False, "puts_enforced": True}, True, {}),
+        (
+            {"method": "put"},
+            WORKS | {"forms_enforced": False, "signed_headers_only": False},
+            True,
+            {},
+        ),
+        ({}, WORKS | {"forms_enforced": False, "puts_enforced": True}, True, {METHOD: "put"}),
+        (
+            {},
+            WORKS | {"forms_enforced": False, "puts_enforced": False},
+            True,
+            {METHOD: "multipart"},
+        ),
+        # Swift: no forms, and parts that can be sent again.
+        ({}, NO_FORMS | {"multipart": False, "versions": False}, False, {METHOD: "put"}),
     ],
 )
 def test_advice(
