@@ -30,6 +30,8 @@ async def seals_of(res: Resources, files: Sequence[File]) -> list[str]:
         where = file.destination, file.bucket
         if where not in stores:
             stores[where] = res.settings.destination_of(*where).store
-        holds = (stores[where], file.bucket, file.sealed) in holding
+        # A version whose parts can be sent again, as on OpenStack Swift, is none that stays.
+        needed = {file.sealed} | ({Seal.MULTIPART} if file.method == "multipart" else set())
+        holds = all((stores[where], file.bucket, seal) in holding for seal in needed)
         found.append(file.sealed if holds else Seal.NO)
     return found

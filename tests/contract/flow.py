@@ -91,6 +91,14 @@ def refused(response: httpx.Response, status: int = 403, code: str | None = None
         assert error_code(response) == code
 
 
+def turned_away(flow: Flow, response: httpx.Response) -> None:
+    """As what has no signature is."""
+    if flow.kind.plain:
+        assert response.status_code in flow.kind.plain, response.text
+    else:
+        refused(response, *flow.kind.anonymous)
+
+
 def problem(response: httpx.Response, status: int, slug: str) -> str:
     """The detail of the service's problem."""
     assert response.status_code == status, response.text

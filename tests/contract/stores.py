@@ -42,6 +42,10 @@ class Feature(StrEnum):
     BLOCKED_ACLS = auto()  # BlockPublicAcls refuses public ACLs, and nothing else
     CORS_RULES = auto()  # browsers are answered by the bucket's rules
     CORS_ON_FORGERIES = auto()  # so is the refusal of a signature
+    CORS_WITHOUT_RULES = auto()  # there are headers of the store's own for pages
+    HONEST_HEADS = auto()  # the answer to a HEAD has no body
+    SUBRESOURCES = auto()  # a link with one more parameter is one that was not signed so
+    MANY_PARTS = auto()  # 10,000 parts
     BUCKET_PREFLIGHTS = auto()  # so are preflights at the bucket's own URL, where forms go
     DEAD_PARTS = auto()  # the URLs of parts are dead once they are joined
     USERS = auto()  # the service can have fewer rights than the owner of the bucket
@@ -79,6 +83,8 @@ class Kind:
     lacks: Mapping[Feature, str]
     anonymous: tuple[int, str] = (403, "AccessDenied")
     expired: tuple[int, str] = (403, "AccessDenied")
+    # The statuses of a store that takes what is not signed for another API of its own.
+    plain: frozenset[int] = frozenset()
 
     def has(self, *features: Feature) -> bool:
         return not any(feature in self.lacks for feature in features)
@@ -90,10 +96,12 @@ class Kind:
 
     def seals(self, method: str) -> str:
         """The word in `sealed` of a confirmed file that keeps its bytes."""
+        if method == "multipart" and not self.has(Feature.DEAD_PARTS):
+            return "no"
         if self.has(Feature.VERSIONS):
             return "version"
         if method == "multipart":
-            return "multipart" if self.has(Feature.DEAD_PARTS) else "no"
+            return "multipart"
         return "conditional" if method == "put" and self.keeps_conditions else "no"
 
     @property
@@ -261,7 +269,6 @@ KINDS: Final = (
         {
             Feature.DEAD_PARTS: "on Swift the parts stay the object, and can be sent again",
             Feature.FORMS: "Swift's S3 API has no POST Object",
-            Feature.VERSIONS: "Swift takes the setting, and its answers name no version",
             Feature.CONDITIONAL_WRITES: "Swift has no condition on a PUT",
             Feature.TOLD_CHECKSUMS: "Swift has none to tell",
             Feature.CHECKSUMS: "Swift compares x-amz-checksum-* with nothing",
@@ -269,8 +276,13 @@ KINDS: Final = (
             Feature.PUBLIC_ACCESS_BLOCK: "Swift knows no such call",
             Feature.BLOCKED_ACLS: "Swift has no public access block",
             Feature.CORS_RULES: "Swift's S3 API takes no CORS rules",
+            Feature.CORS_WITHOUT_RULES: "they are set by Swift's own API",
+            Feature.HONEST_HEADS: "Swift sends a body with the 404 to a HEAD",
+            Feature.SUBRESOURCES: "Swift answers ?tagging and ?acl before it looks further",
+            Feature.MANY_PARTS: "Swift takes 1,000, as it comes",
             Feature.USERS: "it is started with one key pair, which may do everything",
         },
+        plain=frozenset({400, 401, 403, 412}),
     ),
     Kind(
         "rclone",

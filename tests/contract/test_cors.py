@@ -185,7 +185,7 @@ async def test_a_preflight_of_a_form_is_answered_to_everybody(flow: Flow) -> Non
     assert ALLOWED not in (await from_page(flow, FOREIGN, upload["upload"])).headers
 
 
-@lacking(Feature.CORS_RULES)
+@lacking(Feature.CORS_RULES, Feature.CORS_WITHOUT_RULES)
 async def test_a_store_with_headers_of_its_own(flow: Flow) -> None:
     """Such a store takes uploads from other clients; a page's own PUT fails its preflight."""
     instructions = (await flow.announce("put"))["upload"]

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.parts import MIB
 from tests.contract.flow import DRESS, Flow, flipped, problem, refused, replacing, sha256
-from tests.contract.stores import Feature, having
+from tests.contract.stores import Feature, having, lacking
 
 PART = 5 * MIB
 DATA = bytes(range(32, 96)) * (2 * PART // 64) + b"the end"
@@ -43,7 +43,7 @@ async def test_what_arrives_in_parts_is_confirmed_and_read(flow: Flow, data: byt
     assert response.status_code == 200, response.text
     file = response.json()
     assert (file["size"], file["content_type"]) == (len(data), "text/plain")
-    assert file["sealed"] == ("version" if flow.kind.has(Feature.VERSIONS) else "multipart")
+    assert file["sealed"] == flow.kind.seals("multipart")
     read = await flow.web.get(file["presigned_url"])
     assert (read.status_code, read.content) == (200, data)
     metadata = {n: v for n, v in read.headers.items() if n.startswith("x-amz-meta-")}
@@ -121,7 +121,18 @@ async def test_the_checksum_of_a_whole_is_not_verified_by_its_parts(flow: Flow) 
 # --- After the end
 
 
-@having()
+@lacking(Feature.DEAD_PARTS)
+async def test_parts_that_live_on_are_no_seal(flow: Flow) -> None:
+    """The object is its parts: one that is sent again spoils the file, version or not."""
+    file_of = await flow.announce("multipart", b"hello")
+    assert (await flow.send(file_of["upload"], b"hello")).status_code == 200
+    file = (await flow.confirm(file_of)).json()
+    assert file["sealed"] == "no"
+    assert (await send_part(flow, file_of, 1, b"other")).status_code == 200
+    assert (await flow.web.get(file["presigned_url"])).content != b"hello"
+
+
+@having(Feature.DEAD_PARTS)
 async def test_part_urls_are_dead_after_completion(flow: Flow) -> None:
     """On every store, with versions or without: what is confirmed is sealed."""
     upload = await flow.announce("multipart", DATA)
@@ -193,7 +204,7 @@ async def test_an_upload_that_was_joined_behind_our_back_is_confirmed(flow: Flow
     assert await flow.read(file["presigned_url"]) == b"hello"
 
 
-@having()
+@having(Feature.MANY_PARTS)
 async def test_more_parts_than_one_page_of_the_store(flow: Flow) -> None:
     upload = await flow.announce("multipart", b"hello")
     [upload_id] = under_way(flow, upload)

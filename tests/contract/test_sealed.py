@@ -44,12 +44,13 @@ async def test_replays_leave_sealed_bytes_alone(flow: Flow, method: str) -> None
         again = (await flow.confirm(upload)).json()
         assert again["sealed"] == file["sealed"]
         for url in (file["presigned_url"], again["presigned_url"], await flow.link(file)):
-            served.add(await flow.read(url))
+            # What is spoilt may not be served at all.
+            served.add((await flow.web.get(url)).content)
     # Where a file says that nothing keeps it, it is because that was done.
     assert (served == {FIRST}) is (file["sealed"] != "no")
 
 
-@having()
+@having(Feature.DEAD_PARTS)
 async def test_replays_of_what_uppy_holds_leave_sealed_bytes_alone(flow: Flow) -> None:
     """Its part URLs take any length, also of parts that the file never had."""
     door = "/uppy/to/multipart/s3/multipart"
