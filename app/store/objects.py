@@ -180,7 +180,7 @@ class ObjectHandle:
         """Delete one version of the object; None: the object of a store that keeps no versions."""
         which = {} if version_id is None else {"VersionId": version_id}
         async with translated(self.bucket):
-            await self._client.delete_object(**self._place, **which)
+            await self._delete(which)
 
     async def delete(self) -> None:
         """Delete the object with every version and delete marker of its key.
@@ -188,7 +188,6 @@ class ObjectHandle:
         A DELETE without a version id only hides the object on a versioned bucket: a link that pins
         the version would go on serving it.
         """
-        client = self._client
         async with translated(self.bucket):
             versions = await self._versions()
             named = [{"VersionId": version} for version in versions or ()]
@@ -196,14 +195,19 @@ class ObjectHandle:
             if versions is None and await self.head() is not None:
                 named = [{}]
             for start in range(0, len(named), _DELETES_AT_ONCE):
-                deletes = [
-                    client.delete_object(**self._place, **which)
-                    for which in named[start : start + _DELETES_AT_ONCE]
-                ]
+                deletes = map(self._delete, named[start : start + _DELETES_AT_ONCE])
                 # All to their end, so that none goes on behind the back of the answer.
                 for outcome in await asyncio.gather(*deletes, return_exceptions=True):
                     if isinstance(outcome, BaseException):
                         raise outcome
+
+    async def _delete(self, which: Mapping[str, str]) -> None:
+        try:
+            await self._client.delete_object(**self._place, **which)
+        except ClientError as error:
+            # S3 finds nothing wrong with deleting what is not there; OpenStack Swift does.
+            if not await self._is_gone(error):
+                raise
 
     async def create_upload(self, headers: Mapping[str, str]) -> str:
         """Begin a multipart upload of an object with these headers; the store's id of it."""

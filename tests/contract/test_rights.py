@@ -216,5 +216,6 @@ async def test_keys_that_the_store_does_not_know(
     async with serving(flow, contract_database_url, **wrong) as stranger:
         assert "refused the service's own request" in await not_ready(stranger, flow.store.bucket)
         upload = await stranger.announce("put")
-        refused(await stranger.send(upload["upload"]), 403, code)
+        # Swift does not tell a wrong secret from an unknown key.
+        refused(await stranger.send(upload["upload"]), 403, None if flow.kind.plain else code)
         told(await stranger.confirm(upload), "its keys")
