@@ -15,7 +15,7 @@ from app.settings.model import Settings
 def proven_seals(
     destinations: Sequence[Destination], advice: Mapping[str, Advice], now: datetime
 ) -> list[ProvenSeal]:
-    """What the examinations of one bucket's destinations have shown: a seal holds if it did
+    """The seals that the examinations of one bucket's destinations tried: one holds if it did
     wherever it was tried.
     """
     first, found = destinations[0], dict[str, bool]()

@@ -20,6 +20,7 @@ from app.store.client import (
     Buckets,
     error_code,
     error_status,
+    head_bucket,
     head_object,
     translated,
 )
@@ -30,6 +31,8 @@ _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
 # Seconds between aborts, while parts that were under way come in.
 _ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
+# Seconds before a delete is repeated for which the store denies a bucket that is there.
+_DELETE_DELAYS: Final = (0.1, 0.4, 1.0)
 # Stores have several names for an upload that is gone: Ceph RGW 16 and OpenStack Swift say
 # NoSuchKey; an answer without a body is a bare 404.
 _NO_UPLOAD: Final = _ABSENT | {"NoSuchUpload"}
@@ -202,12 +205,20 @@ class ObjectHandle:
                         raise outcome
 
     async def _delete(self, which: Mapping[str, str]) -> None:
-        try:
-            await self._client.delete_object(**self._place, **which)
-        except ClientError as error:
-            # S3 finds nothing wrong with deleting what is not there; OpenStack Swift does.
-            if not await self._is_gone(error):
-                raise
+        for delay in (*_DELETE_DELAYS, None):
+            try:
+                await self._client.delete_object(**self._place, **which)
+            except ClientError as error:
+                # S3 finds nothing wrong with deleting what is not there; OpenStack Swift does.
+                if await self._is_gone(error):
+                    return
+                if delay is None or error_code(error) != "NoSuchBucket":
+                    raise
+                # Swift says so, too, while another version of the key is being deleted.
+                await head_bucket(self._client, self.bucket)
+                await asyncio.sleep(delay)
+            else:
+                return
 
     async def create_upload(self, headers: Mapping[str, str]) -> str:
         """Begin a multipart upload of an object with these headers; the store's id of it."""
