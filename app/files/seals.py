@@ -1,4 +1,4 @@
-"""What keeps the bytes of a confirmed file, as far as it was proved for its bucket."""
+"""The seal of a confirmed file, as far as it was proved for its bucket."""
 
 from collections.abc import Sequence
 from datetime import timedelta
