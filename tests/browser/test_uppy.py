@@ -152,7 +152,7 @@ async def is_stored(page: Page, bench: Bench, file_id: str, name: str) -> None:
     """The upload has ended well, and the service has the file with the very bytes."""
     assert await ended(page) == ([name], [])
     [file] = await kept(page)
-    assert (file["state"], file["filename"], file["sealed"]) == ("confirmed", name, "multipart")
+    assert (file["state"], file["filename"]) == ("confirmed", name)
     assert await stored(bench.api, name) == [file["id"]]
     assert await hash_of(file) == await page.evaluate("id => digest(id)", file_id)
 
