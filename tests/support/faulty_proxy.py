@@ -95,6 +95,9 @@ class FaultyProxy:
                 for line in head.split(b"\r\n")
                 if line.lower().startswith(b"content-length:")
             ]
+            if b"\r\nexpect: 100-continue\r\n" in head.lower():
+                # Until then no body comes (RFC 9110 section 10.1.1).
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = await reader.readexactly(length[0]) if length else b""
             call = call_of(method, target)
             self.seen.append(call)
@@ -126,7 +129,8 @@ class FaultyProxy:
 
     async def _ask(self, head: bytes, body: bytes) -> bytes:
         reader, writer = await asyncio.open_connection(self._store.hostname, self._store.port)
-        lines = [n for n in head[:-4].split(b"\r\n") if not n.lower().startswith(b"connection:")]
+        ours = (b"connection:", b"expect:")  # and not signed
+        lines = [n for n in head[:-4].split(b"\r\n") if not n.lower().startswith(ours)]
         writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body)
         answer = await reader.read()
         writer.close()
