@@ -14,9 +14,11 @@ from starlette.types import Scope
 
 from app.core.object_url import UnsignableValue
 from app.errors import (
+    AddressTooLong,
     AnswerOverdue,
     CredentialRequired,
     DatabaseUnavailable,
+    HeadersTooLarge,
     InsufficientScope,
     InternalError,
     InvalidObjectKey,
@@ -40,7 +42,15 @@ MEDIA_TYPE = "application/problem+json"
 # One body may hold tens of thousands, and readers need a few.
 MAX_ERRORS = 20
 
-_ALWAYS: Final = (ValidationFailed, MalformedRequest, RequestTooLarge, InternalError, AnswerOverdue)
+_ALWAYS: Final = (
+    ValidationFailed,
+    MalformedRequest,
+    RequestTooLarge,
+    AddressTooLong,
+    HeadersTooLarge,
+    InternalError,
+    AnswerOverdue,
+)
 _OF_PERMISSIONS: Final = (
     CredentialRequired,
     InvalidToken,

@@ -36,6 +36,7 @@ _ANNOUNCED = AnnouncedBody(
     size=482_133,
     expires_at=_NOW,
     upload=PostInstructions(
+        method="POST",
         url=_ORIGIN,
         expires_at=_NOW,
         fields={

@@ -109,7 +109,10 @@ def test_everything_starts_with_nothing_and_ends_with_its_parent(
     dev = start(**dict.fromkeys(elsewhere, "nosuch"))
     answer = dev.ready()
     assert answer.status_code == 200
-    assert answer.json() == {"database": "ok", "buckets": {"claimcheck": "ok"}}
+    assert answer.json() == {
+        "database": "ok",
+        "buckets": dict.fromkeys(("images", "videos", "files"), "ok"),
+    }
     assert f"http://127.0.0.1:{dev.port}/\n" in dev.output
     assert f"http://127.0.0.1:{dev.port}/docs\n" in dev.output
     assert "everything in them vanishes at the end" in dev.output
@@ -175,7 +178,7 @@ async def test_with_both_set_neither_is_started(
     answer = dev.ready()
     assert answer.json() == {
         "database": "ok",
-        "buckets": {environ["AWS_STORAGE_BUCKET_NAME"]: "ok"},
+        "buckets": dict.fromkeys(("images", "videos", "files"), "ok"),
     }
     assert descendants(dev.process.pid) == set()
     assert "Starting" not in dev.output

@@ -101,7 +101,7 @@ async def test_all_are_announced_and_confirmed(
                 shown.append((file.name, kind, served["content-type"]))
     assert [one for one in refused if (file_of(one[0]), one[1]) in honest] == []
     # As text, in which nothing runs: scripts, and what is not found to be markup.
-    assert {served for _, _, served in shown} <= {"text/plain"}
+    assert {served for _, _, served in shown} <= {"text/plain", "text/plain; charset=utf-8"}
     assert len(shown) < 10
 
 

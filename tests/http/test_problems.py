@@ -120,7 +120,7 @@ async def test_what_is_not_json_is_told_to_be(client: httpx.AsyncClient) -> None
     for broken in (b"", b"null", b"[]", b'"text"', b"7"):
         response = await client.post("/v1/files", content=broken, headers=JSON)
         assert slug(response) == "validation-failed", broken
-    for broken in (b"{", b"{'a': 1}", b"\xff\xfe", b"[" * 60_000, b"9" * 5000, b"\0"):
+    for broken in (b"{", b"{'a': 1}", b"\xff\xfe", b"[" * 20_000, b"9" * 5000, b"\0"):
         response = await client.post("/v1/files", content=broken, headers=JSON)
         assert (response.status_code, slug(response)) == (400, "malformed-request"), broken[:9]
 

@@ -242,7 +242,7 @@ class TestConditions:
         self, client: httpx.AsyncClient, database_url: str, db: asyncpg.Connection
     ) -> None:
         [file] = await images(client, database_url, 1)
-        for value in ("x", '"x', "", "*, *", '"' * 5000, UNKNOWN_ID):
+        for value in ("x", '"x', "", "*, *", '"' * 4096, UNKNOWN_ID):
             for name in ("If-Match", "If-None-Match"):
                 response = await client.put(PICTURE, json={"file_id": file}, headers={name: value})
                 assert (response.status_code, slug(response)) == (422, "validation-failed"), value

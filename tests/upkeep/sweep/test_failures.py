@@ -89,7 +89,7 @@ async def test_what_a_client_did_meanwhile_is_not_counted(
         assert await sweeping == {"moved": 1}
     assert await states(db) == {state: 1}
     totals = {row["outcome"]: row["total"] for row in await db.fetch("SELECT * FROM sweep_totals")}
-    assert totals == {"moved": 1, "run": 1}
+    assert totals == {"moved": 1, "run": 1, sweep.REPLAYS: 0}
 
 
 async def test_a_removal_that_another_has_ended_is_not_counted(

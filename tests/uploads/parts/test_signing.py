@@ -56,7 +56,7 @@ async def test_a_destination_may_always_take_parts(
     file = (await confirm(client, upload)).json()
     assert (file["state"], file["size"]) == ("confirmed", len(data))
     read = await web.get(file["presigned_url"])
-    assert (read.content, read.headers["content-type"]) == (data, "text/plain")
+    assert (read.content, read.headers["content-type"]) == (data, "text/plain; charset=utf-8")
     # Nobody has proved anything of this bucket.
     assert file["sealed"] == "no"
 
