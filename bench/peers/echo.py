@@ -35,6 +35,7 @@ _ANNOUNCED = AnnouncedBody(
     content_type="image/png",
     size=482_133,
     expires_at=_NOW,
+    reason=None,
     upload=PostInstructions(
         method="POST",
         url=_ORIGIN,
