@@ -320,7 +320,7 @@ class AnswerOverdue(Problem, status=503, title="The answer took too long"):
 
 
 class SigningUnavailable(Problem, status=503, title="Nothing can be signed now"):
-    """The service has no valid S3 credentials at the moment, so it can sign nothing."""
+    """The service has no S3 credentials at the moment, or they have ended: it can sign nothing."""
 
 
 class IssuerUnavailable(Problem, status=503, title="The token's issuer is unavailable"):

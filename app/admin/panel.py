@@ -17,7 +17,9 @@ from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
 from app.admin.view import Index, breakable, in_bytes
 from app.errors import Problem
+from app.http.problems import log_cause
 from app.settings.model import Settings
+from app.store.credentials import CredentialsUnavailable
 
 _HERE = Path(__file__).parent
 
@@ -55,4 +57,10 @@ def install(app: FastAPI, settings: Settings) -> None:
             request, "error.html", {"exc": problem}, status_code=problem.status
         )
 
+    async def unsigned_page(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CredentialsUnavailable)
+        log_cause(error)
+        return await error_page(request, error.as_problem())
+
     admin.app.add_exception_handler(Problem, error_page)
+    admin.app.add_exception_handler(CredentialsUnavailable, unsigned_page)

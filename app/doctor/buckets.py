@@ -19,7 +19,7 @@ from app.core.lifecycle import (
 from app.doctor.findings import Findings
 from app.doctor.remedies import APPLY, remedy_for
 from app.errors import Problem
-from app.store.client import error_code
+from app.store.client import Buckets, error_code
 from app.store.setup.config import BucketState, Unread, is_public, read_bucket
 from app.store.setup.provision import Outcome, compare
 
@@ -30,20 +30,24 @@ _SKEW_FELT: Final = 60
 
 
 async def check_reach(
-    client: Any, destination: Destination, now: datetime
+    buckets: Buckets, destination: Destination, now: datetime
 ) -> tuple[Findings, BucketState | None]:
     """Whether the credentials may use the bucket, and its configuration.
 
     The configuration is None where the bucket cannot be examined further. `now` is compared with
     the store's clock.
     """
-    findings = Findings(destination.bucket)
+    findings, client = Findings(destination.bucket), buckets.client(destination)
     where = destination.endpoint_url or f"AWS in {destination.region}"
     try:
         listing = await client.list_objects_v2(Bucket=destination.bucket, MaxKeys=1)
     except ClientError as error:
         headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
         code = error_code(error)
+        if await buckets.token_has_ended(destination):
+            said = f"The store at {where} says that the session token has ended ({code})."
+            findings.fail("credentials", said, remedy_for("ExpiredToken"))
+            return findings, None
         _check_clock(findings, headers, now)
         _check_region(findings, headers, destination)
         if not findings.has_failed():

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-import aioboto3
 from botocore.exceptions import ClientError
 
 from app.core.destination import Destination
@@ -22,6 +21,7 @@ from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
 from app.errors import Problem
 from app.store.client import Buckets, error_code, head_object
+from app.store.credentials import CredentialChain
 from app.store.objects import ID_METADATA, ObjectHandle
 from app.store.signer import Presigned, PresignedPost, Signer
 
@@ -48,7 +48,7 @@ class Examination:
     """
 
     destination: Destination
-    session: aioboto3.Session
+    credentials: CredentialChain
     buckets: Buckets
     browser: Browser
     clock: Callable[[], datetime]
@@ -71,7 +71,7 @@ class Examination:
 
     @property
     def signer(self) -> Signer:
-        return Signer(self.session, clock=self.clock)
+        return Signer(self.credentials, clock=self.clock)
 
     def new_key(self) -> str:
         """A key that no object has; `tidy_up` deletes its object."""

@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-import aioboto3
-
 from app.core.bucket_setup import Aspect, needs_of
 from app.core.destination import Destination
 from app.doctor.access import check_anonymous, check_cors
@@ -20,12 +18,13 @@ from app.doctor.seals import proven_seals, remember_seals
 from app.doctor.service import check_credentials, check_database, check_settings
 from app.doctor.uploads import check_public_endpoint, check_uploads
 from app.models.seals import ProvenSeal
-from app.runtime.resources import open_session
+from app.runtime.resources import open_credentials
 from app.settings.model import Settings
 from app.store.client import Buckets, open_buckets
+from app.store.credentials import CredentialChain
 from app.store.setup.config import Unread
 from app.store.setup.provision import browser_origins, by_bucket
-from app.store.signer import Signer, utc_now
+from app.store.signer import utc_now
 
 _T = TypeVar("_T")
 
@@ -42,22 +41,22 @@ async def examine(
     removed before it returns, also when it is cancelled. Where the credentials fail, no bucket is
     examined. Raises ConfigurationError where AWS_PROFILE names no profile.
     """
-    session = open_session(settings)
-    credentials = await check_credentials(Signer(session, clock=clock), clock())
+    chain = open_credentials(settings, clock)
+    credentials = await check_credentials(chain, clock())
     database = await check_database(settings)
     found = [check_settings(settings, environ), database, credentials]
     advice: dict[str, Advice] = {}
     proven: list[ProvenSeal] = []
     if not credentials.has_failed():
         async with (
-            open_buckets(session, settings.every_destination()) as buckets,
+            open_buckets(chain, settings.every_destination()) as buckets,
             open_browser() as browser,
         ):
             together = by_bucket(settings)
             answers = await _gather(
                 *(
                     _examine_bucket(
-                        destinations, browser_origins(settings), session, buckets, browser, clock
+                        destinations, browser_origins(settings), chain, buckets, browser, clock
                     )
                     for destinations in together
                 )
@@ -88,7 +87,7 @@ async def _gather(*work: Coroutine[Any, Any, _T]) -> list[_T]:
 async def _examine_bucket(
     destinations: Sequence[Destination],
     origins: list[str],
-    session: aioboto3.Session,
+    credentials: CredentialChain,
     buckets: Buckets,
     browser: Browser,
     clock: Callable[[], datetime],
@@ -96,14 +95,14 @@ async def _examine_bucket(
     """Findings about a bucket and each of its destinations, and advice by destination name."""
     first = destinations[0]
     client = buckets.client(first)
-    reach, state = await check_reach(client, first, clock())
+    reach, state = await check_reach(buckets, first, clock())
     if state is None:
         # Whatever else failed would fail for the same reason.
         return [reach], {}
     examinations = [
         Examination(
             destination=destination,
-            session=session,
+            credentials=credentials,
             buckets=buckets,
             browser=browser,
             clock=clock,

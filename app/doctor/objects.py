@@ -195,7 +195,7 @@ async def check_age(examination: Examination, key: str) -> None:
     if age + 60 > MAX_EXPIRES_IN:
         return
     past = examination.clock() - timedelta(seconds=age)
-    old = await Signer(examination.session, clock=lambda: past).presign(
+    old = await Signer(examination.credentials, clock=lambda: past).presign(
         "GET", examination.destination.address, key, expires_in=age + 60
     )
     answer = await examination.browser.send("GET", old.url)

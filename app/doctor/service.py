@@ -14,11 +14,14 @@ from app.doctor.findings import Findings
 from app.errors import ConfigurationError, DatabaseUnavailable
 from app.models.tables import REVISION
 from app.settings.model import Settings, require_deployed
-from app.store.signer import CredentialsUnavailable, Signer
+from app.store.credentials import CredentialChain, CredentialsUnavailable
 
 SUBJECT: Final = "service"
 _SOON: Final = timedelta(minutes=5)
 _RESERVED_CONNECTIONS: Final = 2  # for migrations and commands
+_RENEWED: Final = (
+    "A role, or a profile with `credential_process`, has keys that are renewed while it runs."
+)
 _MIGRATE: Final = "Run `claimcheck migrate`."
 # Read by AWS libraries, beside what botocore lists.
 _AWS_LIBRARIES: Final = (
@@ -85,19 +88,30 @@ def _conflicting_names(environ: Mapping[str, str]) -> list[list[str]]:
     return found
 
 
-async def check_credentials(signer: Signer, now: datetime) -> Findings:
+async def check_credentials(chain: CredentialChain, now: datetime) -> Findings:
     """Whether there are credentials, and how long they are still valid."""
     findings = Findings(SUBJECT)
     try:
-        credentials = await signer.credentials()
+        credentials = await chain.current()
     except CredentialsUnavailable as error:
         findings.fail("credentials", "There is nothing to sign with.", str(error))
+        return findings
+    if chain.has_unknown_end:
+        findings.warn(
+            "credentials",
+            "The keys are temporary, for there is a session token, and nothing says when they end. "
+            "What is signed may end before the time that answers tell.",
+            f"Set CLAIMCHECK_CREDENTIALS_EXPIRE_AT to the end of AWS_SESSION_TOKEN. {_RENEWED}",
+        )
         return findings
     if credentials.expires_at is None:
         findings.ok("credentials", "There are keys, and they do not expire.")
         return findings
     left = credentials.expires_at - now
     meaning = f"The keys are temporary: {int(left.total_seconds() // 60)} minutes are left."
+    if not chain.is_renewed:
+        findings.warn("credentials", f"{meaning} Nothing renews them.", _RENEWED)
+        return findings
     findings.ok_or_warn(
         left >= _SOON,
         "credentials",

@@ -29,12 +29,11 @@ from app.errors import (
     Problem,
     RequestTooLarge,
     RouteNotFound,
-    SigningUnavailable,
     TooManyRequests,
     ValidationFailed,
 )
 from app.logs.log import get_logger
-from app.store.signer import CredentialsUnavailable
+from app.store.credentials import CredentialsUnavailable
 
 _errors: Final = get_logger("errors")
 
@@ -230,11 +229,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(CredentialsUnavailable)
     async def _unsigned(request: Request, error: CredentialsUnavailable) -> Response:
         log_cause(error)
-        detail = (
-            "The service has no valid S3 credentials now, so it can sign nothing; try again in a "
-            "moment."
-        )
-        return problem_response(SigningUnavailable(detail, retry_after=10), request.scope)
+        return problem_response(error.as_problem(), request.scope)
 
     @app.exception_handler(UnsignableValue)
     async def _unsignable(request: Request, error: UnsignableValue) -> Response:

@@ -17,6 +17,15 @@ from app.runtime.resources import Resources, in_utc
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 
+# In bodies with something signed. Absent where the time that is told is sure.
+MayEndSooner = Annotated[
+    bool,
+    Field(
+        description="True where the service signs with a session token whose end it does not know: "
+        "what it signed may end before the time that is told, together with the token"
+    ),
+]
+
 
 class Paging(BaseModel):
     """Which page."""
@@ -88,6 +97,7 @@ class FileBody(BaseModel):
     confirmed_at: Moment
     presigned_url: str
     presigned_url_expires_at: Moment
+    may_end_sooner: MayEndSooner = False
     content_url: str | None = Field(
         description="For `<img src>`: redirects to a fresh link, without a bearer, for as long as "
         "`presigned_url` lives; with `&reader=script` it answers with a link for scripts. A path "
@@ -107,6 +117,11 @@ def members(
     return lambda row: dict(zip(names, values(row), strict=True))
 
 
+def ends_sooner(res: Resources) -> dict[str, bool]:
+    """`may_end_sooner` for a body with something signed, where that is so."""
+    return {"may_end_sooner": True} if res.credentials.has_unknown_end else {}
+
+
 async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any]]:
     """The JSON of each file (`FileBody`), in order, their links signed in one pass.
 
@@ -114,6 +129,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
     of each file, or writing a UUID as JSON, longer than signing its link.
     """
     links, seals = await read_links(res, files), await seals_of(res, files)
+    sooner = ends_sooner(res)
     return [
         {
             "id": str(file.id),
@@ -136,6 +152,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "presigned_url": link.url,
             "presigned_url_expires_at": link.expires_at,
             "content_url": content_url,
+            **sooner,
         }
         for file, link, seal, content_url in zip(
             files, links, seals, content_urls(res, files), strict=True

@@ -11,6 +11,8 @@ from app.http.problems import headers
 from app.http.rendering import (
     FILE_EXAMPLE,
     FileBody,
+    MayEndSooner,
+    ends_sooner,
     file_json,
     file_response,
     json_response,
@@ -57,6 +59,7 @@ class PostInstructions(BaseModel):
     url: str
     fields: dict[str, str]
     expires_at: datetime
+    may_end_sooner: MayEndSooner = False
 
 
 class PutInstructions(BaseModel):
@@ -66,6 +69,7 @@ class PutInstructions(BaseModel):
     url: str
     headers: dict[str, str]
     expires_at: datetime
+    may_end_sooner: MayEndSooner = False
 
 
 class PartBody(BaseModel):
@@ -81,6 +85,7 @@ class PartsBody(BaseModel):
 
     parts: list[PartBody]
     expires_at: datetime
+    may_end_sooner: MayEndSooner = False
 
 
 class MultipartInstructions(BaseModel):
@@ -94,6 +99,7 @@ class MultipartInstructions(BaseModel):
     part_count: int
     parts: list[PartBody]
     expires_at: datetime
+    may_end_sooner: MayEndSooner = False
 
 
 class UploadBody(BaseModel):
@@ -138,9 +144,10 @@ upload_json = members(UploadBody)
 _part_json = members(PartBody)
 
 
-def parts_json(signed: SignedParts) -> dict[str, Any]:
+def parts_json(res: Resources, signed: SignedParts) -> dict[str, Any]:
     """The JSON of `PartsBody`."""
-    return {"parts": list(map(_part_json, signed.parts)), "expires_at": signed.expires_at}
+    parts = list(map(_part_json, signed.parts))
+    return {"parts": parts, "expires_at": signed.expires_at, **ends_sooner(res)}
 
 
 async def announced_json(res: Resources, announced: Announced) -> dict[str, Any]:
@@ -148,19 +155,19 @@ async def announced_json(res: Resources, announced: Announced) -> dict[str, Any]
     if announced.instructions is None:
         [file] = await file_json(res, [announced.file])
         return {**file, "upload": None}
-    return {**upload_json(announced.file), "upload": _instructions(announced.instructions)}
+    return {**upload_json(announced.file), "upload": _instructions(res, announced.instructions)}
 
 
-def _instructions(given: Instructions) -> dict[str, Any]:
+def _instructions(res: Resources, given: Instructions) -> dict[str, Any]:
     if isinstance(given, PresignedPost):
         body = {"method": "POST", "url": given.url, "fields": given.fields}
     elif isinstance(given, Presigned):
         body = {"method": "PUT", "url": given.url, "headers": given.headers}
     else:
         size, count = given.layout.part_size, given.layout.count
-        parts = parts_json(given.signed)
+        parts = parts_json(res, given.signed)
         return {"method": "multipart", "part_size": size, "part_count": count, **parts}
-    return {**body, "expires_at": given.expires_at}
+    return {**body, "expires_at": given.expires_at, **ends_sooner(res)}
 
 
 # OpenAPI's description of an answer to confirm for which the bucket has still to join the parts.

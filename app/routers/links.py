@@ -14,8 +14,9 @@ from app.files.reading import MAX_PAGE, get_file, readable_by_ids, readable_by_u
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
 from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
-from app.http.rendering import FILE_EXAMPLE, Moment, json_response
+from app.http.rendering import FILE_EXAMPLE, MayEndSooner, Moment, ends_sooner, json_response
 from app.models.files import File, Readable
+from app.runtime.resources import Resources
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
@@ -53,6 +54,7 @@ class Link(BaseModel):
     url: str
     presigned_url: str
     presigned_url_expires_at: Moment
+    may_end_sooner: MayEndSooner = False
 
 
 class NoLink(BaseModel):
@@ -67,12 +69,13 @@ class Links(BaseModel):
     items: list[Link | NoLink]
 
 
-def _link_json(file: File | Readable, link: links.Link) -> dict[str, Any]:
+def _link_json(res: Resources, file: File | Readable, link: links.Link) -> dict[str, Any]:
     return {
         "id": str(file.id),
         "url": file.url,
         "presigned_url": link.url,
         "presigned_url_expires_at": link.expires_at,
+        **ends_sooner(res),
     }
 
 
@@ -102,7 +105,7 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
             request_id_of(request.scope),
         )
     }
-    items = [missing if wanted is None else _link_json(*next(signed)) for wanted in found]
+    items = [missing if wanted is None else _link_json(res, *next(signed)) for wanted in found]
     return json_response({"items": items})
 
 
@@ -171,7 +174,7 @@ async def content(
         method="HEAD" if is_head else "GET",
     )
     if not redirecting:
-        return json_response(_link_json(file, link))
+        return json_response(_link_json(res, file, link))
     # The presigned URL is quoted already; RedirectResponse would quote it again.
     response = RedirectResponse("", status_code=302)
     response.headers["Location"] = link.url

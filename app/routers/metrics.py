@@ -12,7 +12,7 @@ from app.http.permissions import Res
 from app.logs import metrics
 from app.runtime.resources import Resources
 from app.settings.model import Settings
-from app.store.signer import CredentialsUnavailable
+from app.store.credentials import CredentialsUnavailable
 from app.upkeep.sweep import REPLAYS, RUN
 
 # Not part of the API that clients read about.
@@ -61,7 +61,7 @@ async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:
 
 async def _credential_life(res: Resources) -> float | None:
     try:
-        ends = (await res.signer.credentials()).expires_at
+        ends = (await res.credentials.current()).expires_at
     except CredentialsUnavailable:
         return 0.0
     return None if ends is None else (ends - res.clock()).total_seconds()

@@ -83,7 +83,7 @@ async def sign(
     """
     await charge(request, caller, (len(body.part_numbers) - 1) // LINKS_CHARGED)
     signed = await sign_parts(res, caller, upload_id, body.part_numbers)
-    return json_response(parts_json(signed))
+    return json_response(parts_json(res, signed))
 
 
 @router.get(

@@ -16,7 +16,14 @@ from app.http.attach_to import FieldName, RecordId, RecordType
 from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanReadRecords, CanWriteRecords, Res, charge
 from app.http.problems import headers, responses
-from app.http.rendering import FILE_EXAMPLE, Moment, json_response, members
+from app.http.rendering import (
+    FILE_EXAMPLE,
+    MayEndSooner,
+    Moment,
+    ends_sooner,
+    json_response,
+    members,
+)
 from app.models.files import File
 from app.records.fields import MAX_RECORDS, declared_fields, etag_of
 from app.records.reading import Fields, find_by_url, get_record, get_records
@@ -36,12 +43,14 @@ class RecordFile(BaseModel):
     url: str
     presigned_url: str
     presigned_url_expires_at: Moment
+    may_end_sooner: MayEndSooner = False
     filename: str
     content_type: str
     size: int = Field(description="Bytes")
 
 
-_members = members(RecordFile, but=("file_id", "presigned_url", "presigned_url_expires_at"))
+_SIGNED = ("presigned_url", "presigned_url_expires_at", "may_end_sooner")
+_members = members(RecordFile, but=("file_id", *_SIGNED))
 _FILE_EXAMPLE = {
     "file_id": FILE_EXAMPLE["id"],
     **{name: FILE_EXAMPLE[name] for name in RecordFile.model_fields if name in FILE_EXAMPLE},
@@ -141,14 +150,15 @@ async def _record_json(
     names = declared if wanted is None else wanted
     # A field that is no longer declared keeps its files, which are shown when it is declared again.
     shown = [file for one in found for name in names for file in one.files.get(name, ())]
-    links = dict(zip(map(id, shown), await read_links(res, shown), strict=True))
+    made = await read_links(res, shown)
+    links, sooner = dict(zip(map(id, shown), made, strict=True)), ends_sooner(res)
     return [
         {
             "type": one.record.type,
             "id": one.record.id,
             "etag": etag_of(one.record),
             "fields": {
-                name: _field_json(one.files.get(name, ()), links, many=declared[name].many)
+                name: _field_json(one.files.get(name, ()), links, sooner, many=declared[name].many)
                 for name in names
             },
         }
@@ -156,12 +166,15 @@ async def _record_json(
     ]
 
 
-def _field_json(files: Sequence[File], links: Mapping[int, Link], *, many: bool) -> Any:
+def _field_json(
+    files: Sequence[File], links: Mapping[int, Link], sooner: dict[str, bool], *, many: bool
+) -> Any:
     shown = [
         {
             "file_id": file.id,
             "presigned_url": links[id(file)].url,
             "presigned_url_expires_at": links[id(file)].expires_at,
+            **sooner,
             **_members(file),
         }
         for file in files

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from app.runtime.background import Background
 from app.runtime.rate_limits import RateLimits
 from app.settings.model import Settings
 from app.store.client import Buckets, open_buckets
+from app.store.credentials import CredentialChain
 from app.store.objects import ObjectHandle
 from app.store.signer import Signer, utc_now
 
@@ -48,6 +49,7 @@ class Resources:
     settings: Settings
     db: Database
     inserts: Inserts
+    credentials: CredentialChain
     buckets: Buckets
     signer: Signer
     background: Background
@@ -98,7 +100,7 @@ async def open_resources(
     settings: Settings, *, clock: Callable[[], datetime] = utc_now
 ) -> AsyncIterator[Resources]:
     """Open everything that the settings name. Nothing is asked of database or bucket yet."""
-    session, cursors = open_session(settings), b"claimcheck cursor"
+    credentials, cursors = open_credentials(settings, clock), b"claimcheck cursor"
     async with AsyncExitStack() as stack:
         db = Database(settings)
         stack.push_async_callback(db.close)
@@ -108,7 +110,7 @@ async def open_resources(
         if web_tokens is not None:
             stack.push_async_callback(web_tokens.close)
         buckets = await stack.enter_async_context(
-            open_buckets(session, settings.every_destination())
+            open_buckets(credentials, settings.every_destination())
         )
         background = Background()
         stack.push_async_callback(background.drain, _DRAIN_SECONDS)
@@ -116,8 +118,9 @@ async def open_resources(
             settings=settings,
             db=db,
             inserts=Inserts(db),
+            credentials=credentials,
             buckets=buckets,
-            signer=Signer(session, clock=clock),
+            signer=Signer(credentials, clock=clock),
             background=background,
             web_tokens=web_tokens,
             known_tokens=Expiring(_KNOWN_TOKENS),
@@ -145,6 +148,13 @@ def open_session(settings: Settings) -> aioboto3.Session:
         )
     except ProfileNotFound as error:
         raise ConfigurationError(f"AWS_PROFILE: {error}") from None
+
+
+def open_credentials(settings: Settings, clock: Callable[[], datetime]) -> CredentialChain:
+    """The credentials that `open_session` finds. Raises ConfigurationError as it does."""
+    return CredentialChain(
+        partial(open_session, settings), expires_at=settings.credentials_expire_at, clock=clock
+    )
 
 
 def _secret(settings: Settings, purpose: bytes) -> bytes | None:

@@ -39,6 +39,7 @@ from app.settings.values import (
     BucketName,
     Endpoint,
     Limit,
+    Moment,
     Networks,
     Origins,
     PostgresqlUrl,
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "BUCKETEER_AWS_SECRET_ACCESS_KEY"),
     )
     aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    credentials_expire_at: Moment | None = None
     aws_storage_bucket_name: BucketName | None = Field(
         None, validation_alias=AliasChoices("AWS_STORAGE_BUCKET_NAME", "BUCKETEER_BUCKET_NAME")
     )
@@ -316,6 +318,11 @@ def _refuse_half_credentials(settings: Settings) -> None:
     if settings.aws_session_token and settings.aws_access_key_id is None:
         raise ConfigurationError(
             "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: a token goes with its keys."
+        )
+    if settings.credentials_expire_at and settings.aws_session_token is None:
+        raise ConfigurationError(
+            f"{PREFIX}CREDENTIALS_EXPIRE_AT is set, but AWS_SESSION_TOKEN, whose end it names, is "
+            "not: keys without a token do not end, and those of a profile or role name their end."
         )
     for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
         value = getattr(settings, name)

@@ -1,5 +1,6 @@
 """The values that a setting may have, and how each is read."""
 
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Annotated, Final
 
@@ -38,6 +39,18 @@ def _limit(value: object) -> object:
     if limit.amount < 1:
         raise ValueError("at least one request must be possible; leave it out for no limit")
     return limit
+
+
+def _moment(value: object) -> datetime:
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            "write date, time and offset from UTC (ISO 8601): 2026-11-22T20:07:11Z"
+        ) from None
 
 
 def _usable_endpoint(url: str) -> str:
@@ -89,6 +102,7 @@ def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 Networks = Annotated[client_address.Networks, BeforeValidator(_networks)]
 Proxies = Annotated[client_address.TrustedProxies, BeforeValidator(_proxies)]
 Limit = Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 Endpoint = Annotated[str, AfterValidator(_usable_endpoint)]
 BucketName = Annotated[str, AfterValidator(_usable_bucket)]
 Region = Annotated[str, AfterValidator(_usable_region)]

@@ -103,6 +103,8 @@ export interface StoredFile {
   /** A link for reading, which expires. */
   presigned_url: string;
   presigned_url_expires_at: string;
+  /** True where the link may end before that, with credentials whose end nobody knows. */
+  may_end_sooner?: boolean;
   /** A path for `<img src>`; with `&reader=script` it answers with a link for scripts. */
   content_url: string | null;
   [more: string]: unknown;

@@ -1,6 +1,7 @@
 """How a bucket is reached: an S3 client for its endpoint, and what that client's errors mean."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -17,6 +18,8 @@ from botocore.exceptions import (
 
 from app.core.destination import Destination
 from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
+from app.single_flight import SingleFlight
+from app.store.credentials import CredentialChain, CredentialsUnavailable
 
 # Seconds, where a client may try again.
 RETRY_AFTER: Final = 5
@@ -26,6 +29,15 @@ _COMPLETE_SECONDS: Final = 600
 _CHECK_SECONDS: Final = 30.0
 # The codes of stores that do not know a call.
 UNKNOWN_CALL: Final = frozenset({"NotImplemented", "MethodNotAllowed"})
+# The codes of a session token that has ended or never was one: of AWS, STS and MinIO.
+TOKEN_ENDED: Final = frozenset(
+    {
+        *("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+        *("InvalidToken", "InvalidTokenId"),
+    }
+)
+# The answer about a token holds for so many seconds.
+_TOKEN_SECONDS: Final = 5.0
 
 
 def open_client(
@@ -58,9 +70,17 @@ _ClientKey = tuple[str | None, str, str]
 class Buckets:
     """Two clients for each endpoint and region, open for the process's life."""
 
-    def __init__(self, clients: Mapping[_ClientKey, Any], slow: Mapping[_ClientKey, Any]) -> None:
+    def __init__(
+        self,
+        chain: CredentialChain,
+        clients: Mapping[_ClientKey, Any],
+        slow: Mapping[_ClientKey, Any],
+        asking: SingleFlight,
+    ) -> None:
+        self._chain = chain
         self._clients = clients
         self._slow = slow
+        self._asking = asking
         # When each bucket was there last, by its client, on the event loop's clock.
         self._checked_at: dict[tuple[_ClientKey, str], float] = {}
 
@@ -75,9 +95,9 @@ class Buckets:
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and open to us.
 
-        Raises BucketRefused, BucketUnavailable.
+        Raises BucketRefused, BucketUnavailable, SigningUnavailable.
         """
-        async with translated(destination.bucket):
+        async with self.translated(destination):
             await head_bucket(self.client(destination), destination.bucket)
 
     async def require(self, destination: Destination) -> None:
@@ -90,6 +110,68 @@ class Buckets:
             await head_bucket(self.client(destination), destination.bucket)
             self._checked_at[key] = now
 
+    @asynccontextmanager
+    async def translated(self, destination: Destination) -> AsyncIterator[None]:
+        """As the function below; and where the refusal is for a session token that has ended, the
+        credentials are given up, and it is SigningUnavailable.
+        """
+        held = self._chain.held
+        given_up = held is not None and self._chain.has_ended(held)
+        try:
+            async with translated(destination.bucket):
+                yield
+        except (BucketRefused, BucketUnavailable, SigningUnavailable) as problem:
+            error = problem.__cause__
+            refused = isinstance(error, ClientError) and error_status(error) in {400, 401, 403}
+            if refused and await self.token_has_ended(destination):
+                raise _ENDED.as_problem() from error
+            raise
+        if given_up and held == self._chain.held:
+            self._chain.accepted()
+
+    async def token_has_ended(self, destination: Destination) -> bool:
+        """Whether the store, which has refused a call, takes our session token no more. If so, the
+        credentials are given up.
+        """
+        held = self._chain.held
+        if held is None or held.session_token is None:
+            return False
+        if self._chain.has_ended(held):
+            return True
+        name = _client_key(destination), held
+        asking = self._asking.share(name, lambda: self._refuses_all(destination), _TOKEN_SECONDS)
+        ended = await asyncio.shield(asking)
+        if ended and held == self._chain.held:
+            self._chain.refused(held)
+        return ended
+
+    async def _refuses_all(self, destination: Destination) -> bool:
+        """Whether our token is refused whatever it asks for.
+
+        A HEAD tells no code, so the bucket is listed. Ceph RGW 16.2 has no code of its own for an
+        ended token: it is 403 AccessDenied, as a lack of rights is. So a bucket is asked for, too,
+        that is not there: whoever has a good token is told so there, with rights or without.
+        """
+        for bucket in (destination.bucket, f"claimcheck-{secrets.token_hex(16)}"):
+            try:
+                await self.client(destination).list_objects_v2(Bucket=bucket, MaxKeys=1)
+            except ClientError as error:
+                if error_code(error) in TOKEN_ENDED:
+                    return True
+                # AWS has a code for it, so that there AccessDenied is about rights.
+                if error_code(error) != "AccessDenied" or destination.endpoint_url is None:
+                    return False
+            except (BotoCoreError, OSError, CredentialsUnavailable):
+                return False
+            else:
+                return False
+        return True
+
+
+_ENDED: Final = CredentialsUnavailable(
+    "the store says that the session token has ended", ended=True
+)
+
 
 def _client_key(destination: Destination) -> _ClientKey:
     return destination.endpoint_url, destination.region, destination.addressing_style
@@ -97,11 +179,11 @@ def _client_key(destination: Destination) -> _ClientKey:
 
 @asynccontextmanager
 async def open_buckets(
-    session: aioboto3.Session, destinations: Iterable[Destination]
+    chain: CredentialChain, destinations: Iterable[Destination]
 ) -> AsyncIterator[Buckets]:
     """Clients for all destinations; the endpoint is the one for the service, not the public one."""
     async with AsyncExitStack() as stack:
-        clients, slow = {}, {}
+        session, asking, clients, slow = chain.client_session(), SingleFlight(), {}, {}
         for destination in destinations:
             key = _client_key(destination)
             if key not in clients:
@@ -110,7 +192,8 @@ async def open_buckets(
                 slow[key] = await stack.enter_async_context(
                     open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
                 )
-        yield Buckets(clients, slow)
+        stack.push_async_callback(asking.drain)
+        yield Buckets(chain, clients, slow, asking)
 
 
 @asynccontextmanager
@@ -120,6 +203,8 @@ async def translated(bucket: str) -> AsyncIterator[None]:
         yield
     except ClientError as error:
         status = error_status(error)
+        if error_code(error) in TOKEN_ENDED:
+            raise _ENDED.as_problem() from error
         if status in {401, 403}:
             raise BucketRefused(
                 f"The bucket {bucket} refused the service's own request. Whoever runs the service "
@@ -138,10 +223,9 @@ async def translated(bucket: str) -> AsyncIterator[None]:
             retry_after=RETRY_AFTER,
         ) from error
     except (NoCredentialsError, CredentialRetrievalError) as error:
-        raise SigningUnavailable(
-            "The service has no valid S3 credentials now; try again in a moment.",
-            retry_after=RETRY_AFTER,
-        ) from error
+        raise CredentialsUnavailable(str(error)).as_problem() from error
+    except CredentialsUnavailable as error:
+        raise error.as_problem() from error
     except (TimeoutError, BotoCoreError, OSError) as error:
         raise BucketUnavailable(
             f"The bucket {bucket} did not answer; try again in a moment.", retry_after=RETRY_AFTER

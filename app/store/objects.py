@@ -16,13 +16,13 @@ from app.core.destination import Destination
 from app.errors import BucketUnavailable, UploadNotArrived
 from app.store.client import (
     RETRY_AFTER,
+    TOKEN_ENDED,
     UNKNOWN_CALL,
     Buckets,
     error_code,
     error_status,
     head_bucket,
     head_object,
-    translated,
 )
 
 _DELETES_AT_ONCE: Final = 20
@@ -112,7 +112,7 @@ class ObjectHandle:
     async def head(self, version_id: str | None = None) -> StoredObject | None:
         """The object, in that version or else the latest; None if there is none."""
         which = {} if version_id is None else {"VersionId": version_id}
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             try:
                 said = await head_object(self._client, **self._place, **which)
             except ClientError as error:
@@ -145,7 +145,7 @@ class ObjectHandle:
         if found.etag:
             pinned["IfMatch"] = found.etag
         length = min(length, found.size)
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             try:
                 said = await self._client.get_object(
                     **self._place, Range=f"bytes=0-{length - 1}", **pinned
@@ -167,7 +167,7 @@ class ObjectHandle:
 
         An object that is hidden by a delete marker is somebody's to bring back.
         """
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             versions = await self._versions()
         return bool(versions) if versions is not None else await self.head() is not None
 
@@ -175,14 +175,14 @@ class ObjectHandle:
         """The ids of the key's versions, without delete markers; `[None]` where the store keeps no
         versions.
         """
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             versions = await self._versions(markers=False)
         return [None] if versions is None else list(versions)
 
     async def delete_version(self, version_id: str | None) -> None:
         """Delete one version of the object; None: the object of a store that keeps no versions."""
         which = {} if version_id is None else {"VersionId": version_id}
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             await self._delete(which)
 
     async def delete(self) -> None:
@@ -191,7 +191,7 @@ class ObjectHandle:
         A DELETE without a version id only hides the object on a versioned bucket: a link that pins
         the version would go on serving it.
         """
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             versions = await self._versions()
             named = [{"VersionId": version} for version in versions or ()]
             # Nothing is deleted without need: on a versioned bucket that leaves a marker behind.
@@ -228,7 +228,7 @@ class ObjectHandle:
                 parameters["Metadata"][name.removeprefix(_METADATA)] = value
             else:
                 parameters[_CREATE_PARAMETERS[name]] = value
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             said = await self._client.create_multipart_upload(**self._place, **parameters)
         return str(said["UploadId"])
 
@@ -239,7 +239,7 @@ class ObjectHandle:
         """
         pages = self._client.get_paginator("list_multipart_uploads")
         found = []
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             try:
                 async for page in pages.paginate(Bucket=self.bucket, Prefix=self.key):
                     uploads = page.get("Uploads", [])
@@ -259,7 +259,7 @@ class ObjectHandle:
             return []
         pages = self._client.get_paginator("list_parts")
         found = []
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             try:
                 async for page in pages.paginate(**self._place, UploadId=upload_id):
                     found += page.get("Parts", [])
@@ -277,7 +277,7 @@ class ObjectHandle:
         not known.
         """
         named = [{"PartNumber": part.part_number, "ETag": part.etag} for part in parts]
-        async with translated(self.bucket):
+        async with self.buckets.translated(self.destination):
             try:
                 await self.buckets.slow_client(self.destination).complete_multipart_upload(
                     **self._place, UploadId=upload_id, MultipartUpload={"Parts": named}
@@ -286,7 +286,7 @@ class ObjectHandle:
                 code, status = error_code(error), error_status(error)
                 if await self._is_gone(error):
                     return
-                if 400 <= status < 500 and status not in _NOT_OF_THE_PARTS:
+                if 400 <= status < 500 and not (status in _NOT_OF_THE_PARTS or code in TOKEN_ENDED):
                     raise UploadNotArrived(
                         f"The bucket cannot join these parts ({code}): send those again that "
                         "changed meanwhile, then confirm."
@@ -301,7 +301,7 @@ class ObjectHandle:
         OpenStack Swift the parts of one that was completed are the object, and are listed on.
         """
         for delay in _ABORT_DELAYS:
-            async with translated(self.bucket):
+            async with self.buckets.translated(self.destination):
                 try:
                     await self._client.abort_multipart_upload(**self._place, UploadId=upload_id)
                 except ClientError as error:

@@ -1,17 +1,13 @@
-"""Presign requests with the credentials of an aioboto3 session, by `core.sigv4`.
+"""Presign requests with the service's credentials, by `core.sigv4`.
 
-Nothing is sent to the bucket. Only fetching credentials may do I/O, and that is shared: one refresh
-is in flight however many callers wait for it.
+Nothing is sent to the bucket. Only fetching credentials may do I/O.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, Literal
-
-import aioboto3
+from typing import Literal
 
 from app.core.object_url import BucketAddress
 from app.core.sigv4 import (
@@ -22,22 +18,8 @@ from app.core.sigv4 import (
     presign_post,
     presign_url,
 )
-from app.logs.log import get_logger
-from app.single_flight import SingleFlight
-
-_log: Final = get_logger("signer")
-
-# botocore's own advisory window: temporary credentials are renewed this long before they end.
-REFRESH_BEFORE = timedelta(minutes=15)
-# While the old credentials still work, a refresh that brought nothing better is not repeated
-# sooner (metadata services hand out the same credentials until shortly before their end) ...
-RETRY_AFTER = timedelta(seconds=30)
-# ... and callers wait for a slow one no longer than this, in seconds.
-WAIT_SECONDS = 2.0
-
-
-class CredentialsUnavailable(Exception):
-    """There are no credentials to sign with, or they have ended and no new ones came."""
+from app.store.credentials import CredentialChain
+from app.store.credentials import utc_now as utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +40,19 @@ class PresignedPost:
     expires_at: datetime
 
 
-def utc_now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
 class Signer:
-    """Presigns requests with the credentials of an aioboto3 session.
+    """Presigns requests with the credentials of a chain.
 
     Every method that signs takes `expires_in` in seconds and shortens it to the rest of the
     credentials' life; `expires_at` in the answer is the true end. Each raises
     CredentialsUnavailable, and UnsignableValue for arguments that cannot be signed.
     """
 
-    def __init__(
-        self, session: aioboto3.Session, *, clock: Callable[[], datetime] = utc_now
-    ) -> None:
-        self._session = session
+    def __init__(self, chain: CredentialChain, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._chain = chain
         self._clock = clock
-        self._source: Any = None  # botocore's credentials object, which knows how to refresh
-        self._held: Credentials | None = None
-        self._refreshing = SingleFlight()
-        self._wait_until = 0.0  # on the event loop's clock
-        self._retry_at = datetime.min.replace(tzinfo=UTC)
         # One for each window, by which app.files.links remembers the URLs.
         self._steady_signer = lru_cache(maxsize=64)(UrlSigner)
-
-    async def credentials(self) -> Credentials:
-        """Credentials that are valid now, refreshed if they end within 15 minutes.
-
-        Raises CredentialsUnavailable.
-        """
-        return await self._credentials(self._now())
 
     async def presign(
         self,
@@ -196,7 +159,7 @@ class Signer:
     async def _prepare(self, expires_in: int, window: int = 0) -> tuple[datetime, Credentials, int]:
         """The time to sign at, the credentials, and how many seconds of `expires_in` they live."""
         now = self._now()
-        credentials = await self._credentials(now)
+        credentials = await self._chain.current(now)
         if window:
             now -= timedelta(seconds=int(now.timestamp()) % window)
         expires_in += window
@@ -204,54 +167,3 @@ class Signer:
         if credentials.expires_at is not None:
             expires_in = min(expires_in, int((credentials.expires_at - now).total_seconds()))
         return now, credentials, expires_in
-
-    async def _credentials(self, now: datetime) -> Credentials:
-        held = self._held
-        if held is not None and (held.expires_at is None or now < held.expires_at - REFRESH_BEFORE):
-            return held
-        loop = asyncio.get_running_loop()
-        task = self._refreshing.shared("credentials")
-        if task is None:
-            if held is not None and _is_alive(held, now) and now < self._retry_at:
-                return held
-            self._retry_at = now + RETRY_AFTER
-            self._wait_until = loop.time() + WAIT_SECONDS
-            task = self._refreshing.share("credentials", self._fetch)
-        timeout = None
-        if held is not None and _is_alive(held, now):
-            timeout = max(0.0, self._wait_until - loop.time())
-        await asyncio.wait({task}, timeout=timeout)
-        held = self._held
-        if held is not None and _is_alive(held, now):
-            return held
-        raise CredentialsUnavailable(
-            "no valid S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or check "
-            "the profile or the role that this process runs with"
-        ) from (None if task.cancelled() else task.result())
-
-    async def _fetch(self) -> Exception | None:
-        """Renew the credentials. Failures are returned: a task nobody awaits must not raise."""
-        try:
-            if self._source is None:
-                self._source = await self._session.get_credentials()
-            if self._source is None:
-                return None
-            frozen = await self._source.get_frozen_credentials()
-            # botocore has no public name for it. No await in between: the two belong together.
-            ends: datetime | None = getattr(self._source, "_expiry_time", None)
-            self._held = Credentials(
-                frozen.access_key,
-                frozen.secret_key,
-                frozen.token,
-                None if ends is None else ends.astimezone(UTC),
-            )
-        except Exception as error:
-            if self._held is not None:
-                _log.warning("credentials_not_refreshed", exc_info=error)
-            return error
-        return None
-
-
-def _is_alive(credentials: Credentials, now: datetime) -> bool:
-    ends = credentials.expires_at
-    return ends is None or ends - now >= timedelta(seconds=1)

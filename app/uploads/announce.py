@@ -125,8 +125,11 @@ async def announce_files(
 
 
 async def _sign(res: Resources, destination: Destination, file: File) -> Announced:
-    """The row to store, and the signed instructions. Parts cannot be signed yet."""
+    """The row to store, and the signed instructions. Parts cannot be signed yet: their row is not
+    stored either while nothing can be.
+    """
     if file.method == "multipart":
+        await res.credentials.current()
         return Announced(with_lifetime(destination, file), None)
     instructions = await sign_upload(res, destination, file)
     return Announced(file._replace(expires_at=instructions.expires_at), instructions)
@@ -276,6 +279,7 @@ async def announce_as_uppy(
 async def _store_and_begin(
     res: Resources, caller: Principal, destination: Destination, file: File
 ) -> File:
+    await res.credentials.current()
     file = with_lifetime(destination, file)
     if file.id not in await store(res, caller, [file]):
         raise KeyExhausted("The key for this name was taken; try again.", retry_after=1)

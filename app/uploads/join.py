@@ -18,6 +18,7 @@ from app.errors import (
     BucketUnavailable,
     DatabaseUnavailable,
     Problem,
+    SigningUnavailable,
     UploadNotArrived,
 )
 from app.models.files import File, State
@@ -199,7 +200,7 @@ async def _join(
         try:
             try:
                 await handle.complete_upload(file.store_upload_id, parts)
-            except (UploadNotArrived, BucketRefused) as problem:
+            except (UploadNotArrived, BucketRefused, SigningUnavailable) as problem:
                 if unknown:
                     raise
                 raise _NothingJoined(problem) from problem

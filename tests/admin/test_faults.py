@@ -11,7 +11,8 @@ from app.settings.model import load_settings
 from app.staff import accounts as staff
 from tests.admin.panel import CHEAP, Panel, member, said
 from tests.support.faults import line_to
-from tests.support.service import prepared, running
+from tests.support.service import key_for, prepared, running
+from tests.support.steps import stored
 
 PAGES = ("/", "/uploads", "/files", "/records", "/keys", "/destinations")
 
@@ -43,6 +44,27 @@ async def test_every_page_answers_when_the_database_does_not(
                 monkeypatch.undo()
                 line.mend()
                 assert await _is_back(panel)
+
+
+async def test_files_are_shown_as_a_problem_while_nothing_can_be_signed(
+    environ: dict[str, str], web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staff, "_hasher", lambda: CHEAP)
+    environ |= {"CLAIMCHECK_AUTH": "keys", "CLAIMCHECK_ADMIN": "true"}
+    settings = await prepared(environ)
+    await member(settings)
+    async with running(settings) as client:
+        client.headers.update(await key_for(settings, "uploads:write"))
+        file = await stored(client, web)
+    environ["AWS_SESSION_TOKEN"] = "ended"
+    environ["CLAIMCHECK_CREDENTIALS_EXPIRE_AT"] = "2020-01-01T00:00:00Z"
+    async with running(load_settings(environ)) as client:
+        panel = Panel(client)
+        assert (await panel.sign_in()).status_code == 303
+        for page in ("/files", f"/files/{file['id']}"):
+            response = await panel.get(page)
+            assert response.status_code == 503, response.text
+            assert "credentials have ended" in said(response)
 
 
 async def _is_back(panel: Panel) -> bool:

@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -12,7 +13,8 @@ from app.doctor.findings import Finding, Level
 from app.doctor.service import check_credentials, check_database
 from app.embedded.postgres import create_database
 from app.settings.model import load_settings
-from app.store.signer import Signer, utc_now
+from app.store.credentials import CredentialChain
+from app.store.signer import utc_now
 from tests.doctor.steps import FAILS, WARNS, found
 from tests.support.buckets import SetUpBucket
 
@@ -92,8 +94,8 @@ class Lent:
 @pytest.mark.parametrize(("minutes", "level"), [(40, Level.OK), (3, WARNS), (-1, FAILS)])
 async def test_the_life_that_is_left_to_temporary_keys(minutes: int, level: Level) -> None:
     # Half a minute more, for the test itself.
-    signer = Signer(Lent(timedelta(minutes=minutes, seconds=30)))
-    [finding] = (await check_credentials(signer, utc_now())).entries
+    session: Any = Lent(timedelta(minutes=minutes, seconds=30))
+    [finding] = (await check_credentials(CredentialChain(lambda: session), utc_now())).entries
     assert (finding.check, finding.level) == ("credentials", level)
     if level is not FAILS:
         assert f"{minutes} minutes are left" in finding.meaning

@@ -1,5 +1,7 @@
 """Wrong settings stop the start, each by its name."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -66,6 +68,11 @@ def test_misspelt_names_stop_the_start(name: str, hint: str) -> None:
         ("CLAIMCHECK_CORS_ORIGINS", "https://*.example.com", "not an exact origin"),
         ("CLAIMCHECK_CORS_ORIGINS", "https://example.com/", "not an exact origin"),
         ("CLAIMCHECK_CORS_ORIGINS", "example.com", "not an exact origin"),
+        ("CLAIMCHECK_CREDENTIALS_EXPIRE_AT", SECRET, "offset from UTC"),
+        ("CLAIMCHECK_CREDENTIALS_EXPIRE_AT", "1795379400", "offset from UTC"),
+        ("CLAIMCHECK_CREDENTIALS_EXPIRE_AT", "2026-11-22", "offset from UTC"),
+        ("CLAIMCHECK_CREDENTIALS_EXPIRE_AT", "2026-11-22T20:07:11", "offset from UTC"),
+        ("CLAIMCHECK_CREDENTIALS_EXPIRE_AT", "0001-01-01T00:00:00+23:00", "offset from UTC"),
         ("CLAIMCHECK_CONFIG", "/no/such/file.toml", "cannot read"),
     ],
 )
@@ -120,6 +127,16 @@ def test_half_credentials_stop_the_start(given: str, missing: str) -> None:
     message = refusal(**{given: SECRET})
     assert message.startswith(f"{missing} is not set")
     assert SECRET not in message
+
+
+def test_the_end_of_a_token_goes_with_a_token() -> None:
+    ends = {"CLAIMCHECK_CREDENTIALS_EXPIRE_AT": "2026-11-22T21:07:11+01:00"}
+    keys = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": SECRET}
+    for environ in (ends, ends | keys):
+        message = refusal(**environ)
+        assert message.startswith("CLAIMCHECK_CREDENTIALS_EXPIRE_AT is set, but AWS_SESSION_TOKEN")
+    taken = load(**ends, **keys, AWS_SESSION_TOKEN=SECRET).credentials_expire_at
+    assert taken == datetime(2026, 11, 22, 20, 7, 11, tzinfo=UTC)
 
 
 def test_secrets_are_not_shown() -> None:

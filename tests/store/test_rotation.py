@@ -1,54 +1,18 @@
 """S3 keys that change while the service runs, on Ceph RGW: a refreshing chain takes it along."""
 
-import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
 
 from app.settings.model import load_settings
-from app.store.signer import RETRY_AFTER, utc_now
+from app.store.credentials import RETRY_AFTER
+from tests.store.steps import Issuer
 from tests.support.service import Clock, Store, prepared, running
 from tests.support.steps import announced, send, slug, stored
 from tests.support.stores.rgw import Keys, Rgw
 
 BUCKET = "rotated"
-
-
-class Issuer:
-    """Writes the keys that a `credential_process` hands out: a role's, in effect."""
-
-    def __init__(self, folder: Path) -> None:
-        self._keys = folder / "keys.json"
-        self.config = folder / "config"
-        self.config.write_text(f"[default]\ncredential_process = cat {self._keys}\n")
-
-    def issue(self, keys: Keys) -> None:
-        """From now on these, for ten minutes: less than what has libraries ask for new ones."""
-        document = {
-            "Version": 1,
-            "AccessKeyId": keys.access_key,
-            "SecretAccessKey": keys.secret_key,
-            "Expiration": (utc_now() + timedelta(minutes=10)).isoformat(),
-        }
-        self._keys.write_text(json.dumps(document))
-
-
-@pytest.fixture
-def issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Issuer:
-    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    issuer = Issuer(tmp_path)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(issuer.config))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    return issuer
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import aioboto3
 import pytest
 
 from app.store.signer import Signer
-from tests.store.signer.steps import Clock, Provider
+from tests.store.signer.steps import Clock, Provider, chained
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ async def provider(clock: Clock) -> Provider:
 @pytest.fixture
 def static(clock: Clock) -> Signer:
     session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret")
-    return Signer(session, clock=clock)
+    return chained(session, clock)
 
 
 @pytest.fixture
 def refreshing(provider: Provider, clock: Clock) -> Signer:
-    return Signer(provider, clock=clock)
+    return chained(provider, clock)

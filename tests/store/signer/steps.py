@@ -12,6 +12,7 @@ import aiobotocore.credentials
 import pytest
 
 from app.core.object_url import bucket_address
+from app.store.credentials import CredentialChain, utc_now
 from app.store.signer import Presigned, PresignedPost, Signer
 
 NOW = datetime(2024, 7, 1, 12, 13, 14, 567_890, tzinfo=UTC)
@@ -59,6 +60,11 @@ class Provider:
         return aiobotocore.credentials.AioDeferredRefreshableCredentials(
             self.refresh, "test", time_fetcher=lambda: self.clock.now
         )
+
+
+def chained(session: Any, clock: Callable[[], datetime] = utc_now) -> Signer:
+    """A signer with the credentials that this session finds."""
+    return Signer(CredentialChain(lambda: session, clock=clock), clock=clock)
 
 
 async def sign_url(signer: Signer, expires_in: int = 3600) -> Presigned:

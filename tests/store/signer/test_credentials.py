@@ -9,14 +9,16 @@ import pytest
 
 from app.core import sigv4
 from app.core.object_url import UnsignableValue
-from app.store import signer
-from app.store.signer import CredentialsUnavailable, Signer
+from app.store import credentials as chains
+from app.store.credentials import CredentialChain, CredentialsUnavailable
+from app.store.signer import Signer
 from tests.store.signer.steps import (
     NOW,
     SECOND,
     Clock,
     Provider,
     Sign,
+    chained,
     every_kind,
     sign_url,
     signed_expiry,
@@ -35,18 +37,19 @@ async def test_static_credentials_are_asked_for_once() -> None:
             return await self.wrapped.get_credentials()
 
     session = Session()
-    signer = Signer(session)
-    first = await signer.credentials()
+    chain = CredentialChain(lambda: session)  # type: ignore[arg-type,return-value]
+    signer = Signer(chain)
+    first = await chain.current()
     assert first == sigv4.Credentials("key", "secret", "token")
     for _ in range(100):
         await sign_url(signer)
-        assert await signer.credentials() is first
+        assert await chain.current() is first
     assert session.asked == 1
 
 
 async def test_static_credentials_need_no_other_task(static: Signer) -> None:
-    await static.credentials()
-    call = static.credentials()
+    await sign_url(static)
+    call = sign_url(static)
     with pytest.raises(StopIteration):  # done at the first step: it never gave up its turn
         call.send(None)
 
@@ -56,7 +59,7 @@ async def test_environment_is_part_of_the_chain(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "environment-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    credentials = await Signer(aioboto3.Session()).credentials()
+    credentials = await CredentialChain(aioboto3.Session).current()
     assert credentials == sigv4.Credentials("environment-key", "secret", "token")
 
 
@@ -68,7 +71,7 @@ async def test_no_credentials_says_what_to_do() -> None:
             self.calls += 1
 
     session = Empty()
-    signer = Signer(session)
+    signer = chained(session)
     for _ in range(2):  # the absence is not remembered
         with pytest.raises(CredentialsUnavailable, match=r"AWS_ACCESS_KEY_ID.*profile.*role"):
             await sign_url(signer)
@@ -78,7 +81,7 @@ async def test_no_credentials_says_what_to_do() -> None:
 async def test_unusable_credentials_are_unavailable() -> None:
     session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret\n")
     with pytest.raises(CredentialsUnavailable) as caught:
-        await sign_url(Signer(session))
+        await sign_url(chained(session))
     assert isinstance(caught.value.__cause__, UnsignableValue)
 
 
@@ -169,7 +172,7 @@ async def test_valid_credentials_outlive_failing_refreshes(
         assert signed.expires_at == SECOND + timedelta(hours=1)
     assert provider.calls == 2  # a failure is not repeated at once ...
     assert "credentials_not_refreshed" in caplog.text
-    clock.now += signer.RETRY_AFTER
+    clock.now += chains.RETRY_AFTER
     await sign_url(refreshing)
     assert provider.calls == 3  # ... but before long
     clock.now += timedelta(minutes=8, seconds=29.5)  # less than a second is left
@@ -182,7 +185,7 @@ async def test_valid_credentials_outlive_failing_refreshes(
 async def test_a_slow_refresh_does_not_hold_up_valid_credentials(
     refreshing: Signer, provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signer, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(chains, "WAIT_SECONDS", 0.05)
     await sign_url(refreshing)
     clock.now += timedelta(minutes=50)
     provider.gate.clear()
@@ -207,6 +210,6 @@ async def test_same_credentials_again_are_not_asked_for_at_every_call(
     for _ in range(10):
         await sign_url(refreshing)
     assert provider.calls == 1
-    clock.now += signer.RETRY_AFTER
+    clock.now += chains.RETRY_AFTER
     await sign_url(refreshing)
     assert provider.calls == 2

@@ -15,6 +15,7 @@ from tests.store.signer.steps import (
     Clock,
     Provider,
     Sign,
+    chained,
     every_kind,
     sign_post,
     signed_expiry,
@@ -97,7 +98,7 @@ async def test_links_are_the_same_inside_a_window(window: int, clock: Clock) -> 
     for replica, moment in enumerate((0.0, window / 2, window - 0.001, window)):
         clock.now = first + timedelta(seconds=moment)
         session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret")
-        links.append(await steady(Signer(session, clock=clock), expires_in=3600, window=window))
+        links.append(await steady(chained(session, clock), expires_in=3600, window=window))
         # Each lives for as long as was asked, at least, and its end is the one that S3 sees.
         left = links[replica].expires_at - clock.now
         assert timedelta(seconds=3600) <= left <= timedelta(seconds=3600 + window)
@@ -107,7 +108,7 @@ async def test_links_are_the_same_inside_a_window(window: int, clock: Clock) -> 
 
 async def test_a_steady_link_ends_with_its_credentials(clock: Clock) -> None:
     provider = Provider(clock, timedelta(minutes=50))
-    signer = Signer(provider, clock=clock)
+    signer = chained(provider, clock)
     ends = clock.now + timedelta(minutes=50)
     link = await steady(signer, expires_in=3600, window=900)
     clock.now += timedelta(seconds=5)
