@@ -20,6 +20,7 @@ class Row(NamedTuple):
     state: str
     size: int | None
     version_id: str | None
+    etag: str | None
 
 
 _ROW = sa.select(*(_c[name] for name in Row._fields)).where(_c.bucket == sa.bindparam("bucket"))

@@ -9,20 +9,21 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from app.core.destination import Destination
-from app.store.client import UNKNOWN_CALL, Buckets, error_code, translated
+from app.store.client import UNKNOWN_CALL, Buckets, error_code
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A key: sizes in bytes by version id, latest first (`""`: the store names no versions).
 
-    `dates` are the versions' own. `hidden`: the latest is a delete marker. `changed_at` is the
-    latest change of any version.
+    `dates` are the versions' own. `etag` is the latest's. `hidden`: the latest is a delete marker.
+    `changed_at` is the latest change of any version.
     """
 
     key: str
     sizes: dict[str, int]
     dates: dict[str, datetime]
+    etag: str
     hidden: bool
     changed_at: datetime
 
@@ -39,7 +40,7 @@ async def list_bucket(
     held: list[dict[str, Any]] = []
     first = True
     while True:
-        async with translated(bucket):
+        async with buckets.translated(destination):
             try:
                 page = await client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
             except ClientError as error:
@@ -48,7 +49,7 @@ async def list_bucket(
                 page = None
         if page is None:
             # Stores without versions do not know the call.
-            async for listed in _objects(client, bucket, prefix, after):
+            async for listed in _objects(buckets, destination, prefix, after):
                 yield listed
             return
         first = False
@@ -77,20 +78,23 @@ def _listed(entries: list[dict[str, Any]]) -> Listed:
         key=entries[0]["Key"],
         sizes={e["VersionId"]: e["Size"] for e in newest_first if "Size" in e},
         dates={e["VersionId"]: e["LastModified"] for e in newest_first if "Size" in e},
+        etag=newest_first[0].get("ETag", ""),
         hidden="Size" not in newest_first[0],
         changed_at=max(entry["LastModified"] for entry in entries),
     )
 
 
 async def _objects(
-    client: Any, bucket: str, prefix: str, after: str
+    buckets: Buckets, destination: Destination, prefix: str, after: str
 ) -> AsyncGenerator[Listed, None]:
+    client, bucket = buckets.client(destination), destination.bucket
     while True:
-        async with translated(bucket):
+        async with buckets.translated(destination):
             page = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
         for entry in page.get("Contents", []):
             size, date = entry["Size"], entry["LastModified"]
-            yield Listed(entry["Key"], {"": size}, {"": date}, False, date)
+            etag = entry.get("ETag", "")
+            yield Listed(entry["Key"], {"": size}, {"": date}, etag, False, date)
             after = entry["Key"]
         if not page.get("IsTruncated", False):
             return

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     MISSING = "missing"  # a confirmed file, and no object
     VERSION = "version"  # the object is there, the version that was confirmed is not
     SIZE = "size"  # it has another size than was confirmed
+    OVERWRITTEN = "overwritten"  # the key has another object now than was confirmed
+    HIDDEN = "hidden"  # a delete marker hides the version that was confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,17 @@ def _differs(
         if row.version_id not in listed.sizes:
             return found(Kind.VERSION, next(iter(listed.sizes.values())))
         size = listed.sizes[row.version_id]
+        replaced = next(iter(listed.sizes)) != row.version_id
     elif listed.hidden:
         return found(Kind.MISSING, None)
     else:
         size = next(iter(listed.sizes.values()))
-    return found(Kind.SIZE, size) if size != row.size else None
+        replaced = row.etag not in {None, listed.etag}
+    if size != row.size:
+        return found(Kind.SIZE, size)
+    if listed.hidden:
+        return found(Kind.HIDDEN, size)
+    return found(Kind.OVERWRITTEN, next(iter(listed.sizes.values()))) if replaced else None
 
 
 async def _still(
@@ -154,17 +162,25 @@ async def _still(
         row = await row_of(db, finding.bucket, finding.key)
     if (row is None) is not (finding.kind is Kind.ORPHAN):
         return None
-    if finding.kind is Kind.MISSING:
+    if finding.kind in {Kind.MISSING, Kind.HIDDEN}:
         again = list_bucket(res.buckets, section.destination, finding.key, "")
         # The key itself is the first of those that begin with it.
         async with aclosing(again):
             first = await anext(again, None)
         listed = first if first is not None and first.key == finding.key else None
-    if finding.kind is not Kind.ORPHAN:
+    if finding.kind not in {Kind.ORPHAN, Kind.OVERWRITTEN}:
         return _differs(section, listed, row, old)
     there = await res.object_at(section.destination, finding.key).head()
     if there is None:
         return None
+    if row is not None:
+        # Lists may write ETags otherwise than HEAD, which confirm has read. A version of the
+        # uploader's own is an extra one, or may be an upload's that is under way.
+        if row.version_id is None:
+            stands = there.etag != row.etag
+        else:
+            stands = there.version_id != row.version_id and not there.is_of(row.id)
+        return _differs(section, listed, row, old) if stands else None
     # Others may keep things under the prefix, too, which are not ours to delete.
     return finding if ID_METADATA in there.metadata else replace(finding, kind=Kind.FOREIGN)
 

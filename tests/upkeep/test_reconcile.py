@@ -39,6 +39,7 @@ async def spoil(
     """One of everything: what is to be found, and the keys that are in order."""
     bucket = settings.destinations["files"].bucket
     names = ("fine", "released", "missing", "larger", "replaced", "replayed")
+    names = (*names, "overwritten", "hidden")
     files = {name: await stored(client, web, b"hello", f"{name}.txt") for name in names}
     keys = {name: file["key"] for name, file in files.items()}
     pending = await announced(client, b"hello", "pending.txt")
@@ -53,8 +54,12 @@ async def spoil(
     await delete_versions(keys["missing"])
     await delete_versions(keys["replaced"])
     await s3.put_object(Bucket=bucket, Key=keys["replaced"], Body=b"hello")
-    # A newer version does no harm, for links pin the confirmed one.
-    await s3.put_object(Bucket=bucket, Key=keys["fine"], Body=b"a longer one")
+    # Links pin the confirmed version.
+    await s3.put_object(Bucket=bucket, Key=keys["overwritten"], Body=b"a longer one")
+    await s3.put_object(Bucket=bucket, Key=keys["hidden"], Body=b"another")
+    await s3.delete_object(Bucket=bucket, Key=keys["hidden"])
+    for name in ("overwritten", "hidden"):
+        assert (await web.get(files[name]["presigned_url"])).content == b"hello"
     orphans = ["files/!", "files/é", "files/\U0001f600", "files/zz", "images/orphan", "videos/x"]
     for key in orphans:
         for body in (b"1", b"22"):
@@ -75,6 +80,8 @@ async def spoil(
         keys["larger"]: "size",
         keys["replaced"]: "version",
         keys["replayed"]: "extra",
+        keys["overwritten"]: "overwritten",
+        keys["hidden"]: "hidden",
         "files/theirs": "foreign",
     }
     return wrong, [keys["fine"], keys["released"], pending["key"], "files/hidden", "others/object"]
@@ -89,7 +96,7 @@ async def test_everything_that_differs_is_found_and_only_orphans_go(
     assert await found(settings) == wrong
     # A version that came lately may be an upload's that is under way.
     kinds = set((await found(settings, timedelta(days=7))).values())
-    assert kinds == {"missing", "size", "version"}
+    assert kinds == {"missing", "size", "version", "overwritten", "hidden"}
     await apply_twice(settings, wrong)
     [replayed] = [key for key, kind in wrong.items() if kind == "extra"]
     listing = await s3.list_object_versions(Bucket=bucket)
@@ -108,6 +115,20 @@ async def apply_twice(settings: Settings, wrong: dict[str, str]) -> None:
     assert await found(settings, apply=True) == wrong | goes
     left = {key: kind for key, kind in wrong.items() if key not in goes}
     assert await found(settings, apply=True) == left
+
+
+async def test_where_no_version_is_pinned_other_bytes_are_told_by_their_etag(
+    settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncClient, s3: Any
+) -> None:
+    """Of the same size: there the link serves them."""
+    bucket = settings.destinations["files"].bucket
+    await s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    same, other = [await stored(client, web, b"hello", f"{name}.txt") for name in "ab"]
+    assert other["version_id"] is None
+    for file, body in ((same, b"hello"), (other, b"hullo")):
+        await s3.put_object(Bucket=bucket, Key=file["key"], Body=body)
+    assert (await web.get(other["presigned_url"])).content == b"hullo"
+    assert await found(settings) == {other["key"]: "overwritten"}
 
 
 async def test_what_may_still_be_an_upload_is_left_alone(settings: Settings, s3: Any) -> None:
