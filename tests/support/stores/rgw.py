@@ -5,7 +5,9 @@ Wants the Debian packages ``radosgw ceph-mon ceph-osd ceph-common``; measured wi
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import secrets
 import shutil
 import subprocess
@@ -14,11 +16,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from app.core.iam import BUCKET_ACTIONS, OBJECT_ACTIONS
 from tests.support.stores import (
@@ -95,6 +99,11 @@ rgw data = {home}/rgw
 rgw dns name = localhost
 rgw thread pool size = 64
 """
+_STS_KEY = "claimcheck-tests"  # 16 characters
+# With it a wrong secret is AccessDenied, too, instead of SignatureDoesNotMatch.
+_STS = f"rgw s3 auth use sts = true\nrgw sts key = {_STS_KEY}\n"
+# How RGW 16.2 writes moments into session tokens.
+_MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,31 @@ class Keys:
     user: str
     access_key: str
     secret_key: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """Keys of an assumed role, which end at ``ends_at``."""
+
+    access_key: str
+    secret_key: str
+    token: str
+    ends_at: datetime
+
+    def ended(self) -> Session:
+        """These as they are once they have ended, a long time ago.
+
+        RGW keeps a session in its token alone, enciphered (AES-128-CBC) with ``rgw sts key``; whose
+        first block, and with it the initialisation vector, stays as it is.
+        """
+        cipher = Cipher(algorithms.AES(_STS_KEY.encode()), modes.CBC(bytes(16)))
+        decryptor, encryptor = cipher.decryptor(), cipher.encryptor()
+        text = decryptor.update(base64.b64decode(self.token)) + decryptor.finalize()
+        end = _MOMENT.search(text)
+        assert end is not None
+        text = text[: end.start()] + b"2020" + text[end.start() + 4 :]
+        token = base64.b64encode(encryptor.update(text) + encryptor.finalize()).decode()
+        return replace(self, token=token)
 
 
 @dataclass(frozen=True)
@@ -134,6 +168,43 @@ class Rgw:
         """Revoke a key pair; the user keeps the others."""
         named = ("--uid", keys.user, "--access-key", keys.access_key)
         _run("radosgw-admin", "key", "rm", "--conf", self.conf, "--key-type", "s3", *named)
+
+    def create_role(self, name: str, bucket: str) -> Keys:
+        """A role that may do everything in ``bucket``, and a user who may assume it."""
+        user = self.create_user(f"{name}-user")
+        trusted = {"Principal": {"AWS": [f"arn:aws:iam:::user/{user.user}"]}}
+        trust = _policy({**trusted, "Action": ["sts:AssumeRole"]})
+        role = ("--conf", self.conf, "--role-name", name)
+        _run("radosgw-admin", "role", "create", *role, "--assume-role-policy-doc", trust)
+        self.set_rights(name, bucket)
+        return user
+
+    def set_rights(self, role: str, bucket: str | None) -> None:
+        """Let the role do everything in ``bucket``, and no more anywhere else; None: nothing."""
+        named = ("--conf", self.conf, "--role-name", role, "--policy-name", "granted")
+        if bucket is None:
+            _run("radosgw-admin", "role-policy", "delete", *named)
+            return
+        arn = f"arn:aws:s3:::{bucket}"
+        rights = _policy({"Action": ["s3:*"], "Resource": [arn, f"{arn}/*"]})
+        _run("radosgw-admin", "role-policy", "put", *named, "--policy-doc", rights)
+
+    def assume_role(self, name: str, user: Keys, seconds: int = 900) -> Session:
+        """Keys of the role for that long; 900 s is the least."""
+        sts = boto3.client(
+            "sts",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=user.access_key,
+            aws_secret_access_key=user.secret_key,
+        )
+        arn = f"arn:aws:iam:::role/{name}"
+        said = sts.assume_role(RoleArn=arn, RoleSessionName="tests", DurationSeconds=seconds)
+        sts.close()
+        made = said["Credentials"]
+        return Session(
+            made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], made["Expiration"]
+        )
 
     def grant(self, user: Keys, policy: Mapping[str, Any]) -> None:
         """Give a user the rights of an IAM policy, in place of what it was given before.
@@ -202,6 +273,10 @@ class Rgw:
         return keys
 
 
+def _policy(statement: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
 def _known(policy: Mapping[str, Any]) -> dict[str, Any]:
     """The policy, less the actions that RGW does not know."""
     statements = [
@@ -218,8 +293,10 @@ def available() -> str | None:
 
 
 @contextmanager
-def start_rgw(capacity: int = 4 << 30) -> Iterator[Rgw]:
+def start_rgw(capacity: int = 4 << 30, *, sts: bool = False) -> Iterator[Rgw]:
     """Start a monitor, an object store daemon of ``capacity`` bytes and the gateway.
+
+    With ``sts`` roles can be assumed.
 
     Raises:
         StartFailed: one of the steps failed; nothing is left running.
@@ -228,9 +305,8 @@ def start_rgw(capacity: int = 4 << 30) -> Iterator[Rgw]:
         # Removed last: the daemons are stopped before their directory goes.
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="claimcheck-rgw-")))
         conf, fsid, mon_port, port = home / "ceph.conf", uuid.uuid4(), free_port(), free_port()
-        conf.write_text(
-            _CONF.format(fsid=fsid, mon_port=mon_port, port=port, home=home, capacity=capacity)
-        )
+        text = _CONF.format(fsid=fsid, mon_port=mon_port, port=port, home=home, capacity=capacity)
+        conf.write_text(text + (_STS if sts else ""))
         for folder in ("mon", "osd", "rgw"):
             (home / folder).mkdir()
 
