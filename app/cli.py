@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         options.run(options)
     except ConfigurationError as error:
-        sys.exit(f"claimcheck cannot start: {error}")
+        sys.exit(error.refusal)
     except Problem as problem:
         sys.exit(f"claimcheck cannot go on: {problem.detail}")
     except KeyboardInterrupt:

@@ -12,7 +12,17 @@ from typing import Any, ClassVar
 
 
 class ConfigurationError(Exception):
-    """A setting is wrong, missing or misspelt; the message names it. The process must not start."""
+    """Settings are wrong, missing or misspelt; the message has a line for each, which names it. The
+    process must not start.
+    """
+
+    @property
+    def refusal(self) -> str:
+        """The message as the process ends with it."""
+        first, *others = str(self).splitlines()
+        if not others:
+            return f"claimcheck cannot start: {first}"
+        return "\n  ".join(["claimcheck cannot start:", first, *others])
 
 
 class Problem(Exception):

@@ -78,10 +78,9 @@ def create_app(
     if settings is None:
         configure_logging()
         try:
-            settings = load_settings()
-            require_deployed(settings)
+            settings = load_settings(check=require_deployed)
         except ConfigurationError as error:
-            sys.exit(f"claimcheck cannot start: {error}")
+            sys.exit(error.refusal)
         app = create_app(settings, clock=clock)
         freeze_garbage_collector()
         return app

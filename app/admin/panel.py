@@ -15,7 +15,8 @@ from app.admin.keys import Keys
 from app.admin.records import Records
 from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
-from app.admin.view import Index, breakable, in_bytes
+from app.admin.view import Index, breakable
+from app.core.words import in_bytes
 from app.errors import Problem
 from app.http.problems import log_cause
 from app.settings.model import Settings

@@ -1,7 +1,7 @@
 """Shared by the panel's views: the caller, pages, lists, and actions that end with a message."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 from uuid import UUID
 
 from markupsafe import Markup, escape
@@ -17,7 +17,6 @@ from app.core.principal import Principal, Scope
 from app.errors import Problem
 
 PAGE = 50
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def caller_of(request: Request) -> Principal:
@@ -114,16 +113,6 @@ def breakable(text: str) -> Markup:
     """The text with break opportunities at `/`, `:` and `@`, for narrow columns."""
     safe = str(escape(text))
     return Markup(safe.replace("/", "/<wbr>").replace(":", ":<wbr>").replace("@", "<wbr>@"))  # noqa: S704
-
-
-def in_bytes(count: int | None) -> str:
-    """A size for people, in powers of 1024, as `static/words.js` writes it in browsers."""
-    if count is None:
-        return "unknown"
-    value, power = float(count), 0
-    while value >= 999.5 and power < len(_UNITS) - 1:
-        value, power = value / 1024, power + 1
-    return f"{value:.3g} {_UNITS[power]}" if power else f"{count} byte{'' if count == 1 else 's'}"
 
 
 def message_of(problem: Problem) -> str:

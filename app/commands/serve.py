@@ -24,8 +24,7 @@ def _serve(_: argparse.Namespace) -> None:
     # listens for it this handler does, as the kernel keeps a signal without one from process 1 of
     # a container (pid_namespaces(7)).
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings = load_settings()
-    require_deployed(settings)
+    settings = load_settings(check=require_deployed)
     configure_logging()
     if settings.web_concurrency > 1 and sys.platform == "linux":
         # Imported here: one process needs no supervisor.

@@ -20,11 +20,10 @@ def with_resources(
 ) -> _T:
     """Set up logging (the audit trail is on standard error), check the settings, run the work.
 
-    Raises ConfigurationError, as `check` does.
+    Raises ConfigurationError, as `check` does, of all that is wrong at once.
     """
     configure_logging()
-    settings = load_settings()
-    check(settings)
+    settings = load_settings(check=check)
 
     async def run() -> _T:
         async with open_resources(settings) as res:

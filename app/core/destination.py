@@ -12,6 +12,7 @@ from app.core.object_url import AddressingStyle, BucketAddress, bucket_address
 from app.core.parts import MAX_OBJECT_SIZE, MAX_PART_SIZE, MIB, MIN_PART_SIZE
 from app.core.principal import Principal, missing_scopes
 from app.core.sigv4 import MAX_EXPIRES_IN
+from app.core.words import two_sizes
 
 Method = Literal["post", "put", "multipart"]
 
@@ -198,9 +199,15 @@ class Destination(BaseModel):
         """Whether `extensions` (without dots, lower case; empty: any) allows this one."""
         return not self.extensions or extension in self.extensions
 
-    def takes_size(self, size: int) -> bool:
-        """Whether a file of so many bytes may be uploaded here."""
-        return self.min_size <= size <= self.max_size
+    def size_objection(self, size: int) -> str | None:
+        """A sentence without its stop on why no file of so many bytes may be uploaded here."""
+        if size > self.max_size:
+            has, most = two_sizes(size, self.max_size)
+            return f"{has} is more than the {most} that {self.name} takes"
+        if size < self.min_size:
+            has, least = two_sizes(size, self.min_size)
+            return f"{has} is less than the {least} that a file in {self.name} needs"
+        return None
 
     def method_for(self, size: int | None) -> Method:
         """The upload method for a file of that size in bytes, None where it is not known."""

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.client_address import TrustedProxies, client_address, names_this_machine
+from app.core.words import in_bytes
 from app.errors import (
     AddressTooLong,
     AnswerOverdue,
@@ -291,7 +292,7 @@ class BodyAndTimeLimits:
             # No "Connection: close": a socket that is closed before the body was taken from it is
             # reset, and the client never sees this answer. The server drops the rest as it comes.
             problem = RequestTooLarge(
-                f"This route reads at most {limit} bytes, with at most {_PIECES} lists and objects "
+                f"This route reads at most {in_bytes(limit)}, with at most {_PIECES} lists and objects "
                 "in them; files go to the bucket, not here.",
                 limit=limit,
             )

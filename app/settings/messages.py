@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 from app.core.destination import Destination
 from app.core.jwt_settings import JwtSettings
 from app.core.record_field import RecordField
-from app.errors import ConfigurationError
 from app.settings.sources import CONFIG, PREFIX
+from app.settings.wrong_values import wrong_value
 
 Fields = Mapping[str, FieldInfo]
 
@@ -26,46 +26,111 @@ _AWS_OWN: Final = "AWS_ENDPOINT_URL"
 # How like one of our names an unknown AWS_ name is taken for it. AWS_BUCKET_NAME must be, at 0.79;
 # of the names that AWS tools read themselves AWS_SESSION_EXPIRATION comes nearest, at 0.77.
 _NEAR: Final = 0.78
+# A typing error. Below it the name that the documents teach is meant, not one of its other names.
+_TYPO: Final = 0.9
 
 
-def refuse_misspelt(fields: Fields, environ: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for a name in the environment that only looks like a setting's."""
-    known = {CONFIG}
+def misspelt(fields: Fields, environ: Mapping[str, str]) -> Iterator[tuple[str, str | None, str]]:
+    """Each name in the environment that only looks like a setting's, what it may have been meant
+    for, and a line about it.
+    """
+    taught = {CONFIG: CONFIG}  # each name by which a setting goes -> the one that documents teach
     for name, field in fields.items():
-        alias = field.validation_alias
-        if alias is None:
-            known.add(PREFIX + name.upper())
-        else:
-            known |= set(alias.choices) if isinstance(alias, AliasChoices) else {str(alias)}  # type: ignore[arg-type]
+        names = _names(name, field)
+        taught |= dict.fromkeys(names, names[0])
     for given in environ:
         name = given.upper()
-        if name in known or name.startswith((_AWS_OWN, *_IN_TABLES)):
+        if name in taught or name.startswith((_AWS_OWN, *_IN_TABLES)):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+        near = difflib.get_close_matches(name, taught, n=1, cutoff=_NEAR)
         if name.startswith((PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):
-            guess = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f" Did you mean {guess[0]}?" if guess else ""
-            raise ConfigurationError(f"{given} is not a setting.{hint}")
+            guess = _guess(name, taught)
+            hint = f" Did you mean {guess}?" if guess else ""
+            yield given, guess, f"{given} is not a setting.{hint}"
 
 
-def in_words(error: ValidationError, fields: Fields, environ: Mapping[str, str]) -> str:
-    """One line a setting: its name, what is wrong with it. Never its value: it may be a secret."""
-    return "\n".join(_lines(error, fields, environ))
+def _names(name: str, field: FieldInfo) -> list[str]:
+    """All names of a setting in the environment; the first is the one that the documents teach."""
+    alias = field.validation_alias
+    if alias is None:
+        return [PREFIX + name.upper()]
+    return [str(one) for one in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
 
 
-def _lines(error: ValidationError, fields: Fields, environ: Mapping[str, str]) -> Iterator[str]:
-    for item in error.errors(include_input=False, include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
-        known = _as_written(path, fields, environ)
-        if item["type"] == "extra_forbidden":
-            table = _TABLES.get(str(item["loc"][0]))
-            names = fields if table is None else table.model_fields
-            near = difflib.get_close_matches(str(item["loc"][-1]), names, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            yield f"{known} is not a setting.{hint}"
+def _guess(name: str, taught: Mapping[str, str]) -> str | None:
+    """What an unknown name may have been meant for."""
+    plain = name.removeprefix(PREFIX)
+    if plain in taught:  # CLAIMCHECK_PORT
+        return plain
+    for table in _TABLES:
+        # One underscore for two, or the singular: CLAIMCHECK_DESTINATION__IMAGES__BUCKET.
+        for start in (f"{table.upper()}_", f"{table.upper().removesuffix('S')}_"):
+            if plain.startswith(start) and plain != start:
+                return f"{PREFIX}{table.upper()}__{plain.removeprefix(start).lstrip('_')}"
+    near = difflib.get_close_matches(name, taught, n=1, cutoff=0.6)
+    if not near:
+        return None
+    likeness = difflib.SequenceMatcher(None, name, near[0]).ratio()
+    others = likeness >= _TYPO or near[0].startswith("BUCKETEER_")
+    return near[0] if others else taught[near[0]]
+
+
+class Fault(NamedTuple):
+    """A wrong setting: its line, its names, and the path at which it can be left out."""
+
+    line: str
+    names: tuple[str, ...]
+    path: tuple[int | str, ...]
+    is_absence: bool
+
+
+class Faults:
+    """What is wrong with the settings: a line for each."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._names: set[str] = set()
+
+    def add(self, line: str, *names: str | None) -> None:
+        """Add a line about the settings of these names, under all that are told of them."""
+        if line not in self.lines:
+            self.lines.append(line)
+        self._names.update(name for name in names if name)
+
+    def add_name(self, name: str) -> None:
+        self._names.add(name)
+
+    def add_unless_explained(self, line: str) -> None:
+        """Add a line, unless it names a setting that is wrong already: it may follow from that."""
+        if not any(name in line for name in self._names):
+            self.add(line)
+
+
+def in_words(error: ValidationError, fields: Fields, environ: Mapping[str, str]) -> Iterator[Fault]:
+    """The wrong settings. No line has a setting's value: it may be a secret."""
+    for item in error.errors(include_url=False):
+        loc, kind = item["loc"], item["type"]
+        name = _as_written(".".join(str(part) for part in loc), fields, environ)
+        if kind == "extra_forbidden":
+            table = _TABLES.get(str(loc[0]))
+            near = difflib.get_close_matches(
+                str(loc[-1]), fields if table is None else table.model_fields, n=1
+            )
+            line = f"{name} is not a setting.{f' Did you mean {near[0]}?' if near else ''}"
         else:
-            message = item["msg"].removeprefix("Value error, ")
-            yield f"{known}: {message}" if known else message
+            line = f"{name}: {wrong_value(item, _setting(loc))}"
+        # `loc` has the first of a setting's names, which later lines may speak of.
+        names = (name, str(loc[0])) if len(loc) == 1 else (name,)
+        if loc[0] == "destinations" and len(loc) == 2:
+            names = (name, f"destination {loc[1]!r}")
+        absent = kind == "missing"
+        is_absence = absent or loc == ("destinations",)
+        yield Fault(line, names, loc[:-1] if absent else loc, is_absence)
+
+
+def _setting(loc: tuple[Any, ...]) -> str:
+    """The name of the setting that pydantic calls `loc`, without the number of an item in it."""
+    return next((part for part in reversed(loc) if isinstance(part, str)), "").lower()
 
 
 def _as_written(path: str, fields: Fields, environ: Mapping[str, str]) -> str:

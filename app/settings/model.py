@@ -7,24 +7,11 @@ records are tables: `[destinations.images]`, `[records.product.picture]`.
 """
 
 import os
-import re
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import (
-    AliasChoices,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.destination import Destination, split_words
 from app.core.jwt_settings import JwtSettings
@@ -32,9 +19,9 @@ from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
-from app.settings.messages import in_words, refuse_misspelt
-from app.settings.panel import missing_for_panel
-from app.settings.sources import PREFIX, Environment, below_environment
+from app.settings.checks import check_name, faults_across, faults_of_stores
+from app.settings.messages import Faults, in_words, misspelt
+from app.settings.sources import PREFIX, Below, Environment, Paths
 from app.settings.values import (
     BucketName,
     Endpoint,
@@ -49,7 +36,8 @@ from app.settings.values import (
     SecretKey,
 )
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+# A setting that is wrong is left out, to find what else is: each time one layer of a table deeper.
+_ROUNDS: Final = 5
 
 
 class Settings(BaseSettings):
@@ -64,6 +52,7 @@ class Settings(BaseSettings):
         frozen=True,
     )
     environ: ClassVar[Mapping[str, str]] = {}
+    left_out: ClassVar[Paths] = frozenset()
 
     aws_access_key_id: str | None = Field(
         None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "BUCKETEER_AWS_ACCESS_KEY_ID")
@@ -122,19 +111,6 @@ class Settings(BaseSettings):
     destinations: dict[str, Destination] = Field(min_length=1)
     records: dict[str, dict[str, RecordField]] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _consistent_auth(self) -> Self:
-        if "none" in self.auth and len(self.auth) > 1:
-            raise ValueError(f"{PREFIX}AUTH: none goes with nothing else")
-        if "jwt" in self.auth and self.jwt is None:
-            raise ValueError(
-                f"{PREFIX}AUTH has jwt, so say whose: {PREFIX}JWT__ISSUER, {PREFIX}JWT__AUDIENCE "
-                f"and {PREFIX}JWT__JWKS_URL or {PREFIX}JWT__SECRET"
-            )
-        if self.jwt is not None and "jwt" not in self.auth:
-            raise ValueError(f"{PREFIX}JWT__... is set, but {PREFIX}AUTH does not have jwt")
-        return self
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -144,8 +120,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        below = InitSettingsSource(settings_cls, init_kwargs=below_environment(cls.environ))
-        return init_settings, Environment(settings_cls, cls.environ), below
+        sources = cls.environ, cls.left_out
+        return init_settings, Environment(settings_cls, *sources), Below(settings_cls, *sources)
 
     @property
     def open_here(self) -> bool:
@@ -176,32 +152,82 @@ class Settings(BaseSettings):
         return [*self.destinations.values(), _resolve("retired", Destination(), self)]
 
 
-def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The checked settings of this environment.
+def load_settings(
+    environ: Mapping[str, str] = os.environ, check: Callable[[Settings], None] | None = None
+) -> Settings:
+    """The checked settings of this environment; `check` raises ConfigurationError for what its
+    caller needs besides.
 
-    Raises ConfigurationError, whose one message names every setting that is wrong, with the name
-    under which the reader wrote it.
+    Raises ConfigurationError, whose one message has a line for every setting that is wrong, with
+    the name under which the reader wrote it.
     """
-    refuse_misspelt(Settings.model_fields, environ)
-    reader = type("Settings", (Settings,), {"environ": environ, "__module__": __name__})
-    try:
-        settings: Settings = reader()
-        destinations = {
-            name: _resolve(name, destination, settings)
-            for name, destination in settings.destinations.items()
-        }
-    except ValidationError as error:
-        raise ConfigurationError(in_words(error, Settings.model_fields, environ)) from None
-    _refuse_half_credentials(settings)
-    _refuse_overlaps(destinations)
-    _check_records(settings)
-    _check_admin(settings)
+    faults = Faults()
+    environ = dict(environ)
+    for name, meant, line in [*misspelt(Settings.model_fields, environ)]:
+        faults.add(line, meant)
+        del environ[name]
+    settings = _read(environ, faults)
+    if settings is not None:
+        settings = _with_destinations(settings, faults)
+        for line in faults_across(settings):
+            faults.add_unless_explained(line)
+        _ask(check, settings, faults)
+    if faults.lines or settings is None:
+        raise ConfigurationError("\n".join(faults.lines))
+    return settings
+
+
+def _read(environ: Mapping[str, str], faults: Faults) -> Settings | None:
+    """The settings but for those that are wrong, which go to the faults; None: there is no sense
+    in the rest without them.
+    """
+    left_out: set[tuple[int | str, ...]] = set()
+    how = {"environ": environ, "left_out": left_out, "__module__": __name__}
+    reader = type("Settings", (Settings,), how)
+    for number in range(_ROUNDS):
+        try:
+            found: Settings = reader()
+        except ConfigurationError as error:
+            faults.add(str(error))
+            return None
+        except ValidationError as error:
+            for fault in in_words(error, Settings.model_fields, environ):
+                if number == 0:
+                    faults.add(fault.line, *fault.names)
+                elif not fault.is_absence:  # else it was left out here
+                    faults.add_unless_explained(fault.line)
+                left_out.add(fault.path)
+            if () in left_out:
+                return None
+        else:
+            return found
+    return None
+
+
+def _with_destinations(settings: Settings, faults: Faults) -> Settings:
+    destinations = {}
+    for name, destination in settings.destinations.items():
+        try:
+            destinations[name] = _resolve(name, destination, settings)
+        except ConfigurationError as error:
+            faults.add_unless_explained(str(error))
+            faults.add_name(f"destination {name!r}")
     return settings.model_copy(update={"destinations": destinations})
+
+
+def _ask(check: Callable[[Settings], None] | None, settings: Settings, faults: Faults) -> None:
+    if check is None:
+        return
+    try:
+        check(settings)
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            faults.add_unless_explained(line)
 
 
 def _resolve(name: str, destination: Destination, settings: Settings) -> Destination:
     """The destination with every global default filled in."""
-    _check_name(f"destinations.{name}", name)
+    check_name(f"destinations.{name}", name)
     given = destination.model_fields_set
     if "name" in given:
         raise ConfigurationError(f"destinations.{name}.name is not a setting.")
@@ -238,108 +264,28 @@ def _resolve(name: str, destination: Destination, settings: Settings) -> Destina
     return resolved
 
 
-def _check_name(path: str, name: str) -> None:
-    # Lower case, or the environment could not speak of what TOML declares.
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"{path}: use lower-case letters, digits, '-' and '_' in names, "
-            "at most 63, a letter or digit first"
-        )
-
-
-def _check_records(settings: Settings) -> None:
-    for record_type, fields in settings.records.items():
-        _check_name(f"records.{record_type}", record_type)
-        for name, field in fields.items():
-            path = f"records.{record_type}.{name}"
-            _check_name(path, name)
-            if field.destination not in settings.destinations:
-                known = ", ".join(sorted(settings.destinations))
-                raise ConfigurationError(
-                    f"{path}: there is no destination {field.destination!r}; there are: {known}."
-                )
-            if "max_files" in field.model_fields_set and not field.many:
-                raise ConfigurationError(f"{path}: max_files needs many = true.")
-
-
-def _check_admin(settings: Settings) -> None:
-    if not settings.admin:
-        return
-    missing = missing_for_panel()
-    if missing is not None:
-        raise ConfigurationError(
-            f"{PREFIX}ADMIN is on, but {missing} is not installed here: install the panel "
-            "with `pip install '.[admin]'` in its source, or leave the setting out."
-        )
-    if settings.secret_key is None:
-        raise ConfigurationError(
-            f"{PREFIX}ADMIN is on, but {PREFIX}SECRET_KEY is not set, which signs the panel's "
-            "forms: make one with `openssl rand -hex 32`."
-        )
-
-
 def require_deployed(settings: Settings, *, on_this_machine: bool = False) -> None:
     """Refuse what only the embedded default may do without: a database, a bucket, authentication.
 
     `on_this_machine` (`claimcheck dev`) allows `auth = none`, but it must be said.
-    Raises ConfigurationError, which names the setting.
+    Raises ConfigurationError, which names every such setting.
     """
-    require_stores(settings)
+    lines = [*faults_of_stores(settings)]
     if not settings.auth or (settings.open_here and not on_this_machine):
-        state = "none is for `claimcheck dev`" if settings.auth else "not set"
-        raise ConfigurationError(
+        state = "none, which `claimcheck dev` alone takes" if settings.auth else "not set"
+        lines.append(
             f"{PREFIX}AUTH is {state}, and every request needs a credential: set it to "
             "keys (API keys, made with `claimcheck keys create`), to jwt, or to jwt,keys."
         )
+    if lines:
+        raise ConfigurationError("\n".join(lines))
 
 
 def require_stores(settings: Settings) -> None:
     """Refuse to go on without a database or a bucket; commands that serve no requests need no more.
 
-    Raises ConfigurationError, which names the setting.
+    Raises ConfigurationError, which names every such setting.
     """
-    if settings.database_url is None:
-        raise ConfigurationError(
-            "DATABASE_URL is not set: give a PostgreSQL URL (postgres://user:password@host/name), "
-            "or start everything on this machine with `claimcheck dev`."
-        )
-    for destination in settings.destinations.values():
-        if not destination.bucket:
-            raise ConfigurationError(
-                f"destinations.{destination.name} has no bucket: set AWS_STORAGE_BUCKET_NAME, "
-                f"or {PREFIX}DESTINATIONS__{destination.name.upper()}__BUCKET."
-            )
-
-
-def _refuse_half_credentials(settings: Settings) -> None:
-    if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
-        missing = "AWS_SECRET_ACCESS_KEY" if settings.aws_access_key_id else "AWS_ACCESS_KEY_ID"
-        raise ConfigurationError(f"{missing} is not set, but its other half is: set both or none.")
-    if settings.aws_session_token and settings.aws_access_key_id is None:
-        raise ConfigurationError(
-            "AWS_ACCESS_KEY_ID is not set, but AWS_SESSION_TOKEN is: a token goes with its keys."
-        )
-    if settings.credentials_expire_at and settings.aws_session_token is None:
-        raise ConfigurationError(
-            f"{PREFIX}CREDENTIALS_EXPIRE_AT is set, but AWS_SESSION_TOKEN, whose end it names, is "
-            "not: keys without a token do not end, and those of a profile or role name their end."
-        )
-    for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
-        value = getattr(settings, name)
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if text and (not text.isascii() or not text.isprintable() or " " in text):
-            raise ConfigurationError(
-                f"{name.upper()} has a space, a line break or a special character in it."
-            )
-
-
-def _refuse_overlaps(destinations: Mapping[str, Destination]) -> None:
-    ordered = sorted(destinations.values(), key=lambda d: (d.bucket, d.prefix))
-    for i, shorter in enumerate(ordered):
-        for longer in ordered[i + 1 :]:
-            if shorter.bucket == longer.bucket and longer.prefix.startswith(shorter.prefix):
-                raise ConfigurationError(
-                    f"destinations.{longer.name} (key_prefix {longer.prefix!r}) lies within "
-                    f"destinations.{shorter.name} (key_prefix {shorter.prefix!r}) of the same "
-                    "bucket: give them prefixes of which neither starts with the other."
-                )
+    lines = [*faults_of_stores(settings)]
+    if lines:
+        raise ConfigurationError("\n".join(lines))

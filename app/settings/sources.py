@@ -2,17 +2,21 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
 from app.errors import ConfigurationError
 
 PREFIX: Final = "CLAIMCHECK_"
 CONFIG: Final = "CLAIMCHECK_CONFIG"
+
+# Settings, as pydantic locates them, that are left out: what else is wrong is found without them.
+Paths = Set[tuple[int | str, ...]]
 
 DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
     "images": {"content_types": ["image/*"], "max_size": 100 * 1024**2},
@@ -24,9 +28,14 @@ DEFAULT_DESTINATIONS: Final[dict[str, dict[str, Any]]] = {
 class Environment(EnvSettingsSource):
     """The environment as a parameter, so that tests pass a dict."""
 
-    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(
+        self, settings_cls: type[BaseSettings], environ: Mapping[str, str], left_out: Paths
+    ) -> None:
+        self._environ, self._left_out = environ, left_out
         super().__init__(settings_cls)
+
+    def __call__(self) -> dict[str, Any]:
+        return _without(super().__call__(), self._left_out)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return {name.lower(): value for name, value in self._environ.items() if value}
@@ -40,7 +49,35 @@ class Environment(EnvSettingsSource):
         return decoded if isinstance(decoded, (list, dict)) else value
 
 
-def below_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+class Below(InitSettingsSource):
+    """The TOML file, and the default destinations."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], environ: Mapping[str, str], left_out: Paths
+    ) -> None:
+        self._left_out = left_out
+        super().__init__(settings_cls, init_kwargs=_below_environment(environ))
+
+    def __call__(self) -> dict[str, Any]:
+        return _without(super().__call__(), self._left_out)
+
+
+def _without(data: dict[str, Any], paths: Paths) -> dict[str, Any]:
+    kept = deepcopy(data)
+    for path in paths:
+        table: Any = kept
+        *tables, last = path
+        for part in tables:
+            inner = table.get(part)
+            if not isinstance(inner, dict):
+                last = part  # the path goes on into a list: all of it goes
+                break
+            table = inner
+        table.pop(last, None)
+    return kept
+
+
+def _below_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The TOML file's settings, with the default destinations where no others are declared.
 
     `CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE` alone must not open `images` to any type, nor may

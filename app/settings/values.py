@@ -1,7 +1,8 @@
 """The values that a setting may have, and how each is read."""
 
+import re
 from datetime import UTC, datetime
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final
 
 from limits import RateLimitItem, parse_many
@@ -14,11 +15,29 @@ from app.core.object_url import bucket_address
 
 MIN_SECRET: Final = 32
 MAX_PROXIES: Final = 10
+_HOST_ALONE: Final = re.compile(
+    r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d{1,5})?/?|localhost:\d{1,5}/?"
+)
+_LIKE_AN_ORIGIN: Final = re.compile(
+    r"(?:(https?)://)?([a-z0-9_](?:[a-z0-9._-]*)|\[[0-9a-f:.]+\])(:\d{1,5})?([/?#].*)?", re.DOTALL
+)
 
 
 def _networks(value: object) -> object:
     words = split_words(value)
-    return [ip_network(str(word)) for word in words] if isinstance(words, list) else words
+    return [_network(str(word)) for word in words] if isinstance(words, list) else words
+
+
+def _network(word: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(word)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(word, strict=False)
+    except ValueError:
+        raise ValueError("write addresses or networks, as 192.0.2.7 or 10.0.0.0/8") from None
+    raise ValueError(f"{word} is an address within a network: write {wider} for all of it")
 
 
 def _proxies(value: object) -> object:
@@ -54,7 +73,12 @@ def _moment(value: object) -> datetime:
 
 
 def _usable_endpoint(url: str) -> str:
-    bucket_address(url, "bucket", "region")
+    try:
+        bucket_address(url, "bucket", "region")
+    except ValueError:
+        if _HOST_ALONE.fullmatch(url):
+            raise ValueError(f"has no scheme: write https://{url}") from None
+        raise
     return url.rstrip("/")
 
 
@@ -88,15 +112,34 @@ def _redis(url: SecretStr) -> SecretStr:
 
 
 def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    # Browsers write them so, and they are compared as they are written (RFC 6454, section 6.2).
     origins = tuple(origin.lower() for origin in origins)
     for origin in origins:
-        scheme, _, host = origin.partition("://")
-        if scheme not in {"http", "https"} or not host or "*" in host or "/" in host:
-            raise ValueError(
-                f"{origin!r} is not an exact origin; write https://www.example.com, "
-                "without path or wildcard"
-            )
+        _check_origin(origin)
     return origins
+
+
+def _check_origin(origin: str) -> None:
+    found = _LIKE_AN_ORIGIN.fullmatch(origin)
+    if found is None or not (found[1] or "." in found[2] or found[2] == "localhost"):
+        shown = "this" if "@" in origin else repr(origin)
+        raise ValueError(
+            f"{shown} is not an exact origin; write https://www.example.com, without wildcard"
+        )
+    scheme, host, port, rest = found.groups()
+    implied = {"http": ":80", "https": ":443"}.get(scheme)
+    exact = f"{scheme or 'https'}://{host}{'' if port in {None, implied} else port}"
+    if origin == exact:
+        return
+    if scheme is None:
+        why = "has no scheme"
+    elif rest == "/":
+        why = "has a slash at its end"
+    elif rest:
+        why = "has more than scheme, host and port"
+    else:
+        why = f"has the port that browsers leave out with {scheme}"
+    raise ValueError(f"{origin!r} is not an exact origin: it {why}; write {exact}")
 
 
 Networks = Annotated[client_address.Networks, BeforeValidator(_networks)]

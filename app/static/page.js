@@ -1,7 +1,7 @@
 /** The page at `/`: choose or drop files, follow their uploads; list, open and remove files. */
 
 import { UploadError, Uploader } from "./uploader.js";
-import { bytes, quoted } from "./words.js";
+import { bytes, limits, quoted, refusal } from "./words.js";
 
 const PAGE = 50; // files for each request
 const THUMBNAIL_LIMIT = 25 << 20; // 25 MiB: the thumbnail is the file itself
@@ -69,15 +69,33 @@ async function loadDestinations() {
   showDestination();
 }
 
+/** The rules of a destination: each file fits one of the types, and one of the extensions. */
+function rulesOf({ content_types: types, extensions, min_size: minSize, max_size: maxSize }) {
+  return {
+    types: types.includes("*/*") ? [] : types,
+    extensions: extensions.map((extension) => `.${extension}`),
+    sizes: { minSize, maxSize },
+  };
+}
+
+const chosenDestination = () => destinations.find(({ name }) => name === $("destination").value);
+
 function showDestination() {
-  const chosen = destinations.find(({ name }) => name === $("destination").value);
+  const chosen = chosenDestination();
   if (!chosen) return;
-  const types = chosen.content_types.filter((type) => type !== "*/*");
-  const families = types.map((type) => type.replace(/^(.+)\/\*$/, "any $1"));
-  const extensions = chosen.extensions.map((extension) => extension.replace(/^\.?/, "."));
+  const { types, extensions, sizes } = rulesOf(chosen);
   $("choose").accept = [...types, ...extensions].join(",");
-  const kinds = (extensions.length ? extensions : families).join(", ") || "any type";
-  $("accepts").textContent = `Takes ${kinds}, up to ${bytes(chosen.max_size)}`;
+  const accepted = extensions.length ? extensions : types;
+  const any = accepted.length ? "" : "any type, ";
+  $("accepts").textContent = `Takes ${any}${limits({ accepted, ...sizes })}`;
+}
+
+/** Why the destination would not take the file, as UploadError, or null. */
+function refused(file, destination) {
+  const { types, extensions, sizes } = rulesOf(destination);
+  const why =
+    refusal(file, { accepted: types, ...sizes }) ?? refusal(file, { accepted: extensions });
+  return why && new UploadError(why.title, why.detail, { retry: false });
 }
 
 /* Uploads */
@@ -96,12 +114,14 @@ const underWay = () => [...shown].filter(({ failed }) => !failed);
 
 /** Upload files; `pathOf` gives the path of one in the folder that it was dropped with. */
 function enqueue(files, pathOf = () => undefined) {
-  const destination = $("destination").value;
-  for (const file of files) uploadRow(file, { destination, path: pathOf(file) });
+  const chosen = chosenDestination();
+  for (const file of files) {
+    uploadRow(file, { destination: chosen.name, path: pathOf(file) }, refused(file, chosen));
+  }
 }
 
-/** Show a file and upload it with these options. */
-function uploadRow(file, options) {
+/** Show a file, and upload it with these options unless it is refused. */
+function uploadRow(file, options, refused) {
   const item = row("upload-row", file.name);
   const [state, bar, problem] = [".state", "progress", ".problem"].map((s) => item.querySelector(s));
   const buttons = {};
@@ -192,7 +212,8 @@ function uploadRow(file, options) {
   retry.onclick = start;
   shown.add(self);
   $("uploads").append(item);
-  start();
+  if (refused) fail(refused);
+  else start();
 }
 
 /** The summary of all uploads, and the message when the last of them has ended. */

@@ -14,7 +14,7 @@
 import { dress } from "./upload-field-look.js";
 import { Row } from "./upload-field-row.js";
 import { Uploader, UploadError } from "./uploader.js";
-import { bytes, kinds, quoted } from "./words.js";
+import { limits, quoted, refusal } from "./words.js";
 
 class UploadField extends HTMLElement {
   static formAssociated = true;
@@ -67,12 +67,12 @@ class UploadField extends HTMLElement {
   get #most() {
     return this.#many ? Number(this.getAttribute("max-files") ?? Infinity) : 1;
   }
-  get #accepted() {
+  get #limits() {
     const accepted = (this.getAttribute("accept") ?? "").split(",").map((one) => one.trim());
-    return accepted.includes("*/*") ? [] : accepted.filter(Boolean);
-  }
-  get #maxSize() {
-    return Number(this.getAttribute("max-size") ?? Infinity);
+    return {
+      accepted: accepted.includes("*/*") ? [] : accepted.filter(Boolean),
+      maxSize: Number(this.getAttribute("max-size") ?? Infinity),
+    };
   }
   get isFixed() {
     return this.matches(":disabled");
@@ -93,10 +93,7 @@ class UploadField extends HTMLElement {
     input.ariaRequired = String(this.hasAttribute("required"));
     this.#$(".call").textContent = this.#many ? "Choose files" : "Choose a file";
     this.#$(".pointer").textContent = this.#many ? " or drop them here" : " or drop it here";
-    const limits = [];
-    if (this.#accepted.length) limits.push(kinds(this.#accepted));
-    if (this.#maxSize < Infinity) limits.push(`up to ${bytes(this.#maxSize)}`);
-    const said = limits.join(", ");
+    const said = limits(this.#limits);
     this.#$(".accepts").textContent = said && said[0].toUpperCase() + said.slice(1);
     const named = [...this.#internals.labels].map((label) => label.textContent.trim()).join(" ");
     this.#$(".field").setAttribute("aria-label", named || this.getAttribute("name"));
@@ -153,8 +150,8 @@ class UploadField extends HTMLElement {
       if (!this.#many && this.#rows.length) this.#standBack(this.#rows[0]);
       const row = new Row(this, { file, filename: file.name, type: file.type, size: file.size });
       this.#add(row);
-      const refused = this.#refusal(file);
-      if (refused) row.fail(refused);
+      const refused = refusal(file, this.#limits);
+      if (refused) row.fail(new UploadError(refused.title, refused.detail, { retry: false }));
       else rows.push(row);
     }
     this.#forgetRemoved();
@@ -169,23 +166,6 @@ class UploadField extends HTMLElement {
     if (row.value !== null) this.#replaced = row;
     else row.abandon();
     this.#drop(row);
-  }
-
-  #refusal({ name, type, size }) {
-    const accepted = this.#accepted;
-    const fits = (one) =>
-      one.startsWith(".")
-        ? name.toLowerCase().endsWith(one.toLowerCase())
-        : !type || (one.endsWith("/*") ? type.startsWith(one.slice(0, -1)) : type === one);
-    const fail = (title, detail) => new UploadError(title, detail, { retry: false });
-    if (accepted.length && !accepted.some(fits)) {
-      const what = type || "of an unknown type";
-      const detail = `${quoted(name)} is ${what}. Choose ${kinds(accepted)}.`;
-      return fail("This type of file cannot go here", detail);
-    }
-    if (size <= this.#maxSize) return null;
-    const detail = `${quoted(name)} has ${bytes(size)}, and at most ${bytes(this.#maxSize)} may go.`;
-    return fail("The file is too large", detail);
   }
 
   #refuse(text, isTemporary = false) {

@@ -9,6 +9,7 @@ from typing import Final
 from app.core.content_types import normalize_content_type
 from app.core.contents import Verdict, compare, correction, is_markup, is_media
 from app.core.destination import Destination
+from app.core.words import in_bytes, two_sizes
 from app.models.files import File
 from app.store.objects import StoredObject
 
@@ -26,7 +27,8 @@ def object_objection(
     if not found.is_of(file.id):
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
-        return f"The object has {found.size} bytes; {file.size} were announced."
+        there, announced = two_sizes(found.size, file.size)
+        return f"The object has {there}; {announced} were announced."
     if normalize_content_type(found.content_type) != normalize_content_type(file.content_type):
         return f"The object is {found.content_type}; {file.content_type} was announced."
     if file.checksum_sha256 and found.checksum_sha256 not in {None, file.checksum_sha256}:
@@ -48,16 +50,14 @@ def size_objection(destination: Destination, file: File, size: int, left: int | 
     """
     if file.size is not None:
         return None
-    if destination.name == file.destination and not destination.takes_size(size):
-        return (
-            f"The object has {size} bytes; destination {destination.name} takes "
-            f"{destination.min_size} to {destination.max_size}."
-        )
+    objection = destination.size_objection(size) if destination.name == file.destination else None
+    if objection is not None:
+        return f"The object is not of an allowed size: {objection}."
     return None if left is None or size <= left else too_few_bytes(size)
 
 
 def too_few_bytes(size: int) -> str:
-    return f"The upload session has too few bytes left for the object's {size}."
+    return f"The upload session has too few bytes left for the object's {in_bytes(size)}."
 
 
 def true_type(destination: Destination, file: File, detected: str) -> str | None:

@@ -12,6 +12,7 @@ from app.core.key_normalizer import Filename, InvalidName, clean_filename, norma
 from app.core.object_url import object_url
 from app.core.parts import lay_out
 from app.core.principal import Principal
+from app.core.words import in_bytes, in_kinds, in_list
 from app.db import credentials as db_credentials
 from app.errors import (
     ContentTypeNotAllowed,
@@ -130,20 +131,20 @@ def _check_rules(
 ) -> None:
     if not destination.takes_type(content_type):
         raise ContentTypeNotAllowed(
-            f"Destination {destination.name} does not take {content_type}; "
-            f"it takes: {', '.join(destination.content_types)}.",
+            f"Destination {destination.name} takes {in_kinds(destination.content_types)}; "
+            f"this file is {content_type}.",
             allowed=list(destination.content_types),
         )
     if not destination.takes_extension(name.extension):
         raise ExtensionNotAllowed(
-            f"Destination {destination.name} does not take the extension {name.extension!r}; "
-            f"it takes: {', '.join(destination.extensions)}.",
+            f"Destination {destination.name} takes files whose names end with "
+            f"{in_list([f'.{one}' for one in destination.extensions])}; this one "
+            + (f"ends with .{name.extension}." if name.extension else "has no such ending."),
             allowed=list(destination.extensions),
         )
-    if size is not None and not destination.takes_size(size):
+    if size is not None and (objection := destination.size_objection(size)):
         raise SizeNotAllowed(
-            f"{size} bytes are not between the {destination.min_size} and "
-            f"{destination.max_size} bytes that destination {destination.name} takes.",
+            f"{objection}.",
             min_size=destination.min_size,
             max_size=destination.max_size,
         )
@@ -191,7 +192,7 @@ async def largest(res: Resources, destination: Destination, file: File) -> int:
         return destination.max_size
     if left < max(1, destination.min_size):
         raise UploadSessionExhausted(
-            f"The upload session has {left} bytes left (`max_bytes`), too few for any file."
+            f"The upload session has {in_bytes(left)} left (`max_bytes`), too little for any file."
         )
     return min(left, destination.max_size)
 

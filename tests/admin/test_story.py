@@ -220,7 +220,9 @@ async def test_the_story(
     )
     await picture.get_by_role("button", name="Dismiss notes.txt").click()
     await choose(picture, await painted(page, "vast.png", ("#111", "#eee"), LIMIT + 1))
-    await expect(picture.get_by_role("alert")).to_contain_text("at most 30 MiB may go")
+    await expect(picture.get_by_role("alert")).to_contain_text(
+        f"{LIMIT + 1:,} bytes is more than the {LIMIT:,} bytes that may go here."
+    )
     await axe.look(page)
     await picture.get_by_role("button", name="Dismiss vast.png").click()
     # What lies about its type is refused by the service, and in words as well.

@@ -38,21 +38,46 @@ async def test_a_removal_that_fails_is_said_in_words(
     watch.expect("404")
 
 
-async def test_a_wrong_type_is_refused_in_words_before_a_byte_is_sent(
-    page: Page, api: httpx.AsyncClient, bucket: str, watch: Watch
+async def test_a_wrong_type_is_refused_in_words_before_anything_is_sent(
+    page: Page, api: httpx.AsyncClient, service: str
 ) -> None:
-    sent = record(page, "POST", bucket)
+    announced = record(page, "POST", service)
     await page.get_by_label("Upload to").select_option("images")
     file = payload("notes.txt", b"just text", "text/plain")
     await page.get_by_label("Choose files").set_input_files(file)
     row = under_way(page, "notes.txt")
-    await expect(row.get_by_role("alert")).to_contain_text("text/plain")
+    await expect(row.get_by_role("alert")).to_have_text(
+        "This type of file cannot go here “\u2068notes.txt\u2069” is text/plain. Choose any image."
+    )
     await expect(row.get_by_role("button", name="Retry")).to_be_hidden()
-    assert sent == []
+    assert announced == []
     await row.get_by_role("button", name="Dismiss notes.txt").click()
     await expect(row).to_have_count(0)
     assert await stored(api, "notes.txt") == []
-    watch.expect("422")
+
+
+async def test_a_file_that_is_too_large_is_refused_in_words_before_anything_is_sent(
+    page: Page, service: str
+) -> None:
+    announced = record(page, "POST", service)
+    await page.get_by_label("Upload to").select_option("images")
+    await expect(page.locator("#accepts")).to_have_text("Takes any image, up to 100 MiB")
+    vast = await page.evaluate_handle(
+        """() => {
+          const transfer = new DataTransfer();
+          const type = "image/png";
+          transfer.items.add(new File([new Uint8Array(101 << 20)], "vast.png", { type }));
+          return transfer;
+        }"""
+    )
+    await page.dispatch_event("#drop", "drop", {"dataTransfer": vast})
+    row = under_way(page, "vast.png")
+    await expect(row.get_by_role("alert")).to_have_text(
+        "The file is too large "
+        "“\u2068vast.png\u2069”: 101 MiB is more than the 100 MiB that may go here."
+    )
+    await expect(row.get_by_role("button", name="Retry")).to_be_hidden()
+    assert announced == []
 
 
 async def test_a_lost_connection_mends_itself(

@@ -34,8 +34,8 @@ def test_serve_without_settings_says_what_is_missing() -> None:
     done = claimcheck("serve")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("claimcheck cannot start: DATABASE_URL is not set: ")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("claimcheck cannot start:\n  DATABASE_URL is not set: ")
+    assert done.stderr.count("\n") == 4  # the database, the buckets, authentication
 
 
 @pytest.mark.parametrize(

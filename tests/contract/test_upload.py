@@ -206,7 +206,7 @@ async def test_only_a_checksum_that_the_store_verified_saves_an_upload(
     [
         ({"Metadata": {}}, "not uploaded with the signed instructions"),
         ({"Metadata": {"claimcheck-id": "other"}}, "not uploaded with the signed instructions"),
-        ({"Body": b"hello, world"}, "12 bytes; 5 were announced"),
+        ({"Body": b"hello, world"}, "12 bytes; 5 bytes were announced"),
         ({"ContentType": "text/html"}, "is text/html; text/plain was announced"),
     ],
     ids=["no id", "other id", "size", "type"],

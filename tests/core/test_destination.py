@@ -42,7 +42,7 @@ def test_allowed_types(allowed: str, content_type: str, taken: bool) -> None:
 
 def test_allowed_extensions_and_sizes() -> None:
     destination = Destination.model_validate(
-        {"extensions": ".PNG, jpeg", "min_size": 1, "max_size": 10}
+        {"name": "images", "extensions": ".PNG, jpeg", "min_size": 1, "max_size": 10}
     )
     assert [destination.takes_extension(e) for e in ("png", "jpeg", "gif", "")] == [
         True,
@@ -50,7 +50,12 @@ def test_allowed_extensions_and_sizes() -> None:
         False,
         False,
     ]
-    assert [destination.takes_size(n) for n in (0, 1, 10, 11)] == [False, True, True, False]
+    assert [destination.size_objection(n) for n in (0, 1, 10, 11)] == [
+        "0 bytes is less than the 1 byte that a file in images needs",
+        None,
+        None,
+        "11 bytes is more than the 10 bytes that images takes",
+    ]
 
 
 @pytest.mark.parametrize("value", ["image/png,image/webp", ["image/png", "image/webp"]])

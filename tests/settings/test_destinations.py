@@ -18,12 +18,12 @@ from tests.settings.steps import DESTINATION, SECRET, load, refusal
         (
             "IMAGES__MAX_SIZE",
             SECRET,
-            "destinations.images.max_size: Input should be a valid integer",
+            "destinations.images.max_size: write a whole number of bytes",
         ),
         (
             "IMAGES__MAX_SIZE",
             "60000000000000",
-            "destinations.images.max_size: Input should be less",
+            "destinations.images.max_size: must be at most 53_687_091_200_000 bytes",
         ),
         ("IMAGES__CONTENT_TYPES", "png", "destinations.images.content_types: 'png' is not a"),
         ("IMAGES__KEY_PREFIX", "../", "destinations.images.key_prefix: '../' is not usable"),

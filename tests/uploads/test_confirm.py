@@ -101,7 +101,7 @@ async def test_what_has_not_arrived_can_be_confirmed_later(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"Body": b"hello, more"}, "has 11 bytes; 5 were announced"),
+        ({"Body": b"hello, more"}, "has 11 bytes; 5 bytes were announced"),
         ({"ContentType": "text/html"}, "is text/html; text/plain was announced"),
         ({"Metadata": {}}, "not uploaded with the signed instructions"),
         (
