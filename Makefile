@@ -2,19 +2,35 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+RUNNABLE := $(VENV)/.ready-to-run
 READY := $(VENV)/.ready
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
 .PHONY: run test test-slow coverage bench docs picture lint lock clean
 
-$(READY): requirements-dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(READY)
+# What the service needs to run here, and what its tests need besides: each installed once.
+$(RUNNABLE): requirements-run.txt pyproject.toml
+	$(call install,280 MiB,a minute or two,requirements-run.txt)
+	@touch $(RUNNABLE)
 
-run: $(READY)  ## start everything on this machine
+$(READY): requirements-dev.txt pyproject.toml
+	$(call install,840 MiB,some minutes,requirements-dev.txt)
+	@touch $(RUNNABLE) $(READY)
+
+# install(how much, how long, the lock file)
+define install
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	  sys.exit(0 if v >= (3, 11) else "This needs Python 3.11 or newer, and $(PYTHON) is %d.%d: name another, as in make PYTHON=python3.12 $(MAKECMDGOALS)" % v[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv: install it first (apt-get install python3-venv)." >&2; exit 1; }
+	@echo "Installing $(1) into $(VENV), once. It takes $(2), and pip is silent for the last half of it."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check --require-hashes -r $(3)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endef
+
+run: $(RUNNABLE)  ## start everything on this machine
 	@exec $(BIN)/claimcheck dev
 
 test: $(READY)  ## run every test that this machine can run
@@ -45,11 +61,12 @@ lint: $(READY)
 	@# There are wheels of it for Linux on x86-64 alone.
 	test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header --no-strip-extras
+
 lock:  ## needs uv on the path
-	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header --no-strip-extras \
-	  --extra build --extra admin pyproject.toml -o requirements.txt
-	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header --no-strip-extras \
-	  --extra build --extra embedded --extra admin --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(LOCK) --extra build --extra admin pyproject.toml -o requirements.txt
+	$(LOCK) --extra build --extra embedded --extra admin -c requirements.txt pyproject.toml -o requirements-run.txt
+	$(LOCK) --extra build --extra embedded --extra admin --extra dev -c requirements-run.txt pyproject.toml -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache *.egg-info
