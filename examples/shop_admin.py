@@ -1,7 +1,7 @@
 """An admin for a shop: product images go from the browser straight into the bucket.
 
     CLAIMCHECK_URL=http://127.0.0.1:8000 CLAIMCHECK_KEY=claimcheck_key_... \
-      uvicorn examples.shop_admin:app --host localhost --port 5173
+      .venv/bin/uvicorn examples.shop_admin:app --host localhost --port 5173
 
 docs/upload-field.md says what has to run beside it. It has no log-in: keep it on this machine.
 """

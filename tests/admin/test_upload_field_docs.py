@@ -39,6 +39,8 @@ async def test_the_command_of_the_guide_serves_the_example(shop: Shop, tmp_path:
     assert "http://127.0.0.1:8000" in command
     command = command.replace("http://127.0.0.1:8000", shop.service)
     bin_ = Path(sys.executable).parent
+    assert " .venv/bin/uvicorn" in command
+    command = command.replace(".venv/bin", str(bin_))
     environ = {
         "PATH": f"{bin_}:{os.environ['PATH']}",
         "SHOP_DATABASE": f"sqlite:///{tmp_path / 'shop.db'}",
