@@ -26,7 +26,7 @@ define install
 	  { echo "$(PYTHON) has no venv: install it first (apt-get install python3-venv)." >&2; exit 1; }
 	@echo "Installing $(1) into $(VENV), once. It takes $(2), and pip is silent for the last half of it."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check --require-hashes -r $(3)
+	@$(BIN)/python -m pip install --progress-bar on --no-compile --disable-pip-version-check --require-hashes -r $(3)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endef
 
