@@ -236,7 +236,9 @@ class UploadRejected(
     title="The upload was rejected",
     members=("state", "content_type", "detected_type"),
 ):
-    """The bucket holds something else than was announced; announce the file anew."""
+    """The bucket holds something else than was announced, or parts that it cannot join; announce
+    the file anew.
+    """
 
 
 class UploadNotPending(
@@ -322,7 +324,9 @@ class BucketUnavailable(Problem, status=503, title="The bucket is unavailable"):
 
 
 class BucketRefused(Problem, status=502, title="The bucket refused the service"):
-    """The bucket refuses this service's own request: whoever runs it must mend its S3 rights."""
+    """The bucket refuses this service's own request: whoever runs it must mend what `detail` says,
+    its S3 keys, rights or clock.
+    """
 
 
 class AnswerOverdue(Problem, status=503, title="The answer took too long"):

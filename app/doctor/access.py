@@ -8,7 +8,14 @@ from app.doctor.browser import Answer
 from app.doctor.examination import CONTENT, Examination
 from app.doctor.remedies import APPLY
 
-_FOREIGN: Final = "https://claimcheck-doctor.invalid"
+# Origins that nobody has configured, and what their pages would do. `null` is that of a sandboxed
+# frame, which any site can make.
+_FOREIGN: Final = (
+    ("https://claimcheck-doctor.invalid", "PUT"),
+    ("https://claimcheck-doctor.invalid", "GET"),
+    ("http://claimcheck-doctor.invalid", "PUT"),
+    ("null", "PUT"),
+)
 
 
 async def check_cors(examination: Examination, origins: list[str]) -> None:
@@ -46,13 +53,24 @@ async def check_cors(examination: Examination, origins: list[str]) -> None:
     )
     if not refused:
         await _check_exposed(examination, origins[0])
-    foreign = await _preflight(examination, signed.url, _FOREIGN, "PUT", set())
-    if foreign.headers.get("access-control-allow-origin") in {_FOREIGN, "*"}:
-        examination.findings.warn(
-            "cors-foreign",
-            "Pages of any origin may send here and read what links serve, if they get hold of one.",
-            "Take the rule with the origin * out of the bucket's CORS rules.",
-        )
+    await _check_foreign(examination, signed.url)
+
+
+async def _check_foreign(examination: Examination, url: str) -> None:
+    """Send preflights as pages would whose origin is not configured."""
+    for origin, method in _FOREIGN:
+        answer = await _preflight(examination, url, origin, method, set())
+        if _refusal_reason(answer, origin, method, set()) is None:
+            allowed = answer.headers["access-control-allow-origin"]
+            examination.findings.fail(
+                "cors-foreign",
+                f"The bucket lets pages of any origin in, of {origin} say ({method} is answered "
+                f"with {allowed}): they may send here, or read what links serve, if they get hold "
+                "of one.",
+                "Take the rule whose origin is * or has one in it out of the bucket's CORS rules; "
+                "a store that knows no rules of a bucket is told its origins where it is started.",
+            )
+            return
 
 
 async def _preflight(

@@ -20,12 +20,11 @@ from app.doctor.findings import Findings
 from app.doctor.remedies import APPLY, remedy_for
 from app.errors import Problem
 from app.store.client import Buckets, error_code
+from app.store.refusals import SKEW_REFUSED
 from app.store.setup.config import BucketState, Unread, is_public, read_bucket
 from app.store.setup.provision import Outcome, compare
 
-# S3 refuses requests whose time is further off (AWS API, RequestTimeTooSkewed); long before that
-# links begin to live shorter, or later, than they say. In seconds.
-_SKEW_REFUSED: Final = 15 * 60
+# Long before S3 refuses requests links begin to live shorter, or later, than they say. In seconds.
 _SKEW_FELT: Final = 60
 
 
@@ -85,7 +84,7 @@ def _check_clock(findings: Findings, headers: Mapping[str, str], now: datetime) 
         return
     seconds = (now - theirs).total_seconds()
     off = f"This machine's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"
-    if abs(seconds) >= _SKEW_REFUSED:
+    if abs(seconds) >= SKEW_REFUSED:
         findings.fail("clock", f"{off} the store's, which refuses such requests.", _CLOCK)
     elif abs(seconds) >= _SKEW_FELT:
         findings.warn("clock", f"{off} the store's: links end or begin at other times.", _CLOCK)

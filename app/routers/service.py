@@ -19,6 +19,7 @@ from app.runtime.resources import Resources
 router = APIRouter(tags=["service"])
 
 READY_SECONDS = 5
+READY_RETRY = 5  # seconds: what is said to whoever asks when it is not
 # Anybody may ask, without a token: so the answer is remembered for so many seconds.
 READY_REMEMBERED = 2.0
 
@@ -87,6 +88,7 @@ async def readyz(res: Res, response: Response) -> Ready:
     ready = await asyncio.shield(asking)
     if {ready.database, *ready.buckets.values()} != {"ok"}:
         response.status_code = 503
+        response.headers["Retry-After"] = str(READY_RETRY)
     return ready
 
 

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import aioboto3
@@ -20,6 +21,7 @@ from app.core.destination import Destination
 from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 from app.single_flight import SingleFlight
 from app.store.credentials import CredentialChain, CredentialsUnavailable
+from app.store.refusals import clock_refused, is_of_the_clock, refusal
 
 # Seconds, where a client may try again.
 RETRY_AFTER: Final = 5
@@ -83,6 +85,10 @@ class Buckets:
         self._asking = asking
         # When each bucket was there last, by its client, on the event loop's clock.
         self._checked_at: dict[tuple[_ClientKey, str], float] = {}
+        # Until when each endpoint is taken to refuse us for our clock, on the event loop's clock.
+        self._skewed_until: dict[_ClientKey, float] = {}
+        for key, client in [*clients.items(), *slow.items()]:
+            client.meta.events.register("after-call.s3", partial(self._note_clock, key))
 
     def client(self, destination: Destination) -> Any:
         """The S3 client of the destination's endpoint and region."""
@@ -109,6 +115,20 @@ class Buckets:
         if now - self._checked_at.get(key, -_CHECK_SECONDS) >= _CHECK_SECONDS:
             await head_bucket(self.client(destination), destination.bucket)
             self._checked_at[key] = now
+
+    def require_clock(self, destination: Destination) -> None:
+        """Raises BucketRefused if the store has just refused a call of ours for our clock: it would
+        refuse what is signed by it, too.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._skewed_until.get(_client_key(destination), now):
+            raise clock_refused(destination.bucket, None)
+
+    def _note_clock(self, key: _ClientKey, parsed: dict[str, Any], **_: Any) -> None:
+        if is_of_the_clock(parsed):
+            self._skewed_until[key] = asyncio.get_running_loop().time() + _CHECK_SECONDS
+        else:
+            self._skewed_until.pop(key, None)
 
     @asynccontextmanager
     async def translated(self, destination: Destination) -> AsyncIterator[None]:
@@ -205,14 +225,8 @@ async def translated(bucket: str) -> AsyncIterator[None]:
         status = error_status(error)
         if error_code(error) in TOKEN_ENDED:
             raise _ENDED.as_problem() from error
-        if status in {401, 403}:
-            raise BucketRefused(
-                f"The bucket {bucket} refused the service's own request. Whoever runs the service "
-                "must check its keys and its S3 rights: s3:GetObject, s3:GetObjectVersion, "
-                "s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, "
-                "s3:ListBucketVersions, s3:AbortMultipartUpload, s3:ListMultipartUploadParts, "
-                "s3:ListBucketMultipartUploads."
-            ) from error
+        if (refused := refusal(bucket, error)) is not None:
+            raise refused from error
         if status == 404 or 300 <= status < 400:
             raise BucketRefused(
                 f"The bucket {bucket} is not at the configured endpoint and region: correct the "
@@ -235,7 +249,8 @@ async def translated(bucket: str) -> AsyncIterator[None]:
 async def head_bucket(client: Any, bucket: str) -> Any:
     """The answer to HeadBucket. Raises ClientError."""
     try:
-        return await client.head_bucket(Bucket=bucket)
+        async with _explained(client, bucket):
+            return await client.head_bucket(Bucket=bucket)
     except HTTPClientError:
         # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it must
         # not), which aiohttp takes for a broken answer.
@@ -245,10 +260,25 @@ async def head_bucket(client: Any, bucket: str) -> Any:
 async def head_object(client: Any, **which: str) -> Any:
     """The answer to HeadObject, with its checksum where the store has one. Raises ClientError."""
     try:
-        return await client.head_object(**which, ChecksumMode="ENABLED")
+        async with _explained(client, which["Bucket"]):
+            return await client.head_object(**which, ChecksumMode="ENABLED")
     except HTTPClientError:
         # As above: a GET says whether the object is missing.
         (await client.get_object(**which, Range="bytes=0-0"))["Body"].close()
+        raise
+
+
+@asynccontextmanager
+async def _explained(client: Any, bucket: str) -> AsyncIterator[None]:
+    """Replace the refusal of a HEAD, whose answer has no body, by one that has a code."""
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) == "403":
+            try:
+                await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+            except ClientError as told:
+                raise told from error
         raise
 
 

@@ -55,6 +55,10 @@ _CREATE_PARAMETERS: Final = {
 }
 
 
+class PartsTooSmall(Exception):
+    """The store joins no parts as small as these."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object as the bucket describes it (AWS API, HeadObject).
@@ -273,8 +277,8 @@ class ObjectHandle:
         """Have the store join the parts, which may take minutes.
 
         Does nothing where it knows no such upload (any more): it was joined before, or aborted.
-        Raises UploadNotArrived or BucketRefused if nothing was joined, BucketUnavailable if that is
-        not known.
+        Raises PartsTooSmall, UploadNotArrived or BucketRefused if nothing was joined,
+        BucketUnavailable if that is not known.
         """
         named = [{"PartNumber": part.part_number, "ETag": part.etag} for part in parts]
         async with self.buckets.translated(self.destination):
@@ -286,6 +290,8 @@ class ObjectHandle:
                 code, status = error_code(error), error_status(error)
                 if await self._is_gone(error):
                     return
+                if code == "EntityTooSmall":
+                    raise PartsTooSmall from error
                 if 400 <= status < 500 and not (status in _NOT_OF_THE_PARTS or code in TOKEN_ENDED):
                     raise UploadNotArrived(
                         f"The bucket cannot join these parts ({code}): send those again that "

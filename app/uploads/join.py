@@ -24,8 +24,8 @@ from app.errors import (
 from app.models.files import File, State
 from app.records.writing import Attachment
 from app.runtime.resources import Resources
-from app.store.objects import StoredPart
-from app.uploads.objections import size_objection
+from app.store.objects import PartsTooSmall, StoredPart
+from app.uploads.objections import size_objection, too_small_parts
 from app.uploads.rules import bytes_left
 from app.uploads.verify import After, reject, verify
 
@@ -200,6 +200,8 @@ async def _join(
         try:
             try:
                 await handle.complete_upload(file.store_upload_id, parts)
+            except PartsTooSmall:
+                return await _refuse(res, file, too_small_parts(parts))
             except (UploadNotArrived, BucketRefused, SigningUnavailable) as problem:
                 if unknown:
                     raise

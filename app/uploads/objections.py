@@ -4,14 +4,16 @@ The rules of a destination hold for its own uploads alone, and not for those of 
 that had the bucket before.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from app.core.content_types import normalize_content_type
 from app.core.contents import Verdict, compare, correction, is_markup, is_media
 from app.core.destination import Destination
+from app.core.parts import MIN_PART_SIZE
 from app.core.words import in_bytes, two_sizes
 from app.models.files import File
-from app.store.objects import StoredObject
+from app.store.objects import StoredObject, StoredPart
 
 # Values of Cache-Control that may stand on an object without having been signed. They keep nothing
 # in a cache that should not be there, and no client has chosen them: Google Cloud Storage answers
@@ -58,6 +60,17 @@ def size_objection(destination: Destination, file: File, size: int, left: int | 
 
 def too_few_bytes(size: int) -> str:
     return f"The upload session has too few bytes left for the object's {in_bytes(size)}."
+
+
+def too_small_parts(parts: Sequence[StoredPart]) -> str:
+    """Parts that the bucket refused to join, in order."""
+    least = MIN_PART_SIZE
+    small = next((part for part in parts[:-1] if part.size < least), None)
+    which = f": part {small.part_number} has {in_bytes(small.size)}" if small else ""
+    return (
+        f"The bucket joins parts of at least {in_bytes(least)}, but for the last one{which}. "
+        "Announce the file anew, and send larger parts."
+    )
 
 
 def true_type(destination: Destination, file: File, detected: str) -> str | None:

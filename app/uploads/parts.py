@@ -132,6 +132,7 @@ async def signed_parts(
             f"The upload began more than {destination.multipart_expires_in} seconds ago; announce "
             "the file anew."
         )
+    res.buckets.require_clock(destination)
     urls, expires_at = await res.signer.presign_parts(
         destination.address,
         file.key,

@@ -13,9 +13,11 @@ async def sign_upload(
     """Presign the upload so that only the contents of the announced bytes are left open.
 
     PUT signs the exact length, and `If-None-Match: *` where the store is known to obey it; POST
-    pins every field and the length range.
-    The length of a PUT whose size was not announced is left open, and checked by confirm.
+    pins every field and the length range. The length of a PUT whose size was not announced is left
+    open, and checked by confirm. Raises BucketRefused where the store is known to refuse us for our
+    clock.
     """
+    res.buckets.require_clock(destination)
     high = file.size
     if high is None:
         high = min(await largest(res, destination, file), MAX_SINGLE_UPLOAD)

@@ -56,6 +56,13 @@ def deny(*actions: str) -> Break:
     return lambda bucket: bucket.deny(*actions)
 
 
+def for_readers(bucket: SetUpBucket) -> None:
+    """A second rule, for GET alone."""
+    rules = bucket.owner.get_bucket_cors(Bucket=bucket.name)["CORSRules"]
+    rules.append({"AllowedOrigins": ["*"], "AllowedMethods": ["GET"]})
+    bucket.owner.put_bucket_cors(Bucket=bucket.name, CORSConfiguration={"CORSRules": rules})
+
+
 def late(bucket: SetUpBucket) -> None:
     bucket.ahead = timedelta(minutes=20)
 
@@ -108,7 +115,9 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ("ceph", cors(AllowedMethods=["GET", "POST"]), FAILS, {"cors": "bucket apply"}),
     ("embedded", cors(ExposeHeaders=["Location"]), FAILS, {"cors-etag": "bucket apply"}),
     ("ceph", cors(ExposeHeaders=["ETag", "Location"]), WARNS, {"cors-ranges": "bucket apply"}),
-    ("embedded", cors(AllowedOrigins=["*"]), WARNS, {"cors-foreign": "origin *"}),
+    ("embedded", cors(AllowedOrigins=["*"]), FAILS, {"cors-foreign": "origin is *"}),
+    ("ceph", cors(AllowedOrigins=["https://*"]), FAILS, {"cors-foreign": "origin is *"}),
+    ("embedded", for_readers, FAILS, {"cors-foreign": "origin is *"}),
     ("embedded", public_policy, FAILS, {"public-policy": '"Principal": "*"'}),
     (
         "ceph",

@@ -72,7 +72,7 @@ async def test_new_keys_are_taken_up_and_revoked_ones_told(
     gateway.remove_keys(second)
     response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
     assert (response.status_code, slug(response)) == (502, "bucket-refused")
-    assert "must check its keys" in response.json()["detail"]
+    assert "does not know the access key" in response.json()["detail"]
     ready = await client.get("/readyz")
     assert ready.status_code == 503
     assert all("refused the service's own request" in w for w in ready.json()["buckets"].values())

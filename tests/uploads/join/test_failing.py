@@ -66,7 +66,6 @@ async def test_a_store_that_is_not_done_yet_ends_no_upload(
     ("said", "status", "problem"),
     [
         ((400, "InvalidPart"), 409, "upload-not-arrived"),
-        ((400, "EntityTooSmall"), 409, "upload-not-arrived"),
         ((403, "AccessDenied"), 502, "bucket-refused"),
     ],
 )

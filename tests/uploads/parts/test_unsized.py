@@ -165,3 +165,13 @@ async def test_the_destinations_rules_hold_without_a_size(res: Resources) -> Non
         await announce_unsized(res, DEV, "some", "a.png", "image/png")
     with pytest.raises(UnknownDestination):
         await announce_unsized(res, DEV, "nowhere", "a.txt", None)
+
+
+async def test_parts_that_are_too_small_to_be_joined_are_refused_in_words(
+    res: Resources, web: httpx.AsyncClient, s3: Any, settings: Settings
+) -> None:
+    file = await unsized(res, web, b"x" * 1024, DATA[:PART], b"the end")
+    for _ in range(2):
+        with pytest.raises(UploadRejected, match=r"parts of at least 5 MiB.*part 1 has 1 KiB"):
+            await confirm_upload(res, DEV, file.id, part_count=3)
+    assert await under_way(s3, settings) == []
