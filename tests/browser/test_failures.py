@@ -59,9 +59,16 @@ async def test_a_wrong_type_is_refused_in_words_before_anything_is_sent(
 async def test_a_file_that_is_too_large_is_refused_in_words_before_anything_is_sent(
     page: Page, service: str
 ) -> None:
+    async def limited(route: Route) -> None:
+        answer = await (await route.fetch()).json()
+        sizes = {"min_size": 1, "max_size": 100 << 20}
+        await route.fulfill(json={"items": [one | sizes for one in answer["items"]]})
+
+    await page.route("**/v1/destinations", limited)
+    await page.reload()
     announced = record(page, "POST", service)
     await page.get_by_label("Upload to").select_option("images")
-    await expect(page.locator("#accepts")).to_have_text("Takes any image, up to 100 MiB")
+    await expect(page.locator("#accepts")).to_have_text("Takes any image, 1 byte to 100 MiB")
     vast = await page.evaluate_handle(
         """() => {
           const transfer = new DataTransfer();
