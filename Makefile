@@ -11,7 +11,7 @@ JOBS ?= 2
 
 # What the service needs to run here, and what its tests need besides: each installed once.
 $(RUNNABLE): requirements-run.txt pyproject.toml
-	$(call install,280 MiB,a minute or two,requirements-run.txt)
+	$(call install,270 MiB,a minute or two,requirements-run.txt)
 	@touch $(RUNNABLE)
 
 $(READY): requirements-dev.txt pyproject.toml

@@ -236,9 +236,7 @@ class UploadRejected(
     title="The upload was rejected",
     members=("state", "content_type", "detected_type"),
 ):
-    """The bucket holds something else than was announced, or parts that it cannot join; announce
-    the file anew.
-    """
+    """The bucket holds something else than was announced, or too small parts; announce it anew."""
 
 
 class UploadNotPending(
@@ -324,9 +322,7 @@ class BucketUnavailable(Problem, status=503, title="The bucket is unavailable"):
 
 
 class BucketRefused(Problem, status=502, title="The bucket refused the service"):
-    """The bucket refuses this service's own request: whoever runs it must mend what `detail` says,
-    its S3 keys, rights or clock.
-    """
+    """The bucket refuses this service's own request; its operators must mend what `detail` names."""
 
 
 class AnswerOverdue(Problem, status=503, title="The answer took too long"):

@@ -58,7 +58,7 @@ def _names(name: str, field: FieldInfo) -> list[str]:
 
 
 def _guess(name: str, taught: Mapping[str, str]) -> str | None:
-    """What an unknown name may have been meant for."""
+    """The name that an unknown one may have been meant for; None: there is none like it."""
     plain = name.removeprefix(PREFIX)
     if plain in taught:  # CLAIMCHECK_PORT
         return plain
@@ -85,7 +85,7 @@ class Fault(NamedTuple):
 
 
 class Faults:
-    """What is wrong with the settings: a line for each."""
+    """The lines about all settings that are wrong, and their names."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

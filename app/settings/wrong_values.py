@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words that name a right one."""
+"""Words on a value that is wrong, which name a right one."""
 
 import re
 from difflib import get_close_matches
@@ -34,7 +34,7 @@ _UNITS: Final = {
 
 
 def wrong_value(item: ErrorDetails, setting: str) -> str:
-    """What is wrong with the value of this setting, given by its own name in lower case.
+    """Words on the value of this setting, which is given by its own name in lower case.
 
     The value itself is not shown, which may be a secret, but for what a number or one of the
     words that the setting takes was meant by.

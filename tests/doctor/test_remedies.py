@@ -116,7 +116,12 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ("embedded", cors(ExposeHeaders=["Location"]), FAILS, {"cors-etag": "bucket apply"}),
     ("ceph", cors(ExposeHeaders=["ETag", "Location"]), WARNS, {"cors-ranges": "bucket apply"}),
     ("embedded", cors(AllowedOrigins=["*"]), FAILS, {"cors-foreign": "origin is *"}),
-    ("ceph", cors(AllowedOrigins=["http://*", "https://*"]), FAILS, {"cors-foreign": "origin is *"}),
+    (
+        "ceph",
+        cors(AllowedOrigins=["http://*", "https://*"]),
+        FAILS,
+        {"cors-foreign": "origin is *"},
+    ),
     ("embedded", for_readers, FAILS, {"cors-foreign": "origin is *"}),
     ("embedded", public_policy, FAILS, {"public-policy": '"Principal": "*"'}),
     (

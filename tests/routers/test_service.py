@@ -293,4 +293,4 @@ async def test_the_log_says_what_the_client_is_not_told(
     [line] = log_lines(caplog, "errors")
     assert response.json()["request_id"] == line["request_id"]
     assert line["cause"] == "ClientError"
-    assert "403" in line["detail"]
+    assert "SignatureDoesNotMatch" in line["detail"]
