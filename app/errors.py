@@ -322,7 +322,7 @@ class BucketUnavailable(Problem, status=503, title="The bucket is unavailable"):
 
 
 class BucketRefused(Problem, status=502, title="The bucket refused the service"):
-    """The bucket refuses this service's own request; its operators must mend what `detail` names."""
+    """The bucket refuses this service's own request; operators must mend what `detail` names."""
 
 
 class AnswerOverdue(Problem, status=503, title="The answer took too long"):
