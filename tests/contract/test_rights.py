@@ -218,4 +218,4 @@ async def test_keys_that_the_store_does_not_know(
         upload = await stranger.announce("put")
         # Swift does not tell a wrong secret from an unknown key.
         refused(await stranger.send(upload["upload"]), 403, None if flow.kind.plain else code)
-        told(await stranger.confirm(upload), "its keys")
+        told(await stranger.confirm(upload), "must" if flow.kind.plain else f"must set {setting}")
