@@ -292,8 +292,8 @@ class BodyAndTimeLimits:
             # No "Connection: close": a socket that is closed before the body was taken from it is
             # reset, and the client never sees this answer. The server drops the rest as it comes.
             problem = RequestTooLarge(
-                f"This route reads at most {in_bytes(limit)}, with at most {_PIECES} lists and objects "
-                "in them; files go to the bucket, not here.",
+                f"This route reads at most {in_bytes(limit)}, with at most {_PIECES} lists and "
+                "objects in them; files go to the bucket, not here.",
                 limit=limit,
             )
         except (AddressTooLong, HeadersTooLarge) as refusal:

@@ -12,7 +12,7 @@ from app.core.key_normalizer import Filename, InvalidName, clean_filename, norma
 from app.core.object_url import object_url
 from app.core.parts import lay_out
 from app.core.principal import Principal
-from app.core.words import in_bytes, in_kinds, in_list
+from app.core.words import in_bytes, in_kinds, in_list, two_sizes
 from app.db import credentials as db_credentials
 from app.errors import (
     ContentTypeNotAllowed,
@@ -230,7 +230,8 @@ def exhausted(
             "session sets its `max_files`, which is 1 by default."
         )
     left = session.max_bytes - session.used_bytes
+    takes, has = two_sizes(sum(f.size or 0 for f in files), left)
     return UploadSessionExhausted(
-        f"The upload session has {left} of its {session.max_bytes} bytes left, and "
-        f"{'this takes' if len(files) == 1 else 'these take'} {sum(f.size or 0 for f in files)}."
+        f"The upload session has {has} of its {in_bytes(session.max_bytes)} left, and "
+        f"{'this takes' if len(files) == 1 else 'these take'} {takes}."
     )

@@ -278,7 +278,7 @@ async def test_an_exhausted_session_says_of_what(
     async with holding(shop, session["token"]) as browser:
         form = "/uppy/s3/params?filename=a.bin&metadata[size]="
         body = await refused(await browser.get(f"{form}101"))
-        assert "100 of its 100 bytes left, and this takes 101" in body["detail"]
+        assert "100 bytes of its 100 bytes left, and this takes 101 bytes" in body["detail"]
         assert (await browser.get(f"{form}10")).status_code == 200
         for ask in (browser.get(f"{form}10"), begin(browser, size=10)):
             body = await refused(await ask)
