@@ -47,7 +47,7 @@ application/vnd.oasis.opendocument.graphics-flat-xml fodg;
 application/pkcs7-signature p7s; application/pkcs7-mime p7m; application/pgp-signature sig asc;
 application/pgp-encrypted gpg pgp; application/x-pem-file pem; application/pkix-cert cer crt der;
 application/vnd.ms-fontobject eot; font/collection ttc; application/x-subrip srt;
-application/vnd.apache.orc orc; application/x-xz txz
+application/vnd.apache.orc orc; application/x-xz txz; audio/mpeg mpa; application/octet-stream db
 """
 # The same answer on every replica, whatever the Python and the machine are.
 _TYPES: Final = EXTENSION_TO_CONTENT_TYPE | {

@@ -46,15 +46,19 @@ _MARKS: Final = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-# Readers look for a PDF's beginning in the first KiB (ISO 32000-1, annex H, note 13).
-_PDF_START: Final = re.compile(rb"^%PDF-[12]\.\d", re.MULTILINE)
+# Readers look for a PDF's beginning in the first KiB (ISO 32000-1, annex H, note 13), on a line of
+# its own or behind other bytes. Lines may end in CR alone.
+_PDF_START: Final = re.compile(rb"%PDF-[12]\.\d")
+_PDF_OBJECT: Final = re.compile(rb"[\r\n][ \t]*\d+[ \t]+\d+[ \t]+obj\b")
 _MPEG_TS: Final = "video/mp2t"
+_POSTSCRIPT: Final = "application/postscript"  # text, and data at times
 _OLE_START: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 # What UTF-8 text has not, though it could: NUL, by which UTF-16 is told, and the shifts of
 # ISO-2022-JP, which is ASCII otherwise.
 _NOT_UTF8: Final = (b"\0", b"\x1b$")
 _UTF8: Final = frozenset({"utf-8", "utf8"})
+_REFUTED_BY_ASCII: Final = {None, *_UTF8, "utf-16", "utf-16le", "utf-16be"}
 
 _MARKUP: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
 _MEDIA: Final = frozenset({"image", "audio", "video", "font"})
@@ -86,10 +90,10 @@ def detect(head: bytes) -> str:
     if kind in {PLAIN, OCTET_STREAM, PDF} and not head.startswith(b"%PDF-"):
         # Not a text that speaks of PDF.
         kind = PDF if _has_pdf_within(head) else PLAIN if kind == PDF else kind
-    if is_textual(kind) or family_of(kind) is not None:
+    if is_textual(kind) or _is_binary(head) or (family_of(kind) == PDF and not _is_prose(head)):
         return kind
-    # Text of no known kind, and text that happens to begin like some rare format.
-    return kind if _is_binary(head) else PLAIN
+    # Text of no known kind, and text that happens to begin like some format ("GIF89a is ...").
+    return PLAIN
 
 
 def charset_to_say(content_type: str, head: bytes, *, is_whole: bool) -> str | None:
@@ -104,8 +108,9 @@ def charset_to_say(content_type: str, head: bytes, *, is_whole: bool) -> str | N
         return None
     announced = charset_of(content_type)
     if _is_utf8(head, is_whole=is_whole):
-        # ASCII is valid in almost every charset, so it refutes no announced one.
-        return "utf-8" if announced in {None, *_UTF8} or not head.isascii() else None
+        # ASCII is valid in almost every charset, so it refutes no other announced one.
+        stands = announced not in _REFUTED_BY_ASCII and head.isascii()
+        return None if stands else "utf-8"
     return "" if announced in _UTF8 else None
 
 
@@ -142,9 +147,15 @@ def _is_mpeg_ts(head: bytes) -> bool:
 
 
 def _has_pdf_within(head: bytes) -> bool:
-    """Whether a PDF begins in the first KiB: its version on a line, an object after it."""
+    """Whether a PDF begins in the first KiB: its version, and on some line after it an object."""
     start = _PDF_START.search(head, 0, 1024)
-    return start is not None and b" obj" in head[start.end() :]
+    return start is not None and _PDF_OBJECT.search(head, start.end()) is not None
+
+
+def _is_prose(head: bytes) -> bool:
+    """Whether a text that begins like a PDF has no object in it, though this is all of it."""
+    is_whole = len(head) < HEAD_BYTES
+    return is_whole and head.startswith(b"%PDF-") and not _PDF_OBJECT.search(head)
 
 
 def _is_binary(head: bytes) -> bool:
@@ -169,7 +180,7 @@ def compare(announced: str, detected: str) -> Verdict:
         return Verdict.AGREES
     text_found = is_textual(detected)
     if is_textual(kind):
-        if text_found or detected == EMPTY:
+        if text_found or detected in {EMPTY, _POSTSCRIPT}:
             return Verdict.AGREES
         return Verdict.DIFFERS if family_of(detected) else Verdict.UNKNOWN
     # Rules for rare formats check a byte or two, and match other contents by chance.

@@ -14,6 +14,7 @@ PDF: Final = "application/pdf"
 _TIFF: Final = "image/tiff"
 _MP3: Final = "audio/mpeg"
 _MPEG_TS: Final = "video/mp2t"
+_PROGRAM: Final = "application/vnd.microsoft.portable-executable"
 
 # All of these begin with their signature. PDF, zip and MPEG may have other bytes in front; what is
 # found to be another of these is that other one all the same.
@@ -64,7 +65,7 @@ _FAMILIES: Final = (
     ),
     (
         "application/gzip application/x-gzip application/x-tgz application/tar+gzip"
-        " application/x-compressed-tar application/x-compressed"
+        " application/x-compressed-tar"
     ),
     "application/x-7z-compressed",
     "application/vnd.rar application/x-rar application/x-rar-compressed",
@@ -97,6 +98,8 @@ _ZIPPED: Final = ZIP_NAMES | types_in(
     "application/vnd.google-earth.kmz application/x-xpinstall model/3mf",
 )
 _OOXML: Final = "application/vnd.openxmlformats-officedocument."
+# Files that are named after the XML in them: `application/vnd.ms-visio.drawing.main+xml` on Linux.
+_NAMED_AFTER_XML: Final = (_OOXML, "application/vnd.ms-visio.", "application/vnd.ms-package.")
 _ZIPPED_STARTS: Final = (
     _OOXML,
     "application/vnd.oasis.opendocument.",
@@ -135,6 +138,8 @@ _ARCHIVES: Final = types_in(
     "application/gzip application/x-7z-compressed application/vnd.rar application/x-bzip2",
     "application/x-xz application/zstd application/x-tar",
 )
+# Of pictures; which kind of archive it is, no reader minds.
+_COMICS: Final = types_in("application/vnd.comicbook+zip application/vnd.comicbook-rar")
 _GROUPS: Final = {"image": "image", "audio": "media", "video": "media"}
 _OFFICE: Final = {
     "wordprocessingml": "wordprocessingml",
@@ -183,8 +188,16 @@ _ALSO: Final = {
     "application/pgp-encrypted": {_TEXT},  # .asc
     "application/vnd.ms-excel": {_TEXT, ZIP},  # .csv on Windows, and what is exported "for Excel"
     "application/msword": {_TEXT, ZIP},
-    "application/java-archive": {_TEXT},  # a jar that starts itself has a script in front
-    "application/x-java-archive": {_TEXT},
+    # What starts itself has a script in front, or a program for Windows.
+    "application/java-archive": {_TEXT, _PROGRAM},
+    "application/x-java-archive": {_TEXT, _PROGRAM},
+    # On Windows of any archive, and of a tar in gzip.
+    "application/x-compressed": {*_ARCHIVES, ZIP},
+    # The first of an extension's two types on Linux.
+    "text/x-gettext-translation-template": {OLE},  # .pot, of PowerPoint as well
+    "text/vnd.graphviz": {OLE},  # .dot, of Word as well
+    "text/rtf": {OLE, ZIP},  # Word's, under its old name
+    "application/rtf": {OLE, ZIP},
 } | {
     name: {_TEXT}
     for name in types_in(
@@ -203,7 +216,7 @@ def family_of(kind: str) -> str | None:
     """The first name of the family that a type belongs to, or None."""
     if is_textual(kind):
         return None
-    if kind in _ZIPPED or kind.startswith(_ZIPPED_STARTS) or kind.endswith("+zip"):
+    if kind in _ZIPPED or kind.startswith(_ZIPPED_STARTS) or kind.endswith(("+zip", "+xml")):
         return ZIP
     if ".macroenabled." in kind:
         return ZIP
@@ -212,9 +225,11 @@ def family_of(kind: str) -> str | None:
 
 def is_textual(kind: str) -> bool:
     """Whether files of this type are text."""
+    if kind.endswith("+xml"):
+        return not kind.startswith(_NAMED_AFTER_XML)
     return (
         kind.startswith(("text/", "message/"))
-        or kind.endswith(("+xml", "+json", "+yaml", "-flat-xml"))
+        or kind.endswith(("+json", "+yaml", "-flat-xml"))
         or kind in _TEXTUAL
     )
 
@@ -225,7 +240,7 @@ def may_be(announced: str, found: str) -> bool:
     if family is not None and family == family_of(found):
         return True
     also = _ALSO.get(announced, ())
-    if announced.startswith(_OOXML) or ".macroenabled." in announced:
+    if announced.startswith(_NAMED_AFTER_XML) or ".macroenabled." in announced:
         also = {*also, OLE}  # protected by a password
     return (_TEXT in also and is_textual(found)) or (family_of(found) or found) in also
 
@@ -245,7 +260,7 @@ def confusable(announced: str, found: str) -> bool:
 def group_of(kind: str) -> str | None:
     """The use of a format to a person: `image`, `media` (sound and film), `office` or `archive`."""
     family = family_of(kind)
-    if family in _ARCHIVES or kind in ZIP_NAMES:
+    if family in _ARCHIVES or kind in ZIP_NAMES or kind in _COMICS:
         return "archive"
     if office_format(kind) is not None:
         return "office"

@@ -30,6 +30,8 @@ from app.core.content_types import (
         ("gz", "application/gzip"),
         ("3gp", "video/3gpp"),
         ("ts", "video/mp2t"),
+        ("mpa", "audio/mpeg"),
+        ("db", "application/octet-stream"),  # SQLite, Berkeley DB, Windows' Thumbs.db
         ("nosuch", "application/octet-stream"),
         ("", "application/octet-stream"),
     ],

@@ -30,6 +30,7 @@ from tests.support.samples import (
     zipped,
 )
 
+CFB = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
 
 
@@ -78,12 +79,25 @@ AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
         ("Grüße, 世界".encode("utf-16"), "text/plain"),
         (b"BM is short for benchmark, as everyone knows.", "text/plain"),
         (b"P1 is the first priority of them all", "text/plain"),
+        *(
+            (start + b" is how files of that kind begin.\nNot this one.\n", "text/plain")
+            for start in (
+                *(b"GIF89a", b"RIFFsizeWAVE", b"MThd", b"fLaC", b"8BPS", b"BZh9", b"wOFF", b"OTTO"),
+                *(b"FORMsizeAIFF", b"SQLite format 3", b"#!AMR", b"    ftypmp42", b"II*", b"ID3"),
+                *(b"%PDF-1.4", b"Rar!", b"OggS", b"FLV", b"wOF2", b"7z", b"CWS"),
+            )
+        ),
         (NOISE, OCTET_STREAM),
         (b"\1\2\3", OCTET_STREAM),
         (b"HTTP/1.1 200 OK\r\n\r\n" + PDF, "application/pdf"),
+        *(
+            (front + pdf, "application/pdf")
+            for front in (b"", b"\xef\xbb\xbf", b"  ", b"junk", b"\0\0\0", b"\r\r")
+            for pdf in (PDF, PDF.replace(b"\n", b"\r"))
+        ),
         (b"a\n" * 511 + PDF, "text/plain"),  # too far behind for a reader
         (b"A line of text\n%PDF-1.7 is what it begins with\n", "text/plain"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "application/x-ole-storage"),
+        (CFB, "application/x-ole-storage"),
         ((b"G" + bytes(187)) * 3, "video/mp2t"),
         (b"G" * HEAD_BYTES, "text/plain"),
         ((bytes(4) + b"G" + bytes(187)) * 3, "video/mp2t"),
@@ -126,7 +140,24 @@ def test_what_a_file_is(head: bytes, kind: str) -> None:
         ("text/plain", b"", AGREES),
         ("video/mp2t", b"export const a: number = 1;\n", AGREES),  # TypeScript
         ("application/vnd.ms-excel", CSV, AGREES),  # what Windows says of .csv
+        ("application/vnd.ms-visio.drawing.main+xml", zipped("visio/document.xml"), AGREES),
+        ("application/vnd.ms-visio.stencil.macroenabled.main+xml", CFB, AGREES),
+        (
+            "application/vnd.ms-package.3dmanufacturing-3dmodel+xml",
+            zipped("3D/3dmodel.model"),
+            AGREES,
+        ),
+        ("text/rtf", CFB, AGREES),
+        ("text/x-gettext-translation-template", CFB, AGREES),  # .pot of PowerPoint
+        ("application/x-compressed", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(60), AGREES),
+        ("application/x-compressed", gzip.compress(b"x", mtime=0), AGREES),
+        ("application/java-archive", EXE, AGREES),  # one that starts itself on Windows
+        ("text/plain", b"%!PS-Adobe-3.0\n/Courier findfont 12 scalefont setfont\n", AGREES),
+        ("text/markdown", b"GIF89a is a format\n", AGREES),
         # Lies.
+        ("image/png", zipped("visio/document.xml"), DIFFERS),
+        ("image/gif", b"GIF89a is a format\n", DIFFERS),
+        ("application/vnd.ms-visio.drawing.main+xml", PNG, DIFFERS),
         ("image/png", HTML, DIFFERS),
         ("image/png", SVG, DIFFERS),
         ("image/png", JPEG, DIFFERS),
@@ -237,6 +268,8 @@ def test_a_head_may_end_within_a_character(character: str) -> None:
         ("text/plain; charset=koi8-r", "отчёт".encode("koi8-r"), None),
         ("text/plain; charset=iso-2022-jp", "日本語".encode("iso-2022-jp"), None),
         ("text/plain; charset=iso-8859-1", "ASCII so far", None),
+        ("text/plain; charset=utf-16", "ASCII, in which UTF-16 would have NULs", "utf-8"),
+        ("text/plain; charset=utf-16", GREEK.encode("utf-16"), None),
     ],
 )
 def test_an_announced_charset_stands_unless_it_is_refuted(

@@ -61,6 +61,7 @@ async def test_a_name_that_lies_harmlessly_is_corrected(
         ("video/mp4", WEBM, "video/webm"),
         ("audio/x-m4a", WEBM, "video/webm"),
         ("application/vnd.rar", zipped("a"), "application/zip"),
+        ("application/vnd.comicbook+zip", b"Rar!\x1a\7\1\0" + bytes(60), "application/vnd.rar"),
         ("application/msword", DOCX, DOCX_TYPE),
         ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", DOCX, DOCX_TYPE),
         # These may be what they say.
