@@ -194,6 +194,32 @@ for (const whole of [false, true]) {
   });
 }
 
+for (const whole of [true, false]) {
+  test(`a file that changed as its upload failed is not confirmed later, ${whole ? "whole" : "in parts"}`, async () => {
+    let down = true;
+    const { asked, kept } = keeping({
+      whole,
+      bucket: (what, keep) => {
+        keep();
+        return down ? [503, ""] : [200, ""];
+      },
+    });
+    const chosen = file(bytes(3, 10));
+    const { uploader } = made({ retries: 0 });
+    await assert.rejects(uploader.upload(chosen), { status: 503 });
+    assert.equal(kept.size, 1); // it has arrived, and may have arrived half changed
+    down = false;
+    const refusing = async () => {
+      throw new DOMException("The file could not be read", "NotReadableError");
+    };
+    chosen.slice = () => ({ size: 1, arrayBuffer: refusing });
+    chosen.arrayBuffer = refusing;
+    await assert.rejects(uploader.upload(chosen), { message: /changed/ });
+    assert.equal(asked.some((what) => what.endsWith("confirm")), false);
+    assert.equal(kept.size, 0);
+  });
+}
+
 const ALL = ["cors bucket", "no-cors bucket", "no-cors service"];
 for (const [answering, sent, sends, said] of [
   [ALL, 0, 2, /no byte of the file left/],

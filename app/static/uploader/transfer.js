@@ -259,6 +259,7 @@ export class Transfer {
     if (!(await this.#lock.take(id))) return null;
     [this.#own, this.#pieces, this.#left] = [id, pieces, left];
     if (left || pieces?.isWhole) {
+      await readable(this.file.slice(0, 1)); // nothing has looked since its last byte left
       const file = await this.#persist(() => this.#arrived(id, signal), signal);
       if (file) return { ...file, upload: null };
     }
