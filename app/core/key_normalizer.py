@@ -20,6 +20,9 @@ from slugify import slugify
 from app.core.object_url import MAX_KEY_BYTES
 
 MAX_NAME_UNITS: Final = 255
+# Stores that keep objects as files (MinIO, rclone) have at most 255 bytes between slashes, and Ceph
+# RGW cannot join parts under a key of 1,000 bytes. This leaves room for a UUID and an extension.
+_MAX_SLUG: Final = 200
 # Of a name with the path before it, as it is announced.
 MAX_GIVEN_NAME: Final = 4096
 # Of its last part, in code points: decomposed, and with invisible characters. What
@@ -211,8 +214,8 @@ def normalize_key(
     """The object key for a cleaned file name: ASCII, at most 1,024 bytes.
 
     `now` is an aware datetime in UTC, `unique` fills `{uuid}`; `{owner}` is 16 hexadecimal digits
-    of the owner's SHA-256, never the owner's text. The slug is cut at a word boundary where the
-    key would be too long.
+    of the owner's SHA-256, never the owner's text. The slug is cut at a word boundary to at most
+    200 bytes, and fewer where the key would be too long.
     """
     parts = {"extension": f".{filename.extension}" if filename.extension else "", "slug": _GAP}
     if "{timestamp}" in template:
@@ -226,7 +229,7 @@ def normalize_key(
     rest = template.format_map(parts)
     gaps = rest.count(_GAP)
     room = MAX_KEY_BYTES - len(prefix) - len(rest) + gaps
-    return prefix + rest.replace(_GAP, _slug(filename.stem, room // max(1, gaps)))
+    return prefix + rest.replace(_GAP, _slug(filename.stem, min(_MAX_SLUG, room // max(1, gaps))))
 
 
 def _timestamp(now: datetime) -> str:
@@ -263,7 +266,7 @@ def suggest_key(key: str, prefix: str) -> str | None:
     except InvalidName:
         return None
     extension = f".{name.extension}" if name.extension else ""
-    return prefix + _slug(name.stem, 200) + extension
+    return prefix + _slug(name.stem, _MAX_SLUG) + extension
 
 
 def _slug(stem: str, room: int) -> str:

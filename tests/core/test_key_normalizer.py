@@ -113,7 +113,9 @@ def test_a_name_may_have_255_units_of_utf_16(letter: str, count: int) -> None:
     """As many as on Windows (NTFS) and macOS (APFS); the key is cut, the name is kept."""
     assert clean_filename(letter * count).display == letter * count
     assert clean_filename("e\u0301" * 255).display == "é" * 255  # counted as it is stored
-    assert len(key_of(letter * count + ".")) <= MAX_KEY_BYTES
+    # Between slashes as long as the name of a file may be, in which some stores keep objects.
+    key = key_of(f"{letter * (count - 20)}.{'x' * 16}", "", "{uuid}--{slug}{extension}")
+    assert len(key) <= 255
     with pytest.raises(InvalidName, match="255 characters of UTF-16"):
         clean_filename(letter * (count + 1))
 
@@ -234,7 +236,7 @@ def test_long_slugs_are_cut_between_words(words: list[str], prefix: str, templat
 
 
 def test_a_slug_is_only_cut_when_it_must_be() -> None:
-    name = "-".join(["word"] * 50)
+    name = "-".join(["word"] * 40)
     assert key_of(f"{name}.png", "p" * 511 + "/").endswith(f"--{name}.png")
     fixed = "x" * 400 + "/{slug}/{slug}/{slug}/{timestamp}"
     slug = key_of(f"{name}.png", "p" * 511 + "/", check_template(fixed)).split("/")[2]
@@ -369,7 +371,7 @@ def test_a_suggestion_is_near_what_was_asked_for() -> None:
 @given(
     st.text(alphabet=st.characters(codec="ascii"), max_size=300)
     | st.text(alphabet="aB1 ,.'-_&#", max_size=300),
-    st.integers(1, 300),
+    st.integers(1, 200),
 )
 def test_plain_names_make_the_slugs_that_slugify_makes(stem: str, room: int) -> None:
     """The short cut must not be seen in a key."""
