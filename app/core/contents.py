@@ -183,6 +183,8 @@ def compare(announced: str, detected: str) -> Verdict:
         if text_found or detected in {EMPTY, _POSTSCRIPT}:
             return Verdict.AGREES
         return Verdict.DIFFERS if family_of(detected) else Verdict.UNKNOWN
+    if detected == EMPTY and group_of(kind) == "office":
+        return Verdict.UNKNOWN  # as Windows makes a new document of Word or PowerPoint
     # Rules for rare formats check a byte or two, and match other contents by chance.
     certain = text_found or detected == EMPTY or family_of(detected) is not None
     if certain and has_signature(kind) and not confusable(kind, detected):

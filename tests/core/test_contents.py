@@ -177,6 +177,7 @@ def test_what_a_file_is(head: bytes, kind: str) -> None:
         ("text/plain", PDF, DIFFERS),
         ("application/json", DOCX, DIFFERS),
         # Neither proved nor disproved.
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", b"", UNKNOWN),
         ("audio/mpeg", NOISE, UNKNOWN),
         ("image/png", NOISE, UNKNOWN),
         ("text/csv", NOISE, UNKNOWN),
