@@ -50,6 +50,7 @@ _MARKS: Final = (
 # its own or behind other bytes. Lines may end in CR alone.
 _PDF_START: Final = re.compile(rb"%PDF-[12]\.\d")
 _PDF_OBJECT: Final = re.compile(rb"[\r\n][ \t]*\d+[ \t]+\d+[ \t]+obj\b")
+_PDF_PROSE: Final = re.compile(rb"%PDF-[\d.]*[ \t]+[A-Za-z]+[ \t]+[A-Za-z]+")
 _MPEG_TS: Final = "video/mp2t"
 _POSTSCRIPT: Final = "application/postscript"  # text, and data at times
 _OLE_START: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -153,9 +154,9 @@ def _has_pdf_within(head: bytes) -> bool:
 
 
 def _is_prose(head: bytes) -> bool:
-    """Whether a text that begins like a PDF has no object in it, though this is all of it."""
+    """Whether a text begins like a PDF, goes on with words, and has no object to its end."""
     is_whole = len(head) < HEAD_BYTES
-    return is_whole and head.startswith(b"%PDF-") and not _PDF_OBJECT.search(head)
+    return is_whole and bool(_PDF_PROSE.match(head)) and not _PDF_OBJECT.search(head)
 
 
 def _is_binary(head: bytes) -> bool:

@@ -162,6 +162,8 @@ _USUAL: Final = {
     "audio/x-m4a": "audio/mp4",
     "audio/x-flac": "audio/flac",
     "audio/x-aiff": "audio/aiff",
+    "audio/x-hx-aac-adts": "audio/aac",
+    "audio/x-hx-aac-adif": "audio/aac",
     "image/x-ms-bmp": "image/bmp",
     "image/vnd.microsoft.icon": "image/x-icon",
     "application/x-rar": "application/vnd.rar",

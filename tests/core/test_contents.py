@@ -89,6 +89,7 @@ AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
         ),
         (NOISE, OCTET_STREAM),
         (b"\1\2\3", OCTET_STREAM),
+        (b"%PDF-1.4\n", "application/pdf"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + PDF, "application/pdf"),
         *(
             (front + pdf, "application/pdf")

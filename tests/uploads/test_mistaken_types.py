@@ -58,6 +58,7 @@ async def test_a_name_that_lies_harmlessly_is_corrected(
         ("image/x-icon", PNG, "image/png"),
         ("audio/mpeg", ftyp("M4A "), "audio/mp4"),
         ("audio/mpeg", WAV, "audio/wav"),
+        ("audio/mpeg", b"\xff\xf1\x50\x80" + bytes(400), "audio/aac"),
         ("video/mp4", WEBM, "video/webm"),
         ("audio/x-m4a", WEBM, "video/webm"),
         ("application/vnd.rar", zipped("a"), "application/zip"),
