@@ -15,6 +15,7 @@ from app.core.principal import KEY_OWNER, Scope, is_name
 from app.errors import InvalidCursor, Problem
 from app.http.permissions import require
 from app.staff.accounts import every_scope
+from app.uploads.unsized import end_key
 
 
 class Keys(View):
@@ -96,7 +97,7 @@ class Keys(View):
             revoke_made = (await request.form()).get("made") == "revoke"
         return await self.confirm_and_act(
             request,
-            partial(api_keys.revoke, res, caller, key_id, revoke_made=revoke_made),
+            partial(end_key, res, caller, key_id, revoke_made=revoke_made),
             subject=subject,
             made=made,
             most=MAX_LISTED,

@@ -15,6 +15,7 @@ from app.commands.with_resources import DatabaseCommand, with_database
 from app.errors import ConfigurationError
 from app.runtime.resources import Resources
 from app.staff import accounts as staff
+from app.uploads.unsized import drop_unsized
 
 
 def add(commands: Subparsers) -> None:
@@ -113,13 +114,17 @@ async def _list(res: Resources, _: argparse.Namespace) -> None:
 
 
 async def _set_password(res: Resources, options: argparse.Namespace) -> None:
-    _require(options.name, await staff.set_password(res, options.name, options.password))
+    made = await staff.set_password(res, options.name, options.password)
+    _require(options.name, made is not None)
+    assert made is not None
+    await drop_unsized(res, made.sessions)
 
 
 async def _disable(res: Resources, options: argparse.Namespace) -> None:
     made = await staff.disable(res, options.name, revoke_made=options.made == REVOKE)
     _require(options.name, made is not None)
     assert made is not None
+    await drop_unsized(res, made.sessions)
     print_made(made, res.clock())
 
 
@@ -128,8 +133,11 @@ async def _enable(res: Resources, options: argparse.Namespace) -> None:
 
 
 async def _sign_out(res: Resources, options: argparse.Namespace) -> None:
-    ended = await staff.sign_out_everywhere(res, options.name)
-    _require(options.name, ended is not None)
+    found = await staff.sign_out_everywhere(res, options.name)
+    _require(options.name, found is not None)
+    assert found is not None
+    ended, made = found
+    await drop_unsized(res, made.sessions)
     print(f"Ended {ended} session(s).")  # noqa: T201
 
 

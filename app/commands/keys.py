@@ -14,6 +14,7 @@ from app.commands.with_resources import DatabaseCommand, with_database
 from app.core.principal import KEY_OWNER, Principal, Scope
 from app.models.credentials import ApiKey
 from app.runtime.resources import Resources
+from app.uploads.unsized import end_key
 
 _PAGE: Final = 100
 
@@ -83,7 +84,7 @@ async def _list(res: Resources, options: argparse.Namespace) -> None:
 
 async def _revoke(res: Resources, options: argparse.Namespace) -> None:
     caller, revoke_made = _operator(options.tenant), options.made == REVOKE
-    made = await api_keys.revoke(res, caller, options.id, revoke_made=revoke_made)
+    made = await end_key(res, caller, options.id, revoke_made=revoke_made)
     print_made(made, res.clock())
 
 

@@ -5,17 +5,17 @@ Each statement walks a partial index of nothing but what there is to sweep, and 
 places that are skipped.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.db.files import in_state
-from app.db.statements import Statement, array, or_any, write
+from app.db.statements import Statement, array, write
 from app.models.credentials import unsized_uploads, upload_sessions
 from app.models.files import File, State, SweepTotal, files, sweep_totals
 from app.models.tables import MOMENT
@@ -104,13 +104,14 @@ async def claim_abandoned(
 
 _u = unsized_uploads.c
 _s = upload_sessions.c
+_ended_sessions = sa.bindparam("session_ids", type_=ARRAY(sa.Uuid()))
 _CLAIM_ENDED = _claim(
     State.PENDING,
     _c.id.in_(
         sa.select(_u.file_id)
         .join(upload_sessions, _u.session_id == _s.id)
         .where(
-            or_any(_u.session_id),
+            sa.or_(_ended_sessions.is_(None), _u.session_id == sa.any_(_ended_sessions)),
             sa.or_(_s.revoked_at.is_not(None), _s.expires_at <= sa.bindparam("now", type_=MOMENT)),
         )
     ),
@@ -126,7 +127,7 @@ async def claim_ended(
     until: datetime,
     limit: int,
     skipped: Collection[Place] = (),
-    session_id: UUID | None = None,
+    session_ids: Sequence[UUID] | None = None,
 ) -> list[File]:
     """Claim pending uploads of unknown size whose session has ended; they stay pending.
 
@@ -138,7 +139,7 @@ async def claim_ended(
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,
-        session_id=session_id,
+        session_ids=session_ids,
         **_excluding(skipped),
     )
 

@@ -15,6 +15,7 @@ from app.http.lean_route import LeanRoute
 from app.http.permissions import CanAdmin, Res
 from app.http.problems import headers, responses
 from app.http.rendering import Moment, Paging, json_response, members
+from app.uploads.unsized import end_key
 
 router = APIRouter(prefix="/v1/api-keys", tags=["credentials"], route_class=LeanRoute)
 
@@ -182,7 +183,7 @@ async def revoke(
     """It ends within 5 seconds on every replica, and with it the upload sessions that it minted.
     Repeating it is no error.
     """
-    found = await api_keys.revoke(res, caller, key_id, revoke_made=made == "revoke")
+    found = await end_key(res, caller, key_id, revoke_made=made == "revoke")
     if not found.keys:
         return Response(status_code=204)
     shown = [_json(key) for key in found.keys[:MAX_LISTED]]

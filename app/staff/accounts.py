@@ -132,19 +132,19 @@ async def list_staff(res: Resources) -> list[Staff]:
         return await db_staff.list_staff(db)
 
 
-async def set_password(res: Resources, name: str, password: str) -> bool:
+async def set_password(res: Resources, name: str, password: str) -> Made | None:
     """Set another password, end all sessions, those of uploads that were made in the panel too, and
-    forget failed attempts. False: no such name.
+    forget failed attempts. What the name had made; None: no such name.
     """
     name, hashed, now = tidy_name(name), await _in_thread(_hash, password), res.clock()
     async with res.db.transaction() as db:
         staff_id = await db_staff.set_password(db, name, hashed)
         if staff_id is None:
-            return False
+            return None
         _, made = await _end_sessions(db, staff_id, now)
         await db_staff.clear_attempts(db, _account(name))
     _changed(res, staff_id, name, "password", made)
-    return True
+    return made
 
 
 async def disable(res: Resources, name: str, *, revoke_made: bool = False) -> Made | None:
@@ -171,9 +171,9 @@ async def enable(res: Resources, name: str) -> bool:
     return staff_id is not None
 
 
-async def sign_out_everywhere(res: Resources, name: str) -> int | None:
-    """End all sessions of the name, those of uploads too; how many there were of its own, None: no
-    such name.
+async def sign_out_everywhere(res: Resources, name: str) -> tuple[int, Made] | None:
+    """End all sessions of the name, those of uploads too; how many there were of its own, and what
+    it had made. None: no such name.
     """
     now = res.clock()
     async with res.db.transaction() as db:
@@ -182,7 +182,7 @@ async def sign_out_everywhere(res: Resources, name: str) -> int | None:
             return None
         ended, made = await _end_sessions(db, member.id, now)
     _changed(res, member.id, member.name, "signed out", made)
-    return ended
+    return ended, made
 
 
 async def _end_sessions(

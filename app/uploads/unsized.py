@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from app.access import upload_sessions
+from app.access import api_keys, upload_sessions
+from app.access.makers import Made
 from app.core.destination import Destination
 from app.core.parts import fitting_parts
 from app.core.principal import Principal
@@ -120,17 +121,37 @@ async def end_session(res: Resources, caller: Principal, session_id: UUID) -> No
     Raises UploadSessionNotFound. What the bucket does not drop now is left to the sweep.
     """
     await upload_sessions.revoke(res, caller, session_id)
-    # It goes on when its caller stops waiting.
-    await asyncio.wait({res.background.start(_drop_all(res, session_id))}, timeout=_DROP_SECONDS)
+    await drop_unsized(res, [session_id])
 
 
-async def _drop_all(res: Resources, session_id: UUID) -> None:
+async def end_key(
+    res: Resources, caller: Principal, key_id: UUID, *, revoke_made: bool = False
+) -> Made:
+    """Revoke the key (`api_keys.revoke`), and end the sessions that end with it as `end_session`
+    does. Raises ApiKeyNotFound.
+    """
+    made = await api_keys.revoke(res, caller, key_id, revoke_made=revoke_made)
+    await drop_unsized(res, made.sessions)
+    return made
+
+
+async def drop_unsized(res: Resources, ended: Sequence[UUID]) -> None:
+    """Drop what came in parts of unknown size with these sessions, which have ended.
+
+    It waits but for so long, and the rest is done behind it.
+    """
+    if ended:
+        # It goes on when its caller stops waiting.
+        await asyncio.wait({res.background.start(_drop_all(res, ended))}, timeout=_DROP_SECONDS)
+
+
+async def _drop_all(res: Resources, session_ids: Sequence[UUID]) -> None:
     started = res.clock()
     while True:
         now = res.clock()
         async with res.db.connection() as db:
             uploads = await db_sweep.claim_ended(
-                db, now, started - LEASE, now + LEASE, _BATCH, session_id=session_id
+                db, now, started - LEASE, now + LEASE, _BATCH, session_ids=session_ids
             )
         if not uploads:
             return

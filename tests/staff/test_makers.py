@@ -59,7 +59,9 @@ async def test_keys_and_sessions_end_with_who_made_them(settings: Settings) -> N
         assert await staff.set_password(res, "ann", "another long password")
         assert [await ended(one) for one in sessions] == [True, False]
         sessions[0] = await session_of(ann)
-        assert await staff.sign_out_everywhere(res, "ann") == 0
+        signed_out = await staff.sign_out_everywhere(res, "ann")
+        assert signed_out is not None
+        assert (signed_out[0], list(signed_out[1].sessions)) == (0, [sessions[0].id])
         assert [await ended(one) for one in sessions] == [True, False]
 
         sessions[0] = await session_of(ann)

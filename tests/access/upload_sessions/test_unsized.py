@@ -3,15 +3,19 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
 from app.core.parts import lay_out_as_uppy
+from app.core.principal import Principal, Scope
 from app.errors import BucketUnavailable
+from app.runtime.resources import open_resources
 from app.settings.model import Settings
 from app.store.objects import ObjectHandle
+from app.uploads.unsized import end_key
 from tests.access.upload_sessions.steps import holding, used
 from tests.support.service import Clock, bearer, key_for, owner_of_bucket, running
 from tests.support.steps import minted, slug
@@ -222,6 +226,40 @@ async def test_its_end_drops_the_parts_at_once(
     assert (await shop.get(f"{path}/1", headers=owner)).status_code == 404
     assert (await swept(settings, after=timedelta(minutes=101)))["removed"] == 1
     assert await under_way(settings) == 1
+
+
+async def test_they_are_dropped_at_once_where_it_ends_with_who_made_it(
+    shop: httpx.AsyncClient, settings: Settings, web: httpx.AsyncClient, clock: Clock
+) -> None:
+    async def key_of(maker: dict[str, str]) -> tuple[str, dict[str, str]]:
+        wanted = {"name": "made", "scopes": list(Scope), "owner": "shop"}
+        made = (await shop.post("/v1/api-keys", json=wanted, headers=maker)).json()
+        return made["id"], bearer(made["token"])
+
+    parent_id, parent = await key_of({})
+    other_id, other = await key_of({})
+    _, child = await key_of(parent)
+    urls = []
+    for maker in (parent, parent, child, other):
+        shop.headers.update(maker)
+        session = await minted(shop, max_files=9, unsized=True)
+        async with holding(shop, session["token"]) as browser:
+            for _ in range(5):  # more than are dropped together
+                path = await begun(browser)
+            urls.append(await sent(browser, web, path, 1, 10))
+    assert await under_way(settings) == 20
+    shop.headers.update(await key_for(settings, *Scope, owner="boss", tenant="acme"))
+    for made, left in (("list", 10), ("revoke", 10)):
+        # The child goes on until it is told to go as well.
+        ended = await shop.delete(f"/v1/api-keys/{parent_id}?made={made}")
+        assert ended.status_code == 200
+        assert await under_way(settings) == (left if made == "list" else left - 5)
+    gone = [(await web.put(url, content=b"x" * 10)).status_code for url in urls]
+    assert gone == [404, 404, 404, 200]
+    async with open_resources(settings) as res:
+        boss = Principal("boss", "acme", frozenset(Scope))
+        await end_key(res, boss, UUID(other_id))
+    assert await under_way(settings) == 0
 
 
 async def test_a_size_in_uppys_metadata_makes_it_a_sized_one(
