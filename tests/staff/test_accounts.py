@@ -14,15 +14,18 @@ import asyncpg
 import pytest
 
 from app import cli
-from app.access import api_keys
-from app.core.opaque_tokens import STAFF_PREFIX
+from app.access import api_keys, upload_sessions
+from app.core.opaque_tokens import STAFF_PREFIX, hash_token
 from app.core.principal import Scope
+from app.db import files as db_files
 from app.logs.redaction import redact
+from app.models.files import State
 from app.models.staff import Staff
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings
 from app.staff import accounts as staff
 from app.staff.accounts import SignInRefused, TooManyAttempts
+from app.uploads.announce import announce_unsized
 from tests.support.service import UNKNOWN_ID, Clock, in_thread, log_lines
 
 PASSWORD = "correct horse battery"
@@ -150,6 +153,32 @@ async def test_the_command_line(admin: Admin, res: Resources) -> None:
     assert str(key.id) in ended
     assert "revoked" in ended
     assert admin("disable-user", "bob", "--made", "revoke") == ""
+
+
+async def test_parts_of_unknown_size_go_with_what_staff_had_minted(
+    admin: Admin, res: Resources
+) -> None:
+    admin("create-user", "bob", stdin=f"{PASSWORD}\n")
+    [bob] = await staff.list_staff(res)
+    for command in ("set-password", "sign-out", "disable-user"):
+        session, token = await upload_sessions.mint(
+            res,
+            staff.principal_of(res.settings, bob),
+            destination="files",
+            owner="ann",
+            max_files=1,
+            max_bytes=None,
+            expires_in=600,
+            unsized=True,
+        )
+        browser, _ = await upload_sessions.principal_of(res, hash_token(token))
+        upload = await announce_unsized(res, browser, "files", "a.bin", "text/plain")
+        assert upload.session_id == session.id
+        admin(command, "bob", stdin=f"{PASSWORD}\n")
+        async with res.db.connection() as db:
+            found = await db_files.get_file(db, upload.id, browser)
+        assert found is not None
+        assert found.state == State.REMOVED
 
 
 async def test_the_password_is_asked_for_twice_and_not_shown(
