@@ -173,7 +173,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._went_on = True
-        self.waiting.pop(self, None)
+        if self._is_under_way():
+            # Else its answer came before its end, and what it waits for is another request.
+            self.waiting.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -265,6 +265,30 @@ async def test_whoever_is_answered_does_not_give_way(
         assert (await answer(reader))[0] == 200
 
 
+async def test_whoever_was_answered_early_gives_way_as_well(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    completed: list[LimitedProtocol] = []
+    plain = LimitedProtocol.on_message_complete
+
+    def noted(self: LimitedProtocol) -> None:
+        plain(self)
+        completed.append(self)
+
+    monkeypatch.setattr(LimitedProtocol, "on_message_complete", noted)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 600)
+    monkeypatch.setattr(LimitedProtocol, "most", 2)
+    for number in (1, 2):
+        reader, writer = await connect()
+        writer.write(b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+        assert (await answer(reader))[0] == 200
+        writer.write(b"body")
+        await becomes(lambda most=number: len(completed) == most)
+    reader, writer = await connect()
+    writer.write(GET + b"\r\n")
+    assert (await answer(reader))[0] == 200
+
+
 async def test_a_crowd_of_requests_at_once_is_cut(connect: Any, app: App) -> None:
     reader, writer = await connect()
     app.may_answer.clear()
