@@ -93,6 +93,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_refused = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
 
     # The connection.
 
@@ -130,7 +131,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._end_in(UNREAD_SECONDS)
+        self._end_unless_read()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -140,7 +141,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._end_in(UNREAD_SECONDS)
+        self._end_unless_read()
 
     # The request, as the parser finds it.
 
@@ -181,7 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
-            self._end_in(UNREAD_SECONDS)
+            self._end_unless_read()
         elif not self._is_refused:
             self.waiting[self] = None
 
@@ -255,6 +256,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def _end_in(self, seconds: float) -> None:
         if self._end_timer is None:
             self._end_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _end_unless_read(self) -> None:
+        if self._end_timer is None:
+            self._unread = self.transport.get_write_buffer_size()
+            self._end_timer = self.loop.call_later(UNREAD_SECONDS, self._still_unread)
+
+    def _still_unread(self) -> None:
+        self._end_timer = None
+        if self.transport.get_write_buffer_size() < self._unread:
+            self._end_unless_read()
+        else:
+            self.transport.abort()
 
 
 class _Refused(Exception):

@@ -227,6 +227,28 @@ async def test_nor_by_an_answer_that_nobody_takes(connect: Any, app: App) -> Non
         await reader.readexactly(32 * 1024 * 1024)
 
 
+async def test_but_one_that_is_taken_slowly_is_given_whole(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 600)
+    reader, writer = await connect()
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    await becomes(lambda: LimitedProtocol.waiting)
+    [protocol] = LimitedProtocol.waiting
+    head = await reader.readuntil(b"\r\n\r\n")
+    left = 32 * 1024 * 1024
+    while protocol._end_timer is not None and left > 0:
+        # As if the time were over, of which the client has taken some.
+        before = protocol._unread
+        while left > 0 and protocol.transport.get_write_buffer_size() >= before:
+            left -= len(await reader.read(1024 * 1024))
+        if protocol._end_timer is not None:
+            protocol._end_timer.cancel()
+            protocol._still_unread()
+    assert b"200 OK" in head
+    await reader.readexactly(left)
+
+
 async def test_the_longest_waiting_gives_way_to_a_new_one(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,8 +151,8 @@ async def test_what_is_no_token_is_refused(client: httpx.AsyncClient, issuer: Is
         forged({"alg": "RS256", "kid": {"a": 1}}, issuer.claims()),
         forged({"alg": ["RS256"]}, issuer.claims()),
         forged({"alg": "RS256"} | {"x" * 20: "y" * 600}, issuer.claims()),
-        jwt.encode({"alg": "RS256", "kid": "one"}, issuer.claims(pad="x" * 8192), rsa_key("one")),
-        "e" * 8193,
+        jwt.encode({"alg": "RS256", "kid": "one"}, issuer.claims(pad="x" * 16384), rsa_key("one")),
+        "e" * 16385,
         "e30." * 1000,
         base64url(b"[" * 3000) + ".e30.e30",
     ):
