@@ -68,7 +68,7 @@ class Keys(View):
             wrong = "Give the key a name of 1 to 255 printable characters."
         elif not scopes:
             wrong = "Choose at least one thing that the key may do."
-        elif not (days.isdigit() and len(days) < 6 and int(days) <= api_keys.MAX_DAYS):
+        elif not (days.isdecimal() and len(days) < 6 and int(days) <= api_keys.MAX_DAYS):
             wrong = f"A key works for 1 to {api_keys.MAX_DAYS} days, or with 0 for ever."
         if wrong:
             return await self._list(request, 422, wrong=wrong, asked=asked)

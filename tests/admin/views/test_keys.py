@@ -128,6 +128,7 @@ async def test_the_keys_that_a_key_made_are_shown_and_go_with_it_on_demand(
         ({"scopes": ["nosuch"]}, "Your credential does not hold nosuch itself."),
         ({"days": "9999999999"}, "A key works for 1 to 3650 days"),
         ({"days": "-1"}, "A key works for 1 to 3650 days"),
+        ({"days": "²"}, "A key works for 1 to 3650 days"),
     ],
 )
 async def test_a_key_that_cannot_be(panel: Panel, changes: dict[str, Any], words: str) -> None:
