@@ -240,9 +240,10 @@ class BodyAndTimeLimits:
             await self.app(scope, receive, send)
             return
         is_head = scope["method"] == "HEAD"
+        within = scope
         if is_head:
-            # In place: the routing notes in it which route it found, for those further out.
-            scope["method"] = "GET"
+            # Not in place: the server knows by its own that an answer without a body is whole.
+            within = {**scope, "method": "GET"}
             # A link that an answer leads to has to be signed for the method that is used there.
             scope["state"]["is_head"] = True
         path: str = scope["path"]
@@ -284,7 +285,7 @@ class BodyAndTimeLimits:
         try:
             _check_head(scope)
             async with deadline:
-                await self.app(scope, limited_receive, noted_send)
+                await self.app(within, limited_receive, noted_send)
             return
         except _TooLarge:
             if started:
@@ -310,6 +311,10 @@ class BodyAndTimeLimits:
             else:
                 problem = InternalError(f"The service failed. Quote request id {request_id}.")
                 _errors.exception("unexpected_failure")
+        finally:
+            if "route" in within:
+                # Which route was found, for those further out.
+                scope["route"] = within["route"]
         await problem_response(problem, scope)(scope, receive, plain_send)
 
 

@@ -1,5 +1,6 @@
 """Around every request: ids, limits, the access log, the loopback guard, CORS, headers."""
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +12,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
+from app.http.connections import LimitedProtocol
 from app.main import create_app
 from app.settings.model import Settings, load_settings
 from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
@@ -338,6 +342,23 @@ async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
         assert (head.status_code, head.content) == (get.status_code, b""), path
         assert head.headers["content-length"] == get.headers["content-length"]
         assert head.headers["content-type"] == get.headers["content-type"]
+
+
+async def test_the_server_takes_an_answer_to_head_for_a_whole_one(app: FastAPI) -> None:
+    config, state = Config(app, log_config=None, access_log=False), ServerState()
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: LimitedProtocol(config, state, {}), "127.0.0.1", 0
+    )
+    host, port = server.sockets[0].getsockname()
+    one = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(base_url=f"http://{host}:{port}", limits=one) as client:
+        for path in ("/livez", "/v1/files", "/openapi.json", "/static/page.js", "/v1/nothing"):
+            await client.head(path)
+            assert len(state.connections) == 1, path
+    assert state.total_requests == 5
+    server.close()
+    await server.wait_closed()
 
 
 @pytest.mark.parametrize(
