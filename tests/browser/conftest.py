@@ -36,6 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, foreign_origin: str) -> It
         "CLAIMCHECK_DESTINATIONS__IMAGES__CONTENT_TYPES": "image/*",
         "CLAIMCHECK_DESTINATIONS__FILES__METHOD": "post",
         "CLAIMCHECK_DESTINATIONS__PUTS__METHOD": "put",
+        "CLAIMCHECK_DESTINATIONS__PUTS__CONDITIONAL_WRITES": "true",
         "CLAIMCHECK_DESTINATIONS__PUTS__ALLOW_EXISTENCE_OPTIMIZATION": "true",
         "CLAIMCHECK_DESTINATIONS__PARTS__METHOD": "multipart",
         "CLAIMCHECK_DESTINATIONS__PARTS__PART_SIZE": str(5 << 20),

@@ -327,7 +327,7 @@ async def test_a_file_that_is_too_large_is_refused(bench: Bench, page: Page, maj
     assert await ended(page) == ([], [f"too large {major}.bin"])
     [error] = await page.evaluate("errors")
     # Uppy 6 shows the status alone.
-    assert {5: "destination files takes", 6: "Unprocessable"}[major] in error
+    assert {5: "that files takes", 6: "Unprocessable"}[major] in error
     assert await stored(bench.api, f"too large {major}.bin") == []
 
 
