@@ -30,6 +30,8 @@ def proven_seals(
 
 async def remember_seals(settings: Settings, found: Sequence[ProvenSeal]) -> None:
     """Keep them in the database, if it answers: the report does not depend on it."""
+    if settings.database_url is None:
+        return
     db = Database(settings)
     try:
         async with db.transaction() as connection:

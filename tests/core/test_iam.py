@@ -31,9 +31,10 @@ def test_the_service_can_change_no_bucket() -> None:
             assert "Acl" not in action
 
 
-def test_setting_up_reads_and_writes_no_object() -> None:
-    [each] = setup_policy([FILES])["Statement"]
+def test_setting_up_reads_and_writes_no_object_but_its_own() -> None:
+    each, probes = setup_policy([FILES])["Statement"]
     assert each["Resource"] == ["arn:aws:s3:::one"]
+    assert probes["Resource"] == ["arn:aws:s3:::one/files/claimcheck-probe-*"]
     assert not {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} & set(each["Action"])
     assert "s3:PutBucketCORS" in each["Action"]
 

@@ -169,7 +169,12 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ),
     ("ceph", suspended, WARNS, {"sealing": "turns versioning on"}),
     ("ceph", deny("s3:PutObject"), FAILS, {"post": "s3:PutObject", "multipart": "s3:PutObject"}),
-    ("ceph", deny("s3:GetObjectVersion"), FAILS, {"sealing": "s3:GetObjectVersion"}),
+    (
+        "ceph",
+        deny("s3:GetObjectVersion"),
+        FAILS,
+        dict.fromkeys(("confirm", "sealing"), "s3:GetObjectVersion"),
+    ),
     ("ceph", deny("s3:DeleteObjectVersion"), FAILS, {"removal": "s3:DeleteObjectVersion"}),
     ("ceph", deny("s3:ListBucketVersions"), FAILS, {"removal": "s3:ListBucketVersions"}),
     ("ceph", deny("s3:ListBucket"), FAILS, {"bucket": "s3:ListBucket"}),

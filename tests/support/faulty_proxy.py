@@ -111,7 +111,7 @@ class FaultyProxy:
                 writer.write(
                     f"HTTP/1.1 {status} Said\r\nContent-Type: application/xml\r\n"
                     f"Content-Length: {len(xml)}\r\nConnection: close\r\n\r\n".encode()
-                    + xml
+                    + (b"" if method == "HEAD" else xml)
                 )
                 return
             answer = await self._ask(head, body)

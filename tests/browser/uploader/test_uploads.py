@@ -194,7 +194,7 @@ async def test_one_that_is_refused_does_not_hold_up_the_others(
     assert good["state"] == "confirmed"
     assert (wrong_type["name"], wrong_type["type"]) == ("UploadError", "content-type-not-allowed")
     assert too_large["type"] == "size-not-allowed"
-    assert "1000000 bytes" in too_large["message"]
+    assert "977 KiB" in too_large["message"]
     assert not wrong_type["retry"]
 
 
