@@ -15,7 +15,7 @@ from app.files.links import Link, read_links
 from app.http.attach_to import FieldName, RecordId, RecordType
 from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanReadRecords, CanWriteRecords, Res, charge
-from app.http.problems import headers, responses
+from app.http.problems import headers, responses, validation_problem
 from app.http.rendering import (
     FILE_EXAMPLE,
     MayEndSooner,
@@ -101,6 +101,11 @@ class FilesBody(BaseModel):
         return self
 
 
+def _unfit(message: str, *where: str) -> errors.ValidationFailed:
+    """The problem for a value that is checked here, in the form of those that the models check."""
+    return validation_problem([{"type": "value_error", "loc": where, "msg": message}])
+
+
 def _conditions(
     if_match: Annotated[
         str | None,
@@ -113,7 +118,7 @@ def _conditions(
     try:
         return Preconditions.parse(if_match, if_none_match)
     except ValueError as error:
-        raise errors.ValidationFailed(f"If-Match or If-None-Match is {error}.", errors=[]) from None
+        raise _unfit(f"If-Match or If-None-Match is {error}", "header") from None
 
 
 Conditions = Annotated[Preconditions, Depends(_conditions)]
@@ -282,19 +287,17 @@ async def get_many(
     """For a page that shows many: one query, all links signed in one pass, at most 1,000."""
     asked = list(dict.fromkeys(ids.split(",")))
     if len(asked) > MAX_RECORDS:
-        raise errors.ValidationFailed(
-            f"query.ids: names more than {MAX_RECORDS} records.", errors=[]
-        )
+        raise _unfit(f"names more than {MAX_RECORDS} records", "query", "ids")
     if not all(map(is_record_id, asked)):
-        raise errors.ValidationFailed("query.ids: holds what cannot be a record's id.", errors=[])
+        raise _unfit("holds what cannot be a record's id", "query", "ids")
     wanted = None if fields is None else list(dict.fromkeys(fields.split(",")))
     found = await get_records(res, caller, record_type, asked, wanted)
     count = sum(_links_in(one, wanted) for one in found.values())
     if len(found) > 1 and count > MAX_LINKS:
-        raise errors.ValidationFailed(
-            f"These records hold {count} files, and an answer has links to at most {MAX_LINKS}: "
-            "ask for fewer of them at once, or for fewer fields.",
-            errors=[],
+        raise _unfit(
+            f"these records hold {count} files, and an answer has links to at most {MAX_LINKS}: "
+            "ask for fewer of them at once, or for fewer fields",
+            *("query", "ids"),
         )
     await _charge_links(request, caller, count)
     there = [found[record_id] for record_id in asked if record_id in found]
