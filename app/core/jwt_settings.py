@@ -5,6 +5,7 @@ from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.core.destination import Words
 
@@ -15,6 +16,9 @@ _BY_PUBLIC_KEY: Final = frozenset(
 _BY_SECRET: Final = frozenset({"HS256", "HS384", "HS512"})
 _MIN_SECRET: Final = 32  # bytes: as long as the hash (RFC 7518, section 3.2)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+# The kind of error for an issuer without keys, which may follow from keys that are wrong.
+NO_KEYS: Final = "no_keys"
 
 _Text = Annotated[str, Field(min_length=1, max_length=2048)]
 _Claim = Annotated[str, Field(min_length=1, max_length=255)]
@@ -63,8 +67,10 @@ class JwtSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.jwks_url is None) == (self.secret is None):
-            raise ValueError("give either jwks_url or secret")
+        if self.jwks_url is None and self.secret is None:
+            raise PydanticCustomError(NO_KEYS, "give either jwks_url or secret")
+        if self.jwks_url is not None and self.secret is not None:
+            raise ValueError("give either jwks_url or secret, not both")
         known = _BY_PUBLIC_KEY if self.secret is None else _BY_SECRET
         for algorithm in self.algorithms:
             if algorithm not in known:

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from app.core.destination import Destination
-from app.core.jwt_settings import JwtSettings
+from app.core.jwt_settings import NO_KEYS, JwtSettings
 from app.core.record_field import RecordField
 from app.settings.sources import CONFIG, PREFIX
 from app.settings.wrong_values import wrong_value
@@ -113,8 +113,10 @@ def in_words(error: ValidationError, fields: Fields, environ: Mapping[str, str])
         name = _as_written(".".join(str(part) for part in loc), fields, environ)
         if kind == "extra_forbidden":
             table = _TABLES.get(str(loc[0]))
+            # The environment's name of it in the file: CLAIMCHECK_AUTH for auth.
+            plain = str(loc[-1]).lower().removeprefix(PREFIX.lower())
             near = difflib.get_close_matches(
-                str(loc[-1]), fields if table is None else table.model_fields, n=1
+                plain, fields if table is None else table.model_fields, n=1
             )
             line = f"{name} is not a setting.{f' Did you mean {near[0]}?' if near else ''}"
         else:
@@ -124,7 +126,7 @@ def in_words(error: ValidationError, fields: Fields, environ: Mapping[str, str])
         if loc[0] == "destinations" and len(loc) == 2:
             names = (name, f"destination {loc[1]!r}")
         absent = kind == "missing"
-        is_absence = absent or loc == ("destinations",)
+        is_absence = absent or kind == NO_KEYS or loc == ("destinations",)
         yield Fault(line, names, loc[:-1] if absent else loc, is_absence)
 
 

@@ -16,7 +16,7 @@ from app.core.object_url import bucket_address
 MIN_SECRET: Final = 32
 MAX_PROXIES: Final = 10
 _HOST_ALONE: Final = re.compile(
-    r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d{1,5})?/?|localhost:\d{1,5}/?"
+    r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d{1,5})?/?|[A-Za-z0-9-]+:\d{1,5}/?"
 )
 _LIKE_AN_ORIGIN: Final = re.compile(
     r"(?:(https?)://)?([a-z0-9_](?:[a-z0-9._-]*)|\[[0-9a-f:.]+\])(:\d{1,5})?([/?#].*)?", re.DOTALL

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
+from app.core.jwt_settings import NO_KEYS
 from app.core.words import in_list
 
 _DECIMAL: Final = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
@@ -40,7 +41,7 @@ def wrong_value(item: ErrorDetails, setting: str) -> str:
     words that the setting takes was meant by.
     """
     kind, given, about = item["type"], item["input"], item.get("ctx", {})
-    if kind == "value_error":
+    if kind in {"value_error", NO_KEYS}:
         return item["msg"].removeprefix("Value error, ")
     if kind == "missing":
         return "is missing, and has no default"
@@ -49,7 +50,9 @@ def wrong_value(item: ErrorDetails, setting: str) -> str:
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = "at least" if kind == "greater_than_equal" else "at most"
         limit = about["ge" if kind == "greater_than_equal" else "le"]
-        unit = _UNITS.get(setting)
+        unit = _UNITS.get(setting, "")
+        if limit == 1:
+            unit = unit.removesuffix("s")
         return f"must be {bound} {limit:_}{f' {unit}' if unit else ''}"
     if kind.startswith("bool_"):
         meant = _OTHER_WORDS.get(str(given).strip().lower())

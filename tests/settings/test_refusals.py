@@ -52,11 +52,12 @@ def test_misspelt_names_stop_the_start(name: str, hint: str) -> None:
         ("PORT", "65536", "must be at most 65_535"),
         ("WEB_CONCURRENCY", SECRET, "write a whole number"),
         ("WEB_CONCURRENCY", "0", "must be at least 1"),
-        ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "0", "must be at least 1"),
+        ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "0", "must be at least 1 minute"),
         ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "10081", "must be at most 10_080 minutes"),
         ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "1.5", "write a whole number of minutes"),
         ("AWS_S3_ENDPOINT_URL", f"https://u:{SECRET}@s3.example", "without user"),
         ("AWS_S3_ENDPOINT_URL", "s3.example.com", "write https://s3.example.com"),
+        ("AWS_S3_ENDPOINT_URL", "minio:9000", "write https://minio:9000"),
         ("AWS_S3_ENDPOINT_URL", "https://", "http(s)://host"),
         ("AWS_S3_PUBLIC_ENDPOINT_URL", "https://s3 .example", "http(s)://host"),
         ("AWS_S3_PUBLIC_ENDPOINT_URL", "https://s3.example?x=1", "http(s)://host"),
@@ -93,6 +94,7 @@ def test_wrong_values_stop_the_start(name: str, value: str, says: str) -> None:
     ("text", "says"),
     [
         ("auht = 'none'", "auht is not a setting. Did you mean auth?"),
+        ("CLAIMCHECK_AUTH = 'keys'", "CLAIMCHECK_AUTH is not a setting. Did you mean auth?"),
         ("aws_storage_bucket = 'b'", "Did you mean aws_storage_bucket_name?"),
         ("[destination.images]\nmax_size = 1", "destination is not a setting. Did you mean dest"),
         ("[destinations.images]\nmaxsize = 1", "destinations.images.maxsize is not a setting."),
@@ -107,6 +109,27 @@ def test_wrong_toml_stops_the_start(toml, text: str, says: str) -> None:
     message = refusal(**toml(text))
     assert says in message
     assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CLAIMCHECK_JWT__JWKS_URL", "http://id.example.com/keys", "must be https"),
+        ("CLAIMCHECK_JWT__SECRET", "hunter2", "must have 32 bytes or more"),
+    ],
+)
+def test_an_issuers_keys_that_are_wrong_are_not_called_missing(
+    name: str, value: str, says: str
+) -> None:
+    issuer = {
+        "CLAIMCHECK_AUTH": "jwt",
+        "CLAIMCHECK_JWT__ISSUER": "https://id.example.com/",
+        "CLAIMCHECK_JWT__AUDIENCE": "a",
+    }
+    assert refusal(**issuer).endswith("give either jwks_url or secret")
+    message = refusal(**issuer, **{name: value})
+    assert message.startswith(f"{name}: {says}")
+    assert "\n" not in message
 
 
 def test_every_wrong_setting_is_named_at_once(toml) -> None:
