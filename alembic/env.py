@@ -63,7 +63,9 @@ async def run() -> None:
         try:
             connection = await database.engine.connect()
         except (OSError, TimeoutError, DBAPIError) as error:
-            raise SystemExit(f"DATABASE_URL: the database did not let us in: {error}") from None
+            # Without SQLAlchemy's own words about it.
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise SystemExit(f"DATABASE_URL: the database did not let us in: {cause}") from None
         try:
             await connection.run_sync(migrate)
             await connection.commit()

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from app.errors import ConfigurationError, Problem
+from app.errors import BucketUnavailable, ConfigurationError, DatabaseUnavailable, Problem
 from app.logs.log import Actor, current_actor
 
 # Each command and its module in app.commands, in the order of the help. Only the command that is
@@ -38,9 +38,23 @@ def main(arguments: list[str] | None = None) -> None:
     except ConfigurationError as error:
         sys.exit(error.refusal)
     except Problem as problem:
-        sys.exit(f"claimcheck cannot go on: {problem.detail}")
+        sys.exit(f"claimcheck cannot go on: {_with_cause(problem)}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)  # Ctrl-C before the server runs, which ends by itself
+
+
+def _with_cause(problem: Problem) -> str:
+    """The problem's detail; of a database or a bucket that cannot be used also why, which is for
+    operators alone: a wrong password is no reason to try again.
+    """
+    # Here: it is loaded by now if the database was asked.
+    from app.db.connections import lacks_tables
+
+    unusable = isinstance(problem, BucketUnavailable | DatabaseUnavailable)
+    if not unusable or problem.__cause__ is None or lacks_tables(problem):
+        return problem.detail
+    cause = " ".join(str(problem.__cause__).split()) or type(problem.__cause__).__name__
+    return f"{problem.detail} The cause: {cause}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.errors import DatabaseUnavailable
+from app.errors import DatabaseUnavailable, Problem
 from app.settings.model import Settings
 
 # A driver's connection, as use cases hand it to the statements of `app.db`.
@@ -120,6 +120,6 @@ class Database:
         await self.engine.dispose()
 
 
-def lacks_tables(problem: DatabaseUnavailable) -> bool:
+def lacks_tables(problem: Problem) -> bool:
     """Whether the database was there, and without the tables that a migration makes."""
     return isinstance(problem.__cause__, asyncpg.UndefinedTableError)

@@ -4,6 +4,7 @@ import socket
 
 import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from app import cli
 from app.embedded.postgres import create_database
@@ -80,6 +81,27 @@ async def test_migrate(postgres_url: str) -> None:
     connection = await asyncpg.connect(url)
     assert await connection.fetchval("SELECT count(*) FROM files") == 0
     await connection.close()
+
+
+def test_a_database_that_refuses_is_not_called_silent_alone(postgres_url: str) -> None:
+    url = make_url(postgres_url).set(database="nowhere")
+    environ = DEPLOYED | {"DATABASE_URL": url.render_as_string(hide_password=False)}
+    for command, begins in (
+        (("keys", "list"), "claimcheck cannot go on: The database did not answer;"),
+        (("migrate",), "DATABASE_URL: the database did not let us in: "),
+    ):
+        done = claimcheck(*command, **environ)
+        assert done.returncode == 1
+        assert done.stderr.startswith(begins)
+        assert done.stderr.endswith('database "nowhere" does not exist\n')
+        assert done.stderr.count("\n") == 1
+
+
+async def test_tables_that_are_not_there_yet_need_no_cause(postgres_url: str) -> None:
+    url = create_database(postgres_url, f"cli_{secrets.token_hex(6)}")
+    done = claimcheck("keys", "list", **DEPLOYED | {"DATABASE_URL": url})
+    assert done.returncode == 1
+    assert done.stderr.endswith("no tables yet: run `claimcheck migrate`.\n")
 
 
 def test_check_says_in_one_line_what_is_wrong() -> None:
