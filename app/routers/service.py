@@ -130,8 +130,11 @@ async def _checked(part: str, question: Coroutine[Any, Any, None]) -> str:
         async with asyncio.timeout(READY_SECONDS):
             await question
     except Problem as problem:
-        _log.warning("not_ready", part=part, detail=problem.detail)
+        cause = problem.__cause__
+        _log.warning("not_ready", part=part, detail=problem.detail, cause=cause and str(cause))
         return problem.detail
     except TimeoutError:
-        return f"no answer within {READY_SECONDS} s"
+        detail = f"no answer within {READY_SECONDS} s"
+        _log.warning("not_ready", part=part, detail=detail, cause=None)
+        return detail
     return "ok"
