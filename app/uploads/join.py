@@ -137,9 +137,10 @@ def _complete_list(
         missing = gaps(sizes, count)
     if missing or not arrived:
         some = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
+        parts, them = ("part", "it") if len(missing) == 1 else ("parts", "them")
         raise UploadNotArrived(
-            f"The bucket lacks {len(missing) or 'all'} parts of the file{some and f': {some}'}. "
-            "Send them, then confirm.",
+            f"The bucket lacks {len(missing) or 'all'} {parts} of the file{some and f': {some}'}. "
+            f"Send {them}, then confirm.",
             retry_after=1,
             missing_count=len(missing),
             missing_parts=missing[:_MISSING_NAMED],
