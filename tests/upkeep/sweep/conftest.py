@@ -19,6 +19,7 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
         f"{prefix}FILES__MULTIPART_THRESHOLD": str(5 * MIB),
         f"{prefix}VIDEOS__UNCONFIRMED": "delete",
         f"{prefix}IMAGES__METHOD": "put",
+        f"{prefix}IMAGES__CONDITIONAL_WRITES": "true",
     }
 
 
