@@ -51,10 +51,9 @@ def _with_cause(problem: Problem) -> str:
     from app.db.connections import lacks_tables
 
     unusable = isinstance(problem, BucketUnavailable | DatabaseUnavailable)
-    if not unusable or problem.__cause__ is None or lacks_tables(problem):
+    if not unusable or problem.reason is None or lacks_tables(problem):
         return problem.detail
-    cause = " ".join(str(problem.__cause__).split()) or type(problem.__cause__).__name__
-    return f"{problem.detail} The cause: {cause}"
+    return f"{problem.detail} The cause: {problem.reason}"
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ class Problem(Exception):
         self.headers = headers or {}
         self.extensions = extensions
 
+    @property
+    def reason(self) -> str | None:
+        """The cause in one line, for operators alone; None where there is none."""
+        cause = self.__cause__
+        if cause is None:
+            return None
+        return " ".join(str(cause).split()) or type(cause).__name__
+
     @classmethod
     def slug(cls) -> str:
         return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()

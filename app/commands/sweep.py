@@ -69,7 +69,12 @@ async def _sweep_once(res: Resources, stopping: asyncio.Event) -> None:
         counts = await Sweep(res, stopping=stopping).run()
     except Problem as problem:
         # Database or bucket are away for a while: the next sweep tries again.
-        _log.warning("sweep_failed", problem=problem.slug(), detail=problem.detail)
+        _log.warning(
+            "sweep_failed",
+            problem=problem.slug(),
+            detail=problem.detail,
+            reason=problem.reason,
+        )
     else:
         if counts:
             _log.info("swept", **{str(outcome): n for outcome, n in counts.items()})

@@ -130,11 +130,10 @@ async def _checked(part: str, question: Coroutine[Any, Any, None]) -> str:
         async with asyncio.timeout(READY_SECONDS):
             await question
     except Problem as problem:
-        cause = problem.__cause__
-        _log.warning("not_ready", part=part, detail=problem.detail, cause=cause and str(cause))
+        _log.warning("not_ready", part=part, detail=problem.detail, reason=problem.reason)
         return problem.detail
     except TimeoutError:
         detail = f"no answer within {READY_SECONDS} s"
-        _log.warning("not_ready", part=part, detail=detail, cause=None)
+        _log.warning("not_ready", part=part, detail=detail, reason=None)
         return detail
     return "ok"

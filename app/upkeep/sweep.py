@@ -194,7 +194,8 @@ class Sweep:
                         task.add_done_callback(under_way.discard)
                     await _room_for_more(under_way, at_once)
         except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            first = failures.exceptions[0]
+            raise first from first.__cause__
 
     @property
     def _skipped_places(self) -> list[Place]:

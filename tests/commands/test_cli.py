@@ -88,6 +88,7 @@ def test_a_database_that_refuses_is_not_called_silent_alone(postgres_url: str) -
     environ = DEPLOYED | {"DATABASE_URL": url.render_as_string(hide_password=False)}
     for command, begins in (
         (("keys", "list"), "claimcheck cannot go on: The database did not answer;"),
+        (("sweep",), "claimcheck cannot go on: The database did not answer;"),
         (("migrate",), "DATABASE_URL: the database did not let us in: "),
     ):
         done = claimcheck(*command, **environ)

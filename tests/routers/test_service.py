@@ -270,6 +270,17 @@ async def test_readyz_knows_tables_that_are_too_old(
     assert ("claimcheck migrate" in response.json()["database"]) is (status == 503)
 
 
+async def test_the_log_says_why_it_is_not_ready(
+    environ: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(load_settings(environ | DOWN)) as client:
+        assert (await client.get("/readyz")).status_code == 503
+    lines = log_lines(caplog, "readiness")
+    reasons = {line["part"]: line["reason"] for line in lines if line["event"] == "not_ready"}
+    assert "Connect call failed" in reasons["database"]
+    assert "Could not connect" in reasons[environ["AWS_STORAGE_BUCKET_NAME"]]
+
+
 async def test_the_log_says_what_the_client_is_not_told(
     environ: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
