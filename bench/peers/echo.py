@@ -114,7 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         assert upload_id
         return file
 
-    @app.post("/v1/files/presign")
+    @app.post("/v1/files/presign", response_model_exclude_defaults=True)
     async def presign(body: LinksWanted) -> Links:
         assert body.ids
         return links

@@ -44,7 +44,7 @@ NAMES = (
     ("a\u202egnp.exe", "--agnp.exe"),
     ("a\u200b\ufeffb.png", "--ab.png"),
     ("e\u0301t\u00e9.png", "--ete.png"),
-    ("x" * 251 + ".png", "--" + "x" * 196 + ".png"),
+    ("x" * 251 + ".png", "--" + "x" * 200 + ".png"),
 )
 
 
