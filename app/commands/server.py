@@ -1,5 +1,8 @@
 """The web server in this process, and the options that it has in every worker too."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from app.runtime.process import freeze_garbage_collector
@@ -21,14 +24,32 @@ def serve_alone(settings: Settings) -> None:
 
     Logging is set up by the caller.
     """
-    # Imported here, as in app.commands.supervisor, which has to prepare the metrics first.
-    import uvicorn
+    with _signals_held():
+        # Imported here, as in app.commands.supervisor, which has to prepare the metrics first.
+        import uvicorn
 
-    from app.main import create_app
+        from app.main import create_app
 
-    app = create_app(settings)
-    freeze_garbage_collector()
+        app = create_app(settings)
+        freeze_garbage_collector()
     uvicorn.run(app, host=host_of(settings), port=settings.port, workers=1, **UVICORN)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals wait for the end of this. The collector runs callbacks of weak references, and Python
+    drops the exception of a signal that is raised in one: nothing would ever end the service.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def host_of(settings: Settings) -> str:

@@ -19,6 +19,7 @@ from tests.support.deployed import KILLED_AFTER, Root, procfile, web
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import assert_limited, key_for, prepared
 from tests.support.steps import announced, send
+from tests.support.stores import free_port
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="several processes come on Linux alone; /proc says which"
@@ -143,7 +144,7 @@ async def test_workers_that_cannot_start_are_not_started_again(
     deployed: dict[str, str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    environ = deployed | {"WEB_CONCURRENCY": "2", "AWS_PROFILE": "nosuch"}
+    environ = deployed | {"WEB_CONCURRENCY": "2", "AWS_PROFILE": "nosuch", "PORT": str(free_port())}
     process = await Root().start(procfile()["web"], environ, log)
     assert await asyncio.wait_for(process.wait(), 60) == 3
     assert "AWS_PROFILE" in log.read_text()
