@@ -91,7 +91,8 @@ class AnnouncementBody(BaseModel):
         ),
         AfterValidator(announced_content_type),
     ] = None
-    size: Annotated[int, Field(strict=True, ge=0, description="Bytes, exactly")]
+    # No JSON number beyond is sure to arrive as it was meant (RFC 8259 section 6).
+    size: Annotated[int, Field(strict=True, ge=0, lt=2**53, description="Bytes, exactly")]
     checksum_sha256: Annotated[
         str | None,
         Field(

@@ -199,3 +199,11 @@ async def test_references_that_are_half_or_double(client: httpx.AsyncClient) -> 
     ):
         response = await client.post("/v1/files", json=body)
         assert (response.status_code, slug(response)) == (422, "validation-failed"), body
+
+
+async def test_sizes_that_no_json_number_says_surely(client: httpx.AsyncClient) -> None:
+    for size in (2**53, 10**300, 10**4000):
+        response = await announce(client, size=size)
+        assert (response.status_code, slug(response)) == (422, "validation-failed")
+    response = await announce(client, size=2**53 - 1)
+    assert slug(response) == "size-not-allowed"
