@@ -84,11 +84,13 @@ async def test_names_that_no_key_can_be_made_of(client: httpx.AsyncClient) -> No
 
 
 async def test_sizes(client: httpx.AsyncClient) -> None:
-    for size in (-1, -(10**30), 1.5, 1.0, "1", "", True, None, [], float("nan"), float("inf")):
+    no_numbers = ("1", "", True, None, [], float("nan"), float("inf"))
+    # No JSON number beyond 2^53 - 1 says surely which it is.
+    for size in (-1, -(10**30), 2**53, 10**30, 10**4000, 1.5, 1.0, *no_numbers):
         response = await announce(client, size=size)
         assert (response.status_code, slug(response)) == (422, "validation-failed"), size
         assert response.json()["errors"][0]["loc"] == ["body", "size"]
-    for size in (5 * 1024**3 + 1, 2**63, 10**30):
+    for size in (5 * 1024**3 + 1, 2**53 - 1):
         response = await announce(client, size=size)
         assert (response.status_code, slug(response)) == (422, "size-not-allowed"), size
         assert response.json()["max_size"] == 5 * 1024**3
@@ -199,11 +201,3 @@ async def test_references_that_are_half_or_double(client: httpx.AsyncClient) -> 
     ):
         response = await client.post("/v1/files", json=body)
         assert (response.status_code, slug(response)) == (422, "validation-failed"), body
-
-
-async def test_sizes_that_no_json_number_says_surely(client: httpx.AsyncClient) -> None:
-    for size in (2**53, 10**300, 10**4000):
-        response = await announce(client, size=size)
-        assert (response.status_code, slug(response)) == (422, "validation-failed")
-    response = await announce(client, size=2**53 - 1)
-    assert slug(response) == "size-not-allowed"
