@@ -163,7 +163,7 @@ GOOD = b'{"destination": "files", "filename": "a.png", "size": 5}'
         (GOOD.replace(b"5", b"5, " + b'"content_type": null'), 200),
         (GOOD.decode().encode("utf-16"), 200),
         (GOOD.decode().encode("utf-8-sig"), 200),
-        (GOOD.replace(b"5", b"1" * 4000), 200),
+        (GOOD.replace(b"5", b"1" * 4000), 422),
         (GOOD.replace(b"5", b"1" * 5000), 400),
         (GOOD.replace(b"5", b"5.0"), 422),
         (GOOD.replace(b"5", b'"5"'), 422),

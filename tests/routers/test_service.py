@@ -228,7 +228,8 @@ async def test_10_mb_are_refused_in_words_by_the_real_server(
     read = [line["bytes_in"] for line in logged(tmp_path / "log") if line.get("status") == 413]
     assert len(read) == 2
     assert read[0] == 0
-    assert read[1] < 256 * 1024
+    # The limit, and what the event loop had taken from the socket in one reading: 256 KiB.
+    assert read[1] <= 64 * 1024 + 256 * 1024
 
 
 async def test_sigterm_ends_it_cleanly(environ: dict[str, str], tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ class FaultyProxy:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        # A task that is cancelled before its first step never comes to its own `finally`.
+        task.add_done_callback(lambda _: writer.close())
 
     async def end(self) -> None:
         """Hang up on whoever is still held."""
@@ -131,11 +133,13 @@ class FaultyProxy:
         reader, writer = await asyncio.open_connection(self._store.hostname, self._store.port)
         ours = (b"connection:", b"expect:")  # and not signed
         lines = [n for n in head[:-4].split(b"\r\n") if not n.lower().startswith(ours)]
-        writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body)
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        return answer
+        try:
+            writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body)
+            return await reader.read()
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
