@@ -5,17 +5,15 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 from app.commands.parser import Subparsers, add_command
-from app.commands.server import serve_alone
+from app.commands.server import refuse_busy_address, serve_alone
 from app.core.principal import DEV
 from app.db.migrations import migrate
 from app.doctor.seals import remember_seals
-from app.errors import ConfigurationError
 from app.models.files import Seal
 from app.models.seals import ProvenSeal
 from app.runtime.process import configure_logging
@@ -75,7 +73,7 @@ def _run() -> None:
             environ.setdefault("CLAIMCHECK_ADMIN", "true")
         if not given.records and "images" in given.destinations:
             environ |= _EXAMPLE
-    _refuse_busy_port(given.port)
+    refuse_busy_address("127.0.0.1", given.port)
     with ExitStack() as stack:
         if own_database:
             _say("Starting PostgreSQL ...")
@@ -102,18 +100,6 @@ def _run() -> None:
         configure_logging()
         # One process, whatever WEB_CONCURRENCY says: a forked one would end what was started here.
         serve_alone(settings)
-
-
-def _refuse_busy_port(port: int) -> None:
-    """Raises ConfigurationError, before the embedded servers are started for nothing."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"PORT: {port} cannot be used ({error.strerror}); try PORT={port % 65535 + 1}."
-            ) from None
 
 
 def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from app.commands.parser import Subparsers, add_command
-from app.commands.server import serve_alone
+from app.commands.server import host_of, refuse_busy_address, serve_alone
 from app.logs.log import get_logger
 from app.runtime.process import configure_logging
 from app.settings.model import load_settings, require_deployed
@@ -25,6 +25,7 @@ def _serve(_: argparse.Namespace) -> None:
     # a container (pid_namespaces(7)).
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load_settings(check=require_deployed)
+    refuse_busy_address(host_of(settings), settings.port)
     configure_logging()
     if settings.web_concurrency > 1 and sys.platform == "linux":
         # Imported here: one process needs no supervisor.

@@ -1,10 +1,13 @@
 """The web server in this process, and the options that it has in every worker too."""
 
+import errno
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from app.errors import ConfigurationError
 from app.runtime.process import freeze_garbage_collector
 from app.settings.model import Settings
 
@@ -50,6 +53,29 @@ def _signals_held() -> Iterator[None]:
             signal.signal(number, handler)
     if came:
         signal.raise_signal(came[0])
+
+
+def refuse_busy_address(host: str, port: int) -> None:
+    """Raises ConfigurationError where nothing can listen at that address, before anything else is
+    started for nothing, and in words: the server's own name neither setting.
+    """
+    try:
+        for family, kind, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigurationError(
+                f"CLAIMCHECK_HOST: {host!r} is no address of this machine ({error.strerror}); "
+                "leave it out to listen on all of them."
+            ) from None
+        raise ConfigurationError(
+            f"PORT: {port} cannot be used on {host} ({error.strerror}); "
+            f"try PORT={port % 65535 + 1}."
+        ) from None
 
 
 def host_of(settings: Settings) -> str:

@@ -122,3 +122,20 @@ def test_dev_says_at_once_that_the_port_is_taken() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"claimcheck cannot start: PORT: {port} cannot be used")
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_says_in_words_that_the_port_is_taken(workers: str) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104
+        port = taken.getsockname()[1]
+        done = claimcheck("serve", **DEPLOYED | {"PORT": str(port), "WEB_CONCURRENCY": workers})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"claimcheck cannot start: PORT: {port} cannot be used")
+
+
+# The second is of no machine (RFC 5737), the third no name (RFC 6761).
+@pytest.mark.parametrize("host", ["not a host", "192.0.2.1", "nowhere.invalid"])
+def test_serve_says_in_words_that_the_host_is_not_here(host: str) -> None:
+    done = claimcheck("serve", **DEPLOYED | {"CLAIMCHECK_HOST": host})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"claimcheck cannot start: CLAIMCHECK_HOST: '{host}' is no")
