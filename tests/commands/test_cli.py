@@ -126,7 +126,7 @@ def test_dev_says_at_once_that_the_port_is_taken() -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_serve_says_in_words_that_the_port_is_taken(workers: str) -> None:
-    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104
+    with socket.create_server(("0.0.0.0", 0)) as taken:
         port = taken.getsockname()[1]
         done = claimcheck("serve", **DEPLOYED | {"PORT": str(port), "WEB_CONCURRENCY": workers})
     assert (done.returncode, done.stdout) == (1, "")

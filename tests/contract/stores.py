@@ -74,7 +74,9 @@ class OpenStore:
 class Kind:
     """A store: how to open it, and what it lacks, each with the reason.
 
-    `anonymous` and `expired` are the status and the code of its refusals.
+    `anonymous` and `expired` are the status and the code of its refusals. `post_to_key` is the
+    status of a POST to a key's URL, which no S3 call makes; `unruled_preflight` and
+    `bare_preflight` those of a preflight that no rule allows, and of one without its headers.
     """
 
     name: str
@@ -85,6 +87,9 @@ class Kind:
     expired: tuple[int, str] = (403, "AccessDenied")
     # The statuses of a store that takes what is not signed for another API of its own.
     plain: frozenset[int] = frozenset()
+    post_to_key: int = 403
+    unruled_preflight: int = 403
+    bare_preflight: int = 400
 
     def has(self, *features: Feature) -> bool:
         return not any(feature in self.lacks for feature in features)
@@ -261,6 +266,11 @@ KINDS: Final = (
             Feature.BUCKET_PREFLIGHTS: "SeaweedFS answers these with *, whatever the rules are",
             Feature.USERS: "it is started with one key pair, which may do everything",
         },
+        # It sees that a key takes no POST before it sees the signature, and answers preflights
+        # that ask for what is not allowed with what is.
+        post_to_key=405,
+        unruled_preflight=200,
+        bare_preflight=200,
     ),
     Kind(
         "swift",
@@ -283,6 +293,7 @@ KINDS: Final = (
             Feature.USERS: "it is started with one key pair, which may do everything",
         },
         plain=frozenset({400, 401, 403, 412}),
+        post_to_key=501,
     ),
     Kind(
         "rclone",
