@@ -18,6 +18,7 @@ from app.errors import ConfigurationError
 # Each says its tables to the metadata.
 from app.models import (
     credentials,  # noqa: F401
+    events,  # noqa: F401
     files,  # noqa: F401
     records,  # noqa: F401
     seals,  # noqa: F401

@@ -1,5 +1,6 @@
 """The database: a pool of asyncpg connections to PostgreSQL, and what its failures mean."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.db.tell import TOLD
 from app.errors import DatabaseUnavailable, Problem
 from app.settings.model import Settings
 
@@ -49,6 +51,8 @@ class Database:
     def __init__(self, settings: Settings, *, migrating: bool = False) -> None:
         """With `migrating` statements take their time, and a pooler in between is always fine."""
         assert settings.database_url is not None
+        # Set whenever events were committed (`app.db.wake`).
+        self.told = asyncio.Event()
         self._pooled_by_transaction = settings.database_transaction_pooling or migrating
         connect_args: dict[str, Any] = {
             # asyncpg reads the URL itself: `postgres://`, `?sslmode=require`, a socket's `?host=`.
@@ -62,6 +66,7 @@ class Database:
             connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
         else:
             connect_args["server_settings"] = {"application_name": "claimcheck"}
+        self._connect_args = connect_args
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             connect_args=connect_args,
@@ -96,6 +101,9 @@ class Database:
                 else:
                     yield driver
             finally:
+                if driver in TOLD:
+                    TOLD.discard(driver)
+                    self.told.set()
                 pooled.close()
         except asyncpg.UndefinedTableError as error:
             raise DatabaseUnavailable(
@@ -115,6 +123,20 @@ class Database:
         """
         async with self.connection() as db, db.transaction():
             yield db
+
+    async def connect_to_hear(self) -> asyncpg.Connection | None:
+        """A connection apart from the pool, for LISTEN; None behind a pooler, which hears nothing.
+
+        Whoever asks closes it. Raises DatabaseUnavailable.
+        """
+        if self._pooled_by_transaction:
+            return None
+        try:
+            return await asyncpg.connect(**self._connect_args)
+        except _LOST as error:
+            raise DatabaseUnavailable(
+                "The database did not answer; try again in a moment.", retry_after=2
+            ) from error
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -1,6 +1,7 @@
 """Every move of a file between states, as a function of a connection.
 
-Each is a single conditional statement: whoever gets a row back has made the move.
+Each is a single conditional statement: whoever gets a row back has made the move. Those that
+others care about write an event as well (`app.db.tell`).
 """
 
 from collections.abc import Sequence
@@ -12,21 +13,30 @@ import sqlalchemy as sa
 
 from app.db.files import LOOSE, in_state, literal
 from app.db.statements import Statement, arguments, write
+from app.db.tell import REMOVED, telling_of_file
+from app.models.events import EventType
 from app.models.files import File, State, files, states_before
 from app.models.tables import MOMENT
 
 _c = files.c
 
 
-def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement[File]:
-    """One conditional statement on one owner's file; no row comes back unless it applied."""
-    return write(
+def _update(
+    where: sa.ColumnElement[bool],
+    tells: EventType | sa.ColumnElement[str] | None = None,
+    **values: Any,
+) -> Statement[File]:
+    """One conditional statement on one owner's file; no row comes back unless it applied.
+
+    `tells`: the event that it writes.
+    """
+    update = (
         sa.update(files)
         .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
         .values(**values)
-        .returning(files),
-        File._make,
+        .returning(files)
     )
+    return write(update, File._make) if tells is None else telling_of_file(update, tells)
 
 
 async def _move_row(
@@ -35,10 +45,19 @@ async def _move_row(
     return await statement.row(db, file_id=file.id, of_owner=file.owner, **values)
 
 
+# What each of these moves tells those who listen.
+_TELLS: Final[dict[State, EventType | sa.ColumnElement[str]]] = {
+    State.CONFIRMED: EventType.FILE_CONFIRMED,
+    State.REJECTED: EventType.FILE_REJECTED,
+    State.RELEASED: EventType.FILE_RELEASED,
+    State.REMOVED: REMOVED,
+}
+
+
 def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:
     """A move between states, from every state from which `app.models.files.MOVES` allows it."""
     condition = sa.and_(in_state(*states_before(to)), *only)
-    return _update(condition, state=literal(to), **arguments(files, columns))
+    return _update(condition, _TELLS[to], state=literal(to), **arguments(files, columns))
 
 
 _EXTEND = _update(

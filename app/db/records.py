@@ -13,6 +13,7 @@ from app.core.principal import Principal
 from app.core.record_field import FieldPath
 from app.db.files import in_state
 from app.db.statements import FIRST, Statement, arguments, array, visible, visible_to, write
+from app.db.tell import telling_of_record
 from app.models.files import File, State, files
 from app.models.records import Record, record_files, records
 from app.models.tables import MOMENT
@@ -197,16 +198,18 @@ _FILL_FIELD = write(
         ),
     )
 )
-_SET_VERSION = write(
+_NEW_VERSION = (
     sa.update(records)
     .where(_THIS)
     .values(
         version=sa.bindparam("to_version", type_=sa.Uuid()),
         updated_at=sa.bindparam("now", type_=MOMENT),
     )
-    .returning(records),
-    Record._make,
+    .returning(records)
 )
+_SET_VERSION = write(_NEW_VERSION, Record._make)
+# The last statement of a change: its event has the files as they are by then.
+_SET_LAST_VERSION = telling_of_record(_NEW_VERSION)
 
 
 async def replace_files(
@@ -217,10 +220,13 @@ async def replace_files(
     after: Sequence[UUID],
     version: UUID,
     now: datetime,
+    *,
+    more_follows: bool = False,
 ) -> Record:
     """Put the files `after` where `before` stood; the locked record with its new version.
 
-    The files that come and go are locked.
+    The files that come and go are locked. With `more_follows` another field is changed in the same
+    transaction, and tells of both.
     """
     for ids, change in ((set(after) - set(before), 1), (set(before) - set(after), -1)):
         if ids:
@@ -230,7 +236,9 @@ async def replace_files(
     if after:
         positions = list(range(len(after)))
         await _FILL_FIELD.run(db, field=field, positions=positions, ids=list(after), **_key(record))
-    [changed] = await _SET_VERSION.rows(db, to_version=version, now=now, **_key(record))
+    statement = _SET_VERSION if more_follows else _SET_LAST_VERSION
+    changed = await statement.row(db, to_version=version, now=now, **_key(record))
+    assert changed is not None
     return changed
 
 
@@ -274,12 +282,18 @@ _UNCOUNT = write(
     .where(files.c.id == _used.c.file_id)
     .values(attachments=files.c.attachments - _used.c.times)
 )
-_FORGET = write(sa.delete(records).where(_THIS))
+_now = sa.bindparam("now", type_=MOMENT).label("updated_at")
+_FORGET = telling_of_record(
+    sa.delete(records)
+    .where(_THIS)
+    .returning(*(_now if column is _r.updated_at else column for column in _r)),
+    emptied=True,
+)
 
 
-async def forget_record(db: asyncpg.Connection, record: Record) -> None:
+async def forget_record(db: asyncpg.Connection, record: Record, now: datetime) -> None:
     """Delete a locked record; its files stay, and it uses them no longer."""
     key = _key(record)
     await lock_files(db, await _USED_IDS.rows(db, **key))
     await _UNCOUNT.run(db, **key)
-    await _FORGET.run(db, **key)
+    await _FORGET.row(db, now=now, **key)

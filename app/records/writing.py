@@ -93,12 +93,14 @@ async def change_record(
         held = {field: await db_records.field_files(db, record, field) for field in fields}
         # Of all fields at once: one after the other would be in no order.
         await db_records.lock_files(db, list({*chain(*held.values(), *fields.values())}))
-        for field, file_ids in fields.items():
-            if held[field] == list(file_ids):
-                continue
-            path, before = FieldPath(record_type, record_id, field), held[field]
-            declared = writable_field(res, caller, record_type, field)
-            change = await _fill(res, db, caller, path, declared, record, before, list(file_ids))
+        changed = [name for name, file_ids in fields.items() if held[name] != list(file_ids)]
+        for name in changed:
+            path, after = FieldPath(record_type, record_id, name), list(fields[name])
+            field = writable_field(res, caller, record_type, name)
+            more = name != changed[-1]
+            change = await _fill(
+                res, db, caller, path, field, record, held[name], after, more_follows=more
+            )
             record = change.after
             changes.append(change)
     for change in changes:
@@ -143,7 +145,7 @@ async def forget_record(
         if is_new:
             raise record_not_found()
         _check(conditions, record, filled=True)
-        await db_records.forget_record(db, record)
+        await db_records.forget_record(db, record, res.clock())
     audit("record.forgotten", record_type=record_type, record_id=record_id)
 
 
@@ -238,6 +240,8 @@ async def _fill(
     record: Record,
     before: Sequence[UUID],
     after: Sequence[UUID],
+    *,
+    more_follows: bool = False,
 ) -> Change:
     """Put files into a field of a locked record, if they may go there."""
     if after == before:
@@ -260,5 +264,7 @@ async def _fill(
         check_destination(field, path, locked[file_id].destination)
     now = res.clock()
     version = res.new_id(now)
-    changed = await db_records.replace_files(db, record, path.field, before, after, version, now)
+    changed = await db_records.replace_files(
+        db, record, path.field, before, after, version, now, more_follows=more_follows
+    )
     return Change(path, record, changed, after)

@@ -21,6 +21,7 @@ from app.core.ids import uuid7
 from app.core.principal import Principal
 from app.db.connections import Database
 from app.db.inserts import Inserts
+from app.db.wake import Wake, waking
 from app.errors import ConfigurationError, InvalidCursor
 from app.jwt.tokens import WebTokens
 from app.models.credentials import ApiKey, UploadSession
@@ -49,6 +50,8 @@ class Resources:
     settings: Settings
     db: Database
     inserts: Inserts
+    # Of events; `background` has the work of giving them their positions.
+    wake: Wake
     credentials: CredentialChain
     buckets: Buckets
     signer: Signer
@@ -104,6 +107,7 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         db = Database(settings)
         stack.push_async_callback(db.close)
+        wake = await stack.enter_async_context(waking(db))
         rate_limits = RateLimits(settings)
         stack.push_async_callback(rate_limits.close)
         web_tokens = None if settings.jwt is None else WebTokens(settings.jwt, clock)
@@ -118,6 +122,7 @@ async def open_resources(
             settings=settings,
             db=db,
             inserts=Inserts(db),
+            wake=wake,
             credentials=credentials,
             buckets=buckets,
             signer=Signer(credentials, clock=clock),

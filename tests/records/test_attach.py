@@ -229,7 +229,7 @@ class TestAttach:
     ) -> None:
         upload = await self.sent(client, web)
 
-        async def lost(*_: Any) -> None:
+        async def lost(*_: Any, **__: Any) -> None:
             raise ConnectionResetError
 
         with monkeypatch.context() as patch:

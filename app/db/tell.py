@@ -1,0 +1,148 @@
+"""Events, written by the statement that makes the move they tell of, where anybody listens.
+
+So no path can forget them, none is there without its move, and none costs a round trip. Where
+nobody listens, the statement looks at one row of `listeners`, and writes nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from app.db.statements import Statement, write
+from app.logs.log import current_actor
+from app.models.events import EventType, events, listeners
+from app.models.files import File
+from app.models.records import Record
+
+Row = TypeVar("Row")
+
+# Connections that have written an event: once it is committed, those who wait are to look.
+TOLD: Final[WeakSet[asyncpg.Connection]] = WeakSet()
+
+# The ids of events are UUIDv7 (RFC 9562 section 5.7): version 4's random bits, its first six bytes
+# the milliseconds, and 7 for its version.
+_MILLISECONDS = "floor(extract(epoch from {moment}) * 1000)::bigint"
+_UUID7 = (
+    f"encode(set_bit(set_bit(substring(int8send({_MILLISECONDS}) from 3)"
+    " || substring(uuid_send(gen_random_uuid()) from 7), 52, 1), 53, 1), 'hex')::uuid"
+)
+_WRITTEN: Final = (
+    *("event_id", "type", "tenant", "owner", "subject", "destination", "request_id"),
+    *("created_at", "data"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling(Statement[Row]):
+    """A statement that makes one move, and ends each row with whether it wrote an event."""
+
+    async def row(self, db: asyncpg.Connection, **values: Any) -> Row | None:
+        """The row that was moved, None where none was."""
+        actor = current_actor.get()
+        values["request_id"] = None if actor is None else actor.request_id
+        found = await db.fetchrow(self.sql, *[values[name] for name in self.names])
+        if found is None:
+            return None
+        if found[-1]:
+            TOLD.add(db)
+        return self.make(found[:-1])
+
+
+def _text(value: str) -> sa.ColumnElement[str]:
+    return sa.literal_column(f"'{value}'", sa.Text())
+
+
+def _telling(
+    moved: sa.CTE,
+    made: Any,
+    *,
+    kind: sa.ColumnElement[str],
+    subject: sa.ColumnElement[str],
+    moment: str,
+    data: sa.ColumnElement[Any],
+    destination: sa.ColumnElement[Any],
+) -> Telling[Any]:
+    listening = sa.exists(
+        sa.select(listeners.c.tenant).where(
+            listeners.c.tenant == moved.c.tenant,
+            sa.or_(listeners.c.has_endpoints, listeners.c.is_read),
+        )
+    )
+    event = sa.select(
+        sa.literal_column(_UUID7.format(moment=moment), sa.Uuid()),
+        kind,
+        moved.c.tenant,
+        moved.c.owner,
+        subject,
+        destination,
+        sa.bindparam("request_id", type_=sa.Text()),
+        sa.literal_column(moment, sa.DateTime(timezone=True)),
+        data,
+    ).where(listening, kind.is_not(None))
+    told = insert(events).from_select(_WRITTEN, event).returning(events.c.id).cte("told")
+    statement = sa.select(*moved.c, sa.exists(sa.select(told.c.id)))
+    compiled = write(statement)
+    return Telling(compiled.sql, compiled.names, made)
+
+
+_FILE_MOMENT: Final = "coalesce(moved.ended_at, moved.confirmed_at)"
+# The end of a removal, told by what was removed: of a rejected upload it was told before.
+REMOVED: Final = sa.literal_column(
+    f"CASE WHEN moved.confirmed_at IS NOT NULL THEN '{EventType.FILE_REMOVED}' "
+    f"WHEN moved.reason IS NULL THEN '{EventType.UPLOAD_EXPIRED}' END",
+    sa.Text(),
+)
+
+
+def telling_of_file(move: sa.UpdateBase, kind: EventType | sa.ColumnElement[str]) -> Telling[File]:
+    """The move of one file, which returns all its columns, and the event that it makes; none where
+    the kind is NULL.
+    """
+    moved = move.cte("moved")
+    return _telling(
+        moved,
+        File._make,
+        kind=_text(kind) if isinstance(kind, EventType) else kind,
+        subject=sa.cast(moved.c.id, sa.Text()),
+        moment=_FILE_MOMENT,
+        data=sa.literal_column("jsonb_strip_nulls(to_jsonb(moved))", JSONB()),
+        destination=moved.c.destination,
+    )
+
+
+# A record's event has the files of each field as its readers are shown them.
+_FIELDS: Final = """
+(SELECT coalesce(jsonb_object_agg(field, held), '{}') FROM (
+  SELECT field, jsonb_agg(jsonb_build_object(
+    'id', files.id, 'url', files.url, 'filename', files.filename,
+    'content_type', files.content_type, 'size', files.size
+  ) ORDER BY position) AS held
+  FROM record_files JOIN files ON files.id = record_files.file_id
+  WHERE record_files.tenant = moved.tenant AND record_files.type = moved.type
+    AND record_files.record_id = moved.id
+  GROUP BY field
+) AS fields)"""
+
+
+def telling_of_record(change: sa.UpdateBase, *, emptied: bool = False) -> Telling[Record]:
+    """The last statement of a change of one record, which returns all its columns, and its event.
+
+    `emptied`: the record was deleted, whatever it still holds in the eyes of the statement.
+    """
+    moved = change.cte("moved")
+    fields = "'{}'::jsonb" if emptied else _FIELDS
+    return _telling(
+        moved,
+        Record._make,
+        kind=_text(EventType.RECORD_CHANGED),
+        subject=moved.c.type.concat(_text("/")).concat(moved.c.id),
+        moment="moved.updated_at",
+        data=sa.literal_column(
+            f"to_jsonb(moved) || jsonb_build_object('fields', {fields})", JSONB()
+        ),
+        destination=sa.null(),
+    )

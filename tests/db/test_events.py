@@ -1,0 +1,188 @@
+"""Events: each written with its move where anybody listens, and put in order once committed."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from app.db import events as db_events
+from app.db import moves
+from app.models.files import File, State
+from tests.support.rows import LATER, NOW, SOON, insert, new_file
+
+
+async def listen(db: asyncpg.Connection, *tenants: str) -> None:
+    for tenant in tenants:
+        await db_events.listen(db, tenant, NOW)
+
+
+async def written(db: asyncpg.Connection) -> list[str]:
+    return [row[0] for row in await db.fetch("SELECT type FROM events ORDER BY id")]
+
+
+async def positions(db: asyncpg.Connection, tenant: str = "") -> dict[str, int | None]:
+    """By subject."""
+    found = await db.fetch("SELECT subject, position FROM events WHERE tenant = $1", tenant)
+    return {row["subject"]: row["position"] for row in found}
+
+
+async def sequence(db: asyncpg.Connection) -> int | None:
+    async with db.transaction():
+        ids = await db_events.give_positions(db)
+    return None if ids is None else len(ids)
+
+
+async def confirm(db: asyncpg.Connection, file: File) -> None:
+    await moves.mark_confirmed(db, file._replace(confirmed_at=NOW))
+
+
+MOVES: dict[
+    str, tuple[File, Callable[[asyncpg.Connection, File], Awaitable[object]], list[str]]
+] = {
+    "confirm": (new_file(), confirm, ["file.confirmed"]),
+    "reject": (
+        new_file(),
+        lambda db, file: moves.mark_rejected(db, file, "why", NOW),
+        ["file.rejected"],
+    ),
+    "release": (
+        new_file(State.CONFIRMED, confirmed_at=NOW),
+        lambda db, file: moves.mark_released(db, file, LATER),
+        ["file.released"],
+    ),
+    "remove": (
+        new_file(State.REMOVING, confirmed_at=NOW),
+        lambda db, file: moves.finish_removal(db, file, LATER, LATER),
+        ["file.removed"],
+    ),
+    "cancel": (
+        new_file(State.REMOVING),
+        lambda db, file: moves.finish_removal(db, file, LATER, LATER),
+        ["upload.expired"],
+    ),
+    "clear what was rejected": (
+        new_file(State.REMOVING, reason="why"),
+        lambda db, file: moves.finish_removal(db, file, LATER, LATER),
+        [],
+    ),
+    "claim a removal": (
+        new_file(State.CONFIRMED, confirmed_at=NOW),
+        lambda db, file: moves.claim_file_removal(db, file, NOW, SOON),
+        [],
+    ),
+    "claim a completion": (
+        new_file(),
+        lambda db, file: moves.claim_completion(db, file, 5, NOW, LATER),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+async def test_a_move_tells_once_and_those_that_change_nothing_tell_nothing(
+    db: asyncpg.Connection, move: str
+) -> None:
+    file, make, types = MOVES[move]
+    await listen(db, file.tenant)
+    await insert(db, file)
+    await make(db, file)
+    assert await written(db) == types
+    if types:
+        # Whoever comes second has moved nothing.
+        await make(db, file)
+        assert await written(db) == types
+
+
+@pytest.mark.parametrize("listens", ["nobody", "another tenant"])
+async def test_nothing_is_written_where_nobody_listens(
+    db: asyncpg.Connection, listens: str
+) -> None:
+    if listens == "another tenant":
+        await listen(db, "acme")
+    for file, make, _ in MOVES.values():
+        await insert(db, file)
+        await make(db, file)
+    assert await written(db) == []
+
+
+async def test_an_event_has_the_row_as_it_was_moved(db: asyncpg.Connection) -> None:
+    file = new_file(owner="ann")
+    await listen(db, "")
+    await insert(db, file)
+    await confirm(db, file._replace(size=7, etag='"e"'))
+    [event] = await db.fetch("SELECT * FROM events")
+    assert (event["subject"], event["owner"]) == (str(file.id), "ann")
+    assert event["created_at"] == NOW
+    assert event["event_id"].version == 7
+    assert event["event_id"].int >> 80 == int(NOW.timestamp() * 1000)
+    data = json.loads(event["data"])
+    assert (data["state"], data["size"], data["etag"]) == ("confirmed", 7, '"e"')
+    assert data["filename"] == file.filename
+    assert event["position"] is None
+
+
+async def test_what_is_rolled_back_was_never_told(db: asyncpg.Connection) -> None:
+    file = new_file()
+    await listen(db, "")
+    await insert(db, file)
+    transaction = db.transaction()
+    await transaction.start()
+    await confirm(db, file)
+    await transaction.rollback()
+    assert await written(db) == []
+    await confirm(db, file)
+    await sequence(db)
+    assert await positions(db) == {str(file.id): 1}
+
+
+async def test_what_is_committed_late_comes_later_and_is_not_skipped(
+    db: asyncpg.Connection, database_url: str
+) -> None:
+    """The first of two transactions commits last: a reader who was beyond it meets it still."""
+    late, early = new_file(), new_file()
+    await listen(db, "")
+    await insert(db, late, early)
+    other = await asyncpg.connect(database_url)
+    try:
+        transaction = other.transaction()
+        await transaction.start()
+        await confirm(other, late)
+        await confirm(db, early)
+        assert await sequence(db) == 1
+        assert await positions(db) == {str(early.id): 1}
+        await transaction.commit()
+    finally:
+        await other.close()
+    assert await sequence(db) == 1
+    assert await positions(db) == {str(early.id): 1, str(late.id): 2}
+    assert await sequence(db) == 0
+
+
+async def test_one_at_a_time_gives_positions(db: asyncpg.Connection, database_url: str) -> None:
+    file = new_file()
+    await listen(db, "")
+    await insert(db, file)
+    await confirm(db, file)
+    other = await asyncpg.connect(database_url)
+    try:
+        async with other.transaction():
+            assert len(await db_events.give_positions(other) or ()) == 1
+            assert await sequence(db) is None
+    finally:
+        await other.close()
+    assert await sequence(db) == 0
+
+
+async def test_tenants_count_for_themselves(
+    db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db_events, "MOST_AT_ONCE", 2)
+    files = [new_file(tenant=tenant) for tenant in ("a", "b", "a", "a", "b")]
+    await listen(db, "a", "b")
+    await insert(db, *files)
+    for file in files:
+        await confirm(db, file)
+    assert [await sequence(db) for _ in range(4)] == [2, 2, 1, 0]
+    assert await positions(db, "a") == {str(files[n].id): i for i, n in enumerate((0, 2, 3), 1)}
+    assert await positions(db, "b") == {str(files[n].id): i for i, n in enumerate((1, 4), 1)}
