@@ -321,6 +321,10 @@ class InvalidCursor(Problem, status=400, title="Invalid cursor"):
     """The cursor was not made by this service for this list; start again without one."""
 
 
+class CursorExpired(Problem, status=410, title="Events are missing"):
+    """Events behind this cursor are not kept any more: read your files, then go on without it."""
+
+
 class CredentialsNotOffered(Problem, status=501, title="No credentials for browsers"):
     """Browsers get no S3 credentials here; in Uppy, leave out `getTemporarySecurityCredentials`."""
 

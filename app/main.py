@@ -20,6 +20,7 @@ from app.logs.metrics import measured
 from app.routers import (
     api_keys,
     capabilities,
+    events,
     files,
     links,
     metrics,
@@ -49,7 +50,7 @@ Every failure is `application/problem+json` (RFC 9457).
 
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
-    *(uploads, parts, upload_url, files, links, records, uppy),
+    *(uploads, parts, upload_url, files, links, records, uppy, events),
     *(upload_sessions, api_keys, service, metrics, capabilities),
 )
 

@@ -37,6 +37,7 @@ class Scope(StrEnum):
     RECORDS_WRITE = "records:write"
     FILES_ALL = "files:all"
     SESSIONS_MINT = "sessions:mint"
+    EVENTS_READ = "events:read"
     ADMIN = "admin"
 
 
@@ -50,6 +51,7 @@ SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
         Scope.RECORDS_WRITE: "put files into one's own records, and take them out",
         Scope.FILES_ALL: "with the others: act on everything of the tenant, not on one's own alone",
         Scope.SESSIONS_MINT: "make upload sessions for browsers, for any owner of the tenant",
+        Scope.EVENTS_READ: "read what has become of one's own files and records, in order",
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )

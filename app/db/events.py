@@ -6,17 +6,24 @@ committed before: so whoever reads a position has seen every lower one before, a
 committed late gets a later one. Positions are in the rows, and go with them into another cluster.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.db.statements import FIRST, write
-from app.models.events import events
+from app.core.principal import Principal
+from app.db.statements import FIRST, visible, visible_to, write
+from app.models.events import Event, events
+from app.models.tables import MOMENT
 
 _e = events.c
+_types = sa.bindparam("types", type_=ARRAY(sa.Text()))
+_before = sa.bindparam("before", type_=MOMENT)
 
+_ARE_WAITING = write(sa.select(sa.exists(sa.select(_e.id).where(_e.position.is_(None)))))
 # Any number that nothing else uses.
 _LOCK: Final = 4_071_846_124
 _TAKE_TURN = write(sa.text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
@@ -46,6 +53,12 @@ RETURNING events.id
 )
 
 
+async def are_waiting(db: asyncpg.Connection) -> bool:
+    """Whether there are events that have no position."""
+    found: bool = await _ARE_WAITING.value(db)
+    return found
+
+
 async def give_positions(db: asyncpg.Connection) -> list[int] | None:
     """Give a position to events that have none, in the order of their ids; the ids of those.
 
@@ -57,23 +70,24 @@ async def give_positions(db: asyncpg.Connection) -> list[int] | None:
     return await _GIVE_POSITIONS.rows(db, most=MOST_AT_ONCE)
 
 
-class End(NamedTuple):
-    """The positions between which a reader of a tenant's feed may be.
-
-    Later events than `purged` are all there to read; those up to it are not shown any more.
+class Feed(NamedTuple):
+    """The bounds of a tenant's feed. Its events are those behind `purged`, up to `last`; up to
+    `purged` some are not there any more, or were never written.
     """
 
+    is_read: bool
+    read_at: datetime | None
     purged: int
     last: int
 
 
-_END = write(
+_FEED = write(
     sa.text("""
-SELECT purged, greatest(purged, (
+SELECT is_read, read_at, purged, greatest(purged, (
   SELECT max(position) FROM events WHERE events.tenant = listeners.tenant
 )) FROM listeners WHERE tenant = :tenant
 """),
-    End._make,
+    Feed._make,
 )
 _LISTEN = write(
     sa.text("""
@@ -86,27 +100,26 @@ WHERE NOT listeners.is_read OR listeners.read_at < :noted_before
 RETURNING tenant
 """).bindparams(
         sa.bindparam("tenant", type_=sa.Text()),
-        sa.bindparam("now", type_=sa.DateTime(timezone=True)),
-        sa.bindparam("noted_before", type_=sa.DateTime(timezone=True)),
+        sa.bindparam("now", type_=MOMENT),
+        sa.bindparam("noted_before", type_=MOMENT),
     )
 )
 # How old the note may be that a feed was read: so few writes for however many reads.
 _NOTED_EVERY: Final = timedelta(hours=1)
 
 
-async def listen(db: asyncpg.Connection, tenant: str, now: datetime) -> None:
-    """Note that the tenant's feed is read: from now on its events are written.
+async def open_feed(db: asyncpg.Connection, tenant: str, now: datetime) -> Feed:
+    """The bounds of the tenant's feed, noting that it is read: from now on events are written.
 
-    If it was not before, readers who come with an older position have missed some.
+    If it was not read before, those that were are not of the feed.
     """
-    await _LISTEN.run(db, tenant=tenant, now=now, noted_before=now - _NOTED_EVERY)
-
-
-async def feed_end(db: asyncpg.Connection, tenant: str) -> End:
-    """The bounds of the tenant's feed, to which somebody listens."""
-    found = await _END.row(db, tenant=tenant)
-    assert found is not None
-    return found
+    feed = await _FEED.row(db, tenant=tenant)
+    noted = feed is not None and feed.is_read and feed.read_at
+    if not noted or noted < now - _NOTED_EVERY:
+        await _LISTEN.run(db, tenant=tenant, now=now, noted_before=now - _NOTED_EVERY)
+        feed = await _FEED.row(db, tenant=tenant)
+    assert feed is not None
+    return feed
 
 
 _SET_ENDPOINTS = write(
@@ -125,3 +138,106 @@ async def note_endpoints(db: asyncpg.Connection, tenant: str, *, has_endpoints: 
     Call it in the transaction that makes, changes or deletes one.
     """
     await _SET_ENDPOINTS.run(db, tenant=tenant, has_endpoints=has_endpoints)
+
+
+# Positions that one reading looks at: a narrow one has so many to leave out at most.
+_LOOKED_AT: Final = 5000
+_READ = write(
+    sa.select(events)
+    .where(
+        visible(events),
+        _e.position > sa.bindparam("after", type_=sa.BigInteger()),
+        _e.position <= sa.bindparam("until", type_=sa.BigInteger()),
+        sa.or_(_types.is_(None), _e.type == sa.any_(_types)),
+    )
+    .order_by(_e.position)
+    .limit(sa.bindparam("limit", type_=sa.Integer())),
+    Event._make,
+)
+
+
+async def read_events(
+    db: asyncpg.Connection,
+    caller: Principal,
+    after: int,
+    last: int,
+    types: Collection[str] | None,
+    limit: int,
+) -> tuple[list[Event], int]:
+    """Events that the caller may see behind a position, up to the feed's last one, in order; and
+    the position from which to read on. There may be more, also where there are fewer than `limit`.
+    """
+    until = min(after + _LOOKED_AT, last)
+    found = await _READ.rows(
+        db,
+        after=after,
+        until=until,
+        types=None if types is None else list(types),
+        limit=limit,
+        **visible_to(caller),
+    )
+    if len(found) < limit:
+        return found, max(after, until)
+    assert found[-1].position is not None
+    return found, found[-1].position
+
+
+_OF_SUBJECT, _OF_REQUEST = (
+    write(
+        sa.select(events)
+        .where(visible(events), column == sa.bindparam("wanted"))
+        .order_by(_e.id.desc())
+        .limit(sa.bindparam("limit", type_=sa.Integer())),
+        Event._make,
+    )
+    for column in (_e.subject, _e.request_id)
+)
+
+
+async def events_of(
+    db: asyncpg.Connection, caller: Principal, subject: str, limit: int
+) -> list[Event]:
+    """Events of a file, by its id, or of a record, by `type/id`; newest first."""
+    return await _OF_SUBJECT.rows(db, wanted=subject, limit=limit, **visible_to(caller))
+
+
+async def events_of_request(
+    db: asyncpg.Connection, caller: Principal, request_id: str, limit: int
+) -> list[Event]:
+    """What the request has caused, newest first."""
+    return await _OF_REQUEST.rows(db, wanted=request_id, limit=limit, **visible_to(caller))
+
+
+_PURGE = write(
+    sa.text("""
+WITH oldest AS MATERIALIZED (
+  SELECT id FROM events ORDER BY id LIMIT :most
+), gone AS (
+  DELETE FROM events USING oldest
+  WHERE events.id = oldest.id AND created_at < :before AND position IS NOT NULL
+  RETURNING tenant, position
+), last AS (
+  SELECT tenant, max(position) AS position FROM gone GROUP BY tenant
+), noted AS (
+  UPDATE listeners SET purged = greatest(purged, last.position) FROM last
+  WHERE listeners.tenant = last.tenant
+)
+SELECT count(*) FROM gone
+""").bindparams(_before)
+)
+_END_READING = write(
+    sa.text("UPDATE listeners SET is_read = false WHERE is_read AND read_at < :before").bindparams(
+        _before
+    )
+)
+
+
+async def purge(db: asyncpg.Connection, before: datetime) -> int:
+    """Delete some of the events that are older; how many. Repeat it until there are none."""
+    count: int = await _PURGE.value(db, most=MOST_AT_ONCE, before=before)
+    return count
+
+
+async def end_reading(db: asyncpg.Connection, before: datetime) -> None:
+    """No longer write events for feeds that nobody has read since then."""
+    await _END_READING.run(db, before=before - _NOTED_EVERY)

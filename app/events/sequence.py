@@ -25,6 +25,9 @@ async def sequence(res: Resources) -> None:
 
 
 async def _sequence(res: Resources) -> None:
+    async with res.db.connection() as db:
+        if not await db_events.are_waiting(db):
+            return
     turns = 0
     while turns < _TURNS:
         async with res.db.transaction() as db:

@@ -57,6 +57,7 @@ def limit_connections(receive: Receive) -> None:
     ):
         config.http_protocol_class = LimitedProtocol
         LimitedProtocol.most = _most_connections()
+        LimitedProtocol.stopping = False
     else:
         _log.warning("connections_unlimited")
 
@@ -79,6 +80,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """
 
     most: ClassVar[int] = CONNECTIONS
+    # Whether the server has begun to stop: what only waits is to answer now.
+    stopping: ClassVar[bool] = False
     # Those that wait for their client to send, the longest first. It gives way to a new one.
     waiting: ClassVar[dict["LimitedProtocol", None]] = {}
 
@@ -185,6 +188,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._end_unless_read()
         elif not self._is_refused:
             self.waiting[self] = None
+
+    def shutdown(self) -> None:
+        LimitedProtocol.stopping = True
+        super().shutdown()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -44,9 +44,9 @@ class Event(NamedTuple):
     # Of the request that caused it.
     request_id: str | None
     created_at: datetime
-    # The row that was moved, as JSON by the names of its columns, without those that are NULL; a
+    # The row that was moved, by the names of its columns, without those that are NULL; a
     # record's with `fields`, the files in each.
-    data: Annotated[str, {"type_": JSONB()}]
+    data: Annotated[Any, {"type_": JSONB()}]
 
 
 events: Final = table("events", Event)

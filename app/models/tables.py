@@ -44,6 +44,7 @@ def table(name: str, row: type[tuple[Any, ...]], *items: sa.schema.SchemaItem) -
     for field, hint in get_type_hints(row, include_extras=True).items():
         kind, *more = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-        said: dict[str, Any] = {"type_": _TYPES[kinds[0]], "nullable": len(kinds) > 1} | dict(*more)
+        said: dict[str, Any] = {"nullable": len(kinds) > 1} | dict(*more)
+        said.setdefault("type_", _TYPES.get(kinds[0]))
         columns.append(sa.Column(field, **said))
     return sa.Table(name, metadata, *columns, *items)

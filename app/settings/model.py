@@ -10,7 +10,15 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.destination import Destination, split_words
@@ -38,6 +46,15 @@ from app.settings.values import (
 
 # A setting that is wrong is left out, to find what else is: each time one layer of a table deeper.
 _ROUNDS: Final = 5
+
+
+class EventSettings(BaseModel):
+    """Settings of events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Seconds that they are kept: 30 days.
+    retention: int = Field(2_592_000, ge=3600, le=31_536_000)
 
 
 class Settings(BaseSettings):
@@ -108,6 +125,7 @@ class Settings(BaseSettings):
     max_pending_uploads: int | None = Field(None, ge=1, le=1_000_000)
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
+    events: EventSettings = EventSettings()
     destinations: dict[str, Destination] = Field(min_length=1)
     records: dict[str, dict[str, RecordField]] = Field(default_factory=dict)
 

@@ -22,6 +22,7 @@ from app.db import moves
 from app.db import sweep as db_sweep
 from app.db.sweep import Place
 from app.errors import DatabaseUnavailable, Problem, UploadNotArrived
+from app.events.purge import purge_events
 from app.logs.audit import audit_file
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_upload
@@ -139,6 +140,7 @@ class Sweep:
         )
         async with self.res.db.connection() as db:
             await db_sweep.forget_closed(db)
+        await purge_events(self.res)
         await self._look_for_replays(started)
 
     async def _look_for_replays(self, started: datetime) -> None:

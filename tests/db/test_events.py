@@ -14,7 +14,7 @@ from tests.support.rows import LATER, NOW, SOON, insert, new_file
 
 async def listen(db: asyncpg.Connection, *tenants: str) -> None:
     for tenant in tenants:
-        await db_events.listen(db, tenant, NOW)
+        await db_events.open_feed(db, tenant, NOW)
 
 
 async def written(db: asyncpg.Connection) -> list[str]:
