@@ -149,6 +149,16 @@ class Destination(BaseModel):
             self.public_endpoint_url, self.bucket, self.region, self.addressing_style
         )
 
+    def service_address(self, region: str) -> BucketAddress:
+        """The bucket's address for the service itself, in the destination's or another region."""
+        if region == self.region:
+            return self._service_address
+        return bucket_address(self.endpoint_url, self.bucket, region, self.addressing_style)
+
+    @cached_property
+    def _service_address(self) -> BucketAddress:
+        return bucket_address(self.endpoint_url, self.bucket, self.region, self.addressing_style)
+
     @cached_property
     def stored_endpoint(self) -> str:
         """The endpoint in front of `/bucket/key` in stored object URLs."""

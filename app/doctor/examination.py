@@ -20,9 +20,10 @@ from app.doctor.browser import Answer, Browser
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
 from app.errors import Problem
-from app.store.client import Buckets, error_code, head_object
+from app.store.client import Buckets, error_code
 from app.store.credentials import CredentialChain
-from app.store.objects import ID_METADATA, ObjectHandle
+from app.store.look import ID_METADATA, StoredObject, look
+from app.store.objects import ObjectHandle
 from app.store.signer import Presigned, PresignedPost, Signer
 
 CONTENT: Final = b"claimcheck doctor"
@@ -118,15 +119,23 @@ class Examination:
         )
         return await self.browser.send("GET", link.url)
 
-    async def head(self, key: str) -> dict[str, Any]:
-        """The answer to HeadObject, or `{"Error": code}`."""
+    async def look(
+        self, key: str, *, version_id: str | None = None, checksum: bool = False
+    ) -> StoredObject | str | None:
+        """The object with its first bytes, as confirm looks at it; the code of a refusal; or None
+        where there is none.
+        """
         try:
-            answer: dict[str, Any] = await head_object(
-                self.client, Bucket=self.destination.bucket, Key=key
+            return await look(
+                self.buckets,
+                self.destination,
+                key,
+                version_id=version_id,
+                length=len(CONTENT),
+                checksum=checksum,
             )
         except ClientError as error:
-            return {"Error": error_code(error)}
-        return answer
+            return error_code(error)
 
     def object_at(self, key: str) -> ObjectHandle:
         """The handle by which the service itself asks for the object."""

@@ -4,31 +4,24 @@ from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
-from app.core.contents import HEAD_BYTES
 from app.core.sigv4 import MAX_EXPIRES_IN
-from app.doctor.examination import (
-    CONTENT,
-    CONTENT_TYPE,
-    ID_HEADER,
-    OTHER_CONTENT,
-    Examination,
-    sha256,
-)
+from app.doctor.examination import CONTENT, CONTENT_TYPE, OTHER_CONTENT, Examination, sha256
 from app.doctor.remedies import APPLY, remedy_for
-from app.errors import Problem
+from app.store.look import ID_METADATA, StoredObject
 from app.store.signer import Signer
 
 
 async def check_missing(examination: Examination) -> None:
-    """Whether HeadObject tells a missing object from a forbidden one (AWS API, HeadObject: 404
-    needs s3:ListBucket).
+    """Whether the store tells a missing object from a forbidden one (AWS API, GetObject: 404 needs
+    s3:ListBucket).
     """
-    head = await examination.head(f"{examination.destination.prefix}claimcheck-doctor-{uuid4()}")
+    found = await examination.look(f"{examination.destination.prefix}claimcheck-doctor-{uuid4()}")
+    looks_like = found if isinstance(found, str) else "one that is there"
     examination.findings.ok_or_fail(
-        head.get("Error") in {"404", "NoSuchKey"},
+        found is None,
         "missing-object",
         "A missing object is told from a forbidden one.",
-        f"A missing object looks like {head.get('Error', 'one that is there')}: an upload that "
+        f"A missing object looks like {looks_like}: an upload that "
         "has not arrived is taken for a failure of the service.",
         remedy_for("AccessDenied", "s3:ListBucket"),
     )
@@ -38,8 +31,9 @@ async def check_stored(examination: Examination, key: str) -> None:
     """Whether the object has the size, type and id that confirm compares, and the headers that the
     destination sets on its objects.
     """
-    head = await examination.head(key)
-    if code := head.get("Error"):
+    found = await examination.look(key)
+    if not isinstance(found, StoredObject):
+        code = found or "it is not there"
         examination.findings.fail(
             "confirm",
             f"The service cannot look at what was uploaded: {code}.",
@@ -47,9 +41,9 @@ async def check_stored(examination: Examination, key: str) -> None:
         )
         return
     as_sent = (
-        head["ContentLength"] == len(CONTENT)
-        and head.get("ContentType", "").partition(";")[0] == CONTENT_TYPE
-        and head.get("Metadata", {}).get(ID_HEADER.removeprefix("x-amz-meta-")) == "doctor"
+        found.size == len(CONTENT)
+        and found.content_type.partition(";")[0] == CONTENT_TYPE
+        and found.metadata.get(ID_METADATA) == "doctor"
     )
     examination.findings.ok_or_fail(
         as_sent,
@@ -58,12 +52,13 @@ async def check_stored(examination: Examination, key: str) -> None:
         "The store does not keep size, type and x-amz-meta-claimcheck-id of an object.",
         "No upload can be confirmed on this store.",
     )
-    await _check_start(examination, key)
-    kept = {"cache_control": "CacheControl", "content_disposition": "ContentDisposition"}
+    await _check_start(examination, key, found)
+    kept = ("cache_control", "content_disposition")
     lost = [
         name
-        for name, element in kept.items()
-        if (value := getattr(examination.destination, name)) and head.get(element) != value
+        for name in kept
+        if (value := getattr(examination.destination, name))
+        and found.serving.get(name.replace("_", "-")) != value
     ]
     if lost:
         examination.findings.warn(
@@ -73,16 +68,14 @@ async def check_stored(examination: Examination, key: str) -> None:
         )
 
 
-async def _check_start(examination: Examination, key: str) -> None:
-    """Whether the first bytes can be read as confirm reads them: a range, if the ETag matches."""
-    handle = examination.object_at(key)
-    try:
-        found = await handle.head()
-        start = await handle.read_start(found, HEAD_BYTES) if found else None
-    except Problem as problem:
-        reason = str(problem.__cause__ or problem.detail)
-    else:
-        reason = "it sends others, or none" if start != CONTENT else ""
+async def _check_start(examination: Examination, key: str, found: StoredObject) -> None:
+    """Whether the first bytes came, and can be read of that version, as links read it."""
+    reason = "" if found.start == CONTENT else "it sends others, or none"
+    if not reason and found.version_id is not None:
+        pinned = await examination.look(key, version_id=found.version_id)
+        if not isinstance(pinned, StoredObject) or pinned.start != CONTENT:
+            told = pinned if isinstance(pinned, str) else "it sends others, or none"
+            reason = f"of version {found.version_id}, {told}"
     if reason:
         examination.findings.fail(
             "confirm",
@@ -98,8 +91,8 @@ async def check_checksums(examination: Examination) -> None:
     right = await examination.signed_put(key, checksum_of=CONTENT)
     refused = (await examination.browser.put(broken, CONTENT)).refused
     kept = (await examination.browser.put(right, CONTENT)).ok
-    head = await examination.head(key) if kept else {}
-    told = head.get("ChecksumSHA256") == sha256(CONTENT) and head.get("ChecksumType") is not None
+    found = await examination.look(key, checksum=True) if kept else None
+    told = isinstance(found, StoredObject) and found.checksum_sha256 == sha256(CONTENT)
     examination.abilities.checksums = refused and told
     examination.findings.ok_or_warn(
         examination.abilities.checksums,
@@ -143,8 +136,9 @@ async def check_sealing(examination: Examination) -> None:
     else:
         send = partial(browser.put, await examination.signed_put(key, if_absent=False))
     await send(CONTENT)
-    version = (await examination.head(key)).get("VersionId")
-    examination.abilities.versions = version not in {None, "null"}
+    found = await examination.look(key)
+    version = found.version_id if isinstance(found, StoredObject) else None
+    examination.abilities.versions = version is not None
     await send(OTHER_CONTENT)
     if examination.abilities.versions:
         pinned = await examination.read(key, versionId=str(version))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import aioboto3
+import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,10 +19,12 @@ from botocore.exceptions import (
 )
 
 from app.core.destination import Destination
+from app.core.sigv4 import Credentials
 from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 from app.single_flight import SingleFlight
 from app.store.credentials import CredentialChain, CredentialsUnavailable
 from app.store.refusals import clock_refused, is_of_the_clock, refusal
+from app.store.web import CONNECT_TIMEOUT, POOL_SIZE, READ_TIMEOUT, open_web
 
 # Seconds, where a client may try again.
 RETRY_AFTER: Final = 5
@@ -43,7 +46,11 @@ _TOKEN_SECONDS: Final = 5.0
 
 
 def open_client(
-    session: aioboto3.Session, destination: Destination, *, read_timeout: int = 8, attempts: int = 2
+    session: aioboto3.Session,
+    destination: Destination,
+    *,
+    read_timeout: int = READ_TIMEOUT,
+    attempts: int = 2,
 ) -> Any:
     """An async context manager that yields an S3 client for the destination's endpoint."""
     return session.client(
@@ -52,10 +59,10 @@ def open_client(
         endpoint_url=destination.endpoint_url,
         config=AioConfig(
             signature_version="s3v4",
-            connect_timeout=3,
+            connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
-            max_pool_connections=50,
+            max_pool_connections=POOL_SIZE,
             # Ceph and others refuse the trailing checksums that botocore adds by itself.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -70,16 +77,20 @@ _ClientKey = tuple[str | None, str, str]
 
 
 class Buckets:
-    """Two clients for each endpoint and region, open for the process's life."""
+    """Two clients for each endpoint and region, open for the process's life; and `web`, by which
+    objects are looked at (app.store.look).
+    """
 
     def __init__(
         self,
         chain: CredentialChain,
+        web: aiohttp.ClientSession,
         clients: Mapping[_ClientKey, Any],
         slow: Mapping[_ClientKey, Any],
         asking: SingleFlight,
     ) -> None:
         self._chain = chain
+        self.web = web
         self._clients = clients
         self._slow = slow
         self._asking = asking
@@ -97,6 +108,10 @@ class Buckets:
     def slow_client(self, destination: Destination) -> Any:
         """One that waits for minutes and repeats nothing: for calls that take the store long."""
         return self._slow[_client_key(destination)]
+
+    async def credentials(self) -> Credentials:
+        """The credentials of the service's own calls. Raises CredentialsUnavailable."""
+        return await self._chain.for_calls()
 
     async def check(self, destination: Destination) -> None:
         """Ask whether the bucket is there and open to us.
@@ -123,6 +138,10 @@ class Buckets:
         now = asyncio.get_running_loop().time()
         if now < self._skewed_until.get(_client_key(destination), now):
             raise clock_refused(destination.bucket, None)
+
+    def note_clock(self, destination: Destination, answer: dict[str, Any]) -> None:
+        """Take note of what an answer, as botocore parses it, says of this machine's clock."""
+        self._note_clock(_client_key(destination), answer)
 
     def _note_clock(self, key: _ClientKey, parsed: dict[str, Any], **_: Any) -> None:
         if is_of_the_clock(parsed):
@@ -204,6 +223,8 @@ async def open_buckets(
     """Clients for all destinations; the endpoint is the one for the service, not the public one."""
     async with AsyncExitStack() as stack:
         session, asking, clients, slow = chain.client_session(), SingleFlight(), {}, {}
+        destinations = tuple(destinations)
+        web = await stack.enter_async_context(open_web(destinations))
         for destination in destinations:
             key = _client_key(destination)
             if key not in clients:
@@ -213,7 +234,7 @@ async def open_buckets(
                     open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
                 )
         stack.push_async_callback(asking.drain)
-        yield Buckets(chain, clients, slow, asking)
+        yield Buckets(chain, web, clients, slow, asking)
 
 
 @asynccontextmanager
@@ -240,7 +261,7 @@ async def translated(bucket: str) -> AsyncIterator[None]:
         raise CredentialsUnavailable(str(error)).as_problem() from error
     except CredentialsUnavailable as error:
         raise error.as_problem() from error
-    except (TimeoutError, BotoCoreError, OSError) as error:
+    except (TimeoutError, BotoCoreError, OSError, aiohttp.ClientError) as error:
         raise BucketUnavailable(
             f"The bucket {bucket} did not answer; try again in a moment.", retry_after=RETRY_AFTER
         ) from error
@@ -249,7 +270,7 @@ async def translated(bucket: str) -> AsyncIterator[None]:
 async def head_bucket(client: Any, bucket: str) -> Any:
     """The answer to HeadBucket. Raises ClientError."""
     try:
-        async with _explained(client, bucket):
+        async with explained(client, bucket):
             return await client.head_bucket(Bucket=bucket)
     except HTTPClientError:
         # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it must
@@ -257,19 +278,8 @@ async def head_bucket(client: Any, bucket: str) -> Any:
         return await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
 
 
-async def head_object(client: Any, **which: str) -> Any:
-    """The answer to HeadObject, with its checksum where the store has one. Raises ClientError."""
-    try:
-        async with _explained(client, which["Bucket"]):
-            return await client.head_object(**which, ChecksumMode="ENABLED")
-    except HTTPClientError:
-        # As above: a GET says whether the object is missing.
-        (await client.get_object(**which, Range="bytes=0-0"))["Body"].close()
-        raise
-
-
 @asynccontextmanager
-async def _explained(client: Any, bucket: str) -> AsyncIterator[None]:
+async def explained(client: Any, bucket: str) -> AsyncIterator[None]:
     """Replace the refusal of a HEAD, whose answer has no body, by one that has a code."""
     try:
         yield

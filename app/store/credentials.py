@@ -103,12 +103,11 @@ class CredentialChain:
         """
         return await self._current(now or self._clock())
 
-    async def for_calls(self) -> ReadOnlyCredentials:
+    async def for_calls(self) -> Credentials:
         """As `current`; but where the store has said that these have ended and there are no others,
         those, so that it is heard when it takes them again. Raises CredentialsUnavailable.
         """
-        found = await self._current(self._clock(), ended_too=True)
-        return ReadOnlyCredentials(found.access_key, found.secret_key, found.session_token)
+        return await self._current(self._clock(), ended_too=True)
 
     def client_session(self) -> aioboto3.Session:
         """A session whose clients sign each call with `for_calls`."""
@@ -213,7 +212,8 @@ class _Provider(AioCredentials):  # type: ignore[misc]
         return self
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        return await self._chain.for_calls()
+        found = await self._chain.for_calls()
+        return ReadOnlyCredentials(found.access_key, found.secret_key, found.session_token)
 
 
 def _is_alive(credentials: Credentials, now: datetime) -> bool:

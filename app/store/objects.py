@@ -1,4 +1,4 @@
-"""The S3 calls about one object that are sent: HEAD, the first bytes, multipart, delete by version.
+"""The S3 calls about one object that are sent: looks, multipart, delete by version.
 
 Signing for browsers is `app.store.signer`'s and sends nothing. Errors that have a meaning of their
 own are translated where the call is made, all others by `app.store.client.translated`.
@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from botocore.exceptions import ClientError
 
@@ -22,11 +21,10 @@ from app.store.client import (
     error_code,
     error_status,
     head_bucket,
-    head_object,
 )
+from app.store.look import ABSENT, StoredObject, look
 
 _DELETES_AT_ONCE: Final = 20
-_ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 # Statuses of a failed complete that are not about its parts.
 _NOT_OF_THE_PARTS: Final = frozenset({401, 403, 404, 408, 409, 429})
 # Seconds between aborts, while parts that were under way come in.
@@ -35,16 +33,8 @@ _ABORT_DELAYS: Final = (0.2, 1.0, 2.0)
 _DELETE_DELAYS: Final = (0.1, 0.4, 1.0)
 # Stores have several names for an upload that is gone: Ceph RGW 16 and OpenStack Swift say
 # NoSuchKey; an answer without a body is a bare 404.
-_NO_UPLOAD: Final = _ABSENT | {"NoSuchUpload"}
-# The only metadata of ours on an object: everybody who holds a link can read it.
-ID_METADATA: Final = "claimcheck-id"
+_NO_UPLOAD: Final = ABSENT | {"NoSuchUpload"}
 _METADATA: Final = "x-amz-meta-"
-_SERVING: Final = {
-    "cache-control": "CacheControl",
-    "content-disposition": "ContentDisposition",
-    "content-encoding": "ContentEncoding",
-    "content-language": "ContentLanguage",
-}
 _CREATE_PARAMETERS: Final = {
     "content-type": "ContentType",
     "cache-control": "CacheControl",
@@ -57,28 +47,6 @@ _CREATE_PARAMETERS: Final = {
 
 class PartsTooSmall(Exception):
     """The store joins no parts as small as these."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object as the bucket describes it (AWS API, HeadObject).
-
-    `checksum_sha256` is base64 of the whole object's SHA-256, None where the store reports none.
-    `version_id` is None unless the bucket is versioned. `metadata` names are lower case.
-    `serving` are the headers with which it is served besides its type, by their names, lower case.
-    """
-
-    size: int
-    content_type: str
-    etag: str
-    version_id: str | None
-    checksum_sha256: str | None
-    metadata: dict[str, str]
-    serving: dict[str, str]
-
-    def is_of(self, file_id: UUID) -> bool:
-        """Whether it was uploaded with instructions for this file."""
-        return self.metadata.get(ID_METADATA) == str(file_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,56 +83,24 @@ class ObjectHandle:
 
     async def head(self, version_id: str | None = None) -> StoredObject | None:
         """The object, in that version or else the latest; None if there is none."""
-        which = {} if version_id is None else {"VersionId": version_id}
-        async with self.buckets.translated(self.destination):
-            try:
-                said = await head_object(self._client, **self._place, **which)
-            except ClientError as error:
-                if error_code(error) not in _ABSENT:
-                    raise
-                await self.buckets.require(self.destination)
-                return None
-        version = said.get("VersionId")
-        # A multipart's SHA-256 is the hash of its parts' hashes, not the file's; and a store that
-        # says nothing of the kind may only repeat what the client claimed.
-        whole = said.get("ChecksumType") == "FULL_OBJECT"
-        return StoredObject(
-            size=said["ContentLength"],
-            content_type=said.get("ContentType", ""),
-            etag=said.get("ETag", ""),
-            # "null" is what a bucket with suspended versioning says; it pins nothing.
-            version_id=None if version == "null" else version,
-            checksum_sha256=said.get("ChecksumSHA256") if whole else None,
-            metadata={name.lower(): value for name, value in said.get("Metadata", {}).items()},
-            serving={name: said[member] for name, member in _SERVING.items() if said.get(member)},
-        )
+        return await self.look(version_id=version_id)
 
-    async def read_start(self, found: StoredObject, length: int) -> bytes | None:
-        """The first `length` bytes, at most, of the object that HEAD found, which is not empty.
+    async def look(
+        self, *, version_id: str | None = None, length: int = 0, checksum: bool = False
+    ) -> StoredObject | None:
+        """As `head`, with the first `length` bytes and the checksum where they are asked for.
 
-        A range never goes past the end: a store may refuse one that does (RFC 9110, section 14.1.2,
-        would have it cut). None if a GET finds another object now, or none.
+        Raises UploadNotArrived if the object is replaced between two requests.
         """
-        pinned = {} if found.version_id is None else {"VersionId": found.version_id}
-        if found.etag:
-            pinned["IfMatch"] = found.etag
-        length = min(length, found.size)
         async with self.buckets.translated(self.destination):
-            try:
-                said = await self._client.get_object(
-                    **self._place, Range=f"bytes=0-{length - 1}", **pinned
-                )
-            except ClientError as error:
-                if error_code(error) not in _ABSENT | {"PreconditionFailed", "412"}:
-                    raise
-                return None
-            body, start = said["Body"], b""
-            # Of a store that knows no ranges no more is taken, and the connection is closed.
-            async with body:
-                while len(start) < length and (more := await body.read(length - len(start))):
-                    start += more
-        # A store may ignore If-Match.
-        return start if said.get("ETag", "") == found.etag else None
+            return await look(
+                self.buckets,
+                self.destination,
+                self.key,
+                version_id=version_id,
+                length=length,
+                checksum=checksum,
+            )
 
     async def is_used(self) -> bool:
         """Whether the key has an object or, where the bucket keeps versions, ever had one.

@@ -14,6 +14,9 @@ SKEW_REFUSED: Final = 15 * 60
 _RETRY_AFTER: Final = 60
 _SKEWED: Final = "RequestTimeTooSkewed"
 _CLOCK: Final = "Whoever runs the service must keep it with NTP (timedatectl, chrony)."
+_REGION: Final = (
+    "because it is in another region. Whoever runs the service must set AWS_S3_REGION_NAME."
+)
 _REASONS: Final = {
     "SignatureDoesNotMatch": "because the secret key is wrong. Whoever runs the service must set "
     "AWS_SECRET_ACCESS_KEY to the one that belongs to AWS_ACCESS_KEY_ID; if it does, something in "
@@ -21,8 +24,9 @@ _REASONS: Final = {
     "InvalidAccessKeyId": "because it does not know the access key. Whoever runs the service must "
     "set AWS_ACCESS_KEY_ID to a key of this store, and AWS_S3_ENDPOINT_URL to the store that it "
     "belongs to.",
-    "AuthorizationHeaderMalformed": "because it is in another region. Whoever runs the service "
-    "must set AWS_S3_REGION_NAME.",
+    # Of a signature in a header, and of one in a query.
+    "AuthorizationHeaderMalformed": _REGION,
+    "AuthorizationQueryParametersError": _REGION,
 }
 _STATUSES: Final = frozenset({401, 403})
 _RIGHTS: Final = (

@@ -13,12 +13,13 @@ from typing import Final
 
 from app.core.deadlines import NO_REQUEST_AFTER
 from app.core.destination import Destination
+from app.core.object_url import UnsignableValue
 from app.db.reconcile import Row, row_of, rows_in_order
 from app.logs.audit import audit
 from app.models.files import State
 from app.runtime.resources import Resources
 from app.store.listing import Listed, list_bucket
-from app.store.objects import ID_METADATA
+from app.store.look import ID_METADATA
 
 _PAGE: Final = 1000
 # Behind every key: no UTF-8 begins with more than that.
@@ -170,7 +171,11 @@ async def _still(
         listed = first if first is not None and first.key == finding.key else None
     if finding.kind not in {Kind.ORPHAN, Kind.OVERWRITTEN}:
         return _differs(section, listed, row, old)
-    there = await res.object_at(section.destination, finding.key).head()
+    try:
+        there = await res.object_at(section.destination, finding.key).head()
+    except UnsignableValue:
+        # The service has never signed anything for such a key.
+        return replace(finding, kind=Kind.FOREIGN)
     if there is None:
         return None
     if row is not None:

@@ -13,7 +13,8 @@ from app.core.destination import Destination
 from app.core.parts import MIN_PART_SIZE
 from app.core.words import in_bytes, two_sizes
 from app.models.files import File
-from app.store.objects import StoredObject, StoredPart
+from app.store.look import StoredObject
+from app.store.objects import StoredPart
 
 # Values of Cache-Control that may stand on an object without having been signed. They keep nothing
 # in a cache that should not be there, and no client has chosen them: Google Cloud Storage answers

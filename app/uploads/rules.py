@@ -25,7 +25,7 @@ from app.errors import (
 from app.models.credentials import UploadSession
 from app.models.files import File, Seal, State
 from app.runtime.resources import Resources
-from app.store.objects import ID_METADATA
+from app.store.look import ID_METADATA
 
 
 @dataclass(frozen=True, slots=True)

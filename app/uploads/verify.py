@@ -21,7 +21,8 @@ from app.logs.metrics import count_upload
 from app.models.files import File, Seal
 from app.records.writing import Attachment, attach, audit_change, lock_record
 from app.runtime.resources import Resources
-from app.store.objects import ObjectHandle, StoredObject
+from app.store.look import StoredObject
+from app.store.objects import ObjectHandle
 from app.uploads.objections import contents_objection, object_objection, too_few_bytes, true_type
 from app.uploads.remove import remove_upload
 from app.uploads.rules import bytes_left
@@ -47,13 +48,17 @@ async def verify(res: Resources, file: File, attachment: Attachment | None = Non
     BucketRefused, BucketUnavailable, RecordNotFound, TooManyFiles.
     """
     handle = res.bucket_of(file)
-    found = await handle.head()
+    found = await handle.look(
+        # Never beyond the end, as far as it is known: a store may refuse such a range.
+        length=HEAD_BYTES if file.size is None else min(HEAD_BYTES, file.size),
+        checksum=file.checksum_sha256 is not None,
+    )
     if found is None:
         return await reject(res, file, _why_absent(res, file))
     left = await bytes_left(res, file)
     reason = object_objection(handle.destination, file, found, left)
     if reason is None:
-        head = await _read_head(handle, found)
+        head = _start(handle, found)
         detected = detect(head)
         charset = charset_to_say(file.content_type, head, is_whole=len(head) == found.size)
         file = file._replace(detected_type=detected, charset=charset)
@@ -87,14 +92,15 @@ def _why_absent(res: Resources, file: File) -> str:
     return "The bucket has dropped the parts of this upload; announce the file anew."
 
 
-async def _read_head(handle: ObjectHandle, found: StoredObject) -> bytes:
-    """The first bytes of the very object that HEAD found. Raises UploadNotArrived."""
-    head = await handle.read_start(found, HEAD_BYTES) if found.size else b""
-    if head is None:
-        raise UploadNotArrived(
-            "The object was replaced while it was looked at; confirm again.", retry_after=1
+def _start(handle: ObjectHandle, found: StoredObject) -> bytes:
+    """The first bytes of the object. Raises BucketRefused if it is archived."""
+    if found.start is None and found.size:
+        raise BucketRefused(
+            f"The object is archived, and the bucket {handle.bucket} gives no byte of it: whoever "
+            "runs the service must restore it, and take uploads out of the bucket's rule that "
+            "archives them."
         )
-    return head
+    return found.start or b""
 
 
 async def _confirm(

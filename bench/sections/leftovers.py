@@ -25,7 +25,7 @@ from yarl import URL
 from app.core.ids import uuid7
 from app.runtime.resources import open_resources, open_session
 from app.settings.model import Settings, load_settings
-from app.store.objects import ID_METADATA
+from app.store.look import ID_METADATA
 from app.store.setup.provision import apply
 from app.store.signer import utc_now
 from bench.rows import BUCKET, empty

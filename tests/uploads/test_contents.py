@@ -5,13 +5,17 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import asyncpg
 import httpx
 import pytest
 from aiobotocore.client import AioBaseClient
+from yarl import URL
 
+from app.doctor.examination import sha256
 from app.errors import DatabaseUnavailable
-from app.store.objects import ObjectHandle, StoredObject
+from app.store import look
+from app.store.look import StoredObject
 from app.uploads import verify
 from tests.support.samples import CSV, DOCX, DOCX_TYPE, HTML, JPEG, NOISE, PDF, PNG, SVG, XML
 from tests.support.service import owner_of_bucket, prepared, running
@@ -67,28 +71,39 @@ async def test_what_is_what_it_says_is_a_file(
     assert (await web.get(file["presigned_url"])).content == data
 
 
-async def test_only_the_first_bytes_are_read_once(
-    client: httpx.AsyncClient, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("checksum", [False, True])
+async def test_the_bucket_is_asked_once_and_for_no_more_than_the_first_bytes(
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    checksum: bool,
 ) -> None:
-    calls: list[tuple[str, dict[str, Any]]] = []
-    call = AioBaseClient._make_api_call
+    calls: list[tuple[str, URL, dict[str, str]]] = []
+    ask = aiohttp.ClientSession.request
 
-    async def noted(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
-        calls.append((operation, arguments))
-        return await call(self, operation, arguments)
+    def noted(self: Any, method: str, url: URL, **more: Any) -> Any:
+        calls.append((method, url, more["headers"]))
+        return ask(self, method, url, **more)
 
-    upload = await announced(client, PNG + bytes(100_000), "a.png")
-    await send(web, upload["upload"], PNG + bytes(100_000))
-    monkeypatch.setattr(AioBaseClient, "_make_api_call", noted)
+    async def called(_: Any, operation: str, __: Any) -> Any:
+        raise AssertionError(operation)
+
+    data = PNG + bytes(100_000)
+    body = {"checksum_sha256": sha256(data)} if checksum else {}
+    upload = await announced(client, data, "a.png", **body)
+    await send(web, upload["upload"], data)
+    monkeypatch.setattr(aiohttp.ClientSession, "request", noted)
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", called)
     file = (await client.post(f"/v1/uploads/{upload['id']}/confirm")).json()
-    assert [operation for operation, _ in calls] == ["HeadObject", "GetObject"]
-    _, read = calls[1]
-    assert read["Range"] == "bytes=0-4095"
-    assert (read["IfMatch"], read["VersionId"]) == (file["etag"], file["version_id"])
+    assert file["checksum_verified"] is checksum
+    assert [method for method, _, _ in calls] == ["GET", "HEAD"][: 1 + checksum]
+    assert calls[0][2]["Range"] == "bytes=0-4095"
+    if checksum:
+        assert calls[1][1].query["versionId"] == file["version_id"]
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-async def test_what_is_read_is_what_head_described(
+async def test_the_checksum_is_that_of_the_bytes_that_were_read(
     environ: dict[str, str],
     web: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -96,28 +111,27 @@ async def test_what_is_read_is_what_head_described(
 ) -> None:
     settings = await prepared(environ)
     bucket = settings.destinations["files"].bucket
-    head = ObjectHandle.head
+    head = look._head
 
     async with owner_of_bucket(settings) as s3, running(settings) as client:
         if not versioned:
             await s3.put_bucket_versioning(
                 Bucket=bucket, VersioningConfiguration={"Status": "Suspended"}
             )
-        upload = await announced(client, PNG, "a.png")
+        upload = await announced(client, PNG, "a.png", checksum_sha256=sha256(PNG))
         await send(web, upload["upload"], PNG)
 
-        async def then_replaced(self: ObjectHandle) -> StoredObject | None:
-            found = await head(self)
+        async def replaced(*arguments: Any) -> StoredObject:
             await s3.put_object(
                 Bucket=bucket,
-                Key=self.key,
+                Key=upload["key"],
                 Body=HTML,
                 ContentType="image/png",
                 Metadata={"claimcheck-id": upload["id"]},
             )
-            return found
+            return await head(*arguments)
 
-        monkeypatch.setattr(ObjectHandle, "head", then_replaced)
+        monkeypatch.setattr(look, "_head", replaced)
         response = await client.post(f"/v1/uploads/{upload['id']}/confirm")
         monkeypatch.undo()
         if versioned:
