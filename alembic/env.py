@@ -9,10 +9,11 @@ import os
 from logging.config import fileConfig
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.connections import Database
+from app.db.connections import CONNECT_SECONDS
 from app.errors import ConfigurationError
 
 # Each says its tables to the metadata.
@@ -59,10 +60,22 @@ def migrate(connection: Connection) -> None:
 
 
 async def run() -> None:
-    database = Database(settings_for_migration(), migrating=True)
+    settings = settings_for_migration()
+    assert settings.database_url is not None
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=NullPool,
+        connect_args={
+            "dsn": settings.database_url.get_secret_value(),
+            "timeout": CONNECT_SECONDS,
+            # Nameless statements pass a pooler that works by transaction.
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+        },
+    )
     try:
         try:
-            connection = await database.engine.connect()
+            connection = await engine.connect()
         except (OSError, TimeoutError, DBAPIError) as error:
             # Without SQLAlchemy's own words about it.
             cause = error.orig if isinstance(error, DBAPIError) else error
@@ -73,7 +86,7 @@ async def run() -> None:
         finally:
             await connection.close()
     finally:
-        await database.close()
+        await engine.dispose()
 
 
 if context.is_offline_mode():

@@ -6,10 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.db.tell import TOLD
 from app.errors import DatabaseUnavailable, Problem
@@ -34,48 +30,38 @@ _LOST = (
     # Its disk does not answer, or it is a standby by now.
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
-    AsyncAdapt_asyncpg_dbapi.Error,
-    DBAPIError,
-    PoolTimeout,
 )
 
 
 class Database:
-    """Hands out asyncpg connections from SQLAlchemy's pool.
+    """Hands out asyncpg connections, `database_pool_size` of them at most.
 
-    The pool, the tables and the migrations are SQLAlchemy's. Statements run on the driver's
-    connection itself (`app.db.statements`), because SQLAlchemy's async layer costs more per
-    statement than everything else in a request.
+    Whoever waits for one gets it in their turn: the queues of asyncpg's and of SQLAlchemy's pools
+    let newcomers overtake, so that one request in a hundred waited a hundred times as long as the
+    others. The tables, the statements (`app.db.statements`) and the migrations are SQLAlchemy's.
     """
 
-    def __init__(self, settings: Settings, *, migrating: bool = False) -> None:
-        """With `migrating` statements take their time, and a pooler in between is always fine."""
+    def __init__(self, settings: Settings) -> None:
         assert settings.database_url is not None
         # Set whenever events were committed (`app.db.wake`).
         self.told = asyncio.Event()
-        self._pooled_by_transaction = settings.database_transaction_pooling or migrating
-        connect_args: dict[str, Any] = {
+        self._pooled_by_transaction = settings.database_transaction_pooling
+        self._connect_args: dict[str, Any] = {
             # asyncpg reads the URL itself: `postgres://`, `?sslmode=require`, a socket's `?host=`.
             "dsn": settings.database_url.get_secret_value(),
             "timeout": CONNECT_SECONDS,
-            "command_timeout": None if migrating else STATEMENT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
         }
         if self._pooled_by_transaction:
             # A statement prepared on one server connection is unknown on the next one, and its
             # name may be taken there by another process. Without a cache they have no names.
-            connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+            self._connect_args["statement_cache_size"] = 0
         else:
-            connect_args["server_settings"] = {"application_name": "claimcheck"}
-        self._connect_args = connect_args
-        self.engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://",
-            connect_args=connect_args,
-            pool_size=settings.database_pool_size,
-            max_overflow=0,
-            pool_timeout=CONNECT_SECONDS,
-            # Each statement commits by itself, so there is nothing to roll back on return.
-            pool_reset_on_return=None,
-        )
+            self._connect_args["server_settings"] = {"application_name": "claimcheck"}
+        self._turns = asyncio.Semaphore(settings.database_pool_size)
+        # The one that was used last is used first: its statements are prepared.
+        self._idle: list[asyncpg.Connection] = []
+        self._closed = False
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -85,34 +71,51 @@ class Database:
         outcome of a statement under way is then unknown.
         """
         try:
-            pooled = await self.engine.raw_connection()
+            if self._turns.locked():
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._turns.acquire()
+            else:
+                await self._turns.acquire()
             try:
-                driver = pooled.driver_connection
-                if driver is None or driver.is_closed():
-                    # The server closed it while it lay in the pool.
-                    pooled.invalidate()
-                    pooled = await self.engine.raw_connection()
-                    driver = pooled.driver_connection
-                assert driver is not None
-                if self._pooled_by_transaction:
-                    # The pooler may change servers between parsing and executing otherwise.
-                    async with driver.transaction():
+                driver = await self._take()
+                try:
+                    if self._pooled_by_transaction:
+                        # The pooler may change servers between parsing and executing otherwise.
+                        async with driver.transaction():
+                            yield driver
+                    else:
                         yield driver
-                else:
-                    yield driver
+                finally:
+                    if driver in TOLD:
+                        TOLD.discard(driver)
+                        self.told.set()
+                    self._give_back(driver)
             finally:
-                if driver in TOLD:
-                    TOLD.discard(driver)
-                    self.told.set()
-                pooled.close()
+                self._turns.release()
         except asyncpg.UndefinedTableError as error:
             raise DatabaseUnavailable(
                 "The database has no tables yet: run `claimcheck migrate`.", retry_after=30
             ) from error
         except _LOST as error:
-            raise DatabaseUnavailable(
-                "The database did not answer; try again in a moment.", retry_after=2
-            ) from error
+            raise _unavailable() from error
+
+    async def _take(self) -> asyncpg.Connection:
+        while self._idle:
+            driver = self._idle.pop()
+            if not driver.is_closed():  # as the server does while it lies here
+                return driver
+        try:
+            return await asyncpg.connect(**self._connect_args)
+        except asyncpg.PostgresError as error:
+            # It lets nobody in: a wrong password, no such database.
+            raise _unavailable() from error
+
+    def _give_back(self, driver: asyncpg.Connection) -> None:
+        if self._closed or driver.is_in_transaction():
+            # Its transaction was not ended, for its end was interrupted.
+            driver.terminate()
+        elif not driver.is_closed():
+            self._idle.append(driver)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -134,12 +137,21 @@ class Database:
         try:
             return await asyncpg.connect(**self._connect_args)
         except _LOST as error:
-            raise DatabaseUnavailable(
-                "The database did not answer; try again in a moment.", retry_after=2
-            ) from error
+            raise _unavailable() from error
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        """Close the connections; those in use as soon as they are given back."""
+        self._closed = True
+        while self._idle:
+            driver = self._idle.pop()
+            try:
+                await driver.close(timeout=CONNECT_SECONDS)
+            except _LOST:
+                driver.terminate()
+
+
+def _unavailable() -> DatabaseUnavailable:
+    return DatabaseUnavailable("The database did not answer; try again in a moment.", retry_after=2)
 
 
 def lacks_tables(problem: Problem) -> bool:

@@ -168,6 +168,42 @@ async def test_an_exhausted_pool_says_so_in_time(
         assert await ask(database, "SELECT 1") == 1
 
 
+async def test_whoever_waits_is_not_overtaken(database: Database) -> None:
+    """Each asks again at once, and comes behind all who wait by then."""
+    turns: list[str] = []
+
+    async def ask_again_and_again(name: str) -> None:
+        for _ in range(5):
+            async with database.connection() as db:
+                turns.append(name)
+                await db.fetchval("SELECT 1")
+
+    await asyncio.gather(*map(ask_again_and_again, "abc"))
+    assert "".join(turns) == "abc" * 5
+
+
+async def test_a_transaction_that_was_left_open_goes_with_its_connection(
+    database: Database,
+) -> None:
+    async with database.connection() as db:
+        await db.execute("BEGIN")
+        left = await db.fetchval(MY_PID)
+    assert await ask(database) != left
+
+
+async def test_a_connection_is_closed_once_it_is_given_back(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    async with database.connection() as db:
+        await database.close()
+        pid = await db.fetchval(MY_PID)
+    for _ in range(1000):
+        if not await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it is still there")
+
+
 async def test_our_own_mistakes_are_not_the_databases_absence(database: Database) -> None:
     for query in ("SELEC 1", "SELECT nosuch FROM files", "SELECT 1/0"):
         with pytest.raises(asyncpg.PostgresError):
