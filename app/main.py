@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.doctor.examine import examine
 from app.doctor.report_cache import ReportCache
@@ -16,6 +18,7 @@ from app.errors import ConfigurationError
 from app.http import openapi, problems
 from app.http.connections import limit_connections
 from app.http.middleware import BodyAndTimeLimits, LoopbackGuard, RequestContext
+from app.http.routes_by_head import RoutesByHead
 from app.logs.metrics import measured
 from app.routers import (
     api_keys,
@@ -67,6 +70,16 @@ class _Application(FastAPI):
             limit_connections(receive)
         await super().__call__(scope, receive, send)
 
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without FastAPI's telemetry, limit of bodies and handler of unexpected failures: there is
+        none, and BodyAndTimeLimits does the rest.
+        """
+        stack: ASGIApp = RoutesByHead(self.router, otherwise=AsyncExitStackMiddleware(self.router))
+        stack = ExceptionMiddleware(stack, handlers=self.exception_handlers)
+        for middleware, args, kwargs in reversed(self.user_middleware):
+            stack = middleware(stack, *args, **kwargs)
+        return stack
+
 
 def create_app(
     settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
@@ -114,7 +127,8 @@ def create_app(
     )
     problems.install(app)
     for door in _DOORS:
-        app.include_router(door.router)
+        # As they are: for each router that is included FastAPI looks twice.
+        app.router.routes.extend(door.router.routes)
     origins = {d.address.origin for d in settings.destinations.values()}
     app.include_router(pages(sorted(origins), panel=settings.admin))
     if settings.admin:

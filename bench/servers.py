@@ -120,7 +120,7 @@ def uvicorn(factory: str, workers: int = 1) -> list[str | Path]:
     return [
         *(sys.executable, "-m", "uvicorn", factory, "--factory", "--host", "127.0.0.1"),
         *("--port", "{port}", "--workers", str(workers), "--no-access-log"),
-        *("--no-server-header", "--log-level", "warning"),
+        *("--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
     ]
 
 

@@ -111,10 +111,12 @@ class Database:
             raise _unavailable() from error
 
     def _give_back(self, driver: asyncpg.Connection) -> None:
+        if driver.is_closed():
+            return
         if self._closed or driver.is_in_transaction():
             # Its transaction was not ended, for its end was interrupted.
             driver.terminate()
-        elif not driver.is_closed():
+        else:
             self._idle.append(driver)
 
     @asynccontextmanager

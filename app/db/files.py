@@ -83,11 +83,6 @@ async def get_again(db: asyncpg.Connection, file: File) -> File | None:
     return await _GET_AGAIN.row(db, id=file.id)
 
 
-async def get_granted(db: asyncpg.Connection, file_id: UUID) -> File | None:
-    """The file, for whoever holds a grant to read it."""
-    return await _GET_AGAIN.row(db, id=file_id)
-
-
 _GET_BY_KEY = write(
     sa.select(files).where(
         _c.bucket == sa.bindparam("bucket"), _c.key == sa.bindparam("key"), _VISIBLE
@@ -112,6 +107,21 @@ _BY_ID = sa.and_(
 )
 _CONFIRMED_BY_ID = write(sa.select(files).where(_BY_ID), File._make)
 _READABLE_BY_ID = write(sa.select(*_READABLE).where(_BY_ID), Readable._make)
+
+
+_BY_ONE_ID = sa.and_(_c.id == sa.bindparam("id"), in_state(State.CONFIRMED))
+_GET_READABLE = write(sa.select(*_READABLE).where(_BY_ONE_ID, _VISIBLE), Readable._make)
+_GET_GRANTED = write(sa.select(*_READABLE).where(_BY_ONE_ID), Readable._make)
+
+
+async def get_readable(db: asyncpg.Connection, file_id: UUID, caller: Principal) -> Readable | None:
+    """The file, if it is confirmed and the caller's to see."""
+    return await _GET_READABLE.row(db, id=file_id, **visible_to(caller))
+
+
+async def get_granted(db: asyncpg.Connection, file_id: UUID) -> Readable | None:
+    """The file, if it is confirmed, for whoever holds a grant to read it."""
+    return await _GET_GRANTED.row(db, id=file_id)
 
 
 async def confirmed_by_id(

@@ -17,7 +17,7 @@ from app.db import files as db_files
 from app.errors import FileNotFound, InvalidFilename, InvalidGrant
 from app.logs.audit import audit_files
 from app.logs.log import current_actor
-from app.models.files import File, Readable, State
+from app.models.files import File, Readable
 from app.runtime.resources import Resources
 
 # Links that are signed before other tasks have a turn.
@@ -140,7 +140,7 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
     return urls
 
 
-async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
+async def get_granted(res: Resources, file_id: UUID, grant: str) -> Readable:
     """The confirmed file that a grant of `content_urls` is for.
 
     Raises InvalidGrant, FileNotFound.
@@ -151,7 +151,7 @@ async def get_granted(res: Resources, file_id: UUID, grant: str) -> File:
         raise ended
     async with res.db.connection() as db:
         file = await db_files.get_granted(db, file_id)
-    if file is None or file.state != State.CONFIRMED:
+    if file is None:
         raise FileNotFound("There is no such file any more.")
     if not res.settings.destination_of(file.destination, file.bucket).content_urls:
         raise ended

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import AsyncExitStack
 from types import NoneType
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
@@ -10,6 +11,7 @@ from fastapi.params import Depends, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Dependency = Callable[[Request], Awaitable[Any]]
@@ -35,6 +37,10 @@ class LeanRoute(APIRoute):
     Dependencies belong in the function's signature or its router's `dependencies`: those given to
     `include_router` or to the application are not seen here.
     """
+
+    # Whether `answer` can be called; FastAPI makes routes that are included anew.
+    is_lean = False
+    _handle: _Handler
 
     def get_route_handler(self) -> _Handler:
         function: Any = self.endpoint
@@ -100,7 +106,16 @@ class LeanRoute(APIRoute):
             answer: Response = await function(**values, **await read(request))
             return answer
 
+        self._handle, self.is_lean = handle, True
         return handle
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application, without what FastAPI has around each route: exit stacks,
+        for dependencies that yield and for forms, and a handler of problems, for which the one
+        around all routes will do.
+        """
+        response = await self._handle(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def _fastapi_reader(
@@ -116,7 +131,11 @@ def _fastapi_reader(
     handler = APIRoute(path, read, response_model=None).get_route_handler()
 
     async def read_with_fastapi(request: Request) -> dict[str, Any]:
-        answer = await handler(request)
+        async with AsyncExitStack() as stack:
+            # FastAPI looks for them, even where no dependency yields.
+            for name in ("middleware", "inner", "function"):
+                request.scope[f"fastapi_{name}_astack"] = stack
+            answer = await handler(request)
         assert isinstance(answer, _Values)
         return answer.values
 

@@ -64,11 +64,16 @@ _DEFAULT_HEADERS: Final = (
 )
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _NO_LIMIT: Final[dict[str, str]] = {}
+# Where a request keeps its headers by name.
+_BY_NAME: Final = "claimcheck.headers"
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers, names in lower case; of one that is repeated the first counts."""
-    return dict(reversed(scope["headers"]))
+    found: dict[bytes, bytes] | None = scope.get(_BY_NAME)
+    if found is None:
+        found = scope[_BY_NAME] = dict(reversed(scope["headers"]))
+    return found
 
 
 def _tidied(scope: Scope) -> Scope:

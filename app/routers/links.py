@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from app import errors
 from app.files import links
 from app.files.links import get_granted, read_links
-from app.files.reading import MAX_PAGE, get_file, readable_by_ids, readable_by_urls
+from app.files.reading import MAX_PAGE, get_readable, readable_by_ids, readable_by_urls
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
 from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
 from app.http.rendering import FILE_EXAMPLE, MayEndSooner, Moment, ends_sooner, json_response
-from app.models.files import File, Readable
+from app.models.files import Readable
 from app.runtime.resources import Resources
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
@@ -69,7 +69,7 @@ class Links(BaseModel):
     items: list[Link | NoLink]
 
 
-def _link_json(res: Resources, file: File | Readable, link: links.Link) -> dict[str, Any]:
+def _link_json(res: Resources, file: Readable, link: links.Link) -> dict[str, Any]:
     return {
         "id": str(file.id),
         "url": file.url,
@@ -161,7 +161,7 @@ async def content(
             await count_failure(request)
             raise
     else:
-        file = await get_file(res, caller, file_id)
+        file = await get_readable(res, caller, file_id)
     redirecting = reader is None
     is_head = redirecting and request.scope["state"].get("is_head")
     [link] = await read_links(
@@ -176,9 +176,7 @@ async def content(
     if not redirecting:
         return json_response(_link_json(res, file, link))
     # The presigned URL is quoted already; RedirectResponse would quote it again.
-    response = RedirectResponse("", status_code=302)
-    response.headers["Location"] = link.url
-    return response
+    return Response(status_code=302, headers={"Location": link.url})
 
 
 def _is_from_our_script(request: Request) -> bool:

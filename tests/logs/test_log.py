@@ -24,7 +24,6 @@ from app.runtime.process import configure_logging
 
 configure_logging()
 get_logger("access").info("request", path="/a", owner="ann")
-get_logger("access").debug("nobody_reads_this")
 logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
 logging.getLogger("uvicorn.access").info("GET /?X-Amz-Signature=hunter2")
 logging.getLogger("starlette_admin.auth.base").warning("GET /files?q=whom-I-love -> login")
