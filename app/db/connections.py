@@ -1,6 +1,7 @@
 """The database: a pool of asyncpg connections to PostgreSQL, and what its failures mean."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -105,10 +106,20 @@ class Database:
             if not driver.is_closed():  # as the server does while it lies here
                 return driver
         try:
-            return await asyncpg.connect(**self._connect_args)
+            driver = await asyncpg.connect(**self._connect_args)
         except asyncpg.PostgresError as error:
             # It lets nobody in: a wrong password, no such database.
             raise _unavailable() from error
+        try:
+            # In a transaction for the sake of poolers, as above.
+            async with driver.transaction():
+                await driver.set_type_codec(
+                    "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+                )
+        except BaseException:
+            driver.terminate()
+            raise
+        return driver
 
     def _give_back(self, driver: asyncpg.Connection) -> None:
         if driver.is_closed():
