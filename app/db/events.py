@@ -204,7 +204,7 @@ async def events_of(
 async def events_of_request(
     db: asyncpg.Connection, caller: Principal, request_id: str, limit: int
 ) -> list[Event]:
-    """What the request has caused, newest first."""
+    """Events that the request has caused, newest first."""
     return await _OF_REQUEST.rows(db, wanted=request_id, limit=limit, **visible_to(caller))
 
 

@@ -89,7 +89,7 @@ class EventRecord(BaseModel):
 
 
 class EventBody(BaseModel):
-    """What has happened to a file or record."""
+    """An event: something has happened to a file or record."""
 
     model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 

@@ -11,11 +11,12 @@ from pydantic import AliasChoices, BaseModel
 from app.core.destination import Destination
 from app.core.jwt_settings import JwtSettings
 from app.core.record_field import RecordField
-from app.settings.model import Settings, load_settings
+from app.settings.model import EventSettings, Settings, load_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 # Tables of their own, and what is filled in from elsewhere.
-ELSEWHERE = {"destinations", "records", "jwt", "name"}
+ELSEWHERE = {"destinations", "records", "jwt", "events", "name"}
+TABLES = {"jwt": JwtSettings, "events": EventSettings}
 # Read before there are settings: the file's own path.
 NOT_IN_THE_MODEL = {"CLAIMCHECK_CONFIG"}
 
@@ -73,13 +74,17 @@ def test_the_settings_of_the_service() -> None:
     for heading in ("Database and process", "Bucket", "Who may ask, and how often"):
         page |= rows(heading)
     names = names_of(Settings, "CLAIMCHECK_") | {
-        f"jwt.{name}": found for name, found in names_of(JwtSettings, "CLAIMCHECK_JWT__").items()
+        f"{table}.{name}": found
+        for table, model in TABLES.items()
+        for name, found in names_of(model, f"CLAIMCHECK_{table.upper()}__").items()
     }
     known = {first for first, *_ in names.values()}
     assert known - page.keys() == set()
     assert page.keys() - known <= NOT_IN_THE_MODEL
-    for model, prefix in ((Settings, "CLAIMCHECK_"), (JwtSettings, "CLAIMCHECK_JWT__")):
-        assert compare(model, page, names_of(model, prefix)) == set()
+    assert compare(Settings, page, names_of(Settings, "CLAIMCHECK_")) == set()
+    for table, model in TABLES.items():
+        own = names_of(model, f"CLAIMCHECK_{table.upper()}__")
+        assert compare(model, page, own) == set()
 
 
 def test_the_settings_of_destinations_and_fields() -> None:

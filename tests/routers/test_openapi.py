@@ -78,6 +78,7 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("GET", "/v1/records/{record_type}"),
         ("DELETE", "/v1/records/{record_type}/{record_id}/{field}"),
         ("DELETE", "/v1/records/{record_type}/{record_id}"),
+        ("GET", "/v1/events"),
         ("GET", "/v1/capabilities"),
         ("POST", "/v1/upload-sessions"),
         ("GET", "/v1/upload-sessions"),
