@@ -34,9 +34,10 @@ def _update(
         sa.update(files)
         .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
         .values(**values)
-        .returning(files)
     )
-    return write(update, File._make) if tells is None else telling_of_file(update, tells)
+    if tells is None:
+        return write(update.returning(files), File._make)
+    return telling_of_file(update, tells)
 
 
 async def _move_row(

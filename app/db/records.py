@@ -205,9 +205,8 @@ _NEW_VERSION = (
         version=sa.bindparam("to_version", type_=sa.Uuid()),
         updated_at=sa.bindparam("now", type_=MOMENT),
     )
-    .returning(records)
 )
-_SET_VERSION = write(_NEW_VERSION, Record._make)
+_SET_VERSION = write(_NEW_VERSION.returning(records), Record._make)
 # The last statement of a change: its event has the files as they are by then.
 _SET_LAST_VERSION = telling_of_record(_NEW_VERSION)
 
@@ -284,9 +283,8 @@ _UNCOUNT = write(
 )
 _now = sa.bindparam("now", type_=MOMENT).label("updated_at")
 _FORGET = telling_of_record(
-    sa.delete(records)
-    .where(_THIS)
-    .returning(*(_now if column is _r.updated_at else column for column in _r)),
+    sa.delete(records).where(_THIS),
+    [_now if column is _r.updated_at else column for column in _r],
     emptied=True,
 )
 

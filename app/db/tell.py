@@ -4,6 +4,7 @@ So no path can forget them, none is there without its move, and none costs a rou
 nobody listens, the statement looks at one row of `listeners`, and writes nothing.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -15,8 +16,9 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from app.db.statements import Statement, write
 from app.logs.log import current_actor
 from app.models.events import EventType, events, listeners
-from app.models.files import File
-from app.models.records import Record
+from app.models.files import File, files
+from app.models.records import Record, records
+from app.models.tables import MOMENT
 
 Row = TypeVar("Row")
 
@@ -30,15 +32,14 @@ _UUID7 = (
     f"encode(set_bit(set_bit(substring(int8send({_MILLISECONDS}) from 3)"
     " || substring(uuid_send(gen_random_uuid()) from 7), 52, 1), 53, 1), 'hex')::uuid"
 )
-_WRITTEN: Final = (
-    *("event_id", "type", "tenant", "owner", "subject", "destination", "request_id"),
-    *("created_at", "data"),
-)
+# The last column of what a telling statement returns: whether anybody listens.
+_HEARD: Final = "heard"
+_ROW: Final = f"(to_jsonb(moved) - '{_HEARD}')"
 
 
 @dataclass(frozen=True, slots=True)
 class Telling(Statement[Row]):
-    """A statement that makes one move, and ends each row with whether it wrote an event."""
+    """A statement that makes one move, and returns the row with whether anybody listens."""
 
     async def row(self, db: asyncpg.Connection, **values: Any) -> Row | None:
         """The row that was moved, None where none was."""
@@ -57,39 +58,40 @@ def _text(value: str) -> sa.ColumnElement[str]:
 
 
 def _telling(
-    moved: sa.CTE,
-    made: Any,
+    change: sa.UpdateBase,
+    table: sa.Table,
+    made: Callable[[Any], Any],
     *,
-    kind: sa.ColumnElement[str],
-    subject: sa.ColumnElement[str],
+    columns: Iterable[sa.ColumnElement[Any]],
     moment: str,
-    data: sa.ColumnElement[Any],
-    destination: sa.ColumnElement[Any],
+    event: Callable[[sa.CTE], dict[str, sa.ColumnElement[Any]]],
 ) -> Telling[Any]:
+    """A change of one row, which returns these columns, and its event.
+
+    Whether somebody listens is asked once, with the row; where nobody does, PostgreSQL sets up the
+    insertion and is done.
+    """
     listening = sa.exists(
         sa.select(listeners.c.tenant).where(
-            listeners.c.tenant == moved.c.tenant,
+            listeners.c.tenant == table.c.tenant,
             sa.or_(listeners.c.has_endpoints, listeners.c.is_read),
         )
     )
-    event = sa.select(
-        sa.literal_column(_UUID7.format(moment=moment), sa.Uuid()),
-        kind,
-        moved.c.tenant,
-        moved.c.owner,
-        subject,
-        destination,
-        sa.bindparam("request_id", type_=sa.Text()),
-        sa.literal_column(moment, sa.DateTime(timezone=True)),
-        data,
-    ).where(listening, kind.is_not(None))
-    told = insert(events).from_select(_WRITTEN, event).returning(events.c.id).cte("told")
-    statement = sa.select(*moved.c, sa.exists(sa.select(told.c.id)))
-    compiled = write(statement)
+    moved = change.returning(*columns, listening.label(_HEARD)).cte("moved")
+    values = {
+        "event_id": sa.literal_column(_UUID7.format(moment=moment), sa.Uuid()),
+        "tenant": moved.c.tenant,
+        "owner": moved.c.owner,
+        "request_id": sa.bindparam("request_id", type_=sa.Text()),
+        "created_at": sa.literal_column(moment, MOMENT),
+        **event(moved),
+    }
+    row = sa.select(*values.values()).where(moved.c[_HEARD], values["type"].is_not(None))
+    told = insert(events).from_select(list(values), row).cte("told")
+    compiled = write(sa.select(*moved.c).add_cte(told))
     return Telling(compiled.sql, compiled.names, made)
 
 
-_FILE_MOMENT: Final = "coalesce(moved.ended_at, moved.confirmed_at)"
 # The end of a removal, told by what was removed: of a rejected upload it was told before.
 REMOVED: Final = sa.literal_column(
     f"CASE WHEN moved.confirmed_at IS NOT NULL THEN '{EventType.FILE_REMOVED}' "
@@ -98,19 +100,22 @@ REMOVED: Final = sa.literal_column(
 )
 
 
-def telling_of_file(move: sa.UpdateBase, kind: EventType | sa.ColumnElement[str]) -> Telling[File]:
-    """The move of one file, which returns all its columns, and the event that it makes; none where
-    the kind is NULL.
+def telling_of_file(move: sa.Update, kind: EventType | sa.ColumnElement[str]) -> Telling[File]:
+    """The move of one file, all of whose columns are returned, and the event that it makes; none
+    where the kind is NULL.
     """
-    moved = move.cte("moved")
     return _telling(
-        moved,
+        move,
+        files,
         File._make,
-        kind=_text(kind) if isinstance(kind, EventType) else kind,
-        subject=sa.cast(moved.c.id, sa.Text()),
-        moment=_FILE_MOMENT,
-        data=sa.literal_column("jsonb_strip_nulls(to_jsonb(moved))", JSONB()),
-        destination=moved.c.destination,
+        columns=files.c,
+        moment="coalesce(moved.ended_at, moved.confirmed_at)",
+        event=lambda moved: {
+            "type": _text(kind) if isinstance(kind, EventType) else kind,
+            "subject": sa.cast(moved.c.id, sa.Text()),
+            "destination": moved.c.destination,
+            "data": sa.literal_column(f"jsonb_strip_nulls({_ROW})", JSONB()),
+        },
     )
 
 
@@ -128,21 +133,26 @@ _FIELDS: Final = """
 ) AS fields)"""
 
 
-def telling_of_record(change: sa.UpdateBase, *, emptied: bool = False) -> Telling[Record]:
-    """The last statement of a change of one record, which returns all its columns, and its event.
+def telling_of_record(
+    change: sa.Update | sa.Delete,
+    columns: Iterable[sa.ColumnElement[Any]] = records.c,
+    *,
+    emptied: bool = False,
+) -> Telling[Record]:
+    """The last statement of a change of one record, which returns these columns, and its event.
 
     `emptied`: the record was deleted, whatever it still holds in the eyes of the statement.
     """
-    moved = change.cte("moved")
     fields = "'{}'::jsonb" if emptied else _FIELDS
     return _telling(
-        moved,
+        change,
+        records,
         Record._make,
-        kind=_text(EventType.RECORD_CHANGED),
-        subject=moved.c.type.concat(_text("/")).concat(moved.c.id),
+        columns=columns,
         moment="moved.updated_at",
-        data=sa.literal_column(
-            f"to_jsonb(moved) || jsonb_build_object('fields', {fields})", JSONB()
-        ),
-        destination=sa.null(),
+        event=lambda moved: {
+            "type": _text(EventType.RECORD_CHANGED),
+            "subject": moved.c.type.concat(_text("/")).concat(moved.c.id),
+            "data": sa.literal_column(f"{_ROW} || jsonb_build_object('fields', {fields})", JSONB()),
+        },
     )
