@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
+from app.core.principal import Principal, Scope
 from app.db import events as db_events
 from app.db import moves
+from app.logs.log import Actor, current_actor
 from app.models.files import File, State
 from tests.support.rows import LATER, NOW, SOON, insert, new_file
 
@@ -186,3 +188,48 @@ async def test_tenants_count_for_themselves(
     assert [await sequence(db) for _ in range(4)] == [2, 2, 1, 0]
     assert await positions(db, "a") == {str(files[n].id): i for i, n in enumerate((0, 2, 3), 1)}
     assert await positions(db, "b") == {str(files[n].id): i for i, n in enumerate((1, 4), 1)}
+
+
+async def test_events_are_found_by_file_and_by_request(db: asyncpg.Connection) -> None:
+    """By those who may see them."""
+    file, other = new_file(owner="ann"), new_file(owner="bob")
+    await listen(db, "")
+    await insert(db, file, other)
+    for request_id, confirmed in (("r1", file), ("r2", other)):
+        before = current_actor.set(Actor(request_id=request_id))
+        await confirm(db, confirmed)
+        current_actor.reset(before)
+    moved = await moves.mark_released(db, file, LATER)
+    assert moved
+
+    boss, bob = Principal("boss", scopes=frozenset({Scope.FILES_ALL})), Principal("bob")
+    stranger = Principal("boss", "acme", frozenset({Scope.FILES_ALL}))
+    found = await db_events.events_of(db, boss, str(file.id), 10)
+    assert [event.type for event in found] == ["file.released", "file.confirmed"]
+    assert len(await db_events.events_of(db, boss, str(file.id), 1)) == 1
+    [event] = await db_events.events_of_request(db, boss, "r1", 10)
+    assert (event.subject, event.request_id) == (str(file.id), "r1")
+    for caller in (bob, stranger):
+        assert await db_events.events_of(db, caller, str(file.id), 10) == []
+        assert await db_events.events_of_request(db, caller, "r1", 10) == []
+    assert len(await db_events.events_of_request(db, bob, "r2", 10)) == 1
+
+
+async def test_a_move_is_found_as_before(db: asyncpg.Connection) -> None:
+    """By the primary key of the file and of the listener, in one statement."""
+    file = new_file()
+    await listen(db, "")
+    await insert(db, file)
+    plan: list[str] = []
+
+    class Planning:
+        async def fetchrow(self, sql: str, *arguments: object) -> None:
+            # The tables are so small here that reading them whole would do.
+            await db.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+            plan.extend(line[0] for line in await db.fetch(f"EXPLAIN {sql}", *arguments))
+
+    assert await moves.mark_confirmed(Planning(), file._replace(confirmed_at=NOW)) is None
+    text = "\n".join(plan)
+    assert "Index Scan using pk_files on files" in text
+    assert "Index Scan using pk_listeners on listeners" in text
+    assert "Seq Scan" not in text
