@@ -7,6 +7,7 @@ committed late gets a later one. Positions are in the rows, and go with them int
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -21,9 +22,9 @@ from app.models.tables import MOMENT
 
 _e = events.c
 _types = sa.bindparam("types", type_=ARRAY(sa.Text()))
+_next_id = sa.bindparam("next_id", type_=sa.BigInteger())
 _before = sa.bindparam("before", type_=MOMENT)
 
-_ARE_WAITING = write(sa.select(sa.exists(sa.select(_e.id).where(_e.position.is_(None)))))
 # Any number that nothing else uses.
 _LOCK: Final = 4_071_846_124
 _TAKE_TURN = write(sa.text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
@@ -33,7 +34,7 @@ MOST_AT_ONCE: Final = 1000
 _GIVE_POSITIONS = write(
     sa.text("""
 WITH waiting AS MATERIALIZED (
-  SELECT id, tenant FROM events WHERE position IS NULL ORDER BY id LIMIT :most
+  SELECT id, tenant FROM events WHERE position IS NULL AND id > :id ORDER BY id LIMIT :most
 ), before AS (
   SELECT tenant, greatest(
     (SELECT max(position) FROM events WHERE events.tenant = tenants.tenant),
@@ -48,26 +49,75 @@ WITH waiting AS MATERIALIZED (
 UPDATE events SET position = numbered.position FROM numbered
 WHERE events.id = numbered.id
 RETURNING events.id
-"""),
+""").bindparams(sa.bindparam("id", type_=sa.BigInteger())),
     FIRST,
 )
 
 
-async def are_waiting(db: asyncpg.Connection) -> bool:
-    """Whether there are events that have no position."""
-    found: bool = await _ARE_WAITING.value(db)
-    return found
+@dataclass(slots=True)
+class Floor:
+    """The id up to which all events have a position, as far as a process knows.
+
+    While anybody reads a snapshot of long ago, as pg_dump does, the index of what waits keeps an
+    entry of each event since; looks begin behind those. `next_id` is the floor to be: once all
+    transactions before `next_xid` have ended, nobody can commit an event with an id up to there.
+    """
+
+    id: int = 0
+    next_id: int = 0
+    next_xid: int = 0
+
+    def forget(self) -> None:
+        """Look at all events again."""
+        self.id = self.next_id = self.next_xid = 0
 
 
-async def give_positions(db: asyncpg.Connection) -> list[int] | None:
+class _Look(NamedTuple):
+    are_waiting: bool
+    are_below: bool
+    oldest_xid: int
+    next_xid: int
+    last_id: int
+
+
+_LOOK = write(
+    sa.text("""
+SELECT
+  EXISTS (SELECT FROM events WHERE position IS NULL AND id > :id),
+  EXISTS (SELECT FROM events WHERE position IS NULL AND id > :id AND id <= :next_id),
+  pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+  pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+  coalesce((SELECT max(id) FROM events), 0)
+""").bindparams(sa.bindparam("id", type_=sa.BigInteger()), _next_id),
+    _Look._make,
+)
+
+
+async def are_waiting(db: asyncpg.Connection, floor: Floor) -> bool:
+    """Whether there are events that have no position; it raises the floor where that is sure."""
+    look = await _LOOK.row(db, id=floor.id, next_id=floor.next_id)
+    assert look is not None
+    if look.last_id < floor.id:
+        # Another database by now, or the same as it was before: its ids come again.
+        floor.forget()
+        return True
+    # A transaction has its number before its event has an id (`app.db.tell`).
+    if look.oldest_xid >= floor.next_xid and not look.are_below:
+        floor.id, floor.next_id = floor.next_id, look.last_id
+        floor.next_xid = look.next_xid
+    return look.are_waiting
+
+
+async def give_positions(db: asyncpg.Connection, floor: Floor | None = None) -> list[int] | None:
     """Give a position to events that have none, in the order of their ids; the ids of those.
 
-    Call it in a transaction of its own, which is committed at once. None where another is at it.
+    To those above the floor, if there is one. Call it in a transaction of its own, which is
+    committed at once. None where another is at it.
     """
     # A statement of its own: what comes after it sees all that the one before has committed.
     if not await _TAKE_TURN.value(db):
         return None
-    return await _GIVE_POSITIONS.rows(db, most=MOST_AT_ONCE)
+    return await _GIVE_POSITIONS.rows(db, most=MOST_AT_ONCE, id=floor.id if floor else 0)
 
 
 class Feed(NamedTuple):

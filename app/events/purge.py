@@ -11,7 +11,9 @@ async def purge_events(res: Resources) -> None:
     """Delete what is older than `events.retention`; and write no more for feeds that nobody has
     read for as long. Raises DatabaseUnavailable.
     """
-    # For whoever has an old cursor: without a position nothing tells that an event is gone.
+    # For whoever has an old cursor: without a position nothing tells that an event is gone. All of
+    # them are looked at here, whatever this process believes to know.
+    res.sequenced.forget()
     await sequence(res)
     before = res.clock() - timedelta(seconds=res.settings.events.retention)
     async with res.db.connection() as db:

@@ -26,12 +26,12 @@ async def sequence(res: Resources) -> None:
 
 async def _sequence(res: Resources) -> None:
     async with res.db.connection() as db:
-        if not await db_events.are_waiting(db):
+        if not await db_events.are_waiting(db, res.sequenced):
             return
     turns = 0
     while turns < _TURNS:
         async with res.db.transaction() as db:
-            ids = await db_events.give_positions(db)
+            ids = await db_events.give_positions(db, res.sequenced)
             # Whoever is to hear of these events by other ways than the feed is noted here.
         if ids is None:
             turns += 1

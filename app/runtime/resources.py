@@ -20,6 +20,7 @@ from app.core.expiring import Expiring
 from app.core.ids import uuid7
 from app.core.principal import Principal
 from app.db.connections import Database
+from app.db.events import Floor
 from app.db.inserts import Inserts
 from app.db.wake import Wake, waking
 from app.errors import ConfigurationError, InvalidCursor
@@ -50,8 +51,9 @@ class Resources:
     settings: Settings
     db: Database
     inserts: Inserts
-    # Of events; `background` has the work of giving them their positions.
+    # Of events: it wakes who waits for them; and which have their positions.
     wake: Wake
+    sequenced: Floor
     credentials: CredentialChain
     buckets: Buckets
     signer: Signer
@@ -123,6 +125,7 @@ async def open_resources(
             db=db,
             inserts=Inserts(db),
             wake=wake,
+            sequenced=Floor(),
             credentials=credentials,
             buckets=buckets,
             signer=Signer(credentials, clock=clock),

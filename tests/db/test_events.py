@@ -233,3 +233,58 @@ async def test_a_move_is_found_as_before(db: asyncpg.Connection) -> None:
     assert "Index Scan using pk_files on files" in text
     assert "Index Scan using pk_listeners on listeners" in text
     assert "Seq Scan" not in text
+
+
+async def look(db: asyncpg.Connection, floor: db_events.Floor) -> bool:
+    """Whether something waits; if so it is given a position."""
+    waiting = await db_events.are_waiting(db, floor)
+    if waiting:
+        async with db.transaction():
+            await db_events.give_positions(db, floor)
+    return waiting
+
+
+async def test_looks_begin_behind_what_surely_has_its_position(
+    db: asyncpg.Connection, database_url: str
+) -> None:
+    """Not beyond an event that may be committed still; and an old snapshot does not keep it."""
+    first, late, last = new_file(), new_file(), new_file()
+    floor = db_events.Floor()
+    await listen(db, "")
+    await insert(db, first, late, last)
+    await confirm(db, first)
+    reading, writing = [await asyncpg.connect(database_url) for _ in range(2)]
+    try:
+        await reading.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; TABLE events")
+        await writing.execute("BEGIN")
+        await confirm(writing, late)
+        await confirm(db, last)
+        ids = [row[0] for row in await db.fetch("SELECT id FROM events ORDER BY id")]
+        assert [await look(db, floor) for _ in range(4)] == [True, False, False, False]
+        assert floor.id <= ids[0]
+        await writing.execute("COMMIT")
+        assert [await look(db, floor) for _ in range(4)] == [True, False, False, False]
+        assert floor.id == ids[1]
+        found = await positions(db)
+        assert [found[str(file.id)] for file in (first, last, late)] == [1, 2, 3]
+    finally:
+        await reading.close()
+        await writing.close()
+
+
+async def test_ids_that_come_again_are_looked_at_again(db: asyncpg.Connection) -> None:
+    """As where a database was put back to an earlier moment under a process that goes on."""
+    files = [new_file() for _ in range(3)]
+    floor = db_events.Floor()
+    await listen(db, "")
+    await insert(db, *files)
+    for file in files[:2]:
+        await confirm(db, file)
+    assert [await look(db, floor) for _ in range(3)] == [True, False, False]
+    assert floor.id > 0
+    before = await db.fetchval("SELECT min(id) FROM events")
+    await db.execute("DELETE FROM events")
+    await db.execute("SELECT setval('events_id_seq', $1, false)", before)
+    await confirm(db, files[2])
+    assert await look(db, floor)
+    assert (await positions(db))[str(files[2].id)] == 1
