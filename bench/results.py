@@ -190,4 +190,16 @@ class Results:
                 3,
                 self.value("values at their bounds, times a plain one", "the worst of them"),
             ),
+            most(
+                11,
+                "processor time of a confirm, times an announce's",
+                3.5,
+                self.value("a confirm", "processor time, times an announce's"),
+            ),
+            most(
+                11,
+                "requests to the store for a confirm without a checksum",
+                1,
+                self.value("a confirm", "requests to the store"),
+            ),
         ]

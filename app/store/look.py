@@ -148,7 +148,14 @@ async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> Stored
     headers = {"x-amz-checksum-mode": "ENABLED"} if checksum else {}
     # The refusal of a HEAD has no body that would give the reason.
     async with explained(asked.buckets.client(asked.destination), asked.destination.bucket):
-        said, _ = await _send(asked, "HEAD", version_id, headers)
+        try:
+            said, _ = await _send(asked, "HEAD", version_id, headers)
+        except aiohttp.ClientError as error:
+            if not isinstance(error, OSError):
+                # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it
+                # must not), which aiohttp takes for a broken answer. A GET says what is missing.
+                await _get(asked, version_id, 1)
+            raise
     return _described(said, int(said.get("Content-Length", 0)))
 
 
@@ -247,9 +254,7 @@ async def _send_once(
     ) as answer:
         if 200 <= answer.status < 300:
             # Of a store that knows no ranges no more is taken, and the connection is closed.
-            start = await _read(answer, length) if length else b""
-            buckets.note_clock(destination, {})
-            return answer.headers, start
+            return answer.headers, await _read(answer, length) if length else b""
         error = _error(answer, await _read(answer, _ERROR_BYTES), method)
     buckets.note_clock(destination, error.response)
     raise error

@@ -326,11 +326,15 @@ async def _drop(res: Resources, file: File) -> Outcome:
 async def _end(res: Resources, file: File) -> Outcome:
     """Make a file of an abandoned upload if all of it is there, else remove what is."""
     destination = res.bucket_of(file).destination
+    nothing_there = False
     if destination.unconfirmed == "confirm" and await _may_be_whole(res, file):
-        # The lease of a pending upload counts among sweeps alone, and not for the confirm.
-        with suppress(UploadNotArrived):
+        try:
+            # The lease of a pending upload counts among sweeps alone, and not for the confirm.
             return await _confirm(res, file._replace(claimed_until=None))
-    if not await remove_upload(res, file):
+        except UploadNotArrived:
+            # What is hidden by a delete marker goes with the tombstone's first look.
+            nothing_there = file.method != "multipart"
+    if not await remove_upload(res, file, nothing_there=nothing_there):
         return Outcome.MOVED
     count_upload(file.destination, "expired")
     audit_file("upload.expired", file)

@@ -111,16 +111,21 @@ async def _claim(
         return claimed or await db_files.get_file(db, file_id, caller), claimed is not None
 
 
-async def remove_upload(res: Resources, file: File) -> bool:
+async def remove_upload(res: Resources, file: File, *, nothing_there: bool = False) -> bool:
     """Remove an upload that never became a file.
 
-    False if it is no longer pending or rejected, or was given longer to live since it was read,
-    or another has ended the removal.
+    `nothing_there`: the bucket has just said so, and is not asked again. False if it is no longer
+    pending or rejected, or was given longer to live since it was read, or another has ended the
+    removal.
     """
     now = res.clock()
     async with res.db.connection() as db:
         claimed = await moves.claim_upload_removal(db, file, now, now + LEASE, file.expires_at)
-    return claimed is not None and await remove_claimed(res, claimed)
+    if claimed is None:
+        return False
+    if nothing_there:
+        return await _leave_tombstone(res, claimed)
+    return await remove_claimed(res, claimed)
 
 
 async def remove_claimed(res: Resources, file: File) -> bool:
@@ -135,6 +140,10 @@ async def remove_claimed(res: Resources, file: File) -> bool:
             # Well in the past, for another replica's clock may be behind ours.
             await moves.move_lease(db, file, res.clock() - LEASE)
         raise
+    return await _leave_tombstone(res, file)
+
+
+async def _leave_tombstone(res: Resources, file: File) -> bool:
     async with res.db.connection() as db:
         now = res.clock()
         if not await moves.finish_removal(db, file, now, now + LOOK_AFTER):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -14,8 +16,11 @@ from bench import rows
 from bench.load import CONNECTIONS, Case, ask
 from bench.servers import BenchError, Server
 from bench.stack import Stack
+from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 
 BATCH: Final = 50
+CONFIRM: Final = "a confirm"
+ANNOUNCE: Final = "claimcheck, announce"
 ANNOUNCEMENT: Final = {
     "destination": "images",
     "filename": "Holiday in Provence 2026.png",
@@ -99,9 +104,11 @@ def announce(stack: Stack) -> None:
 
 
 def confirm(stack: Stack) -> None:
-    """Confirm pending uploads whose objects are there: HEAD, a ranged GET, one UPDATE.
+    """Confirm pending uploads whose objects are there: a ranged GET and one UPDATE.
 
-    Each upload is confirmed once a run and made pending again before the next one.
+    Each upload is confirmed once a run and made pending again before the next one. Announcements
+    take turns with them, for what a confirm costs beside one; and the requests are counted that
+    reach the store.
     """
     with stack.service() as ours, stack.echo() as echo:
         stack.say(f"confirm: sending {stack.plan.uploads:,} objects to {stack.store}")
@@ -141,9 +148,47 @@ def confirm(stack: Stack) -> None:
                     check=check,
                 ),
                 Case("FastAPI echo", echo, paths, "POST"),
+                announcing(ANNOUNCE, ours, stack),
             ],
         )
-        stack.results.compare(section, "claimcheck", "FastAPI echo")
+        results = stack.results
+        results.compare(section, "claimcheck", "FastAPI echo", ANNOUNCE)
+        one, other = (results.figures[section, name].load for name in ("claimcheck", ANNOUNCE))
+        if one and other:
+            results.add(CONFIRM, "processor time, times an announce's", one.cpu / other.cpu, "")
+        stack.query(reset)
+        results.add(CONFIRM, "requests to the store", _round_trips(stack, paths[:BATCH]), "")
+
+
+def _round_trips(stack: Stack, paths: list[str]) -> float:
+    """How many requests reach the store for each of these confirms."""
+    with counting_proxy(stack.environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        environ = stack.environ | {"AWS_S3_ENDPOINT_URL": proxy.address}
+        with dataclasses.replace(stack, environ=environ).service() as service:
+            for path in paths:
+                httpx.post(f"{service.url}{path}", trust_env=False).raise_for_status()
+            return len(proxy.seen) / len(paths)
+
+
+@contextmanager
+def counting_proxy(store: str) -> Iterator[FaultyProxy]:
+    """A proxy in front of the store, on an event loop of its own."""
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, FaultyProxy]] = Future()
+
+    async def run() -> None:
+        async with faulty_proxy(store) as proxy:
+            ended = asyncio.Event()
+            started.set_result((asyncio.get_running_loop(), ended, proxy))
+            await ended.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asyncio.run, run())
+        loop, ended, proxy = started.result(timeout=30)
+        try:
+            yield proxy
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+            running.result(timeout=30)
 
 
 def _uploaded(stack: Stack, service: Server) -> list[str]:

@@ -108,6 +108,9 @@ CLAIMS: list[tuple[str, dict[str, float], dict[str, str]]] = [
     ("a large file", {"growth of the service's memory": 6}, {"growth": "NOT MET"}),
     ("abandoned uploads", {"moved twice or not at all": 1}, {"moved twice": "NOT MET"}),
     ("bucket against database", {"peak memory": 200}, {"reconcile": "met"}),
+    ("a confirm", {"processor time, times an announce's": 3.6}, {"of a confirm": "NOT MET"}),
+    ("a confirm", {"requests to the store": 1}, {"to the store": "met"}),
+    ("a confirm", {"requests to the store": 2}, {"to the store": "NOT MET"}),
 ]
 
 

@@ -34,6 +34,40 @@ async def test_two_sweepers_at_once_take_each_upload_once(
     assert await states(db) == {"removed": 300}
 
 
+async def test_no_upload_is_handled_twice_where_the_store_is_slower_than_the_time_out(
+    environ: dict[str, str],
+    settings: Settings,
+    client: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "claimcheck")
+    await announce_many(client, 24)
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        slow = load_settings(environ | {"AWS_S3_ENDPOINT_URL": proxy.address})
+        proxy.disturb("GET", "after", times=1000)
+        with monkeypatch.context() as patch:
+            patch.setattr("app.store.web.READ_TIMEOUT", 0.2)
+            both = await asyncio.gather(swept(slow), swept(slow))
+        assert sum(map(Counter, both), Counter()) == {"failed": 24}
+        failed = [line["file_id"] for line in log_lines(caplog, "sweep") if "file_id" in line]
+        assert len(failed) == len(set(failed)) == 24
+        # Each was asked about twice, and answered too late.
+        assert proxy.seen.count("GET") == 48
+        proxy.release()
+        proxy.mend()
+        # While their leases last nobody takes them, and then one sweeper each.
+        assert await swept(slow) == {}
+        later = EXPIRED + HOUR / 2
+        both = await asyncio.gather(swept(slow, later), swept(slow, later))
+        assert sum(map(Counter, both), Counter()) == {"removed": 24}
+    lines = log_lines(caplog, "audit")
+    gone = [line["file_id"] for line in lines if line["event"] == "upload.expired"]
+    assert sorted(gone) == sorted(failed)
+    assert await states(db) == {"removed": 24}
+
+
 async def test_confirm_races_sweep(
     settings: Settings,
     client: httpx.AsyncClient,
