@@ -157,14 +157,12 @@ class Buckets:
         held = self._chain.held
         given_up = held is not None and self._chain.has_ended(held)
         try:
-            async with translated(destination.bucket):
-                yield
-        except (BucketRefused, BucketUnavailable, SigningUnavailable) as problem:
-            error = problem.__cause__
+            yield
+        except _FAILURES as error:
             refused = isinstance(error, ClientError) and error_status(error) in {400, 401, 403}
             if refused and await self.token_has_ended(destination):
                 raise _ENDED.as_problem() from error
-            raise
+            raise _problem(destination.bucket, error) from error
         if given_up and held == self._chain.held:
             self._chain.accepted()
 
@@ -207,6 +205,15 @@ class Buckets:
         return True
 
 
+# What botocore, aiohttp and the credentials raise.
+_FAILURES: Final = (
+    ClientError,
+    BotoCoreError,
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+    CredentialsUnavailable,
+)
 _ENDED: Final = CredentialsUnavailable(
     "the store says that the session token has ended", ended=True
 )
@@ -239,32 +246,40 @@ async def open_buckets(
 
 @asynccontextmanager
 async def translated(bucket: str) -> AsyncIterator[None]:
-    """Turn what botocore raises into BucketRefused, SigningUnavailable or BucketUnavailable."""
+    """Turn what botocore and aiohttp raise into BucketRefused, BucketUnavailable or
+    SigningUnavailable.
+    """
     try:
         yield
-    except ClientError as error:
-        status = error_status(error)
-        if error_code(error) in TOKEN_ENDED:
-            raise _ENDED.as_problem() from error
-        if (refused := refusal(bucket, error)) is not None:
-            raise refused from error
-        if status == 404 or 300 <= status < 400:
-            raise BucketRefused(
-                f"The bucket {bucket} is not at the configured endpoint and region: correct the "
-                "settings, or make it with `claimcheck bucket apply`."
-            ) from error
-        raise BucketUnavailable(
-            f"The bucket {bucket} answered with an error; try again in a moment.",
-            retry_after=RETRY_AFTER,
-        ) from error
-    except (NoCredentialsError, CredentialRetrievalError) as error:
-        raise CredentialsUnavailable(str(error)).as_problem() from error
-    except CredentialsUnavailable as error:
-        raise error.as_problem() from error
-    except (TimeoutError, BotoCoreError, OSError, aiohttp.ClientError) as error:
-        raise BucketUnavailable(
+    except _FAILURES as error:
+        raise _problem(bucket, error) from error
+
+
+def _problem(
+    bucket: str, error: Exception
+) -> BucketRefused | BucketUnavailable | SigningUnavailable:
+    if isinstance(error, CredentialsUnavailable):
+        return error.as_problem()
+    if isinstance(error, NoCredentialsError | CredentialRetrievalError):
+        return CredentialsUnavailable(str(error)).as_problem()
+    if not isinstance(error, ClientError):
+        return BucketUnavailable(
             f"The bucket {bucket} did not answer; try again in a moment.", retry_after=RETRY_AFTER
-        ) from error
+        )
+    if error_code(error) in TOKEN_ENDED:
+        return _ENDED.as_problem()
+    if (refused := refusal(bucket, error)) is not None:
+        return refused
+    status = error_status(error)
+    if status == 404 or 300 <= status < 400:
+        return BucketRefused(
+            f"The bucket {bucket} is not at the configured endpoint and region: correct the "
+            "settings, or make it with `claimcheck bucket apply`."
+        )
+    return BucketUnavailable(
+        f"The bucket {bucket} answered with an error; try again in a moment.",
+        retry_after=RETRY_AFTER,
+    )
 
 
 async def head_bucket(client: Any, bucket: str) -> Any:

@@ -46,6 +46,7 @@ _PASSING_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _PASSING_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "PriorRequestNotComplete"})
 # A URL of another region is answered so, with the right one (AWS, userguide/Redirects).
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
+_WITH_CHECKSUM: Final = {"x-amz-checksum-mode": "ENABLED"}
 _ERROR_BYTES: Final = 16_384
 _RANGE: Final = re.compile(r"bytes 0-\d+/(\d+)")
 _CODE: Final = re.compile(rb"<Code>\s*([^<]*?)\s*</Code>")
@@ -145,7 +146,7 @@ def _same(found: StoredObject, again: StoredObject) -> StoredObject:
 
 
 async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> StoredObject:
-    headers = {"x-amz-checksum-mode": "ENABLED"} if checksum else {}
+    headers = _WITH_CHECKSUM if checksum else {}
     # The refusal of a HEAD has no body that would give the reason.
     async with explained(asked.buckets.client(asked.destination), asked.destination.bucket):
         try:
@@ -161,16 +162,15 @@ async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> Stored
 
 async def _get(asked: _Asked, version_id: str | None, length: int) -> tuple[StoredObject, bool]:
     """The object with its first bytes; whether the answer tells its size."""
-    headers = {"Range": f"bytes=0-{length - 1}"}
-    said, start = await _send(asked, "GET", version_id, headers, length)
+    said, start = await _send(asked, "GET", version_id, {}, length)
     # rclone sends the range with status 200: it is Content-Range that tells.
     ranged = said.get("Content-Range")
     match = None if ranged is None else _RANGE.fullmatch(ranged)
     size = match[1] if match else said.get("Content-Length") if ranged is None else None
-    return replace(_described(said, int(size or 0)), start=start), size is not None
+    return _described(said, int(size or 0), start), size is not None
 
 
-def _described(said: Headers, size: int) -> StoredObject:
+def _described(said: Headers, size: int, start: bytes | None = None) -> StoredObject:
     version = said.get("x-amz-version-id")
     # A multipart's SHA-256 is the hash of its parts' hashes, not the file's; and a store that says
     # nothing of the kind may only repeat what the client claimed.
@@ -189,6 +189,7 @@ def _described(said: Headers, size: int) -> StoredObject:
         checksum_sha256=said.get("x-amz-checksum-sha256") if whole else None,
         metadata=metadata,
         serving={name: said[name] for name in _SERVING if said.get(name)},
+        start=start,
     )
 
 
@@ -196,7 +197,7 @@ async def _send(
     asked: _Asked,
     method: Literal["GET", "HEAD"],
     version_id: str | None,
-    headers: dict[str, str],
+    signed: Headers,
     length: int = 0,
 ) -> tuple[Headers, bytes]:
     """The headers of the answer and its first bytes. Raises ClientError for any but a 2xx."""
@@ -204,7 +205,7 @@ async def _send(
     attempt = 1
     while True:
         try:
-            return await _send_once(asked, region, method, version_id, headers, length)
+            return await _send_once(asked, region, method, version_id, signed, length)
         except ClientError as error:
             elsewhere = error.response["ResponseMetadata"].get("Region", own)
             if region == own != elsewhere:
@@ -229,7 +230,7 @@ async def _send_once(
     region: str,
     method: Literal["GET", "HEAD"],
     version_id: str | None,
-    headers: dict[str, str],
+    signed: Headers,
     length: int,
 ) -> tuple[Headers, bytes]:
     buckets, destination = asked.buckets, asked.destination
@@ -241,14 +242,17 @@ async def _send_once(
         credentials=await buckets.credentials(),
         now=utc_now(),
         expires_in=_SIGNED_FOR,
-        # What begins with x-amz- is to be signed (AWS, API/sigv4-query-string-auth).
-        headers={name: value for name, value in headers.items() if name.startswith("x-amz-")},
+        # What begins with x-amz- has to be signed (AWS, API/sigv4-query-string-auth).
+        headers=signed,
         query=None if version_id is None else {"versionId": version_id},
     )
+    headers = {"Accept-Encoding": "identity", **signed}
+    if length:
+        headers["Range"] = f"bytes=0-{length - 1}"
     async with buckets.web.request(
         method,
         URL(url, encoded=True),
-        headers={"Accept-Encoding": "identity", **headers},
+        headers=headers,
         allow_redirects=False,
         proxy=proxy_for(address.origin),
     ) as answer:

@@ -235,11 +235,11 @@ async def test_slow_rows_hold_up_no_others(
     slow = sweep._AT_ONCE - 1
     real, begun, done, go_on = sweep.remove_upload, [], [], asyncio.Event()
 
-    async def removed(res: Any, file: File) -> bool:
+    async def removed(res: Any, file: File, **said: bool) -> bool:
         begun.append(file)
         if len(begun) <= slow:
             await go_on.wait()
-        return await real(res, file)
+        return await real(res, file, **said)
 
     def report(outcome: sweep.Outcome) -> None:
         done.append(outcome)
@@ -264,11 +264,11 @@ async def test_one_row_that_nobody_understands_holds_up_no_other(
     await announce_many(client, 20)
     real, failed = sweep.remove_upload, []
 
-    async def removed(res: Any, file: File) -> bool:
+    async def removed(res: Any, file: File, **said: bool) -> bool:
         if not failed:
             failed.append(file)
             raise KeyError("a mistake of ours")
-        return await real(res, file)
+        return await real(res, file, **said)
 
     monkeypatch.setattr(sweep, "remove_upload", removed)
     assert await swept(settings) == {"removed": 19, "failed": 1}
