@@ -18,6 +18,6 @@ class Destinations(View):
     @route("", name="destinations")
     async def index(self, request: Request) -> Response:
         settings = resources_of(request).settings
-        return self.page(
+        return await self.page(
             request, "destinations.html", destinations=list(settings.destinations.values())
         )

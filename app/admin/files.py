@@ -94,7 +94,7 @@ class Files(View):
         asked_for = (search.owner, search.content_type, search.first, search.end, search.loose)
         confirmed = [file for file in found.files if file.state == State.CONFIRMED]
         links = dict(zip((f.id for f in confirmed), await read_links(res, confirmed), strict=True))
-        return self.page(
+        return await self.page(
             request,
             "files.html",
             search=search,
@@ -119,7 +119,7 @@ class Files(View):
         res, caller = resources_of(request), caller_of(request)
         file = await self._file(request)
         [link] = await read_links(res, [file])
-        return self.page(
+        return await self.page(
             request,
             "file.html",
             title=file.filename,

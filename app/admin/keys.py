@@ -37,7 +37,7 @@ class Keys(View):
             keys, older = await api_keys.list_keys(res, caller, cursor=cursor, limit=PAGE)
         except InvalidCursor:
             keys, older = await api_keys.list_keys(res, caller, cursor=None, limit=PAGE)
-        return self.page(
+        return await self.page(
             request,
             "keys.html",
             status,

@@ -59,7 +59,7 @@ class Records(View):
         types = sorted(resources_of(request).settings.records)
         if types:
             return RedirectResponse(self.to(request, f"/{types[0]}"), 303)
-        return self.page(request, "records-none.html")
+        return await self.page(request, "records-none.html")
 
     @route("/{type}", name="records-of")
     async def of_type(self, request: Request) -> Response:
@@ -76,7 +76,7 @@ class Records(View):
         found = await search_records(
             res, caller_of(request), kind, prefix=prefix, **place, limit=PAGE
         )
-        return self.page(
+        return await self.page(
             request,
             "records.html",
             title=kind.capitalize(),
@@ -200,7 +200,7 @@ class Records(View):
             )
         record = context.pop("record", None)
         shown = [file for one in fields for file in one.files]
-        return self.page(
+        return await self.page(
             request,
             "record.html",
             422 if wrong else 200,

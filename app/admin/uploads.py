@@ -39,7 +39,7 @@ class Uploads(View):
             **position(request),
             limit=PAGE,
         )
-        return self.page(
+        return await self.page(
             request,
             "uploads.html",
             title="Uploads in flight",

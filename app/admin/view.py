@@ -7,14 +7,15 @@ from uuid import UUID
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette_admin.flash import flash
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette_admin.flash import flash, get_flashed_messages
 from starlette_admin.routing import route
 from starlette_admin.views import CustomView
 
 from app.admin.sign_in import Member
 from app.core.principal import Principal, Scope
 from app.errors import Problem
+from app.turns import Turn
 
 PAGE = 50
 
@@ -72,12 +73,24 @@ class View(CustomView):
         within = request.scope["path"].removeprefix(request.scope["root_path"])
         return bool(within == self.path or within.startswith(f"{self.path}/"))
 
-    def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
-        """Render a template of this view; besides `context` it gets the caller and their scopes."""
+    async def page(
+        self, request: Request, template: str, status: int = 200, **context: Any
+    ) -> Response:
+        """Render a template of this view, in turns with other requests; besides `context` it gets
+        the caller and their scopes.
+        """
         assert self._admin is not None
+        templates = self._admin.templates
         context |= {"title": context.get("title", self.menu_label), "view": self}
         context |= {"caller": caller_of(request), "scopes": caller_of(request).scopes}
-        return self._admin._template_response(request, template, context, status)
+        context |= {"request": request, "flashed_messages": get_flashed_messages(request)}
+        for processor in templates.context_processors:
+            context |= processor(request)
+        pieces, turn = [], Turn()
+        for piece in templates.get_template(template).generate(context):
+            pieces.append(piece)
+            await turn.over()
+        return HTMLResponse("".join(pieces), status)
 
     def to(self, request: Request, path: str = "") -> str:
         """The URL of a page below this view's own."""
@@ -99,7 +112,7 @@ class View(CustomView):
         question has a `subject`, a `title`, `words` and the `label` of its button.
         """
         if request.method == "GET":
-            return self.page(request, "confirm.html", back=back, **question)
+            return await self.page(request, "confirm.html", back=back, **question)
         try:
             await action()
         except Problem as problem:

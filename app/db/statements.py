@@ -12,10 +12,13 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.core.principal import Principal
+from app.turns import Turn
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 Row = TypeVar("Row")
 
+# Rows that are made without a look at the clock.
+_AT_ONCE: Final = 100
 # For `write`: each row becomes its first column.
 FIRST: Final = itemgetter(0)
 
@@ -35,7 +38,13 @@ class Statement(Generic[Row]):
     async def rows(self, db: asyncpg.Connection, **values: Any) -> list[Row]:
         """All rows."""
         found = await db.fetch(self.sql, *[values[name] for name in self.names])
-        return list(map(self.make, found))
+        if len(found) <= _AT_ONCE:
+            return list(map(self.make, found))
+        rows, turn = [], Turn()
+        for row in found:
+            rows.append(self.make(row))
+            await turn.over()
+        return rows
 
     async def row(self, db: asyncpg.Connection, **values: Any) -> Row | None:
         """The first row, None where there is none."""

@@ -1,6 +1,5 @@
 """Links that read confirmed files: presigned ones, and paths with a grant."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -15,13 +14,12 @@ from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.sigv4 import UrlSigner
 from app.db import files as db_files
 from app.errors import FileNotFound, InvalidFilename, InvalidGrant
-from app.logs.audit import audit_files
+from app.logs.audit import IDS_A_LINE, audit_files
 from app.logs.log import current_actor
 from app.models.files import File, Readable
 from app.runtime.resources import Resources
+from app.turns import Turn
 
-# Links that are signed before other tasks have a turn.
-_AT_ONCE: Final = 100
 # Stores name the origins that may read only to those who say theirs. `<img src>` does not, and
 # browsers keep its answer and give it to a script that reads the same URL, which must not read it
 # then. So scripts have URLs of their own. AWS's SDKs send this parameter with each GET.
@@ -61,7 +59,8 @@ async def read_links(
     links: list[Link] = []
     # Most pages are of one destination, so that its signer is made once.
     where: tuple[str, str] | None = None
-    for number, file in enumerate(files, start=1):
+    turn = Turn()
+    for file in files:
         if where is None or file.destination != where[0] or file.bucket != where[1]:
             where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
@@ -84,11 +83,11 @@ async def read_links(
             for_scripts,
         )
         links.append(Link(url, expires_at))
-        if number % _AT_ONCE == 0 and number < len(files):
-            await asyncio.sleep(0)
-    audit_files(
-        "file.linked", files, **({"redirect": disposition or "plain"} if redirecting else {})
-    )
+        await turn.over()
+    said = {"redirect": disposition or "plain"} if redirecting else {}
+    for start in range(0, len(files), IDS_A_LINE):
+        audit_files("file.linked", files[start : start + IDS_A_LINE], **said)
+        await turn.over()
     return links
 
 

@@ -15,6 +15,7 @@ from app.errors import FileNotFound, UrlNotOurs
 from app.files.urls import check_host, parse_url
 from app.models.files import File, Readable, State
 from app.runtime.resources import Resources
+from app.turns import Turn
 
 MAX_PAGE: Final = 100
 
@@ -73,9 +74,11 @@ async def readable_by_urls(
 ) -> list[Readable | None]:
     """As `readable_by_ids`, by object URL; None also for a URL that is not ours."""
     names: dict[str, ObjectName] = {}
+    turn = Turn()
     for url in urls:
         with suppress(UrlNotOurs):
             names[url] = parse_url(res.settings, url)
+        await turn.over()
     async with res.db.connection() as db:
         wanted = [(name.bucket, name.key) for name in names.values()]
         found = await db_files.readable_by_key(db, wanted, caller)
@@ -86,4 +89,5 @@ async def readable_by_urls(
             file = by_name.get((name.bucket, name.key))
             check_host(res.settings, name, file)
             files[url] = file
+        await turn.over()
     return list(map(files.get, urls))

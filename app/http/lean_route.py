@@ -13,9 +13,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.http.problems import too_many_mistakes
+
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Dependency = Callable[[Request], Awaitable[Any]]
 
+# To list them all holds others up; so many are one answer's, and all of an honest mistake's.
+_MISTAKES_TOLD: Final = 200
 # For a model of the whole query, in the place of a parameter's default.
 _QUERY_MODEL: Final = object()
 
@@ -90,7 +94,9 @@ class LeanRoute(APIRoute):
                     given = request.query_params
                     value = dict(given) if default is _QUERY_MODEL else given.get(name, default)
                     values[name] = kind.validate_python(value)
-            except ValidationError:
+            except ValidationError as error:
+                if error.error_count() > _MISTAKES_TOLD:
+                    raise too_many_mistakes() from None
                 values |= await read_with_fastapi(request)
             except ClientDisconnect:
                 # As FastAPI has it. Nobody is there to read it.

@@ -161,6 +161,12 @@ def validation_problem(found: Sequence[Any]) -> ValidationFailed:
     return ValidationFailed(detail, errors=errors)
 
 
+def too_many_mistakes() -> ValidationFailed:
+    """The problem for a request that is not worth a list of what is wrong with it."""
+    message = "is another thing than this route takes: see /openapi.json"
+    return ValidationFailed(f"body {message}.", errors=[{"loc": ["body"], "message": message}])
+
+
 def _in_words(error: dict[str, Any]) -> str:
     """The message of one of pydantic's errors."""
     if error["loc"] == ("body",) and error["type"] in {"missing", "model_attributes_type"}:

@@ -1,6 +1,6 @@
 """Answers as JSON: a file with its links, as the routes of uploads and files show it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from app.files.links import content_urls, read_links
 from app.files.seals import seals_of
 from app.models.files import File, Seal
 from app.runtime.resources import Resources, in_utc
+from app.turns import Turn
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 
@@ -170,3 +171,25 @@ def json_response(
 ) -> Response:
     """An answer whose content, as the route's `response_model` has it, is written unchecked."""
     return Response(to_json(content), status, headers, media_type="application/json")
+
+
+async def long_json_response(content: Mapping[str, Any] | Iterator[Any]) -> Response:
+    """As `json_response`, of a list or an object with lists, which may be long. Their items are
+    written in turns with other requests, and made so, where an iterator makes them.
+    """
+    if isinstance(content, Mapping):
+        members = [b"%b:%b" % (to_json(k), await _long_json(v)) for k, v in content.items()]
+        body = b"{%b}" % b",".join(members)
+    else:
+        body = await _long_json(content)
+    return Response(body, media_type="application/json")
+
+
+async def _long_json(value: Any) -> bytes:
+    if not isinstance(value, (list, Iterator)):
+        return to_json(value)
+    items, turn = [], Turn()
+    for item in value:
+        items.append(to_json(item))
+        await turn.over()
+    return b"[%b]" % b",".join(items)

@@ -145,8 +145,8 @@ _part_json = members(PartBody)
 
 
 def parts_json(res: Resources, signed: SignedParts) -> dict[str, Any]:
-    """The JSON of `PartsBody`."""
-    parts = list(map(_part_json, signed.parts))
+    """The JSON of `PartsBody`, for `long_json_response`: an iterator makes its parts."""
+    parts = map(_part_json, signed.parts)
     return {"parts": parts, "expires_at": signed.expires_at, **ends_sooner(res)}
 
 
@@ -165,8 +165,9 @@ def _instructions(res: Resources, given: Instructions) -> dict[str, Any]:
         body = {"method": "PUT", "url": given.url, "headers": given.headers}
     else:
         size, count = given.layout.part_size, given.layout.count
-        parts = parts_json(res, given.signed)
-        return {"method": "multipart", "part_size": size, "part_count": count, **parts}
+        said = parts_json(res, given.signed)
+        said["parts"] = list(said["parts"])
+        return {"method": "multipart", "part_size": size, "part_count": count, **said}
     return {**body, "expires_at": given.expires_at, **ends_sooner(res)}
 
 

@@ -14,6 +14,7 @@ from app.models.files import File
 from app.models.records import Record
 from app.records.fields import declared_field, declared_fields, record_not_found
 from app.runtime.resources import Resources
+from app.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,14 @@ async def read_fields(
 ) -> dict[str, Fields]:
     """Read records that the caller may see, by id, on this connection; `wanted`: these fields."""
     found: dict[str, Fields] = {}
+    turn = Turn()
     for record, field, file in await db_records.read_records(
         db, caller, record_type, list(set(ids)), wanted
     ):
         fields = found.setdefault(record.id, Fields(record, {}))
         if field is not None and file is not None:
             fields.files.setdefault(field, []).append(file)
+        await turn.over()
     return found
 
 

@@ -14,7 +14,14 @@ from app.files.reading import MAX_PAGE, get_readable, readable_by_ids, readable_
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
 from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
-from app.http.rendering import FILE_EXAMPLE, MayEndSooner, Moment, ends_sooner, json_response
+from app.http.rendering import (
+    FILE_EXAMPLE,
+    MayEndSooner,
+    Moment,
+    ends_sooner,
+    json_response,
+    long_json_response,
+)
 from app.models.files import Readable
 from app.runtime.resources import Resources
 
@@ -105,8 +112,8 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
             request_id_of(request.scope),
         )
     }
-    items = [missing if wanted is None else _link_json(res, *next(signed)) for wanted in found]
-    return json_response({"items": items})
+    items = (missing if wanted is None else _link_json(res, *next(signed)) for wanted in found)
+    return await long_json_response({"items": items})
 
 
 @router.get(

@@ -1,16 +1,20 @@
 """The page at `/`, the API reference at `/docs` and the files that they load from `/static`."""
 
+import asyncio
 import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from app.single_flight import SingleFlight
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
@@ -58,16 +62,22 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     async def docs(request: Request) -> Response:
         return await files.get_response("docs.html", request.scope)
 
-    # Made once: it takes some 10 ms, and anybody may ask. By the path prefix that it is served
-    # under, which the server's settings say.
+    # Made once, in a thread, for it takes as long as some hundred announcements, and anybody may
+    # ask. By the path prefix that it is served under, which the server's settings say.
     documents: dict[str, Response] = {}
+    making = SingleFlight()
+
+    async def make(app: FastAPI, prefix: str) -> Response:
+        document = await asyncio.to_thread(lambda: _document(app.openapi(), prefix))
+        return documents.setdefault(prefix, document)
 
     @router.api_route("/openapi.json", methods=["GET", "HEAD"])
     async def openapi(request: Request) -> Response:
         prefix = request.scope.get("root_path", "").rstrip("/")
         document = documents.get(prefix)
         if document is None:
-            document = documents[prefix] = _document(request.app.openapi(), prefix)
+            made = making.share(prefix, partial(make, request.app, prefix))
+            document = await asyncio.shield(made)
         if files.is_not_modified(document.headers, request.headers):
             return Response(status_code=304, headers=_tags(document))
         return document

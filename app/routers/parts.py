@@ -11,7 +11,7 @@ from app.core.parts import MAX_PARTS
 from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import responses
-from app.http.rendering import json_response, members
+from app.http.rendering import long_json_response, members
 from app.http.upload_bodies import PartsBody, parts_json
 from app.uploads.parts import list_parts, sign_parts
 
@@ -83,7 +83,7 @@ async def sign(
     """
     await charge(request, caller, (len(body.part_numbers) - 1) // LINKS_CHARGED)
     signed = await sign_parts(res, caller, upload_id, body.part_numbers)
-    return json_response(parts_json(res, signed))
+    return await long_json_response(parts_json(res, signed))
 
 
 @router.get(
@@ -96,4 +96,6 @@ async def sign(
 async def list_upload_parts(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """As the bucket lists them, for a client that goes on after a pause; also after completion."""
     known = await list_parts(res, caller, upload_id)
-    return json_response(_known_json(known) | {"parts": list(map(_known_part_json, known.parts))})
+    return await long_json_response(
+        _known_json(known) | {"parts": map(_known_part_json, known.parts)}
+    )

@@ -22,6 +22,7 @@ from app.http.rendering import (
     Moment,
     ends_sooner,
     json_response,
+    long_json_response,
     members,
 )
 from app.models.files import File
@@ -29,6 +30,7 @@ from app.records.fields import MAX_RECORDS, declared_fields, etag_of
 from app.records.reading import Fields, find_by_url, get_record, get_records
 from app.records.writing import clear_field, forget_record, put_files
 from app.runtime.resources import Resources
+from app.turns import Turn
 
 # In an answer with several records. One alone has as many as its fields take.
 MAX_LINKS = 1000
@@ -157,18 +159,18 @@ async def _record_json(
     shown = [file for one in found for name in names for file in one.files.get(name, ())]
     made = await read_links(res, shown)
     links, sooner = dict(zip(map(id, shown), made, strict=True)), ends_sooner(res)
-    return [
-        {
-            "type": one.record.type,
-            "id": one.record.id,
-            "etag": etag_of(one.record),
-            "fields": {
-                name: _field_json(one.files.get(name, ()), links, sooner, many=declared[name].many)
-                for name in names
-            },
-        }
-        for one in found
-    ]
+    items, turn = [], Turn()
+    for one in found:
+        fields = {}
+        for name in names:
+            files = one.files.get(name, ())
+            fields[name] = _field_json(files, links, sooner, many=declared[name].many)
+            await turn.over()
+        record = one.record
+        items.append(
+            {"type": record.type, "id": record.id, "etag": etag_of(record), "fields": fields}
+        )
+    return items
 
 
 def _field_json(
@@ -302,7 +304,8 @@ async def get_many(
     await _charge_links(request, caller, count)
     there = [found[record_id] for record_id in asked if record_id in found]
     items = await _record_json(res, record_type, there, wanted)
-    return json_response({"items": items, "missing": [one for one in asked if one not in found]})
+    missing = [one for one in asked if one not in found]
+    return await long_json_response({"items": items, "missing": missing})
 
 
 @router.delete(

@@ -29,7 +29,7 @@ from app.http.problems import (
     responses,
     validation_problem,
 )
-from app.http.rendering import FileBody, json_response
+from app.http.rendering import FileBody, json_response, long_json_response
 from app.http.upload_bodies import (
     COMPLETING,
     AnnouncedBody,
@@ -39,6 +39,7 @@ from app.http.upload_bodies import (
     confirmed_response,
     upload_json,
 )
+from app.turns import Turn
 from app.uploads.announce import announce_files, renew_upload
 from app.uploads.confirm import confirm_upload
 from app.uploads.lookup import get_upload
@@ -175,13 +176,16 @@ async def announce_batch(
 ) -> Response:
     """Answers in order, each with its own upload or its own problem."""
     await charge(request, caller, len(body.uploads) - 1)
-    parsed = [_parsed_or_refused(one) for one in body.uploads]
+    parsed, turn = [], Turn()
+    for one in body.uploads:
+        parsed.append(_parsed_or_refused(one))
+        await turn.over()
     announced = iter(
         await announce_files(res, caller, [one for one in parsed if isinstance(one, Announcement)])
     )
     answers = [one if isinstance(one, errors.Problem) else next(announced) for one in parsed]
     request_id = request_id_of(request.scope)
-    return json_response(
+    return await long_json_response(
         {
             "uploads": [
                 {"problem": problem_body(answer, request_id)}

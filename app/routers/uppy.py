@@ -30,7 +30,7 @@ from app.core.principal import Principal
 from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import uppy_members
-from app.http.rendering import json_response
+from app.http.rendering import json_response, long_json_response
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import PresignedPost
@@ -237,12 +237,10 @@ async def list_sent_parts(
     """The parts that the bucket has."""
     await _own(res, caller, upload_id, key)
     known = await list_parts(res, caller, upload_id)
-    return json_response(
-        [
-            # Uppy sends a part again that has no ETag here; any ETag will do.
-            {"PartNumber": part.part_number, "Size": part.size, "ETag": part.etag or '"joined"'}
-            for part in known.parts
-        ]
+    return await long_json_response(
+        # Uppy sends a part again that has no ETag here; any ETag will do.
+        {"PartNumber": part.part_number, "Size": part.size, "ETag": part.etag or '"joined"'}
+        for part in known.parts
     )
 
 

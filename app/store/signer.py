@@ -20,6 +20,7 @@ from app.core.sigv4 import (
 )
 from app.store.credentials import CredentialChain
 from app.store.credentials import utc_now as utc_now
+from app.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class Signer:
         now, credentials, expires_in = await self._prepare(expires_in)
         signers: dict[int | None, UrlSigner] = {}
         urls = []
+        turn = Turn()
         for number, size in parts:
             signer = signers.get(size)
             if signer is None:
@@ -129,6 +131,7 @@ class Signer:
                     headers=headers,
                 )
             urls.append(signer.url(key, {"partNumber": str(number), "uploadId": upload_id}))
+            await turn.over()
         return urls, now + timedelta(seconds=expires_in)
 
     async def presign_post(

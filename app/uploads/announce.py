@@ -28,6 +28,7 @@ from app.logs.metrics import count_upload
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import Presigned, PresignedPost
+from app.turns import Turn
 from app.uploads.lookup import get_upload, require_pending
 from app.uploads.parts import (
     FIRST_PARTS,
@@ -80,6 +81,7 @@ async def announce_files(
     Where a key is taken, another is made with a later timestamp, a few times.
     """
     answers: dict[int, Announced | Problem] = {}
+    turn = Turn()
     pending: dict[int, File] = {}
     for attempt in range(_KEY_TRIES):
         now = res.clock()
@@ -92,6 +94,7 @@ async def announce_files(
                     new[index] = announced_file(res, caller, announcement, moment)
                 except Problem as problem:
                     answers[index] = problem
+                await turn.over()
         answers |= await _same_bytes(res, new)
         signed: dict[int, Announced] = {}
         for index, (destination, file) in new.items():
@@ -100,6 +103,7 @@ async def announce_files(
                     signed[index] = await _sign(res, destination, file)
                 except Problem as problem:
                     answers[index] = problem
+                await turn.over()
         if not signed:
             break
         try:

@@ -19,6 +19,7 @@ from app.errors import UnknownPart, UploadExpired, UploadNotMultipart
 from app.models.files import File, State
 from app.records.writing import resolve_attachment
 from app.runtime.resources import Resources
+from app.turns import Turn
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
 from app.uploads.rules import object_headers
 from app.uploads.unsized import admit_parts
@@ -164,8 +165,8 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
     layout = file.layout
     size, count = (None, None) if layout is None else (layout.part_size, layout.count)
     if file.state in {State.COMPLETING, State.CONFIRMED} and layout is not None:
-        all_parts = [KnownPart(n, layout.size_of(n), None) for n in range(1, layout.count + 1)]
-        return KnownParts(size, count, all_parts)
+        joined = ((n, layout.size_of(n), None) for n in range(1, layout.count + 1))
+        return KnownParts(size, count, await _known(joined))
     if file.state != State.COMPLETING:
         require_pending(file)
     arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
@@ -174,8 +175,17 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
         require_confirmed((await verify(res, file, attachment)).file)
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
-    parts = [KnownPart(part.part_number, part.size, part.etag) for part in arrived]
+    parts = await _known((part.part_number, part.size, part.etag) for part in arrived)
     return KnownParts(size, count, parts)
+
+
+async def _known(parts: Iterable[tuple[int, int, str | None]]) -> list[KnownPart]:
+    """Up to 10,000 of them."""
+    known, turn = [], Turn()
+    for part in parts:
+        known.append(KnownPart(*part))
+        await turn.over()
+    return known
 
 
 def _require_multipart(file: File) -> File:

@@ -16,7 +16,7 @@ RECORDS: Final = 200
 SECTION: Final = f"{RECORDS} records"
 
 # The newest files, one in each record, as `app.records.fields` would have put them there.
-_FILL: Final = """
+FILL: Final = """
 WITH newest AS (
   SELECT id, row_number() OVER (ORDER BY id DESC)::text AS number FROM files
 ), made AS (
@@ -35,7 +35,7 @@ def read(stack: Stack) -> None:
     """200 records in one request, and the same files in two pages of a list."""
 
     async def attach(db: asyncpg.Connection) -> None:
-        await db.execute(_FILL)
+        await db.execute(FILL)
         await db.execute("VACUUM ANALYZE")
 
     stack.query(rows.empty)
