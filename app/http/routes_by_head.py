@@ -31,16 +31,23 @@ class RoutesByHead:
                 for method in route.methods or ():
                     self._routes[method, head].append(route)
 
+    def route_of(self, scope: Scope) -> tuple[LeanRoute, Scope] | None:
+        """The lean route of a request, and what is found out about it; None where there is none."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        for route in self._routes.get((scope["method"], _head(path)), ()):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                return route, found
+        return None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            for route in self._routes.get((scope["method"], _head(path)), ()):
-                match, found = route.matches(scope)
-                if match is Match.FULL:
-                    scope.update(found)
-                    await route.answer(scope, receive, send)
-                    return
-        await self._otherwise(scope, receive, send)
+        there = self.route_of(scope) if scope["type"] == "http" else None
+        if there is None:
+            await self._otherwise(scope, receive, send)
+            return
+        route, found = there
+        scope.update(found)
+        await route.answer(scope, receive, send)
 
 
 def _head(path: str) -> str:
