@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -89,7 +90,11 @@ _loop_lag: Final = Gauge(
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """`route` is the template, `/v1/files/{file_id}`: paths would be names without number."""
-    _requests.labels(method, route, status).observe(seconds)
+    _requests_of(method, route, status).observe(seconds)
+
+
+# The children are kept anyway; to look one up takes as long as to count.
+_requests_of: Final = lru_cache(maxsize=1024)(_requests.labels)
 
 
 def count_upload(destination: str, outcome: str, size: int = 0) -> None:
