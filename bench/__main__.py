@@ -28,6 +28,7 @@ from bench.sections import (
     large,
     leftovers,
     panel,
+    pauses,
     process,
     reading,
     records,
@@ -36,12 +37,13 @@ from bench.sections import (
 from bench.servers import BenchError, Cores
 from bench.stack import FULL, QUICK, Stack, open_stack
 
-# Uploads come before the rows, so that they meet a small table; `read` needs those of `grow`.
+# Uploads come before the rows, so that they meet a small table; `read` and `redirect` need the rows
+# of `grow`.
 SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "announce": uploads.announce,
     "authentication": authentication.announce,
     "confirm": uploads.confirm,
-    "pauses": process.pauses,
+    "pauses": pauses.measure,
     "process": process.start_and_memory,
     "workers": process.workers,
     "large": large.upload,
@@ -49,6 +51,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "records": records.read,
     "rows": reading.grow,
     "read": reading.read,
+    "redirect": reading.redirect,
     "panel": panel.files,
     "sweep": leftovers.sweep,
     "reconcile": leftovers.reconcile,
@@ -86,8 +89,9 @@ def _options() -> argparse.Namespace:
     known = {"signing", *SECTIONS} if options.against is None else set(outside.SECTIONS)
     if unknown := set(options.sections) - known:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
-    if options.against is None and "read" in options.sections and "rows" not in options.sections:
-        parser.error("read needs the rows that the section rows makes: name both")
+    needy = {"read", "redirect"} & set(options.sections)
+    if options.against is None and needy and "rows" not in options.sections:
+        parser.error(f"{min(needy)} needs the rows that the section rows makes: name both")
     return options
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.against import AGAIN, NEW, OLD, TOLERANCE, Comparison, Row
-from bench.results import Claim, Figure, Ratio, Results
+from bench.results import ANEW, Claim, Figure, Ratio, Results
 
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
 _HEAD: Final = """\
@@ -21,7 +21,7 @@ Written by `make bench`. [README.md](README.md) says how to read it.
 # What the capacity page takes for one uploaded file, and for the shape of the day.
 _PER_UPLOAD: Final = {"announce": 1, "confirm": 1, "redirect": 10, "list of 100": 1}
 # Of a list, at worst.
-_WHO: Final = {"list of 100": "claimcheck, each link signed anew"}
+_WHO: Final = {"list of 100": ANEW}
 _PEAK: Final = 5  # times the month's mean
 _BUSY: Final = 0.6  # of a core, at the peak
 _MONTH: Final = 30 * 86_400  # seconds

@@ -115,12 +115,13 @@ def inherited_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **environ}
 
 
-def uvicorn(factory: str, workers: int = 1) -> list[str | Path]:
+def uvicorn(factory: str, workers: int = 1, loop: str = "auto") -> list[str | Path]:
     """uvicorn with `module:factory`, as `claimcheck serve` sets it up."""
     return [
         *(sys.executable, "-m", "uvicorn", factory, "--factory", "--host", "127.0.0.1"),
         *("--port", "{port}", "--workers", str(workers), "--no-access-log"),
         *("--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
+        *("--loop", loop),
     ]
 
 

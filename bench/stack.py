@@ -83,12 +83,15 @@ class Stack:
 
     @contextmanager
     def service(
-        self, factory: str = "bench.service:create_app", workers: int = 1
+        self, factory: str = "bench.service:create_app", workers: int = 1, loop: str = "auto"
     ) -> Iterator[Server]:
         """A factory of this project under uvicorn; several workers share both cores."""
         cores = {self.cores.service} if workers == 1 else {self.cores.service, self.cores.rest}
         with serve(
-            uvicorn(factory, workers), cores=cores, environ=self.environ, log=self._log(factory)
+            uvicorn(factory, workers, loop),
+            cores=cores,
+            environ=self.environ,
+            log=self._log(factory),
         ) as server:
             yield server
 

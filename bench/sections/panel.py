@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import secrets
 import urllib.request
 from functools import partial
 from typing import Final
@@ -41,7 +42,7 @@ def files(stack: Stack) -> None:
     large.query(rows.empty)
     large.query(partial(rows.fill, first=1, last=rows_of_many, endpoint=endpoint))
     with small.service() as of_few, large.service() as of_many:
-        cookies = [asyncio.run(_signed_in(one)) for one in (small, large)]
+        cookies = [signed_in(one) for one in (small, large)]
         for name, path in PAGES.items():
             cases = [
                 Case(f"{count} files", server, [path], cookie=cookie, connections=8)
@@ -75,16 +76,21 @@ def _with_few(stack: Stack) -> Stack:
     return small
 
 
+def signed_in(stack: Stack) -> str:
+    """The cookie of a new member of staff."""
+    return asyncio.run(_signed_in(stack))
+
+
 async def _signed_in(stack: Stack) -> str:
-    """The cookie of a member of staff."""
     # Imported here: the panel may be left out.
     from app.admin.sign_in import cookie_name
 
     settings = load_settings(stack.environ)
     async with open_resources(settings) as res:
-        await staff.create(res, _NAME, "a password of the benchmark", tenant="", scopes=None)
+        name = f"{_NAME}-{secrets.token_hex(4)}"
+        await staff.create(res, name, "a password of the benchmark", tenant="", scopes=None)
         token = await staff.sign_in(
-            res, _NAME, "a password of the benchmark", address="127.0.0.1", before=None
+            res, name, "a password of the benchmark", address="127.0.0.1", before=None
         )
     return f"{cookie_name(settings)}={token}"
 

@@ -7,11 +7,13 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from app.core.narrowing import Narrowing
+from app.core.cursor import encode_cursor
+from app.core.narrowing import Narrowing, list_name
 from app.core.principal import DEV
 from app.runtime.resources import open_resources
 from bench import rows
 from bench.load import Case
+from bench.results import ANEW
 from bench.sections.uploads import announcing, without_problem
 from bench.servers import Server
 from bench.stack import Stack
@@ -22,7 +24,6 @@ FAR_PAGE: Final = 5000
 PAGES: Final = 100
 MANY: Final = 1000
 BATCHES: Final = 10
-ANEW: Final = "claimcheck, each link signed anew"
 _LIST: Final = f"/v1/files?limit={PAGE}"
 
 
@@ -50,7 +51,7 @@ def grow(stack: Stack) -> None:
 
 
 def read(stack: Stack) -> None:
-    """Lists, a batch of links and redirects, beside their peers, on the largest table."""
+    """Lists and a batch of links, beside their peers, on the largest table."""
     results, largest = stack.results, stack.plan.rows[-1]
     with (
         stack.service() as ours,
@@ -76,6 +77,11 @@ def read(stack: Stack) -> None:
         results.compare(section, ANEW, "without links, as many pages")
         bodies = batches(stack, BATCHES)
         _beside_echo(stack, f"presign batch of {MANY:,}", ours, echo, ["/v1/files/presign"], bodies)
+
+
+def redirect(stack: Stack) -> None:
+    """Redirects to links of a thousand files, in turn."""
+    with stack.service() as ours, stack.echo() as echo:
         _beside_echo(stack, "redirect", ours, echo, _content_paths(stack), [])
 
 
@@ -125,7 +131,7 @@ def many_pages(stack: Stack) -> list[str]:
 def _pages_after(stack: Stack, ids: list[str]) -> list[str]:
     async def cursors() -> list[str]:
         async with open_resources(stack.settings) as res:
-            scope = Narrowing().scope(DEV)
-            return [res.make_cursor(scope, UUID(file_id)) for file_id in ids]
+            scope = list_name(Narrowing(), DEV)
+            return [encode_cursor(res.cursor_secret, scope, UUID(file_id)) for file_id in ids]
 
     return [f"{_LIST}&cursor={cursor}" for cursor in asyncio.run(cursors())]

@@ -112,7 +112,7 @@ def confirm(stack: Stack) -> None:
     """
     with stack.service() as ours, stack.echo() as echo:
         stack.say(f"confirm: sending {stack.plan.uploads:,} objects to {stack.store}")
-        ids = _uploaded(stack, ours)
+        ids = uploaded(ours, stack.plan.uploads)
         paths = [f"/v1/uploads/{upload_id}/confirm" for upload_id in ids]
 
         async def reset(db: asyncpg.Connection) -> None:
@@ -191,12 +191,12 @@ def counting_proxy(store: str) -> Iterator[FaultyProxy]:
             running.result(timeout=30)
 
 
-def _uploaded(stack: Stack, service: Server) -> list[str]:
-    """Ids of as many uploads as the plan wants, their objects sent to the bucket."""
+def uploaded(service: Server, count: int) -> list[str]:
+    """Ids of so many uploads, or some more, their objects sent to the bucket."""
     small = [ANNOUNCEMENT | {"size": len(_DATA)}] * BATCH
     announced: list[dict[str, Any]] = []
     with httpx.Client(trust_env=False, timeout=30) as client, ThreadPoolExecutor(8) as pool:
-        while len(announced) < stack.plan.uploads:
+        while len(announced) < count:
             answer = client.post(f"{service.url}/v1/uploads/batch", json={"uploads": small})
             announced += answer.raise_for_status().json()["uploads"]
 
