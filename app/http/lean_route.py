@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from fastapi import HTTPException, Request, Response
-from fastapi.params import Depends, Query
+from fastapi.params import Depends, Header, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
@@ -28,10 +28,11 @@ class LeanRoute(APIRoute):
     """Does what FastAPI does for a request, in less time: about 0.1 ms of processor time less.
 
     The short way calls the dependencies, parses and validates the body in one pass, converts the
-    parameters of path and query, and calls the function. It is for functions that answer with a
-    Response and ask for nothing but one JSON body (which may be optional), parameters of the path
-    and the query (the latter as `Annotated[..., Query()]`, without aliases), the request, and
-    dependencies that are coroutine functions of the request alone (`permissions.py`). Of functions
+    parameters of path, query and headers, and calls the function. It is for functions that answer
+    with a Response and ask for nothing but one JSON body (which may be optional), parameters of the
+    path, of the query (as `Annotated[..., Query()]`, without aliases) and of the headers (as
+    `Annotated[..., Header(alias=...)]`, one value each), the request, and dependencies that are
+    coroutine functions of the request alone (`permissions.py`). Of functions
     that ask for anything else FastAPI reads the rest, once those dependencies have let the request
     in: nobody's body is read before it is known that they may send it. Where the short way cannot
     read a request, FastAPI reads it once more and says what is wrong; the dependencies have run by
@@ -52,6 +53,7 @@ class LeanRoute(APIRoute):
         bodies: list[tuple[str, type[BaseModel], bool]] = []
         in_path: list[tuple[str, TypeAdapter[Any]]] = []
         in_query: list[tuple[str, TypeAdapter[Any], Any]] = []
+        in_headers: list[tuple[str, str, TypeAdapter[Any], Any]] = []
         dependencies: list[tuple[str, _Dependency]] = []
         requests: list[str] = []
         if self.dependencies or not _is_class(signature.return_annotation, Response):
@@ -67,6 +69,8 @@ class LeanRoute(APIRoute):
                 # A model takes the query whole.
                 default = _QUERY_MODEL if _model_of(get_args(hint)[0]) else parameter.default
                 in_query.append((name, TypeAdapter(hint), default))
+            elif (header := _header_of(hint)) is not None:
+                in_headers.append((name, header, TypeAdapter(hint), parameter.default))
             elif (model := _model_of(hint)) is not None:
                 bodies.append((name, model, hint is model))
             elif (dependency := _of_the_request_alone(hint)) is not None:
@@ -94,6 +98,8 @@ class LeanRoute(APIRoute):
                     given = request.query_params
                     value = dict(given) if default is _QUERY_MODEL else given.get(name, default)
                     values[name] = kind.validate_python(value)
+                for name, header, kind, default in in_headers:
+                    values[name] = kind.validate_python(request.headers.get(header, default))
             except ValidationError as error:
                 if error.error_count() > _MISTAKES_TOLD:
                     raise too_many_mistakes() from None
@@ -173,6 +179,12 @@ def _is_class(hint: Any, base: type) -> bool:
 def _is_of_query(hint: Any) -> bool:
     last = get_args(hint)[-1] if get_origin(hint) is Annotated else None
     return isinstance(last, Query) and last.alias is None
+
+
+def _header_of(hint: Any) -> str | None:
+    """The name of the header that a parameter takes, where it says one."""
+    last = get_args(hint)[-1] if get_origin(hint) is Annotated else None
+    return last.alias if isinstance(last, Header) else None
 
 
 def _of_the_request_alone(hint: Any) -> _Dependency | None:

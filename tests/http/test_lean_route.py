@@ -2,141 +2,23 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Any
 
-import fastapi.routing
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, Security
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.principal import Scope
-from app.errors import LoopbackOnly
-from app.http import problems
-from app.http.lean_route import LeanRoute
-from app.http.rendering import json_response
 from app.main import create_app
-from app.routers.files import ListParameters
-from app.routers.links import LinksWanted
-from app.routers.uploads import AnnouncementBody, BatchBody
 from app.settings.model import Settings
+from tests.http.twins import Both
 from tests.support.service import key_for, prepared, running
 from tests.support.steps import announced, stored
 
 JSON = {"Content-Type": "application/json"}
 # Fixed: test processes side by side must collect the same names.
 SOME_ID = "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51"
-
-
-async def _caller(request: Request) -> str:
-    request.app.state.asked += 1
-    name = request.headers.get("x-caller", "nobody")
-    if name == "refused":
-        raise LoopbackOnly("You are refused.")
-    return name
-
-
-async def _agent(user_agent: Annotated[str, Header()]) -> str:
-    return user_agent
-
-
-Caller = Annotated[str, Depends(_caller)]
-
-
-def _site(route_class: type[fastapi.routing.APIRoute]) -> FastAPI:
-    router = APIRouter(route_class=route_class)
-
-    @router.post("/announce")
-    async def announce(body: AnnouncementBody, caller: Caller, request: Request) -> Response:
-        return json_response([repr(body), caller, request.url.path])
-
-    @router.post("/batch")
-    async def batch(caller: Caller, body: BatchBody) -> Response:
-        return json_response([repr(body), caller])
-
-    @router.post("/presign")
-    async def presign(body: LinksWanted) -> Response:
-        return json_response(repr(body))
-
-    @router.post("/optional")
-    async def optional(caller: Caller, body: LinksWanted | None = None) -> Response:
-        return json_response([repr(body), caller])
-
-    @router.get("/files/{file_id}/{number}")
-    async def get(file_id: UUID, number: int, caller: Caller) -> Response:
-        return json_response([str(file_id), number, caller])
-
-    @router.get("/agent")
-    async def agent(caller: Caller, agent: Annotated[str, Depends(_agent)]) -> Response:
-        return json_response([caller, agent])
-
-    @router.get("/scoped")
-    async def scoped(caller: Annotated[str, Security(_caller, scopes=["read"])]) -> Response:
-        return json_response(caller)
-
-    @router.get("/query/{number}")
-    async def query(
-        number: int,
-        caller: Caller,
-        limit: Annotated[int, Query(ge=1)] = 5,
-        name: Annotated[str | None, Query(max_length=5)] = None,
-        kind: Literal["a", "b"] = "a",
-        tags: Annotated[list[str], Query()] = [],  # noqa: B006
-    ) -> Response:
-        return json_response([number, caller, limit, name, kind, tags])
-
-    @router.get("/needed")
-    async def needed(limit: int) -> Response:
-        return json_response(limit)
-
-    @router.get("/narrowed")
-    async def narrowed(narrowing: Annotated[ListParameters, Query()], caller: Caller) -> Response:
-        return json_response([repr(narrowing), caller])
-
-    @router.get("/model")
-    async def model(caller: Caller) -> dict[str, str]:
-        return {"caller": caller}
-
-    @router.post("/two")
-    async def two(one: AnnouncementBody, other: AnnouncementBody) -> Response:
-        return json_response([repr(one), repr(other)])
-
-    guarded = APIRouter(route_class=route_class, dependencies=[Depends(_caller)])
-
-    @guarded.get("/guarded")
-    async def inside() -> Response:
-        return json_response("inside")
-
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(router)
-    app.include_router(guarded)
-    return app
-
-
-class Both:
-    """One application twice; the answers of both must be equal."""
-
-    def __init__(self) -> None:
-        self.apps = [_site(LeanRoute), _site(fastapi.routing.APIRoute)]
-        self.clients = [
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
-            for app in self.apps
-        ]
-
-    async def __call__(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        for app in self.apps:
-            app.state.asked = 0
-        lean, own = [await client.request(method, path, **kwargs) for client in self.clients]
-        assert all(app.state.asked <= 1 for app in self.apps)
-        assert (lean.status_code, lean.content, lean.headers) == (
-            own.status_code,
-            own.content,
-            own.headers,
-        )
-        return lean
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +158,27 @@ async def test_query_parameters(both: Both, path: str, status: int) -> None:
     refused = {"X-Caller": "refused"}
     if path != "/needed" and not path.startswith("/needed?"):
         assert (await both("GET", path, headers=refused)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 200),
+        ([("X-Mark", "3")], 200),
+        ([("x-mark", "3"), ("X-Other", "a, b")], 200),
+        ([("X-Mark", "3"), ("X-Mark", "4")], 200),
+        ([("X-Mark", "10")], 422),
+        ([("X-Mark", "")], 422),
+        ([("X-Other", "é".encode())], 200),
+    ],
+)
+async def test_headers(both: Both, headers: list[tuple[str, Any]], status: int) -> None:
+    assert (await both("GET", "/headers", headers=headers)).status_code == status
+    refused = await both("GET", "/headers", headers=[*headers, ("X-Caller", "refused")])
+    assert refused.status_code == 403
+    marks = [value for name, value in headers if name.lower() == "x-mark"]
+    needed = await both("GET", "/header-needed", headers=headers)
+    assert needed.status_code == (200 if marks and marks[0] else 422)
 
 
 @pytest.mark.parametrize(
