@@ -21,6 +21,7 @@ from app.models import (
     credentials,  # noqa: F401
     events,  # noqa: F401
     files,  # noqa: F401
+    idempotency,  # noqa: F401
     records,  # noqa: F401
     seals,  # noqa: F401
     staff,  # noqa: F401

@@ -213,6 +213,18 @@ class KeyTaken(Problem, status=409, title="The key is taken"):
     """A file or an object with this key exists already; choose another key."""
 
 
+class AlreadyMade(Problem, status=409, title="Made already", members=("id",)):
+    """A request with this Idempotency-Key made `id` already: use that, or send another key."""
+
+
+class RequestUnderWay(Problem, status=409, title="The same request is under way"):
+    """Another request with this Idempotency-Key is under way: repeat yours after `Retry-After`."""
+
+
+class IdempotencyKeyReused(Problem, status=422, title="The key is another request's"):
+    """This Idempotency-Key came with another request before: use a new key for each request."""
+
+
 class TooManyPending(Problem, status=429, title="Too many pending uploads"):
     """You have too many unfinished uploads: confirm or cancel some, or let them expire."""
 

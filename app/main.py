@@ -147,7 +147,8 @@ def create_app(
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=[
-                *("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID")
+                *("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"),
+                "Idempotency-Key",
             ],
             expose_headers=[
                 *("ETag", "Location", "Link", "Retry-After", "X-Request-ID"),

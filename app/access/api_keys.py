@@ -7,7 +7,9 @@ from typing import Final
 from uuid import UUID
 
 from app.access import makers
+from app.access.idempotency import require_first
 from app.access.makers import Made
+from app.core.idempotency import RequestKey
 from app.core.opaque_tokens import KEY_PREFIX, RANDOM_BYTES, hash_token, make_token
 from app.core.principal import KEY_CREDENTIAL, Principal, missing_scopes
 from app.db import credentials as db_credentials
@@ -32,14 +34,17 @@ async def create(
     owner: str,
     scopes: Iterable[str],
     lifetime: timedelta | None,
+    once: RequestKey | None = None,
 ) -> tuple[ApiKey, str]:
     """The new key, in the caller's tenant, and its token, which cannot be read again.
 
     With no `lifetime` it works until it is revoked; but never longer than the caller's credential,
     see `makers.end_of_child`.
     Raises ScopeNotGrantable: scopes are never more than the caller's, and only a caller who acts
-    for the whole tenant may make a key for another owner. Raises InvalidToken, see `makers`.
+    for the whole tenant may make a key for another owner. Raises InvalidToken, see `makers`, and
+    for a request that has an idempotency key as `require_first` does.
     """
+    await require_first(res, once)
     lacking = missing_scopes(scopes, caller.grantable)
     if lacking:
         raise ScopeNotGrantable(
@@ -63,7 +68,7 @@ async def create(
         last_used_at=None,
         revoked_at=None,
     )
-    await makers.store_made(res, key)
+    await makers.store_made(res, key, once)
     audit("key.created", key_id=key.id, name=name, key_owner=owner, key_scopes=key.scopes)
     return key, token
 

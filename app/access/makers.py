@@ -5,7 +5,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from app.access.idempotency import kept
+from app.core.idempotency import RequestKey
 from app.core.principal import KEY_CREDENTIAL, SESSION_CREDENTIAL, Principal
+from app.db import idempotency as db_idempotency
 from app.db import makers as db_makers
 from app.db.connections import Connection
 from app.errors import InvalidToken
@@ -43,10 +46,21 @@ def end_of_child(res: Resources, caller: Principal, wanted: datetime | None) -> 
     return end if wanted is None else min(wanted, end)
 
 
-async def store_made(res: Resources, row: ApiKey | UploadSession) -> None:
-    """Store a new key or session. Raises InvalidToken where its maker has been revoked."""
-    async with res.db.connection() as db:
-        is_stored = await db_makers.insert_made(db, row)
+async def store_made(
+    res: Resources, row: ApiKey | UploadSession, once: RequestKey | None = None
+) -> None:
+    """Store a new key or session, and with it the idempotency key of the request that wants it.
+
+    Raises InvalidToken where its maker has been revoked, and RequestUnderWay.
+    """
+    if once is None:
+        async with res.db.connection() as db:
+            is_stored = await db_makers.insert_made(db, row)
+    else:
+        async with res.db.transaction() as db:
+            is_stored = await db_makers.insert_made(db, row)
+            if is_stored:
+                await db_idempotency.keep(db, kept(once, row.id, row.created_at))
     if not is_stored:
         raise InvalidToken("The credential that asks for another one was revoked.")
 

@@ -11,6 +11,8 @@ from uuid import UUID
 from app.access import makers
 from app.access.api_keys import END, STALENESS, check_alive
 from app.access.destinations import destination_for
+from app.access.idempotency import require_first
+from app.core.idempotency import RequestKey
 from app.core.opaque_tokens import RANDOM_BYTES, SESSION_PREFIX, hash_token, make_token
 from app.core.principal import SESSION_CREDENTIAL, Principal, Scope, SessionBounds, SessionField
 from app.db import credentials as db_credentials
@@ -33,6 +35,7 @@ async def mint(
     expires_in: int,
     attach_to: SessionField | None = None,
     unsized: bool = False,
+    once: RequestKey | None = None,
 ) -> tuple[UploadSession, str]:
     """The new session, in the caller's tenant, and its token, which cannot be read again.
 
@@ -41,8 +44,10 @@ async def mint(
     `attach_to`, which has been checked (`app.records.fields.session_field`). Only with `unsized` it
     takes parts, and PUTs, of files whose size nobody announced: their length cannot be signed.
     It ends no later than the caller's credential, see `makers.end_of_child`.
-    Raises UnknownDestination, DestinationForbidden and InvalidToken.
+    Raises UnknownDestination, DestinationForbidden and InvalidToken, and for a request that has an
+    idempotency key as `require_first` does.
     """
+    await require_first(res, once)
     found = destination_for(res.settings, caller, destination)
     token = make_token(SESSION_PREFIX, os.urandom(RANDOM_BYTES))
     now = res.clock()
@@ -68,7 +73,7 @@ async def mint(
         attach_to=attach_to and list(attach_to),
         unsized=unsized,
     )
-    await makers.store_made(res, session)
+    await makers.store_made(res, session, once)
     audit(
         "session.minted",
         session_id=session.id,

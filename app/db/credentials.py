@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
+from app.db.idempotency import first_of_key, kept_with, of_keys
 from app.db.pending_cap import pending_capped
 from app.db.statements import FIRST, Statement, array, or_any, visible_to, write
 from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.models.files import File, files
+from app.models.idempotency import IdempotencyKey
 from app.models.tables import MOMENT
 
 _k = api_keys.c
@@ -163,7 +165,7 @@ async def revoke_upload_session(
     return await _REVOKE_SESSION.row(db, id=session_id, now=now, **visible_to(caller))
 
 
-def _spend() -> Statement[UUID | None]:
+def _spend(*, with_keys: bool) -> Statement[UUID | None]:
     """Take files and bytes from the session and store the files, or do neither."""
     wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
     wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
@@ -196,19 +198,25 @@ def _spend() -> Statement[UUID | None]:
         .cte("stored")
     )
     found = sa.select(stored.c.id).select_from(spent.join(stored, sa.true(), isouter=True))
-    return write(found, FIRST)
+    return write(found.add_cte(kept_with(stored)) if with_keys else found, FIRST)
 
 
-_SPEND = _spend()
+_SPEND = _spend(with_keys=False)
+_SPEND_KEPT = _spend(with_keys=True)
 
 
 async def insert_files_of_session(
-    db: asyncpg.Connection, session_id: UUID, rows: Sequence[File], now: datetime
+    db: asyncpg.Connection,
+    session_id: UUID,
+    rows: Sequence[File],
+    now: datetime,
+    kept: Sequence[IdempotencyKey] = (),
 ) -> set[UUID] | None:
     """Store the files at the session's expense: all of them are paid for, or none is stored.
 
     Returns the ids of those that were stored, the others' keys being taken; None where the session
-    has ended or has too little left. Raises TooManyPending, as `insert_files` does.
+    has ended or has too little left. Idempotency keys are stored, and TooManyPending and
+    RequestUnderWay raised, as by `insert_files`.
     A file of unknown size pays when it is confirmed.
     """
     values: dict[str, Any] = {
@@ -220,8 +228,11 @@ async def insert_files_of_session(
         "wanted_files": len(rows),
         "wanted_bytes": sum(row.size or 0 for row in rows),
     }
-    with pending_capped(rows):
-        found = await _SPEND.rows(db, **values)
+    with pending_capped(rows), first_of_key():
+        if kept:
+            found = await _SPEND_KEPT.rows(db, **values, **of_keys(kept))
+        else:
+            found = await _SPEND.rows(db, **values)
     if not found:
         return None
     return {file_id for file_id in found if file_id is not None}

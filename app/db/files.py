@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 
 from app.core.principal import Principal
+from app.db.idempotency import first_of_key, kept_with, of_keys
 from app.db.pending_cap import pending_capped
 from app.db.statements import FIRST, arguments, array, or_any, visible, visible_to, write
 from app.models.files import File, Readable, State, files
+from app.models.idempotency import IdempotencyKey
 
 _c = files.c
 
@@ -33,15 +35,17 @@ def in_state(*states: State) -> sa.ColumnElement[bool]:
 
 
 # One array a column, so that any number of files are the same prepared statement ...
-_INSERT = write(
+_STORED = (
     insert(files)
     .from_select(
         File._fields, sa.select(*(array(column, files.c[column].type) for column in File._fields))
     )
     .on_conflict_do_nothing(index_elements=["bucket", "key"])
-    .returning(_c.id),
-    FIRST,
+    .returning(_c.id)
 )
+_INSERT = write(_STORED, FIRST)
+_stored = _STORED.cte("stored")
+_INSERT_KEPT = write(sa.select(_stored.c.id).add_cte(kept_with(_stored)), FIRST)
 
 
 # ... except for one, which the driver and the server handle faster without arrays.
@@ -54,11 +58,18 @@ _INSERT_ONE = write(
 )
 
 
-async def insert_files(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+async def insert_files(
+    db: asyncpg.Connection, rows: Sequence[File], kept: Sequence[IdempotencyKey] = ()
+) -> set[UUID]:
     """Store the files and return the ids of those that were; the others' keys are taken.
 
-    Raises TooManyPending, and stores none, where an owner would have more than their `pending_cap`.
+    With them the idempotency keys of those that were stored. Raises TooManyPending, and stores
+    none, where an owner would have more than their `pending_cap`; and RequestUnderWay, likewise.
     """
+    if kept:
+        arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
+        with pending_capped(rows), first_of_key():
+            return set(await _INSERT_KEPT.rows(db, **arrays, **of_keys(kept)))
     with pending_capped(rows):
         if len(rows) == 1:
             # A row has its table's order, and so the statement's: thirty names less to look up.

@@ -13,6 +13,7 @@ from app.db.connections import Database
 from app.db.pending_cap import too_many, who_has_too_many
 from app.errors import DatabaseUnavailable, TooManyPending
 from app.models.files import File
+from app.models.idempotency import IdempotencyKey
 from app.single_flight import SingleFlight
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
@@ -23,7 +24,7 @@ ANSWERS_A_TURN: Final = 8
 
 _OWNER: Final = attrgetter("tenant", "owner")
 
-_Waiting = tuple[Sequence[File], asyncio.Future[set[UUID]]]
+_Waiting = tuple[Sequence[File], Sequence[IdempotencyKey], asyncio.Future[set[UUID]]]
 
 
 class Inserts:
@@ -38,14 +39,15 @@ class Inserts:
         self._waiting: deque[_Waiting] = deque()
         self._storing = SingleFlight()
 
-    async def insert(self, files: Sequence[File]) -> set[UUID]:
+    async def insert(self, files: Sequence[File], kept: Sequence[IdempotencyKey] = ()) -> set[UUID]:
         """Store the files; the ids of all that were, those of other requests among them.
 
-        A file that is not there has a key that is taken. Raises TooManyPending, and none of these
+        With each that is stored its idempotency key, if it has one among `kept`. A file that is not
+        there has a key that is taken. Raises TooManyPending or RequestUnderWay, and none of these
         files is stored; or DatabaseUnavailable, and the outcome is unknown.
         """
         answer: asyncio.Future[set[UUID]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((files, answer))
+        self._waiting.append((files, kept, answer))
         self._storing.share("groups", self._work)
         return await answer
 
@@ -91,7 +93,7 @@ class Inserts:
         # A single one is the one that was refused.
         room = len(group[0][0]) if len(group) == 1 else math.inf
         for waiting in group:
-            files, _ = waiting
+            files, _, _ = waiting
             try:
                 if len(files) >= room:
                     raise too_many(files)
@@ -104,10 +106,11 @@ class Inserts:
 
     async def _store(self, group: list[_Waiting]) -> None:
         # By owner, so that two replicas never wait for each other's counts of pending uploads.
-        rows = sorted((file for files, _ in group for file in files), key=_OWNER)
+        rows = sorted((file for files, _, _ in group for file in files), key=_OWNER)
+        kept = [row for _, rows_of_keys, _ in group for row in rows_of_keys]
         async with self._database.connection() as db:
-            stored = await db_files.insert_files(db, rows)
-        for number, (_, answer) in enumerate(group, start=1):
+            stored = await db_files.insert_files(db, rows, kept)
+        for number, (_, _, answer) in enumerate(group, start=1):
             if not answer.done():  # else its request was cancelled
                 answer.set_result(stored)
             if number % ANSWERS_A_TURN == 0:
@@ -115,11 +118,11 @@ class Inserts:
 
 
 def _owner(waiting: _Waiting) -> tuple[str, str]:
-    files, _ = waiting
+    files, _, _ = waiting
     return files[0].tenant, files[0].owner
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:
-    for _, answer in group:
+    for _, _, answer in group:
         if not answer.done():
             answer.set_exception(error)

@@ -11,6 +11,7 @@ from app.access import api_keys
 from app.access.makers import MAX_LISTED
 from app.core.principal import Name
 from app.errors import ApiKeyNotFound, DatabaseUnavailable, InvalidCursor, ScopeNotGrantable
+from app.http.idempotency import IDEMPOTENCY_PROBLEMS, IdempotencyKey, once
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanAdmin, Res
 from app.http.problems import headers, responses
@@ -128,12 +129,16 @@ _json = members(KeyBody)
     summary="Make an API key",
     status_code=201,
     responses={
-        **responses(ScopeNotGrantable, DatabaseUnavailable),
+        **responses(ScopeNotGrantable, *IDEMPOTENCY_PROBLEMS, DatabaseUnavailable),
         201: headers({"Location": "Where to revoke the key"}),
     },
 )
-async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
-    """For a back end. Keep `token`: only its hash is stored, and nobody can show it again."""
+async def create(
+    body: KeyWanted, caller: CanAdmin, res: Res, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """For a back end. Keep `token`: only its hash is stored, and nobody can show it again. A repeat
+    with the same Idempotency-Key makes no other, and tells its `id`.
+    """
     days = body.expires_in_days
     key, token = await api_keys.create(
         res,
@@ -142,6 +147,7 @@ async def create(body: KeyWanted, caller: CanAdmin, res: Res) -> Response:
         owner=body.owner or caller.owner,
         scopes=body.scopes,
         lifetime=None if days is None else timedelta(days=days),
+        once=once(caller, idempotency_key, body),
     )
     location = {"Location": f"/v1/api-keys/{key.id}"}
     return json_response(_json(key) | {"token": token}, location, 201)

@@ -10,6 +10,7 @@ from app import errors
 from app.access import upload_sessions
 from app.core.principal import Name
 from app.http.attach_to import AttachTo, field_path
+from app.http.idempotency import IDEMPOTENCY_PROBLEMS, IdempotencyKey, once
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanMint, Res
 from app.http.problems import headers, responses
@@ -160,15 +161,19 @@ def _json(session: UploadSession) -> dict[str, Any]:
             errors.UnknownRecordField,
             errors.RecordNotFound,
             errors.WrongDestination,
+            *IDEMPOTENCY_PROBLEMS,
             errors.DatabaseUnavailable,
         ),
         201: headers({"Location": "Where to follow and to revoke the session"}),
     },
 )
-async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
+async def mint(
+    body: SessionWanted, caller: CanMint, res: Res, idempotency_key: IdempotencyKey = None
+) -> Response:
     """With `token` as its bearer the browser announces, sends, confirms and sees these uploads,
     so many files and bytes to this destination, and nothing else. With `attach_to` whatever it
     confirms goes into that field of a record by your right; that takes `records:write` as well.
+    A repeat with the same Idempotency-Key makes no other session, and tells its `id`.
     """
     path = field_path(caller, body.attach_to)
     field = path and await session_field(res, caller, path, body.destination)
@@ -182,6 +187,7 @@ async def mint(body: SessionWanted, caller: CanMint, res: Res) -> Response:
         expires_in=body.expires_in,
         attach_to=field,
         unsized=body.unsized,
+        once=once(caller, idempotency_key, body),
     )
     location = {"Location": f"/v1/upload-sessions/{session.id}"}
     return json_response(_json(session) | {"token": token}, location, 201)

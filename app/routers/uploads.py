@@ -19,6 +19,7 @@ from app.core.content_types import MAX_GIVEN_TYPE, announced_content_type
 from app.core.destination import MAX_DESTINATION
 from app.core.key_normalizer import MAX_GIVEN_NAME
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
+from app.http.idempotency import IDEMPOTENCY_PROBLEMS, IdempotencyKey, once
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res, charge
 from app.http.problems import (
@@ -62,6 +63,7 @@ _ANNOUNCE_PROBLEMS = (
     errors.SizeNotAllowed,
     errors.KeyExhausted,
     errors.SigningUnavailable,
+    *IDEMPOTENCY_PROBLEMS,
     *_BUCKET_PROBLEMS,
 )
 _EXAMPLE: dict[str, Any] = {
@@ -150,12 +152,17 @@ def _parsed_or_refused(raw: object) -> Announcement | errors.Problem:
         201: headers({"Location": "Where to follow the upload"}),
     },
 )
-async def announce(body: AnnouncementBody, caller: CanUpload, res: Res) -> Response:
+async def announce(
+    body: AnnouncementBody, caller: CanUpload, res: Res, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Checks the destination's rules, stores the upload, and signs a POST form, a PUT, or parts.
 
-    Send the bytes to the bucket as `upload` says, then confirm.
+    Send the bytes to the bucket as `upload` says, then confirm. A repeat with the same
+    Idempotency-Key gives the same upload with fresh instructions, or the file that it has become.
     """
-    [answer] = await announce_files(res, caller, [Announcement(**vars(body))])
+    announcement = Announcement(**vars(body))
+    key = once(caller, idempotency_key, body)
+    [answer] = await announce_files(res, caller, [announcement], key)
     if isinstance(answer, errors.Problem):
         raise answer
     content = await announced_json(res, answer)
@@ -172,18 +179,22 @@ async def announce(body: AnnouncementBody, caller: CanUpload, res: Res) -> Respo
     responses=responses(*_ANNOUNCE_PROBLEMS),
 )
 async def announce_batch(
-    body: BatchBody, caller: CanUpload, res: Res, request: Request
+    body: BatchBody,
+    caller: CanUpload,
+    res: Res,
+    request: Request,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Answers in order, each with its own upload or its own problem."""
+    """Answers in order, each with its own upload or its own problem. A repeat with the same
+    Idempotency-Key gives the same uploads with fresh instructions, and tries the others again.
+    """
     await charge(request, caller, len(body.uploads) - 1)
     parsed, turn = [], Turn()
     for one in body.uploads:
         parsed.append(_parsed_or_refused(one))
         await turn.over()
-    announced = iter(
-        await announce_files(res, caller, [one for one in parsed if isinstance(one, Announcement)])
-    )
-    answers = [one if isinstance(one, errors.Problem) else next(announced) for one in parsed]
+    key = once(caller, idempotency_key, body)
+    answers = await announce_files(res, caller, parsed, key)
     request_id = request_id_of(request.scope)
     return await long_json_response(
         {

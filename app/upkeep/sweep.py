@@ -16,8 +16,9 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS, NO_REQUEST_AFTER
+from app.core.deadlines import CONFIRM_WITHIN, KEEP_IDEMPOTENCY_KEYS, KEEP_PARTS, NO_REQUEST_AFTER
 from app.core.ids import first_uuid7
+from app.db import idempotency as db_idempotency
 from app.db import moves
 from app.db import sweep as db_sweep
 from app.db.sweep import Place
@@ -140,6 +141,9 @@ class Sweep:
         )
         async with self.res.db.connection() as db:
             await db_sweep.forget_closed(db)
+            before, more = started - KEEP_IDEMPOTENCY_KEYS, True
+            while more and not self.stopping.is_set():
+                more = await db_idempotency.purge(db, before)
         await purge_events(self.res)
         await self._look_for_replays(started)
 

@@ -8,12 +8,15 @@ from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
+from app.access import idempotency
 from app.core.destination import Destination
+from app.core.idempotency import RequestKey
 from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
 from app.core.parts import Layout, lay_out_as_uppy
 from app.core.principal import Principal
 from app.db import files as db_files
 from app.errors import (
+    AlreadyMade,
     ClientKeysNotAllowed,
     InvalidObjectKey,
     KeyExhausted,
@@ -21,11 +24,14 @@ from app.errors import (
     PartsNotOffered,
     Problem,
     TooManyPending,
+    UploadNotFound,
+    UploadNotPending,
     UploadSessionExhausted,
 )
 from app.logs.audit import audit_file, audit_files
 from app.logs.metrics import count_upload
-from app.models.files import File
+from app.models.files import File, State
+from app.models.idempotency import IdempotencyKey
 from app.runtime.resources import Resources
 from app.store.signer import Presigned, PresignedPost
 from app.turns import Turn
@@ -74,20 +80,30 @@ class Announced:
 
 
 async def announce_files(
-    res: Resources, caller: Principal, announcements: Sequence[Announcement]
+    res: Resources,
+    caller: Principal,
+    announcements: Sequence[Announcement | Problem],
+    once: RequestKey | None = None,
 ) -> list[Announced | Problem]:
     """Store the uploads with one statement and sign them; answers in order, problems among them.
 
-    Where a key is taken, another is made with a later timestamp, a few times.
+    A problem among the announcements is its own answer. Where a key is taken, another is made with
+    a later timestamp, a few times. Where the request has an idempotency key, what it has made
+    before is signed anew, and only the rest is announced; raises IdempotencyKeyReused and
+    RequestUnderWay.
     """
-    answers: dict[int, Announced | Problem] = {}
+    answers: dict[int, Announced | Problem] = {
+        index: given for index, given in enumerate(announcements) if isinstance(given, Problem)
+    }
+    if once is not None:
+        answers |= await _announced_before(res, caller, once)
     turn = Turn()
     pending: dict[int, File] = {}
     for attempt in range(_KEY_TRIES):
         now = res.clock()
         new: dict[int, tuple[Destination, File]] = {}
         for index, announcement in enumerate(announcements):
-            if index not in answers:
+            if index not in answers and not isinstance(announcement, Problem):
                 # Distinct moments, so that one batch may hold the same name a hundred times.
                 moment = now + timedelta(microseconds=index + attempt * len(announcements))
                 try:
@@ -106,8 +122,12 @@ async def announce_files(
                 await turn.over()
         if not signed:
             break
+        kept: list[IdempotencyKey] = []
+        if once is not None:
+            kept = [idempotency.kept(once, a.file.id, now, index) for index, a in signed.items()]
+        files = [announced.file for announced in signed.values()]
         try:
-            stored = await store(res, caller, [a.file for a in signed.values()], paid=attempt > 0)
+            stored = await store(res, caller, files, kept, paid=attempt > 0)
         except (TooManyPending, UploadSessionExhausted) as problem:
             answers |= dict.fromkeys(signed, problem)
             break
@@ -118,7 +138,7 @@ async def announce_files(
     audit_files("upload.announced", list(pending.values()))
     in_parts = {index: file for index, file in pending.items() if file.method == "multipart"}
     if in_parts:
-        first = min(FIRST_PARTS, max(1, _BATCH_PARTS // len(in_parts)))
+        first = _first_of(len(in_parts))
         results = await asyncio.gather(*(_begin(res, file, first) for file in in_parts.values()))
         answers |= zip(in_parts, results, strict=True)
     return [
@@ -126,6 +146,35 @@ async def announce_files(
         or KeyExhausted("No free key was found for this name; try again.", retry_after=1)
         for index in range(len(announcements))
     ]
+
+
+def _first_of(count: int) -> int:
+    """How many part URLs each of so many uploads in parts is answered with."""
+    return min(FIRST_PARTS, max(1, _BATCH_PARTS // count))
+
+
+async def _announced_before(
+    res: Resources, caller: Principal, once: RequestKey
+) -> dict[int, Announced | Problem]:
+    """Answers to those announcements of the same request that have been stored before."""
+    made = await idempotency.made_before(res, once)
+
+    async def again(upload_id: UUID) -> Announced | Problem:
+        try:
+            file = await get_upload(res, caller, upload_id)
+            if file.state == State.CONFIRMED:
+                return Announced(file, None)
+            return await _renewed(res, require_pending(file), _first_of(len(made)))
+        except (UploadNotFound, UploadNotPending):
+            return AlreadyMade(
+                f"This request has announced upload {upload_id} already, for which nothing is "
+                "signed any more: to send the file, announce it with another Idempotency-Key.",
+                id=str(upload_id),
+            )
+        except Problem as problem:
+            return problem
+
+    return dict(zip(made, await asyncio.gather(*map(again, made.values())), strict=True))
 
 
 async def _sign(res: Resources, destination: Destination, file: File) -> Announced:
@@ -224,14 +273,17 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
 
 async def renew_upload(res: Resources, caller: Principal, upload_id: UUID) -> Announced:
     """Fresh instructions for the same key, while the upload is pending."""
-    file = require_pending(await get_upload(res, caller, upload_id))
+    return await _renewed(res, require_pending(await get_upload(res, caller, upload_id)))
+
+
+async def _renewed(res: Resources, file: File, parts: int = FIRST_PARTS) -> Announced:
     if file.method == "multipart":
         if file.size is None:
             raise PartsNotOffered(
                 "Nobody has announced this file's size, so nobody knows its parts: ask for the "
                 f"URLs of those that you send with POST /v1/uploads/{file.id}/parts."
             )
-        return await _first_parts(res, file)
+        return await _first_parts(res, file, parts)
     instructions = await sign_upload(res, res.bucket_of(file).destination, file)
     file = await keep_until(res, file, instructions.expires_at)
     audit_file("upload.renewed", file)

@@ -24,6 +24,7 @@ from app.errors import (
 )
 from app.models.credentials import UploadSession
 from app.models.files import File, Seal, State
+from app.models.idempotency import IdempotencyKey
 from app.runtime.resources import Resources
 from app.store.look import ID_METADATA
 
@@ -198,18 +199,24 @@ async def largest(res: Resources, destination: Destination, file: File) -> int:
 
 
 async def store(
-    res: Resources, caller: Principal, files: Sequence[File], *, paid: bool = False
+    res: Resources,
+    caller: Principal,
+    files: Sequence[File],
+    kept: Sequence[IdempotencyKey] = (),
+    *,
+    paid: bool = False,
 ) -> set[UUID]:
     """The ids of those files that were stored, maybe among others; not there: its key is taken.
 
-    An upload session pays for them all before any is stored, unless they are `paid` for already.
-    Raises UploadSessionExhausted and TooManyPending, and then none was stored.
+    The idempotency keys of those are stored with them. An upload session pays for them all before
+    any is stored, unless they are `paid` for already. Raises UploadSessionExhausted, TooManyPending
+    and RequestUnderWay, and then none was stored.
     """
     if caller.session is None or paid:
-        return await res.inserts.insert(files)
+        return await res.inserts.insert(files, kept)
     async with res.db.connection() as db:
         stored = await db_credentials.insert_files_of_session(
-            db, caller.session.id, files, res.clock()
+            db, caller.session.id, files, res.clock(), kept
         )
         if stored is None:
             session = await db_credentials.get_session(db, caller.session.id)

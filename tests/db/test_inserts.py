@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -30,9 +31,9 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each statement took."""
     counts: list[int] = []
 
-    async def counted(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+    async def counted(db: asyncpg.Connection, rows: Sequence[File], kept: Any = ()) -> set[UUID]:
         counts.append(len(rows))
-        return await insert_files(db, rows)
+        return await insert_files(db, rows, kept)
 
     insert_files = db_files.insert_files
     monkeypatch.setattr(db_files, "insert_files", counted)
@@ -74,12 +75,12 @@ async def test_who_comes_during_a_statement_is_in_the_next(
     sizes: list[int] = []
     insert_files = db_files.insert_files
 
-    async def slow(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+    async def slow(db: asyncpg.Connection, rows: Sequence[File], kept: Any = ()) -> set[UUID]:
         sizes.append(len(rows))
         if len(sizes) == 1:
             waiting.extend(asyncio.create_task(queue.insert([new_file()])) for _ in range(5))
             await db.execute("SELECT pg_sleep(0.05)")
-        return await insert_files(db, rows)
+        return await insert_files(db, rows, kept)
 
     monkeypatch.setattr(db_files, "insert_files", slow)
     await queue.insert([new_file()])

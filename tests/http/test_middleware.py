@@ -288,7 +288,7 @@ async def test_preflights(client: httpx.AsyncClient) -> None:
         asked = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": method,
-            "Access-Control-Request-Headers": "content-type,x-request-id,authorization,if-match",
+            "Access-Control-Request-Headers": "content-type,x-request-id,idempotency-key,if-match",
         }
         response = await client.options("/v1/files", headers=asked)
         assert response.status_code == 200
