@@ -118,7 +118,8 @@ test("the same bytes chosen as before continue, however the time between them wa
 /** Run as a page of plain http, which has no WebCrypto. */
 async function onPlainHttp(work) {
   const { crypto } = globalThis;
-  Object.defineProperty(globalThis, "crypto", { value: {}, configurable: true });
+  const value = { getRandomValues: (array) => crypto.getRandomValues(array) };
+  Object.defineProperty(globalThis, "crypto", { value, configurable: true });
   try {
     await work();
   } finally {

@@ -55,17 +55,17 @@ export class Storage {
 }
 
 /**
- * A service and a bucket that answer as these functions do: `service("POST uploads", body)` gives
+ * A service and a bucket that answer as these functions do: `service("POST uploads", body, headers)` gives
  * status and JSON (or text), `bucket("PUT id/1", bytes)` status and XML, or undefined for a lost connection.
  * Gives what was asked of both, in order.
  */
 export function world(service, bucket = () => [200, ""]) {
   const asked = [];
-  globalThis.fetch = async (url, { method, body, signal }) => {
+  globalThis.fetch = async (url, { method, headers, body, signal }) => {
     const what = `${method} ${url.split("/v1/")[1]}`;
     signal.throwIfAborted();
     asked.push(what);
-    const [status, answer] = await service(what, body && JSON.parse(body));
+    const [status, answer] = await service(what, body && JSON.parse(body), headers);
     signal.throwIfAborted();
     const text = typeof answer === "string" ? answer : JSON.stringify(answer);
     return new Response(status === 204 ? null : text, { status });

@@ -226,3 +226,23 @@ test("a signal that many uploads share keeps none that has ended", async () => {
   for (const name of ["a", "b", "c"]) await uploader.upload(file(10, name), { signal });
   assert.equal(getEventListeners(signal, "abort").length, 0);
 });
+
+test("an announcement has one key for all its retries, and each announcement its own", async () => {
+  const keys = [];
+  world((what, body, headers) => {
+    const key = headers.get("Idempotency-Key");
+    if (what.endsWith("/confirm")) return key ? problem(422, "validation-failed") : stored("a");
+    keys.push([what, key]);
+    if (keys.length % 2) return [200, "<h1>A proxy lost the answer</h1>"];
+    if (what === "POST uploads") return [201, put("a")];
+    return [200, { uploads: body.uploads.map((_, n) => put(`b${n}`)) }];
+  });
+  const { uploader } = made({ retries: 1 });
+  await uploader.upload(file(10, "a.bin"));
+  await Promise.all(uploader.uploadAll([file(10, "b.bin"), file(10, "c.bin")]));
+  const [first, again, batch, repeated, ...more] = keys;
+  assert.match(first[1], /^"[A-Za-z0-9+/]{24}"$/);
+  assert.deepEqual([first, batch], [again, repeated]);
+  assert.notEqual(first[1], batch[1]);
+  assert.deepEqual([first[0], batch[0], more], ["POST uploads", "POST uploads/batch", []]);
+});

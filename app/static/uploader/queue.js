@@ -2,7 +2,7 @@
 
 import { Slots } from "./bucket.js";
 import { browserStorage, Memory } from "./memory.js";
-import { problemError, Service } from "./service.js";
+import { newKey, problemError, Service } from "./service.js";
 
 const BATCH = 100; // announcements in one request
 
@@ -56,7 +56,8 @@ export class Queue {
     const bodies = [...asking.map(({ transfer }) => transfer), ...soon].map((t) => t.announcement);
     for (const transfer of soon) transfer.announceWith(this.#ask(asking, transfer));
     const tell = (state) => first.forEach(({ transfer }) => transfer.tell(state));
-    const call = (path, body) => this.service.call("POST", path, { body, tell });
+    // Each retry has the same key: where only the answer was lost, it gives the same uploads.
+    const call = (path, body) => this.service.call("POST", path, { body, tell, once: newKey() });
     try {
       const answers =
         bodies.length > 1

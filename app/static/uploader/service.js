@@ -28,6 +28,9 @@ export const isTransient = (status) => status >= 500 || [0, 408, 409, 425, 429].
 export const isLost = ({ status, gone, retry }) =>
   gone || (status >= 400 && status !== 403 && !retry);
 
+/** A new idempotency key. (`randomUUID` is not there on pages of plain http.) */
+export const newKey = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18))));
+
 /** Wait, but not longer than until the browser is online again. Throws the signal's reason. */
 function sleep(milliseconds, signal) {
   return new Promise((resolve, reject) => {
@@ -69,14 +72,18 @@ export class Service {
     Object.assign(this, { headers, token, retries });
   }
 
-  /** One request; the answer's JSON. Throws an UploadError made from problem+json (RFC 9457). */
-  async ask(method, path, { body, signal } = {}) {
+  /**
+   * One request; the answer's JSON. Throws an UploadError made from problem+json (RFC 9457). `once`
+   * is its idempotency key: a repeat with the same one makes nothing twice.
+   */
+  async ask(method, path, { body, signal, once } = {}) {
     let response, answer;
     try {
       const headers = new Headers(await given(this.headers));
       const token = await given(this.token);
       if (token) headers.set("Authorization", `Bearer ${token}`);
       if (body) headers.set("Content-Type", "application/json");
+      if (once) headers.set("Idempotency-Key", `"${once}"`);
       const timeout = AbortSignal.timeout(SERVICE_TIMEOUT);
       response = await fetch(this.base + path, {
         method,
@@ -139,8 +146,8 @@ export class Service {
   }
 
   /** `ask`, with retries. */
-  call(method, path, { body, ...how } = {}) {
-    return this.persist(() => this.ask(method, path, { body, signal: how.signal }), how);
+  call(method, path, { body, once, ...how } = {}) {
+    return this.persist(() => this.ask(method, path, { body, once, signal: how.signal }), how);
   }
 }
 

@@ -54,6 +54,26 @@ async def test_what_the_bucket_and_the_service_say_later_is_tried_later(
         watch.expect(text)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+async def test_an_announcement_whose_answer_is_lost_makes_no_second_upload(
+    page: Page, line: Line, files: Files, watch: Watch, count: int
+) -> None:
+    lost: list[str] = []
+
+    async def lose(route: Route) -> None:
+        answer = await (await route.fetch()).json()
+        lost.extend(upload["id"] for upload in answer.get("uploads", [answer]))
+        await route.abort()
+
+    asked = record(page, "POST", f"{line.address}/v1/uploads")
+    await break_first(page, "POST", f"{line.address}/v1/uploads", lose)
+    chosen = [files.make(f"lost {n}.txt", 1000) for n in range(count)]
+    await begin(page, line, chosen, destination="files")
+    assert [file["id"] for file in await outcome(page)] == lost
+    assert len([url for url in asked if not url.endswith("/confirm")]) == 2
+    watch.expect("ERR_FAILED")
+
+
 async def test_a_line_that_is_dead_is_given_up_and_tried_again(
     page: Page, line: Line, files: Files, watch: Watch
 ) -> None:
