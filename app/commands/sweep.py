@@ -5,7 +5,7 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -20,6 +20,8 @@ from app.upkeep.sweep import Outcome, Sweep
 
 FAILED_STATUS: Final = 2
 _LINE_EVERY: Final = 1000
+# Seconds between two looks for uploads that nobody confirms: one statement, where none is due.
+_LOOK_EVERY: Final = 10.0
 _log: Final = get_logger("worker")
 
 
@@ -54,19 +56,30 @@ def _sweep(_: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    async def sweep_repeatedly(res: Resources) -> None:
+    async def work(res: Resources) -> None:
         with _stop_event() as stopping:
-            while not stopping.is_set():
-                await _sweep_once(res, stopping)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), options.every)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_repeat(res, Sweep.run, options.every, stopping))
+                group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
 
-    with_resources(require_stores, sweep_repeatedly)
+    with_resources(require_stores, work)
 
 
-async def _sweep_once(res: Resources, stopping: asyncio.Event) -> None:
+async def _repeat(
+    res: Resources,
+    once: Callable[[Sweep], Awaitable[Counter[Outcome]]],
+    every: float,
+    stopping: asyncio.Event,
+) -> None:
+    while not stopping.is_set():
+        await _try(once(Sweep(res, stopping=stopping)))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), every)
+
+
+async def _try(sweeping: Awaitable[Counter[Outcome]]) -> None:
     try:
-        counts = await Sweep(res, stopping=stopping).run()
+        counts = await sweeping
     except Problem as problem:
         # Database or bucket are away for a while: the next sweep tries again.
         _log.warning(

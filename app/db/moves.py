@@ -64,12 +64,17 @@ def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ())
 _EXTEND = _update(
     in_state(State.PENDING),
     expires_at=sa.func.greatest(_c.expires_at, sa.bindparam("expires_at", type_=MOMENT)),
+    look_at=sa.func.coalesce(_c.look_at, sa.bindparam("look_at", type_=MOMENT)),
 )
 
 
-async def extend_upload(db: asyncpg.Connection, file: File, expires_at: datetime) -> File | None:
-    """Note that something signed for the pending upload works until then."""
-    return await _move_row(db, _EXTEND, file, expires_at=expires_at)
+async def extend_upload(
+    db: asyncpg.Connection, file: File, expires_at: datetime, look_at: datetime | None = None
+) -> File | None:
+    """Note that something signed for the pending upload works until then, and is looked for at
+    `look_at` where nobody would look for it any more.
+    """
+    return await _move_row(db, _EXTEND, file, expires_at=expires_at, look_at=look_at)
 
 
 _LEARN_UPLOAD = _update(
@@ -142,6 +147,7 @@ _FROM_BUCKET: Final = (
     "checksum_verified",
     "confirmed_at",
     "sealed",
+    "self_confirmed",
 )
 _CONFIRM = _move(State.CONFIRMED, *_FROM_BUCKET, "claimed_until")
 
@@ -150,6 +156,14 @@ async def mark_confirmed(db: asyncpg.Connection, file: File) -> File | None:
     """Move to confirmed, with what the bucket answered, as `file` has it."""
     found = {column: getattr(file, column) for column in _FROM_BUCKET}
     return await _move_row(db, _CONFIRM, file, claimed_until=None, **found)
+
+
+_TAKE = _update(sa.and_(in_state(State.CONFIRMED), _c.self_confirmed), self_confirmed=sa.false())
+
+
+async def take_confirmed(db: asyncpg.Connection, file: File) -> File | None:
+    """Note that a client has confirmed what had confirmed itself; no row if one has before."""
+    return await _move_row(db, _TAKE, file)
 
 
 # Only from the state in which the reason was found: what was missing may be what another call is

@@ -182,7 +182,11 @@ async def lock_files(db: asyncpg.Connection, ids: Sequence[UUID]) -> list[File]:
 _COUNT = write(
     sa.update(files)
     .where(files.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS)))
-    .values(attachments=files.c.attachments + sa.bindparam("change", type_=sa.Integer()))
+    .values(
+        attachments=files.c.attachments + sa.bindparam("change", type_=sa.Integer()),
+        # Who comes later to attach it must not undo what is done here.
+        self_confirmed=sa.false(),
+    )
 )
 _EMPTY_FIELD = write(sa.delete(record_files).where(_IN_THIS, _rf.field == sa.bindparam("field")))
 _FILL_FIELD = write(

@@ -32,12 +32,13 @@ class Place(NamedTuple):
     destination: str
 
 
-_not_in_skipped_places = sa.tuple_(_c.bucket, _c.destination).not_in(
+NOT_IN_SKIPPED_PLACES: Final = sa.tuple_(_c.bucket, _c.destination).not_in(
     sa.select(array("skipped_buckets", sa.Text()), array("skipped_destinations", sa.Text()))
 )
 
 
-def _excluding(skipped: Collection[Place]) -> dict[str, list[str]]:
+def excluding(skipped: Collection[Place]) -> dict[str, list[str]]:
+    """The arguments of `NOT_IN_SKIPPED_PLACES`."""
     return {
         "skipped_buckets": [place.bucket for place in skipped],
         "skipped_destinations": [place.destination for place in skipped],
@@ -49,7 +50,7 @@ def _claim(state: State, *where: sa.ColumnElement[bool], first: sa.Column[Any]) 
     # A CTE is evaluated once; a subquery might be again, and then lock more than it returns.
     picked = (
         sa.select(_c.id)
-        .where(in_state(state), *where, _not_in_skipped_places)
+        .where(in_state(state), *where, NOT_IN_SKIPPED_PLACES)
         .order_by(first)
         .limit(_limit)
         .with_for_update(skip_locked=True)
@@ -98,7 +99,7 @@ async def claim_abandoned(
         lapsed_before=lapsed_before,
         until=until,
         limit=limit,
-        **_excluding(skipped),
+        **excluding(skipped),
     )
 
 
@@ -140,7 +141,7 @@ async def claim_ended(
         until=until,
         limit=limit,
         session_ids=session_ids,
-        **_excluding(skipped),
+        **excluding(skipped),
     )
 
 
@@ -177,7 +178,7 @@ async def claim_lapsed(
     uploads whose objects should have gone, tombstones that should have been looked at.
     """
     return await _CLAIM_LAPSED[state].rows(
-        db, lapsed_before=lapsed_before, until=until, limit=limit, **_excluding(skipped)
+        db, lapsed_before=lapsed_before, until=until, limit=limit, **excluding(skipped)
     )
 
 
@@ -187,7 +188,7 @@ _STALLED = write(
         in_state(State.COMPLETING),
         _c.claimed_until >= sa.bindparam("after", type_=MOMENT),
         _c.claimed_until < _lapsed_before,
-        _not_in_skipped_places,
+        NOT_IN_SKIPPED_PLACES,
     )
     .order_by(_c.claimed_until)
     .limit(_limit),
@@ -207,7 +208,7 @@ async def stalled_completions(
     Not claimed: completing them is a claim of its own (app.uploads.join).
     """
     return await _STALLED.rows(
-        db, after=after, lapsed_before=lapsed_before, limit=limit, **_excluding(skipped)
+        db, after=after, lapsed_before=lapsed_before, limit=limit, **excluding(skipped)
     )
 
 

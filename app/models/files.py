@@ -108,6 +108,12 @@ class File(NamedTuple):
     # What links say of a text by its first bytes, whatever `content_type` says: "utf-8", or "" for
     # none. None where there is nothing to say but `content_type`.
     charset: str | None
+    # When the sweep looks whether the pending upload has arrived, before its instructions have
+    # ended; None: it does not.
+    look_at: datetime | None
+    # Whether an event or the sweep has confirmed it, and neither its client nor a record has taken
+    # it since: a client that confirms it then may still have it attached.
+    self_confirmed: Annotated[bool, {"server_default": sa.false()}]
 
     @property
     def may_share_key(self) -> bool:
@@ -220,6 +226,11 @@ sa.Index(
 # For the sweep: uploads that were not confirmed, claims that were not finished.
 sa.Index(
     "ix_files_expired", files.c.expires_at, postgresql_where=files.c.state == State.PENDING.value
+)
+sa.Index(
+    "ix_files_looked_at",
+    files.c.look_at,
+    postgresql_where=sa.and_(files.c.state == State.PENDING.value, files.c.look_at.is_not(None)),
 )
 sa.Index(
     "ix_files_claimed",

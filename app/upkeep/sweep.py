@@ -18,6 +18,7 @@ from typing import Final
 
 from app.core.deadlines import CONFIRM_WITHIN, KEEP_IDEMPOTENCY_KEYS, KEEP_PARTS, NO_REQUEST_AFTER
 from app.core.ids import first_uuid7
+from app.db import arrivals as db_arrivals
 from app.db import idempotency as db_idempotency
 from app.db import moves
 from app.db import sweep as db_sweep
@@ -31,10 +32,11 @@ from app.models.files import File, State
 from app.runtime.resources import Resources
 from app.upkeep.reconcile import longest_upload
 from app.upkeep.replays import remove_replays
+from app.uploads.arrive import confirm_arrived, may_be_whole
 from app.uploads.confirm import end_upload
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.unsized import drop_ended
-from app.uploads.verify import JOINING
+from app.uploads.verify import JOINING, After
 
 _log: Final = get_logger("sweep")
 
@@ -69,6 +71,7 @@ class Outcome(StrEnum):
     PURGED = "purged"  # a tombstone that is gone
     REPLAYED = "replayed"  # a version of a confirmed file's key that is gone, made by a replay
     MOVED = "moved"  # somebody else was first
+    AWAITED = "awaited"  # looked for, and not there yet
     FAILED = "failed"  # bucket or database did not do their part; a later sweep tries again
 
 
@@ -93,28 +96,41 @@ class Sweep:
 
     async def run(self) -> Counter[Outcome]:
         """Sweep; the number of rows by outcome. Raises DatabaseUnavailable if it can claim none."""
+        return await self._run_noted(self._run, {RUN: 1})
+
+    async def look(self) -> Counter[Outcome]:
+        """Only look for uploads that may have arrived, as `run` does too: it is cheap, and may be
+        done every few seconds.
+        """
+        return await self._run_noted(self._look, {})
+
+    async def _run_noted(
+        self, work: Callable[[], Awaitable[None]], more: dict[str, int]
+    ) -> Counter[Outcome]:
         before = current_actor.set(Actor(name="sweep"))
         try:
-            await self._run_until_stopped()
+            await self._run_until_stopped(work)
         finally:
             current_actor.reset(before)
-            await self._note()
+            await self._note(more)
         return self.counts
 
-    async def _note(self) -> None:
+    async def _note(self, more: dict[str, int]) -> None:
         """Add the outcomes to the totals that the web processes' /metrics shows."""
-        counts = {outcome.value: count for outcome, count in self.counts.items()}
+        counts = {outcome.value: count for outcome, count in self.counts.items()} | more
+        if not counts:
+            return
         # A run whose totals cannot be added has done its work nevertheless.
         with suppress(DatabaseUnavailable):
             async with self.res.db.connection() as db:
-                await db_sweep.add_totals(db, {**counts, RUN: 1}, self.res.clock())
+                await db_sweep.add_totals(db, counts, self.res.clock())
 
-    async def _run_until_stopped(self) -> None:
+    async def _run_until_stopped(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             async with asyncio.timeout(None) as limit:
                 watching = asyncio.create_task(self._set_limit(limit))
                 try:
-                    await self._run()
+                    await work()
                 finally:
                     watching.cancel()
         except TimeoutError:
@@ -136,6 +152,7 @@ class Sweep:
         await self._drain(partial(self._lapsed, State.REJECTED, lapsed, LEASE), _clear)
         await self._drain(partial(self._ended, lapsed), _drop)
         await self._drain(partial(self._abandoned, started, lapsed), _end)
+        await self._look()
         await self._drain(
             partial(self._lapsed, State.REMOVED, lapsed, _LONG_LEASE), _check_tombstone
         )
@@ -146,6 +163,9 @@ class Sweep:
                 more = await db_idempotency.purge(db, before)
         await purge_events(self.res)
         await self._look_for_replays(started)
+
+    async def _look(self) -> None:
+        await self._drain(partial(self._due, self.res.clock()), _look_for)
 
     async def _look_for_replays(self, started: datetime) -> None:
         """Once for each file, when nothing that was signed for it can work any more.
@@ -246,6 +266,12 @@ class Sweep:
                 self._skipped_places,
             )
 
+    async def _due(self, started: datetime, limit: int) -> list[File]:
+        async with self.res.db.connection() as db:
+            return await db_arrivals.claim_looks(
+                db, started, self.res.clock(), min(limit, _BATCH), self._skipped_places
+            )
+
     async def _lapsed(
         self, state: State, lapsed: datetime, lease: timedelta, limit: int
     ) -> list[File]:
@@ -295,10 +321,21 @@ def _log_failure(file: File, problem: Problem) -> None:
 
 async def _confirm(res: Resources, file: File) -> Outcome:
     """Confirm for the client that did not. Raises UploadNotArrived."""
-    after = await end_upload(res, file, wait_seconds=None)
+    return _outcome(await end_upload(res, file, wait_seconds=None, by_itself=True))
+
+
+def _outcome(after: After) -> Outcome:
     if not after.by_us or after.file is None:
         return Outcome.MOVED
     return Outcome.CONFIRMED if after.file.state == State.CONFIRMED else Outcome.REJECTED
+
+
+async def _look_for(res: Resources, file: File) -> Outcome:
+    """Confirm an upload that has arrived, though nobody has said so."""
+    try:
+        return _outcome(await confirm_arrived(res, file))
+    except UploadNotArrived:
+        return Outcome.AWAITED
 
 
 async def _complete(res: Resources, file: File) -> Outcome:
@@ -331,7 +368,7 @@ async def _end(res: Resources, file: File) -> Outcome:
     """Make a file of an abandoned upload if all of it is there, else remove what is."""
     destination = res.bucket_of(file).destination
     nothing_there = False
-    if destination.unconfirmed == "confirm" and await _may_be_whole(res, file):
+    if destination.unconfirmed == "confirm" and await may_be_whole(res, file):
         try:
             # The lease of a pending upload counts among sweeps alone, and not for the confirm.
             return await _confirm(res, file._replace(claimed_until=None))
@@ -343,17 +380,6 @@ async def _end(res: Resources, file: File) -> Outcome:
     count_upload(file.destination, "expired")
     audit_file("upload.expired", file)
     return Outcome.REMOVED
-
-
-async def _may_be_whole(res: Resources, file: File) -> bool:
-    """Whether confirming would show that it is whole.
-
-    Parts of an upload without a size could be joined at any time: only its client knows when all
-    are there. Once they are joined, the client has said so.
-    """
-    if file.method != "multipart" or file.size is not None:
-        return True
-    return await res.bucket_of(file).list_parts(file.store_upload_id) is None
 
 
 async def _check_tombstone(res: Resources, file: File) -> Outcome:

@@ -7,9 +7,10 @@ from app.access.destinations import destination_named
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
 from app.db import files as db_files
+from app.db import moves
 from app.files.urls import check_host, parse_url
 from app.models.files import File, State
-from app.records.writing import Attachment, resolve_attachment
+from app.records.writing import Attachment, attach, audit_change, lock_record, resolve_attachment
 from app.runtime.resources import Resources
 from app.uploads.join import UNDER_WAY, complete
 from app.uploads.lookup import require_confirmed
@@ -37,7 +38,8 @@ async def confirm_upload(
 
     With `attach_to` the file goes into that field of a record in the same transaction: raises
     UnknownRecordField, WrongDestination, TooManyFiles, RecordNotFound, and then nothing is moved.
-    A file that was confirmed before is not attached: its record may have been changed since.
+    A file that was confirmed before is not attached, for its record may have been changed since;
+    but one that has confirmed itself is, by the first confirm of its client.
     """
     async with res.db.connection() as db:
         file = await db_files.get_file(db, upload_id, caller)
@@ -85,6 +87,8 @@ async def confirm_file(
     if file is not None:
         attachment = resolve_attachment(res, caller, attach_to, file.destination)
         file = (await end_upload(res, file, wait_seconds, part_count, attachment)).file
+        if file is not None and file.self_confirmed:
+            file = await _take(res, file, attachment)
     if file is not None and file.method == "multipart" and file.state in UNDER_WAY:
         return file
     return require_confirmed(file)
@@ -96,10 +100,40 @@ async def end_upload(
     wait_seconds: float | None,
     part_count: int | None = None,
     attachment: Attachment | None = None,
+    *,
+    by_itself: bool = False,
 ) -> After:
-    """Confirm or reject the upload, unless it is neither pending nor completing any more."""
+    """Confirm or reject the upload, unless it is neither pending nor completing any more.
+
+    `by_itself`: for no client.
+    """
     if file.method == "multipart":
-        return await complete(res, file, wait_seconds, part_count, attachment)
+        return await complete(res, file, wait_seconds, part_count, attachment, by_itself=by_itself)
     if file.state == State.PENDING:
-        return await verify(res, file, attachment)
+        return await verify(res, file, attachment, by_itself=by_itself)
     return After(file, by_us=False)
+
+
+async def _take(res: Resources, file: File, attachment: Attachment | None) -> File:
+    """Have a client's confirm do to a file that has confirmed itself what is left of it: put it
+    into the record's field. Raises RecordNotFound, TooManyFiles, and then nothing is done.
+    """
+    change = None
+    try:
+        async with res.db.transaction() if attachment else res.db.connection() as db:
+            # In the order of `verify`: so no two wait for each other.
+            record = attachment and await lock_record(res, db, attachment)
+            taken = await moves.take_confirmed(db, file)
+            if taken is None:
+                raise _TakenBefore
+            if attachment and record:
+                change = await attach(res, db, attachment, record, file.id)
+    except _TakenBefore:
+        return file
+    if change:
+        audit_change(change)
+    return taken
+
+
+class _TakenBefore(Exception):
+    """Another confirm, or a record, has the file already: nothing is left to do."""

@@ -46,6 +46,8 @@ async def complete(
     wait_seconds: float | None,
     part_count: int | None = None,
     attachment: Attachment | None = None,
+    *,
+    by_itself: bool = False,
 ) -> After:
     """Complete a multipart upload, or wait while another call does.
 
@@ -64,7 +66,7 @@ async def complete(
             break
         if _is_free(res, now):
             # A task: it goes on when its caller stops waiting or disconnects.
-            work = res.background.start(_attempt(res, now, part_count, attachment))
+            work = res.background.start(_attempt(res, now, part_count, attachment, by_itself))
             await asyncio.wait({work}, timeout=left)
             if work.done():
                 after = work.result()
@@ -93,13 +95,17 @@ def _is_free(res: Resources, file: File) -> bool:
 
 
 async def _attempt(
-    res: Resources, file: File, part_count: int | None, attachment: Attachment | None
+    res: Resources,
+    file: File,
+    part_count: int | None,
+    attachment: Attachment | None,
+    by_itself: bool,
 ) -> After:
     """Check which parts have arrived, claim the completion, have them joined, and verify."""
     handle = res.bucket_of(file)
     arrived = await handle.list_parts(file.store_upload_id)
     if arrived is None:
-        return await verify(res, file, attachment)
+        return await verify(res, file, attachment, by_itself=by_itself)
     if file.state == State.COMPLETING:
         # The same parts as before; by now there may be more.
         part_count = file.part_count
@@ -113,7 +119,10 @@ async def _attempt(
         )
         if claimed is None:
             return After(await db_files.get_again(db, file), by_us=False)
-    work = _refuse(res, claimed, reason) if reason else _join(res, claimed, parts, attachment)
+    if reason:
+        work = _refuse(res, claimed, reason)
+    else:
+        work = _join(res, claimed, parts, attachment, by_itself)
     return await _keep_lease(res, claimed, asyncio.ensure_future(work))
 
 
@@ -191,7 +200,11 @@ async def _extend(res: Resources, file: File) -> File:
 
 
 async def _join(
-    res: Resources, file: File, parts: list[StoredPart], attachment: Attachment | None
+    res: Resources,
+    file: File,
+    parts: list[StoredPart],
+    attachment: Attachment | None,
+    by_itself: bool,
 ) -> After:
     """Have the bucket join the parts, again while the outcome is not known, and verify."""
     assert file.store_upload_id is not None
@@ -207,7 +220,7 @@ async def _join(
                 if unknown:
                     raise
                 raise _NothingJoined(problem) from problem
-            return await verify(res, file, attachment)
+            return await verify(res, file, attachment, by_itself=by_itself)
         except BucketUnavailable:
             # Perhaps only the answer was lost: then the store knows no such upload any more.
             unknown = True

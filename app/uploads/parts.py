@@ -21,7 +21,7 @@ from app.records.writing import resolve_attachment
 from app.runtime.resources import Resources
 from app.turns import Turn
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
-from app.uploads.rules import object_headers
+from app.uploads.rules import look_at, object_headers
 from app.uploads.unsized import admit_parts
 from app.uploads.verify import verify
 
@@ -151,8 +151,9 @@ async def keep_until(res: Resources, file: File, expires_at: datetime) -> File:
 
     Raises UploadNotPending or UploadNotFound if confirm or cancel was first.
     """
+    look = look_at(res.bucket_of(file).destination, file.id, file.method, file.size, res.clock())
     async with res.db.connection() as db:
-        renewed = await moves.extend_upload(db, file, expires_at)
+        renewed = await moves.extend_upload(db, file, expires_at, look)
         return renewed or require_pending(await db_files.get_again(db, file))
 
 

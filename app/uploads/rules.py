@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.access.destinations import destination_for
 from app.core.content_types import guess_content_type, normalize_content_type
+from app.core.deadlines import first_look
 from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
 from app.core.object_url import object_url
@@ -124,7 +125,20 @@ def pending_file(
         part_count=None,
         announced_type=None,
         charset=None,
+        look_at=look_at(destination, file_id, method, size, now),
+        self_confirmed=False,
     )
+
+
+def look_at(
+    destination: Destination, file_id: UUID, method: str, size: int | None, now: datetime
+) -> datetime | None:
+    """When the sweep looks whether the upload, signed for `now`, has arrived; None: it does not,
+    where nothing is to confirm itself, or nobody could tell whether all parts are there.
+    """
+    if destination.unconfirmed == "delete" or (method == "multipart" and size is None):
+        return None
+    return first_look(file_id, now, size)
 
 
 def _check_rules(

@@ -40,8 +40,10 @@ class After(NamedTuple):
     by_us: bool
 
 
-async def verify(res: Resources, file: File, attachment: Attachment | None = None) -> After:
-    """Ask the bucket, and confirm or reject the upload by its answer.
+async def verify(
+    res: Resources, file: File, attachment: Attachment | None = None, *, by_itself: bool = False
+) -> After:
+    """Ask the bucket, and confirm or reject the upload by its answer. `by_itself`: for no client.
 
     Another call may have been first. A file that this call confirms
     goes into the field of `attachment` as well, in one transaction. Raises UploadNotArrived,
@@ -55,6 +57,8 @@ async def verify(res: Resources, file: File, attachment: Attachment | None = Non
     )
     if found is None:
         return await reject(res, file, _why_absent(res, file))
+    if by_itself and not found.is_of(file.id) and res.clock() < file.expires_at:
+        raise UploadNotArrived("Another object is at this key, and the upload may come yet.")
     left = await bytes_left(res, file)
     reason = object_objection(handle.destination, file, found, left)
     if reason is None:
@@ -67,6 +71,7 @@ async def verify(res: Resources, file: File, attachment: Attachment | None = Non
             file = file._replace(content_type=truly, announced_type=file.content_type)
         reason = contents_objection(handle.destination, file, detected)
     if reason is None:
+        file = file._replace(self_confirmed=by_itself)
         return await _confirm(res, handle.destination, file, found, attachment)
     foreign = file.may_share_key and not found.is_of(file.id)
     return await reject(res, file, reason, foreign=foreign)

@@ -1,6 +1,7 @@
 """Uploads are confirmed into records, in the name of whoever may."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from tests.support.rows import new_file
 from tests.support.samples import PNG
 from tests.support.service import UNKNOWN_ID, owner_of_bucket, prepared, running
 from tests.support.steps import announced, send, slug, stored
+from tests.support.upkeep import swept
 
 PATH_JSON = {"type": "product", "id": "42", "field": "picture"}
 
@@ -247,6 +249,71 @@ OTHER_ANN = Principal("ann", "two")
 STAFF = Principal("staff", "one", frozenset({Scope.FILES_ALL}))
 OTHER_STAFF = Principal("staff", "two", frozenset({Scope.FILES_ALL}))
 PATH = FieldPath("product", "42", "picture")
+
+
+class TestSelfConfirmed:
+    """`attach_to` in the confirm call of a file that has confirmed itself"""
+
+    async def arrived(
+        self, settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> str:
+        upload = await announced(client, PNG, "a.png", destination="images")
+        assert (await send(web, upload["upload"], PNG)).is_success
+        assert await swept(settings, timedelta(minutes=1)) == {"confirmed": 1}
+        return str(upload["id"])
+
+    async def confirm(self, client: httpx.AsyncClient, upload_id: str, **body: Any) -> None:
+        answer = await client.post(f"/v1/uploads/{upload_id}/confirm", json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["id"] == upload_id
+
+    async def test_its_client_attaches_it_once(
+        self,
+        settings: Settings,
+        client: httpx.AsyncClient,
+        web: httpx.AsyncClient,
+        db: asyncpg.Connection,
+    ) -> None:
+        file_id = await self.arrived(settings, client, web)
+        refused = await client.post(
+            f"/v1/uploads/{file_id}/confirm", json={"attach_to": PATH_JSON | {"field": "manual"}}
+        )
+        assert slug(refused) == "wrong-destination"
+        # However many of its calls are under way at once.
+        await asyncio.gather(
+            *(self.confirm(client, file_id, attach_to=PATH_JSON) for _ in range(4))
+        )
+        assert await counts(db) == {file_id: 1}
+        # What has happened to the record since stays.
+        assert (await client.delete(PICTURE)).is_success
+        await self.confirm(client, file_id, attach_to=PATH_JSON)
+        assert await counts(db) == {}
+
+    async def test_a_confirm_without_a_record_is_the_first_as_well(
+        self,
+        settings: Settings,
+        client: httpx.AsyncClient,
+        web: httpx.AsyncClient,
+        db: asyncpg.Connection,
+    ) -> None:
+        file_id = await self.arrived(settings, client, web)
+        await self.confirm(client, file_id)
+        await self.confirm(client, file_id, attach_to=PATH_JSON)
+        assert await counts(db) == {}
+        assert await db.fetchval("SELECT count(*) FROM records") == 0
+
+    async def test_what_a_back_end_has_attached_and_taken_out_stays_out(
+        self,
+        settings: Settings,
+        client: httpx.AsyncClient,
+        web: httpx.AsyncClient,
+        db: asyncpg.Connection,
+    ) -> None:
+        file_id = await self.arrived(settings, client, web)
+        assert (await client.put(PICTURE, json={"file_ids": [file_id]})).is_success
+        assert (await client.delete(PICTURE)).is_success
+        await self.confirm(client, file_id, attach_to=PATH_JSON)
+        assert await counts(db) == {}
 
 
 class TestOwners:

@@ -36,6 +36,7 @@ def new_file(state: State = State.PENDING, **values: Any) -> File:
         "claimed_until": SOON if state in {State.COMPLETING, State.REMOVING} else None,
         "sealed": "no",
         "attachments": 0,
+        "self_confirmed": False,
     }
     return File(**(defaults | values))
 

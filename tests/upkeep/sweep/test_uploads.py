@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.core.deadlines import CONFIRM_WITHIN, NO_REQUEST_AFTER
+from app.db import arrivals as db_arrivals
 from app.db import sweep as db_sweep
 from app.models.files import State
 from app.runtime.resources import open_resources
@@ -35,8 +36,9 @@ async def test_an_upload_that_arrived_becomes_a_file(
     data = PNG if name == "a.png" else b"hello"
     upload = await announced(client, data, name, destination=destination)
     assert (await send(web, upload["upload"], data)).is_success
-    assert await swept(settings, HOUR) == {}
-    assert await swept(settings) == {"confirmed": 1}
+    assert await swept(settings, timedelta()) == {}
+    # A minute later, long before its instructions end.
+    assert await swept(settings, HOUR / 60) == {"confirmed": 1}
     assert await swept(settings) == {}
     file = (await client.get(f"/v1/files/{upload['id']}")).json()
     assert (await web.get(file["presigned_url"])).content == data
@@ -50,7 +52,7 @@ async def test_what_never_arrived_goes_at_last(
     db: asyncpg.Connection,
 ) -> None:
     upload = await announced(client, b"hello", "a.txt")
-    assert await swept(settings, HOUR + CONFIRM_WITHIN / 2) == {}
+    assert await swept(settings, HOUR + CONFIRM_WITHIN / 2) == {"awaited": 1}
     assert await swept(settings) == {"removed": 1}
     assert await states(db) == {"removed": 1}
     confirmed = await client.post(f"/v1/uploads/{upload['id']}/confirm")
@@ -138,7 +140,7 @@ async def test_what_is_not_abandoned_is_left_alone(
     async with running(settings, clock=lambda: utc_now() + HOUR) as later:
         answer = await later.post(f"/v1/uploads/{renewed['id']}/renew")
         assert answer.status_code == 200
-    assert await swept(settings) == {}
+    assert await swept(settings) == {"awaited": 1}
     assert await swept(settings, timedelta(days=400)) == {"removed": 1}
     for key in (file["key"], released["key"]):
         assert await bucket.versions(key) == 1
@@ -155,6 +157,7 @@ def lapsed_of(state: State) -> Any:
             lambda db: db_sweep.claim_abandoned(db, NOW, NOW, NOW, NOW + HOUR, 8),
             "ix_files_expired",
         ),
+        (lambda db: db_arrivals.claim_looks(db, NOW, NOW, 8), "ix_files_looked_at"),
         (lapsed_of(State.REMOVING), "ix_files_claimed"),
         (lapsed_of(State.REJECTED), "ix_files_rejected"),
         (lapsed_of(State.REMOVED), "ix_files_tombstones"),
