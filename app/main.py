@@ -22,6 +22,7 @@ from app.http.routes_by_head import RoutesByHead
 from app.logs.metrics import measured
 from app.routers import (
     api_keys,
+    bucket_events,
     capabilities,
     events,
     files,
@@ -54,7 +55,7 @@ Every failure is `application/problem+json` (RFC 9457).
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
     *(uploads, parts, upload_url, files, links, records, uppy, events),
-    *(upload_sessions, api_keys, service, metrics, capabilities),
+    *(upload_sessions, api_keys, service, metrics, capabilities, bucket_events),
 )
 
 

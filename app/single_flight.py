@@ -19,6 +19,10 @@ class SingleFlight:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._shared: dict[Hashable, asyncio.Task[Any]] = {}
 
+    def __len__(self) -> int:
+        """How many tasks are under way."""
+        return len(self._tasks)
+
     def start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run it now, whether or not anybody waits for it."""
         task = asyncio.get_running_loop().create_task(work)

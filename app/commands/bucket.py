@@ -14,11 +14,11 @@ from rich.prompt import Confirm
 
 from app.commands.parser import Subparsers, add_command, add_group
 from app.core.bucket_setup import Config
-from app.core.iam import service_policy, setup_policy
+from app.core.iam import queue_policy, service_policy, setup_policy
 from app.errors import ConfigurationError
 from app.runtime.resources import open_session
 from app.settings.model import Settings, load_settings
-from app.store.setup.provision import BucketPlan, Change, Outcome, apply, plan
+from app.store.setup.provision import BucketPlan, Change, Outcome, apply, plan, receivers_of
 
 PENDING_STATUS: Final = 2
 _STYLES: Final = {
@@ -36,7 +36,7 @@ _STYLES: Final = {
 _WITH_DIFFERENCE: Final = frozenset(
     {Outcome.CHANGE, Outcome.REFUSED, Outcome.IGNORED, Outcome.UNDONE, Outcome.SHUT}
 )
-_POLICIES: Final = {"service": service_policy, "setup": setup_policy}
+_POLICIES: Final = {"service": service_policy, "setup": setup_policy, "queue": queue_policy}
 
 
 def add(commands: Subparsers) -> None:
@@ -52,7 +52,8 @@ def add(commands: Subparsers) -> None:
         nargs="?",
         choices=sorted(_POLICIES),
         default="service",
-        help="for the service itself (default), or for whoever runs `bucket apply`",
+        help="for the service itself (default), for whoever runs `bucket apply` (setup), or of "
+        "the queue that buckets tell what has arrived",
     )
 
 
@@ -90,7 +91,13 @@ def _apply(options: argparse.Namespace) -> None:
 
 
 def _iam(options: argparse.Namespace) -> None:
-    policy = _POLICIES[options.who](list(_settings().destinations.values()))
+    settings = _settings()
+    receivers = receivers_of(settings)
+    if options.who == "queue" and receivers.queue_arn is None:
+        raise ConfigurationError(
+            "CLAIMCHECK_BUCKET_EVENTS_QUEUE is not set: there is no queue to print a policy for."
+        )
+    policy = _POLICIES[options.who](list(settings.destinations.values()), receivers)
     sys.stdout.write(json.dumps(policy, indent=2) + "\n")
 
 

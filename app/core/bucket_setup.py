@@ -12,6 +12,7 @@ from typing import Any, Final
 from app.core.destination import Destination
 from app.core.iam import bucket_arn, object_arns
 from app.core.lifecycle import abort_days, aborts_early, with_filter
+from app.core.notifications import NOBODY, Receivers, notifications
 from app.core.sigv4 import MAX_EXPIRES_IN
 
 Config = Mapping[str, Any]
@@ -62,6 +63,8 @@ class Aspect(StrEnum):
     LIFECYCLE = "lifecycle"
     POLICY = "bucket policy"
     PUBLIC_ACCESS = "public access block"
+    # Only where the settings say who is told.
+    NOTIFICATIONS = "notifications"
 
 
 class StoreKind(StrEnum):
@@ -84,9 +87,15 @@ class Needs:
     longest_signature: int
     tls: bool
     acls: bool
+    # Who is told of objects that arrive.
+    receivers: Receivers = NOBODY
 
 
-def needs_of(destinations: Sequence[Destination], origins: Sequence[str]) -> Needs:
+def needs_of(
+    destinations: Sequence[Destination],
+    origins: Sequence[str],
+    receivers: Receivers = NOBODY,
+) -> Needs:
     """The requirements of these destinations, all of one bucket, for pages of these origins."""
     first = destinations[0]
     urls = [url for d in destinations for url in (d.endpoint_url, d.public_endpoint_url) if url]
@@ -103,6 +112,7 @@ def needs_of(destinations: Sequence[Destination], origins: Sequence[str]) -> Nee
         # Ownership that is enforced refuses every ACL but this one (AWS userguide,
         # object-ownership-error-responses).
         acls=any(d.acl not in {None, "bucket-owner-full-control"} for d in destinations),
+        receivers=receivers,
     )
 
 
@@ -141,6 +151,8 @@ def target_config(aspect: Aspect, needs: Needs, found: Config, kind: StoreKind) 
             return _policy(needs, found, kind)
         case Aspect.PUBLIC_ACCESS:
             return _public_access(found, kind)
+        case Aspect.NOTIFICATIONS:
+            return _notifications(needs, found, kind)
 
 
 def notes(needs: Needs, kind: StoreKind, found: Mapping[Aspect, Config]) -> list[str]:
@@ -259,6 +271,16 @@ def _public_access(found: Config, kind: StoreKind) -> Config:
         switch: found.get(switch, False) if switch in excluded else True
         for switch in PUBLIC_ACCESS_SWITCHES
     }
+
+
+def _notifications(needs: Needs, found: Config, kind: StoreKind) -> Config:
+    topic, queue = needs.receivers.topic, needs.receivers.queue_arn
+    if kind is StoreKind.CEPH and topic is not None:
+        # Ceph names its zone group where AWS has a region.
+        return notifications(found, needs.prefixes, "Topic", f"arn:aws:sns:*::{topic}")
+    if kind is StoreKind.OTHER and queue is not None:
+        return notifications(found, needs.prefixes, "Queue", queue)
+    return found
 
 
 def is_same(one: Config, other: Config) -> bool:

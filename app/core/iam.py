@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from app.core.destination import Destination
+from app.core.notifications import NOBODY, Receivers
 
 OBJECT_ACTIONS: Final = (
     "s3:PutObject",
@@ -50,6 +51,9 @@ _SETUP_ACTIONS: Final = (
     "s3:PutLifecycleConfiguration",
 )
 
+_NOTIFICATION_ACTIONS: Final = ("s3:GetBucketNotification", "s3:PutBucketNotification")
+_QUEUE_ACTIONS: Final = ("sqs:DeleteMessage", "sqs:ReceiveMessage")
+
 Policy = dict[str, Any]
 
 
@@ -63,8 +67,10 @@ def object_arns(bucket: str, region: str, prefixes: Iterable[str] = ("",)) -> li
     return [f"{bucket_arn(bucket, region)}/{prefix}*" for prefix in prefixes]
 
 
-def service_policy(destinations: Sequence[Destination]) -> Policy:
-    """The rights that the service itself needs, for the user or role that it runs as."""
+def service_policy(destinations: Sequence[Destination], receivers: Receivers = NOBODY) -> Policy:
+    """The rights that the service itself needs, for the user or role that it runs as; the worker
+    reads the queue.
+    """
     buckets = _buckets(destinations)
     objects = [
         arn
@@ -80,10 +86,23 @@ def service_policy(destinations: Sequence[Destination]) -> Policy:
     ]
     keys = sorted({(d.kms_key_id, d.region) for d in destinations if d.kms_key_id})
     statements += [_use_of_key(n, *key) for n, key in enumerate(keys, 1)]
+    if receivers.queue_arn is not None:
+        statements.append(_allow("ClaimcheckQueue", _QUEUE_ACTIONS, [receivers.queue_arn]))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def setup_policy(destinations: Sequence[Destination]) -> Policy:
+def queue_policy(destinations: Sequence[Destination], receivers: Receivers) -> Policy:
+    """The policy of the queue itself: the buckets may write to it (AWS userguide,
+    "Granting permissions to publish event notification messages").
+    """
+    arns = [bucket_arn(bucket, region) for bucket, region in _buckets(destinations)]
+    sending = _allow("ClaimcheckBuckets", ["sqs:SendMessage"], [receivers.queue_arn or "*"])
+    condition = {"ArnLike": {"aws:SourceArn": arns}}
+    allowed = {**sending, "Principal": {"Service": "s3.amazonaws.com"}, "Condition": condition}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
+
+
+def setup_policy(destinations: Sequence[Destination], receivers: Receivers = NOBODY) -> Policy:
     """The rights that `claimcheck bucket apply` needs. The service needs none that write."""
     buckets = _buckets(destinations)
     arns = [bucket_arn(bucket, region) for bucket, region in buckets]
@@ -92,13 +111,13 @@ def setup_policy(destinations: Sequence[Destination]) -> Policy:
         for (bucket, region), members in buckets.items()
         for arn in object_arns(bucket, region, sorted({d.prefix + PROBE_NAME for d in members}))
     ]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            _allow("ClaimcheckSetup", _SETUP_ACTIONS, arns),
-            _allow("ClaimcheckProbe", _PROBE_ACTIONS, probes),
-        ],
-    }
+    statements = [
+        _allow("ClaimcheckSetup", _SETUP_ACTIONS, arns),
+        _allow("ClaimcheckProbe", _PROBE_ACTIONS, probes),
+    ]
+    if any(receivers):
+        statements.append(_allow("ClaimcheckNotifications", _NOTIFICATION_ACTIONS, arns))
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def _buckets(

@@ -19,6 +19,7 @@ _PREFIXES: Final = (
     rf"X-Amz-(?:Security-Token|Credential){_SEPARATOR}",
     rf"Signature{_SEPARATOR}",
     r"grant=",
+    r"(?<=[?&])token=",
     r"Bearer ",
 )
 _PREFIXED: Final = re.compile(rf"({'|'.join(_PREFIXES)})[^\s/&\"'\\]+", re.IGNORECASE)
@@ -37,6 +38,7 @@ def redact(text: str) -> str:
         or "x-amz-" in low
         or "signature" in low
         or "grant=" in low
+        or "token=" in low
         or "bearer " in low
     ):
         text = _PREFIXED.sub(r"\1...", text)

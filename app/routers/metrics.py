@@ -1,13 +1,10 @@
 """The figures for Prometheus, open to the scrapers that the settings name."""
 
-import ipaddress
-import secrets
-
 from fastapi import APIRouter, Request, Response
 
 from app.db import sweep as db_sweep
 from app.errors import DatabaseUnavailable, RouteNotFound
-from app.http.middleware import is_proxied
+from app.http.machines import comes_from, is_token
 from app.http.permissions import Res
 from app.logs import metrics
 from app.runtime.resources import Resources
@@ -31,19 +28,10 @@ async def scrape(request: Request, res: Res) -> Response:
 
 def may_scrape(settings: Settings, request: Request) -> bool:
     """Whether the settings let whoever sent this read the figures."""
-    if settings.metrics_token is not None:
-        wanted = f"Bearer {settings.metrics_token.get_secret_value()}"
-        given = request.headers.get("authorization", "")
-        if secrets.compare_digest(given.encode(), wanted.encode()):
-            return True
-    # Behind a router every request has the router's address.
-    if request.client is None or is_proxied(request.scope):
-        return False
-    try:
-        address = ipaddress.ip_address(request.client.host)
-    except ValueError:
-        return False
-    return any(address in network for network in settings.metrics_networks)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return (scheme == "Bearer" and is_token(settings.metrics_token, token)) or comes_from(
+        request, settings.metrics_networks
+    )
 
 
 async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:

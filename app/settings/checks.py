@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from app.core.destination import Destination
+from app.core.notifications import queue_arn
 from app.core.words import in_list
 from app.errors import ConfigurationError
 from app.settings.panel import missing_for_panel
@@ -25,6 +26,7 @@ def faults_across(settings: "Settings") -> Iterator[str]:
     yield from _in_overlaps(settings.destinations)
     yield from _in_records(settings)
     yield from _in_panel(settings)
+    yield from _in_bucket_events(settings)
 
 
 def faults_of_stores(settings: "Settings") -> Iterator[str]:
@@ -99,6 +101,21 @@ def _in_panel(settings: "Settings") -> Iterator[str]:
             f"{PREFIX}ADMIN is on, but {PREFIX}SECRET_KEY is not set, which signs the panel's "
             "forms: make one with `openssl rand -hex 32`."
         )
+
+
+def _in_bucket_events(settings: "Settings") -> Iterator[str]:
+    told = settings.bucket_events_token or settings.bucket_events_networks
+    if settings.bucket_events_url and not told:
+        yield (
+            f"{PREFIX}BUCKET_EVENTS_URL is set, but nobody may tell: set "
+            f"{PREFIX}BUCKET_EVENTS_TOKEN, with `openssl rand -hex 32`, or "
+            f"{PREFIX}BUCKET_EVENTS_NETWORKS to the store's network."
+        )
+    if settings.bucket_events_queue:
+        try:
+            queue_arn(settings.bucket_events_queue, settings.aws_s3_region_name)
+        except ValueError as error:
+            yield f"{PREFIX}BUCKET_EVENTS_QUEUE: {error}"
 
 
 def _in_credentials(settings: "Settings") -> Iterator[str]:

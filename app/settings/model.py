@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     trusted_proxies: Proxies = 0
     metrics_token: SecretStr | None = Field(None, min_length=16)
     metrics_networks: Networks = ()
+    bucket_events_token: SecretStr | None = Field(None, min_length=16)
+    bucket_events_networks: Networks = ()
+    bucket_events_url: Endpoint | None = None
+    bucket_events_queue: Endpoint | None = None
     rate_limit: Limit = None
     rate_limit_failures: Limit = None
     rate_limit_storage_url: RedisUrl | None = None

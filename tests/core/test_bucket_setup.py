@@ -14,15 +14,18 @@ from app.core.bucket_setup import (
     target_config,
 )
 from app.core.destination import Destination
+from app.core.notifications import NOBODY, Receivers, push_url, queue_arn, with_arn
 
 ORIGIN = "https://www.example.com"
+QUEUE = "arn:aws:sqs:eu-central-1:123456789012:arrivals"
+RECEIVERS = Receivers(push_url("https://c.example.com", "s3cret +token"), QUEUE)
 
 
 def needs(**changes: Any) -> Needs:
     destination = Destination(
         name="files", bucket="bkt", region="eu-central-1", **changes.pop("destination", {})
     )
-    return needs_of([destination], changes.pop("origins", [ORIGIN]))
+    return needs_of([destination], changes.pop("origins", [ORIGIN]), RECEIVERS)
 
 
 def want(
@@ -211,3 +214,77 @@ def test_which_store_it_is() -> None:
     assert identify_store({"x-amz-request-id": request_id}) is StoreKind.CEPH
     assert identify_store({"x-amz-request-id": "4EAC80B23F2B41AB"}) is StoreKind.OTHER
     assert identify_store({}) is StoreKind.OTHER
+
+
+# --- notifications
+
+
+def test_each_destination_has_a_notification_beside_those_of_others() -> None:
+    theirs = {"Id": "theirs", "QueueArn": "arn:other", "Events": ["s3:ObjectCreated:*"]}
+    old = {"Id": "claimcheck-old", "QueueArn": QUEUE, "Events": ["s3:ObjectCreated:*"]}
+    found = {"QueueConfigurations": [old, theirs], "EventBridgeConfiguration": {}}
+    wanted = want(Aspect.NOTIFICATIONS, found)
+    [kept, ours] = wanted["QueueConfigurations"]
+    assert kept == theirs
+    assert (ours["Id"], ours["QueueArn"]) == ("claimcheck-files", QUEUE)
+    assert ours["Filter"]["Key"]["FilterRules"] == [{"Name": "prefix", "Value": "files/"}]
+    assert wanted["EventBridgeConfiguration"] == {}
+
+
+def test_a_topic_is_of_one_address_and_token() -> None:
+    once = want(Aspect.NOTIFICATIONS, kind=StoreKind.CEPH)
+    [topic] = once["TopicConfigurations"]
+    assert topic["TopicArn"] == f"arn:aws:sns:*::{RECEIVERS.topic}"
+    assert "s3cret" not in str(once)
+    made = with_arn(once, f"arn:aws:sns:default::{RECEIVERS.topic}")
+    assert want(Aspect.NOTIFICATIONS, made, StoreKind.CEPH) == made
+    other = Receivers(push_url("https://c.example.com", "another token"))
+    changed = target_config(Aspect.NOTIFICATIONS, needs_of_files(other), made, StoreKind.CEPH)
+    [replaced] = changed["TopicConfigurations"]
+    assert replaced["TopicArn"] == f"arn:aws:sns:*::{other.topic}"
+
+
+def needs_of_files(receivers: Receivers) -> Needs:
+    return needs_of([Destination(name="files", bucket="bkt")], [], receivers)
+
+
+def test_where_nobody_is_to_be_told_what_is_there_stays() -> None:
+    theirs = {"TopicConfigurations": [{"Id": "theirs", "TopicArn": "a"}]}
+    for kind, receivers in (
+        *((kind, NOBODY) for kind in StoreKind),
+        # Ceph has no queues, and AWS pushes to no URL without being asked to.
+        (StoreKind.CEPH, Receivers(queue_arn=QUEUE)),
+        (StoreKind.OTHER, Receivers(url="https://c.example.com")),
+    ):
+        needs = needs_of_files(receivers)
+        assert target_config(Aspect.NOTIFICATIONS, needs, theirs, kind) == theirs
+
+
+@pytest.mark.parametrize(
+    ("url", "arn"),
+    [
+        (
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/q.fifo",
+            "arn:aws:sqs:eu-west-1:123456789012:q.fifo",
+        ),
+        (
+            "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q",
+            "arn:aws-cn:sqs:cn-north-1:123456789012:q",
+        ),
+        (
+            "https://sqs.us-gov-west-1.amazonaws.com/123456789012/q",
+            "arn:aws-us-gov:sqs:us-gov-west-1:123456789012:q",
+        ),
+        ("http://127.0.0.1:9324/000000000000/q", "arn:aws:sqs:us-east-1:000000000000:q"),
+    ],
+)
+def test_a_queue_has_an_arn(url: str, arn: str) -> None:
+    assert queue_arn(url, "us-east-1") == arn
+
+
+@pytest.mark.parametrize(
+    "url", ["https://sqs.eu-west-1.amazonaws.com", "https://x/q", "https://x/a/b/c"]
+)
+def test_what_is_no_queue(url: str) -> None:
+    with pytest.raises(ValueError, match="queue"):
+        queue_arn(url, "us-east-1")

@@ -1,5 +1,6 @@
 from app.core.destination import Destination
-from app.core.iam import service_policy, setup_policy
+from app.core.iam import queue_policy, service_policy, setup_policy
+from app.core.notifications import Receivers
 
 FILES = Destination(name="files", bucket="one", region="eu-central-1")
 
@@ -66,3 +67,21 @@ def test_keys_of_kms() -> None:
         assert use(alias)["Condition"] == {
             "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/photos"}
         }
+
+
+def test_a_queue_is_read_by_the_service_and_written_by_the_buckets() -> None:
+    queue = "arn:aws:sqs:eu-central-1:123456789012:arrivals"
+    receivers = Receivers(queue_arn=queue)
+    read = statement(service_policy([FILES], receivers), "ClaimcheckQueue")
+    assert (read["Resource"], read["Action"]) == (
+        [queue],
+        ["sqs:DeleteMessage", "sqs:ReceiveMessage"],
+    )
+    asked = statement(setup_policy([FILES], receivers), "ClaimcheckNotifications")
+    assert asked["Resource"] == ["arn:aws:s3:::one"]
+    [written] = queue_policy([FILES], receivers)["Statement"]
+    assert written["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert written["Condition"] == {"ArnLike": {"aws:SourceArn": ["arn:aws:s3:::one"]}}
+    assert written["Action"] == ["sqs:SendMessage"]
+    assert "Queue" not in str(service_policy([FILES]))
+    assert "Notification" not in str(setup_policy([FILES]))

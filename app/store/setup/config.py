@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+import aioboto3
+from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
+from app.core.destination import Destination
+from app.core.notifications import normalized
 from app.store.client import UNKNOWN_CALL, error_code, error_status, head_bucket, translated
 
 
@@ -46,11 +50,12 @@ class BucketState:
         return {} if isinstance(found, Unread) else found
 
 
-async def read_bucket(client: Any, bucket: str) -> BucketState:
-    """How the bucket is set, or that there is none.
+async def read_bucket(client: Any, bucket: str, *, notifications: bool = False) -> BucketState:
+    """How the bucket is set, or that there is none; its notifications only where they are wanted.
 
     Raises BucketRefused, BucketUnavailable, SigningUnavailable.
     """
+    aspects = [one for one in Aspect if one is not Aspect.NOTIFICATIONS or notifications]
     async with translated(bucket):
         try:
             said = await head_bucket(client, bucket)
@@ -58,13 +63,13 @@ async def read_bucket(client: Any, bucket: str) -> BucketState:
             if error_code(error) not in {"404", "NoSuchBucket"}:
                 raise
             kind = identify_store(error.response["ResponseMetadata"]["HTTPHeaders"])
-            return BucketState(kind, None, {aspect: {} for aspect in Aspect}, exists=False)
-        found = await asyncio.gather(*(_read(client, bucket, aspect) for aspect in Aspect))
-    aspects = dict(zip(Aspect, found, strict=True))
-    if aspects[Aspect.VERSIONING] == {} and not await _keeps_versions(client, bucket):
-        aspects[Aspect.VERSIONING] = Unread.UNKNOWN
+            return BucketState(kind, None, {aspect: {} for aspect in aspects}, exists=False)
+        found = await asyncio.gather(*(_read(client, bucket, aspect) for aspect in aspects))
+    state = dict(zip(aspects, found, strict=True))
+    if state[Aspect.VERSIONING] == {} and not await _keeps_versions(client, bucket):
+        state[Aspect.VERSIONING] = Unread.UNKNOWN
     headers = said["ResponseMetadata"]["HTTPHeaders"]
-    return BucketState(identify_store(headers), headers.get("x-amz-bucket-region"), aspects)
+    return BucketState(identify_store(headers), headers.get("x-amz-bucket-region"), state)
 
 
 async def read_aspect(client: Any, bucket: str, aspect: Aspect) -> Found:
@@ -78,6 +83,20 @@ async def create_bucket(client: Any, bucket: str, region: str) -> None:
     # us-east-1 is the one region that must not be named (AWS API, CreateBucket).
     named = {"CreateBucketConfiguration": {"LocationConstraint": region}}
     await client.create_bucket(Bucket=bucket, **({} if region == "us-east-1" else named))
+
+
+async def create_topic(
+    session: aioboto3.Session, destination: Destination, name: str, url: str
+) -> str:
+    """Make Ceph's topic that pushes to the URL, unless it is there; its ARN. Raises ClientError."""
+    async with session.client(
+        "sns",
+        region_name=destination.region,
+        endpoint_url=destination.endpoint_url,
+        config=AioConfig(ignore_configured_endpoint_urls=True),
+    ) as client:
+        made = await client.create_topic(Name=name, Attributes={"push-endpoint": url})
+    return str(made["TopicArn"])
 
 
 async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config) -> None:
@@ -114,6 +133,10 @@ async def write_aspect(client: Any, bucket: str, aspect: Aspect, config: Config)
         case Aspect.PUBLIC_ACCESS:
             await client.put_public_access_block(
                 Bucket=bucket, PublicAccessBlockConfiguration=config
+            )
+        case Aspect.NOTIFICATIONS:
+            await client.put_bucket_notification_configuration(
+                Bucket=bucket, NotificationConfiguration=config
             )
 
 
@@ -190,6 +213,8 @@ def _found(aspect: Aspect, element: str | None, said: Config) -> Found:
         except ValueError:
             return Unread.UNKNOWN
         return policy
+    if aspect is Aspect.NOTIFICATIONS:
+        return normalized(said)
     inner = said if element is None else said.get(element, {})
     if not inner:
         return Unread.UNKNOWN
@@ -221,6 +246,7 @@ _READS: Final[Mapping[Aspect, tuple[str, str | None, str | None]]] = {
         "PublicAccessBlockConfiguration",
         "NoSuchPublicAccessBlockConfiguration",
     ),
+    Aspect.NOTIFICATIONS: ("get_bucket_notification_configuration", None, None),
 }
 
 

@@ -25,12 +25,14 @@ from app.core.bucket_setup import (
 )
 from app.core.destination import Destination
 from app.core.iam import PROBE_NAME
+from app.core.notifications import NOBODY, Receivers, push_url, queue_arn, with_arn
 from app.settings.model import Settings
 from app.store.client import UNKNOWN_CALL, error_code, open_client, translated
 from app.store.setup.config import (
     BucketState,
     Unread,
     create_bucket,
+    create_topic,
     read_aspect,
     read_bucket,
     try_object,
@@ -39,8 +41,8 @@ from app.store.setup.config import (
 
 # Codes of stores that do not know a call: some take it for CreateBucket.
 _CANNOT: Final = UNKNOWN_CALL | {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
-# Neither CORS nor a rule of the lifecycle refuses what the service sends.
-_SHUTTING: Final = frozenset(Aspect) - {Aspect.CORS, Aspect.LIFECYCLE}
+# Neither CORS, a rule of the lifecycle nor a notification refuses what the service sends.
+_SHUTTING: Final = frozenset(Aspect) - {Aspect.CORS, Aspect.LIFECYCLE, Aspect.NOTIFICATIONS}
 
 
 class Outcome(StrEnum):
@@ -129,16 +131,27 @@ def by_bucket(settings: Settings) -> list[list[Destination]]:
     return list(found.values())
 
 
+def receivers_of(settings: Settings) -> Receivers:
+    """Whom the settings have the stores tell of objects that arrive."""
+    token, address = settings.bucket_events_token, settings.bucket_events_url
+    queue, region = settings.bucket_events_queue, settings.aws_s3_region_name
+    return Receivers(
+        address and push_url(address, None if token is None else token.get_secret_value()),
+        queue and queue_arn(queue, region),
+    )
+
+
 async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
     """The changes that each bucket needs; nothing is changed.
 
     Raises BucketRefused, BucketUnavailable, SigningUnavailable.
     """
     plans = []
+    receivers = receivers_of(settings)
     for destinations in by_bucket(settings):
         async with open_client(session, destinations[0]) as client:
-            state = await read_bucket(client, destinations[0].bucket)
-        plans.append(compare(destinations, browser_origins(settings), state))
+            state = await read_bucket(client, destinations[0].bucket, notifications=any(receivers))
+        plans.append(compare(destinations, browser_origins(settings), state, receivers))
     return plans
 
 
@@ -148,16 +161,18 @@ async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPla
     A bucket that is missing is made. Every write is read back, and after each setting that can shut
     a bucket an object is written and read. Raises what `plan` raises.
     """
-    applied = []
+    applied, receivers = [], receivers_of(settings)
     for destinations in by_bucket(settings):
         bucket = destinations[0].bucket
         async with open_client(session, destinations[0]) as client:
-            state = await read_bucket(client, bucket)
+            state = await read_bucket(client, bucket, notifications=any(receivers))
             if not state.exists:
                 async with translated(bucket):
                     await create_bucket(client, bucket, destinations[0].region)
-                state = await read_bucket(client, bucket)
-            planned = compare(destinations, browser_origins(settings), state)
+                state = await read_bucket(client, bucket, notifications=any(receivers))
+            planned = compare(destinations, browser_origins(settings), state, receivers)
+            if planned.kind is StoreKind.CEPH and receivers.url is not None:
+                planned = await _with_topic(session, planned, receivers.url)
             # One after the other: their order matters.
             closed = await _try(client, planned) if planned.pending else None
             changes = [
@@ -169,15 +184,17 @@ async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPla
 
 
 def compare(
-    destinations: Sequence[Destination], origins: Sequence[str], state: BucketState
+    destinations: Sequence[Destination],
+    origins: Sequence[str],
+    state: BucketState,
+    receivers: Receivers = NOBODY,
 ) -> BucketPlan:
     """The plan for a bucket: what all its destinations need, compared with how it is set."""
-    needs = needs_of(destinations, origins)
+    needs = needs_of(destinations, origins, receivers)
     kind = state.kind
     unseen = frozenset() if state.exists else _unseen(destinations[0], kind)
     changes = []
-    for aspect in Aspect:
-        found = state.aspects[aspect]
+    for aspect, found in state.aspects.items():
         if isinstance(found, Unread):
             outcome = Outcome.UNKNOWN if found is Unread.UNKNOWN else Outcome.DENIED
             changes.append(Change(aspect, outcome, {}, {}))
@@ -189,6 +206,26 @@ def compare(
             outcome = Outcome.UNSEEN if aspect in unseen else Outcome.CHANGE
         changes.append(Change(aspect, outcome, found, after))
     return BucketPlan(destinations[0], needs, kind, not state.exists, tuple(changes))
+
+
+async def _with_topic(session: aioboto3.Session, planned: BucketPlan, url: str) -> BucketPlan:
+    """The plan with the ARN of the topic that pushes to the URL, which is made if need be.
+
+    Ceph takes its calls where S3's are taken (Ceph, radosgw, "Bucket Notifications").
+    """
+    aspects = [change.aspect for change in planned.changes]
+    change = planned.changes[aspects.index(Aspect.NOTIFICATIONS)]
+    if change.outcome is not Outcome.CHANGE:
+        return planned
+    topic = planned.needs.receivers.topic or ""
+    try:
+        arn = await create_topic(session, planned.destination, topic, url)
+    except ClientError as error:
+        done = replace(change, outcome=Outcome.REFUSED, reason=error_code(error))
+    else:
+        done = replace(change, after=with_arn(change.after, arn))
+    changes = [done if each is change else each for each in planned.changes]
+    return replace(planned, changes=tuple(changes))
 
 
 def _unseen(destination: Destination, kind: StoreKind) -> frozenset[Aspect]:

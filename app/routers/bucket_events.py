@@ -1,0 +1,66 @@
+"""What the store tells of objects that have arrived, so that uploads confirm themselves."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request
+
+from app.core.bucket_events import UnreadableEvent, arrivals
+from app.errors import RouteNotFound
+from app.http.machines import comes_from, is_token
+from app.http.permissions import Res
+from app.logs.log import current_actor, get_logger
+from app.settings.model import Settings
+from app.uploads.arrive import ACTOR, confirm_noted, note_arrivals
+
+# For the store, and not part of the API that clients read about.
+router = APIRouter(prefix="/v1", include_in_schema=False)
+_log = get_logger("bucket_events")
+
+
+@router.post("/bucket-events", status_code=204)
+async def take(request: Request, res: Res) -> None:
+    """Note which uploads are said to have arrived, and confirm them after the answer: a store may
+    have its own client wait for it.
+
+    What nobody can read is logged, and not refused: a store would send it for ever. To others than
+    the store it is as if there were no such route. Raises DatabaseUnavailable: it may come again.
+    """
+    if not _may_tell(res.settings, request):
+        raise RouteNotFound((RouteNotFound.__doc__ or "").strip())
+    actor = current_actor.get()
+    if actor is not None:
+        actor.name = ACTOR
+    try:
+        names = arrivals(await request.body())
+    except UnreadableEvent as error:
+        _log.warning("bucket_event_unreadable", reason=str(error))
+        return
+    confirm_noted(res, await note_arrivals(res, names))
+
+
+def _may_tell(settings: Settings, request: Request) -> bool:
+    token = settings.bucket_events_token
+    return any(is_token(token, given) for given in _tokens(request)) or comes_from(
+        request, settings.bucket_events_networks
+    )
+
+
+def _tokens(request: Request) -> Iterator[str]:
+    """What may be the token: MinIO sends it as the whole header, or as a bearer's; of a URL with
+    `user:token@`, as one gives it to Ceph, a client makes Basic; and a query may have it.
+    """
+    header = request.headers.get("authorization", "")
+    scheme, _, rest = header.partition(" ")
+    yield header
+    match scheme.lower():
+        case "bearer":
+            yield rest.strip()
+        case "basic":
+            try:
+                pair = base64.b64decode(rest, validate=True).decode()
+            except (binascii.Error, ValueError):
+                return
+            yield pair.partition(":")[2]
+    yield from request.query_params.getlist("token")
