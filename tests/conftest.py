@@ -44,7 +44,7 @@ hypothesis.settings.load_profile("unhurried")
 # Hundreds of tests make S3 clients of their own, and each would read botocore's descriptions anew.
 _read, _services = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
 JSONFileLoader.load_file = lambda self, path: _read(path)
-Loader.list_available_services = lambda self, kind: _services(kind)
+Loader.list_available_services = lambda self, type_name: _services(type_name)
 
 _skipped: list[str] = []
 

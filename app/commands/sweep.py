@@ -16,6 +16,7 @@ from app.errors import Problem
 from app.logs.log import get_logger
 from app.runtime.resources import Resources
 from app.settings.model import require_stores
+from app.upkeep.queue import read_queue
 from app.upkeep.sweep import Outcome, Sweep
 
 FAILED_STATUS: Final = 2
@@ -29,7 +30,7 @@ def add(commands: Subparsers) -> None:
     purpose = "end unfinished work: uploads never confirmed, removals and completions cut short"
     status = f"Exit status {FAILED_STATUS} if the store failed for some; a later sweep goes on."
     add_command(commands, "sweep", _sweep, purpose, status=status)
-    purpose = "sweep again and again, until it is stopped"
+    purpose = "sweep again and again, and read the queue of the bucket's events, until stopped"
     add_command(commands, "worker", _worker, purpose).add_argument(
         "--every",
         type=_seconds,
@@ -61,6 +62,8 @@ def _worker(options: argparse.Namespace) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_repeat(res, Sweep.run, options.every, stopping))
                 group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
+                if (queue := res.settings.bucket_events_queue) is not None:
+                    group.create_task(read_queue(res, queue, stopping))
 
     with_resources(require_stores, work)
 
