@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
@@ -89,3 +90,11 @@ async def note_arrivals(
     return await _NOTE_ARRIVALS.rows(
         db, buckets=[bucket for bucket, _ in pairs], keys=[key for _, key in pairs], now=now
     )
+
+
+_DELETE_PROBE = write(sa.delete(files).where(_c.id == sa.bindparam("file_id", type_=sa.Uuid())))
+
+
+async def delete_probe(db: asyncpg.Connection, file_id: UUID) -> None:
+    """Delete the row of an upload that the doctor has announced, whatever became of it."""
+    await _DELETE_PROBE.run(db, file_id=file_id)

@@ -5,17 +5,19 @@ Requests are signed by the service's own signer and sent as a browser sends them
 """
 
 import hashlib
+import os
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from botocore.exceptions import ClientError
 
 from app.core.destination import Destination
+from app.core.ids import uuid7
 from app.doctor.browser import Answer, Browser
 from app.doctor.findings import Abilities, Findings
 from app.doctor.remedies import remedy_for
@@ -73,6 +75,10 @@ class Examination:
     @property
     def signer(self) -> Signer:
         return Signer(self.credentials, clock=self.clock)
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 of now."""
+        return uuid7(self.clock(), os.urandom(8))
 
     def new_key(self) -> str:
         """A key that no object has; `tidy_up` deletes its object."""

@@ -12,6 +12,7 @@ from app.doctor.access import check_anonymous, check_cors
 from app.doctor.advice import advise, report_advice
 from app.doctor.browser import Browser, open_browser
 from app.doctor.buckets import check_reach, check_state
+from app.doctor.events import check_events, hears_events
 from app.doctor.examination import Examination, tidy_up
 from app.doctor.findings import Advice, Findings, Report
 from app.doctor.seals import proven_seals, remember_seals
@@ -53,10 +54,17 @@ async def examine(
             open_browser() as browser,
         ):
             together = by_bucket(settings)
+            hears = hears_events(settings) and not database.has_failed()
             answers = await _gather(
                 *(
                     _examine_bucket(
-                        destinations, browser_origins(settings), chain, buckets, browser, clock
+                        destinations,
+                        browser_origins(settings),
+                        chain,
+                        buckets,
+                        browser,
+                        clock,
+                        settings if hears else None,
                     )
                     for destinations in together
                 )
@@ -91,8 +99,12 @@ async def _examine_bucket(
     buckets: Buckets,
     browser: Browser,
     clock: Callable[[], datetime],
+    told: Settings | None,
 ) -> tuple[list[Findings], dict[str, Advice]]:
-    """Findings about a bucket and each of its destinations, and advice by destination name."""
+    """Findings about a bucket and each of its destinations, and advice by destination name.
+
+    `told` are the settings where the store is to tell of objects that arrive.
+    """
     first = destinations[0]
     client = buckets.client(first)
     reach, state = await check_reach(buckets, first, clock())
@@ -113,7 +125,7 @@ async def _examine_bucket(
         for destination in destinations
     ]
     set_up = await check_state(client, destinations, origins, state)
-    await _gather(*(_examine_destination(examination, origins) for examination in examinations))
+    await _gather(*(_examine_destination(each, origins, told) for each in examinations))
     versioning = state.aspects[Aspect.VERSIONING]
     advised = {}
     for examination in examinations:
@@ -128,12 +140,16 @@ async def _examine_bucket(
     return [reach, set_up, *(examination.findings for examination in examinations)], advised
 
 
-async def _examine_destination(examination: Examination, origins: list[str]) -> None:
+async def _examine_destination(
+    examination: Examination, origins: list[str], told: Settings | None
+) -> None:
     if not await check_public_endpoint(examination):
         return
     try:
         await check_uploads(examination)
         await check_cors(examination, origins)
         await check_anonymous(examination)
+        if told is not None:
+            await check_events(examination, told)
     finally:
         await tidy_up(examination)

@@ -15,6 +15,9 @@ import pytest
 from app.core.bucket_setup import Aspect
 from app.core.notifications import PATH
 from app.core.parts import MIB
+from app.doctor import events as doctor_events
+from app.doctor.examine import examine
+from app.doctor.findings import Level
 from app.runtime.resources import open_session
 from app.settings.model import Settings, load_settings
 from app.store.setup.config import create_topic
@@ -254,6 +257,10 @@ async def test_ceph_tells_and_the_service_confirms(
         parts = await announced(client, DATA, "a.bin")
         assert (await send(web, parts["upload"], DATA)).is_success
         assert await swept(load_settings(environ), HOUR / 60) == {"confirmed": 1}
+        report = await examine(load_settings(environ), environ)
+        [found] = [one for one in report.findings if one.check == "events"]
+        assert (found.level, found.subject) == (Level.OK, "files"), found
+        assert await db.fetchval("SELECT count(*) FROM files WHERE tenant <> ''") == 0
         await service.stop()
     requests = [line for line in logged(log) if line.get("path") == PATH]
     assert {line["status"] for line in requests} == {204}
@@ -263,3 +270,14 @@ async def test_ceph_tells_and_the_service_confirms(
 
 def changes(planned: BucketPlan, outcome: Outcome) -> list[Aspect]:
     return [change.aspect for change in planned.changes if change.outcome is outcome]
+
+
+async def test_doctor_warns_where_nobody_hears(
+    settings: Settings, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_events, "_WITHIN", 1.0)
+    report = await examine(settings, {})
+    found = [one for one in report.findings if one.check == "events"]
+    assert {one.subject for one in found} == {"images", "videos", "files"}
+    assert {one.level for one in found} == {Level.WARNING}
+    assert await db.fetchval("SELECT count(*) FROM files") == 0
