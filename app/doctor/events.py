@@ -13,7 +13,7 @@ from app.doctor.examination import CONTENT, CONTENT_TYPE, SIGNED_FOR, Examinatio
 from app.errors import DatabaseUnavailable
 from app.models.files import File, Seal, State
 from app.settings.model import Settings
-from app.store.objects import ID_METADATA
+from app.store.look import ID_METADATA
 
 _CHECK: Final = "events"
 # Nobody's: no key, token or session is of this tenant.
