@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.core.deadlines import first_look
+from app.core.deadlines import FIRST_LOOK, first_look
 from app.core.ids import uuid7
 from app.runtime.resources import open_resources
 from app.settings.model import Settings
@@ -36,7 +36,8 @@ async def test_one_that_never_comes_costs_few_looks_ever_further_apart(
             assert await Sweep(res).look() == {}
     assert 5 <= len(looks) <= 12
     for before, after in itertools.pairwise(looks):
-        assert 1.7 * before < after < 2.3 * before
+        pause = max(before, FIRST_LOOK.total_seconds())
+        assert 0.74 * pause < after - before < 1.26 * pause
     assert datetime.fromisoformat(upload["expires_at"]) > now
     assert await states(db) == {"pending": 1}
 
