@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """What is pending already, or announced by a version before this one, is found at its end."""
+    """Uploads that are pending already, or are announced by an older version, are found at their end."""
     op.add_column("files", sa.Column("look_at", sa.DateTime(timezone=True)))
     op.add_column(
         "files",

@@ -20,7 +20,7 @@ Names = set[tuple[str, str]]
 
 
 class UnreadableEvent(ValueError):
-    """What came is no notification of an S3 store; the message says why."""
+    """It is no notification of an S3 store; the message says why."""
 
 
 def arrivals(text: str | bytes) -> Names:

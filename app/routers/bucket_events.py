@@ -1,4 +1,4 @@
-"""What the store tells of objects that have arrived, so that uploads confirm themselves."""
+"""The door for stores, which tell of objects that have arrived: uploads confirm themselves."""
 
 import base64
 import binascii
@@ -48,8 +48,8 @@ def _may_tell(settings: Settings, request: Request) -> bool:
 
 
 def _tokens(request: Request) -> Iterator[str]:
-    """What may be the token: MinIO sends it as the whole header, or as a bearer's; of a URL with
-    `user:token@`, as one gives it to Ceph, a client makes Basic; and a query may have it.
+    """Texts that may be the token: MinIO sends it as the whole header, or as a bearer's; a client
+    makes Basic of `user:token@` in a URL; and the query may have it, as Ceph sends it.
     """
     header = request.headers.get("authorization", "")
     scheme, _, rest = header.partition(" ")

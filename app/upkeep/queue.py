@@ -130,7 +130,7 @@ async def _receive(client: Any, url: str) -> list[Mapping[str, Any]]:
 
 
 async def _until(stopping: asyncio.Event, work: Any) -> Any:
-    """What the work gives; None, and the work is cancelled, if `stopping` is set before."""
+    """The result of the work; None, and the work is cancelled, if `stopping` is set before."""
     task, stop = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
