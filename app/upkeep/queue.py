@@ -67,6 +67,9 @@ async def read_queue(res: Resources, url: str, stopping: asyncio.Event) -> None:
             except Problem as problem:
                 # What could not be noted comes again.
                 _log.warning("queue_failed", problem=problem.slug(), detail=problem.detail)
+            except Exception:
+                # The sweep beside it goes on.
+                _log.exception("queue_failed")
             else:
                 continue
             with suppress(TimeoutError):
