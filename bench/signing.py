@@ -16,7 +16,6 @@ from functools import partial
 from itertools import cycle
 from typing import Any, Final, Literal
 
-import aioboto3
 import boto3
 from botocore.auth import S3SigV4PostAuth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -28,6 +27,7 @@ from app.core.destination import Destination
 from app.core.object_url import bucket_address
 from app.core.sigv4 import Credentials, UrlSigner, presign_post, presign_url
 from app.store.client import open_client
+from app.store.session import new_session
 from bench.results import Results
 
 _REGION, _BUCKET = "us-east-1", "bench-bucket"
@@ -65,7 +65,9 @@ def measure(results: Results, *, spells: int, say: Callable[[str], None]) -> Non
     """Add a section for each kind of request."""
     loop = asyncio.new_event_loop()
     destination = Destination(name="bench", bucket=_BUCKET, region=_REGION)
-    context = open_client(aioboto3.Session(**_SESSION), destination)
+    session = new_session()
+    session.set_credentials(_ACCESS, _SECRET)
+    context = open_client(session, destination)
     client = loop.run_until_complete(context.__aenter__())
     try:
         for kind, (ways, queries) in _kinds(client, loop).items():

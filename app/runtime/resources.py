@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
-import aioboto3
 from botocore.exceptions import ProfileNotFound
 
 from app.core.cursor import decode_cursor, encode_cursor
@@ -24,7 +23,6 @@ from app.db.events import Floor
 from app.db.inserts import Inserts
 from app.db.wake import Wake, waking
 from app.errors import ConfigurationError, InvalidCursor
-from app.jwt.tokens import WebTokens
 from app.models.credentials import ApiKey, UploadSession
 from app.models.files import File
 from app.runtime.background import Background
@@ -33,7 +31,11 @@ from app.settings.model import Settings
 from app.store.client import Buckets, open_buckets
 from app.store.credentials import CredentialChain
 from app.store.objects import ObjectHandle
+from app.store.session import Session, new_session
 from app.store.signer import Signer, utc_now
+
+if TYPE_CHECKING:
+    from app.jwt.tokens import WebTokens
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
@@ -58,7 +60,7 @@ class Resources:
     buckets: Buckets
     signer: Signer
     background: Background
-    web_tokens: WebTokens | None
+    web_tokens: "WebTokens | None"
     # Tokens that were verified lately, by their SHA-256.
     known_tokens: Expiring[bytes, Principal]
     # Counts of searches that found very many files lately, by caller and search.
@@ -112,7 +114,7 @@ async def open_resources(
         wake = await stack.enter_async_context(waking(db))
         rate_limits = RateLimits(settings)
         stack.push_async_callback(rate_limits.close)
-        web_tokens = None if settings.jwt is None else WebTokens(settings.jwt, clock)
+        web_tokens = _web_tokens(settings, clock)
         if web_tokens is not None:
             stack.push_async_callback(web_tokens.close)
         buckets = await stack.enter_async_context(
@@ -141,21 +143,35 @@ async def open_resources(
         )
 
 
-def open_session(settings: Settings) -> aioboto3.Session:
-    """Keys from the settings, else aioboto3's own chain: profile, container, instance role.
+def _web_tokens(settings: Settings, clock: Callable[[], datetime]) -> "WebTokens | None":
+    if settings.jwt is None:
+        return None
+    # Loaded late: joserfc and its cryptography take 10 MiB.
+    from app.jwt.tokens import WebTokens
+
+    return WebTokens(settings.jwt, clock)
+
+
+def open_session(settings: Settings) -> Session:
+    """Keys from the settings, else botocore's own chain: profile, container, instance role.
 
     Raises ConfigurationError where AWS_PROFILE names no profile.
     """
-    secret, token = settings.aws_secret_access_key, settings.aws_session_token
-    try:
-        return aioboto3.Session(
-            aws_access_key_id=settings.aws_access_key_id,
-            aws_secret_access_key=secret and secret.get_secret_value(),
-            aws_session_token=token and token.get_secret_value(),
-            region_name=settings.aws_s3_region_name,
+    session = new_session()
+    if settings.aws_access_key_id is not None:
+        secret, token = settings.aws_secret_access_key, settings.aws_session_token
+        session.set_credentials(
+            settings.aws_access_key_id,
+            secret and secret.get_secret_value(),
+            token and token.get_secret_value(),
         )
+    if settings.aws_s3_region_name is not None:
+        session.set_config_variable("region", settings.aws_s3_region_name)
+    try:
+        session.get_scoped_config()
     except ProfileNotFound as error:
         raise ConfigurationError(f"AWS_PROFILE: {error}") from None
+    return session
 
 
 def open_credentials(settings: Settings, clock: Callable[[], datetime]) -> CredentialChain:

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import (
@@ -24,6 +23,7 @@ from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
 from app.single_flight import SingleFlight
 from app.store.credentials import CredentialChain, CredentialsUnavailable
 from app.store.refusals import clock_refused, is_of_the_clock, refusal
+from app.store.session import Session
 from app.store.web import CONNECT_TIMEOUT, POOL_SIZE, READ_TIMEOUT, open_web
 
 # Seconds, where a client may try again.
@@ -46,14 +46,14 @@ _TOKEN_SECONDS: Final = 5.0
 
 
 def open_client(
-    session: aioboto3.Session,
+    session: Session,
     destination: Destination,
     *,
     read_timeout: int = READ_TIMEOUT,
     attempts: int = 2,
 ) -> Any:
     """An async context manager that yields an S3 client for the destination's endpoint."""
-    return session.client(
+    return session.create_client(
         "s3",
         region_name=destination.region,
         endpoint_url=destination.endpoint_url,

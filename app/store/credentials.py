@@ -1,6 +1,6 @@
 """The service's S3 credentials, for what it signs and for its own calls alike.
 
-They are fetched from an aioboto3 session, renewed before their end, and given up as soon as the
+They are fetched from an aiobotocore session, renewed before their end, and given up as soon as the
 store says that their session token has ended. One refresh is in flight however many callers wait.
 """
 
@@ -9,15 +9,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import aioboto3
 from aiobotocore.credentials import AioCredentials
-from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 
 from app.core.sigv4 import Credentials
 from app.errors import SigningUnavailable
 from app.logs.log import get_logger
 from app.single_flight import SingleFlight
+from app.store.session import Session, new_session
 
 _log: Final = get_logger("credentials")
 
@@ -65,7 +64,7 @@ class CredentialChain:
 
     def __init__(
         self,
-        open_session: Callable[[], aioboto3.Session],
+        open_session: Callable[[], Session],
         *,
         expires_at: datetime | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -109,11 +108,11 @@ class CredentialChain:
         """
         return await self._current(self._clock(), ended_too=True)
 
-    def client_session(self) -> aioboto3.Session:
+    def client_session(self) -> Session:
         """A session whose clients sign each call with `for_calls`."""
-        session = AioSession()
+        session = new_session()
         session.register_component("credential_provider", _Provider(self))
-        return aioboto3.Session(botocore_session=session)
+        return session
 
     def refused(self, credentials: Credentials) -> None:
         """Take note that the store says that these have ended. Others are looked for at once."""

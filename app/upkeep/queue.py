@@ -38,7 +38,7 @@ _MOST_RECEIVES: Final = 10
 def open_queue(res: Resources, url: str) -> Any:
     """An async context manager that yields a client of the queue's service."""
     parts = urlsplit(url)
-    return res.credentials.client_session().client(
+    return res.credentials.client_session().create_client(
         "sqs",
         region_name=queue_region(url, res.settings.aws_s3_region_name),
         endpoint_url=None if is_of_aws(url) else f"{parts.scheme}://{parts.netloc}",

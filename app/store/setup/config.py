@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-import aioboto3
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,6 +19,7 @@ from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreK
 from app.core.destination import Destination
 from app.core.notifications import normalized
 from app.store.client import UNKNOWN_CALL, error_code, error_status, head_bucket, translated
+from app.store.session import Session
 
 
 class Unread(Enum):
@@ -85,11 +85,9 @@ async def create_bucket(client: Any, bucket: str, region: str) -> None:
     await client.create_bucket(Bucket=bucket, **({} if region == "us-east-1" else named))
 
 
-async def create_topic(
-    session: aioboto3.Session, destination: Destination, name: str, url: str
-) -> str:
+async def create_topic(session: Session, destination: Destination, name: str, url: str) -> str:
     """Make Ceph's topic that pushes to the URL, unless it is there; its ARN. Raises ClientError."""
-    async with session.client(
+    async with session.create_client(
         "sns",
         region_name=destination.region,
         endpoint_url=destination.endpoint_url,

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import uuid4
 
-import aioboto3
 from botocore.exceptions import ClientError
 
 from app.core.bucket_setup import (
@@ -28,6 +27,7 @@ from app.core.iam import PROBE_NAME
 from app.core.notifications import NOBODY, Receivers, push_url, queue_arn, with_arn
 from app.settings.model import Settings
 from app.store.client import UNKNOWN_CALL, error_code, open_client, translated
+from app.store.session import Session
 from app.store.setup.config import (
     BucketState,
     Unread,
@@ -141,7 +141,7 @@ def receivers_of(settings: Settings) -> Receivers:
     )
 
 
-async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
+async def plan(session: Session, settings: Settings) -> list[BucketPlan]:
     """The changes that each bucket needs; nothing is changed.
 
     Raises BucketRefused, BucketUnavailable, SigningUnavailable.
@@ -155,7 +155,7 @@ async def plan(session: aioboto3.Session, settings: Settings) -> list[BucketPlan
     return plans
 
 
-async def apply(session: aioboto3.Session, settings: Settings) -> list[BucketPlan]:
+async def apply(session: Session, settings: Settings) -> list[BucketPlan]:
     """Plan once more and carry it out: each change comes back with what became of it.
 
     A bucket that is missing is made. Every write is read back, and after each setting that can shut
@@ -208,7 +208,7 @@ def compare(
     return BucketPlan(destinations[0], needs, kind, not state.exists, tuple(changes))
 
 
-async def _with_topic(session: aioboto3.Session, planned: BucketPlan, url: str) -> BucketPlan:
+async def _with_topic(session: Session, planned: BucketPlan, url: str) -> BucketPlan:
     """The plan with the ARN of the topic that pushes to the URL, which is made if need be.
 
     Ceph takes its calls where S3's are taken (Ceph, radosgw, "Bucket Notifications").

@@ -1,10 +1,9 @@
 """Signers with static and with refreshing credentials."""
 
-import aioboto3
 import pytest
 
 from app.store.signer import Signer
-from tests.store.signer.steps import Clock, Provider, chained
+from tests.store.signer.steps import Clock, Provider, chained, keyed
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ async def provider(clock: Clock) -> Provider:
 
 @pytest.fixture
 def static(clock: Clock) -> Signer:
-    session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret")
+    session = keyed()
     return chained(session, clock)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from app.core.object_url import bucket_address
 from app.store.credentials import CredentialChain, utc_now
+from app.store.session import Session, new_session
 from app.store.signer import Presigned, PresignedPost, Signer
 
 NOW = datetime(2024, 7, 1, 12, 13, 14, 567_890, tzinfo=UTC)
@@ -60,6 +61,13 @@ class Provider:
         return aiobotocore.credentials.AioDeferredRefreshableCredentials(
             self.refresh, "test", time_fetcher=lambda: self.clock.now
         )
+
+
+def keyed(secret: str = "secret", token: str | None = None) -> Session:
+    """A session with keys that do not end."""
+    session = new_session()
+    session.set_credentials("key", secret, token)
+    return session
 
 
 def chained(session: Any, clock: Callable[[], datetime] = utc_now) -> Signer:

@@ -4,13 +4,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import aioboto3
 import pytest
 
 from app.core import sigv4
 from app.core.object_url import UnsignableValue
 from app.store import credentials as chains
 from app.store.credentials import CredentialChain, CredentialsUnavailable
+from app.store.session import new_session
 from app.store.signer import Signer
 from tests.store.signer.steps import (
     NOW,
@@ -20,6 +20,7 @@ from tests.store.signer.steps import (
     Sign,
     chained,
     every_kind,
+    keyed,
     sign_url,
     signed_expiry,
 )
@@ -28,9 +29,7 @@ from tests.store.signer.steps import (
 async def test_static_credentials_are_asked_for_once() -> None:
     class Session:
         asked = 0
-        wrapped = aioboto3.Session(
-            aws_access_key_id="key", aws_secret_access_key="secret", aws_session_token="token"
-        )
+        wrapped = keyed("secret", "token")
 
         async def get_credentials(self) -> Any:
             self.asked += 1
@@ -59,7 +58,7 @@ async def test_environment_is_part_of_the_chain(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "environment-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    credentials = await CredentialChain(aioboto3.Session).current()
+    credentials = await CredentialChain(new_session).current()
     assert credentials == sigv4.Credentials("environment-key", "secret", "token")
 
 
@@ -79,7 +78,7 @@ async def test_no_credentials_says_what_to_do() -> None:
 
 
 async def test_unusable_credentials_are_unavailable() -> None:
-    session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret\n")
+    session = keyed("secret\n")
     with pytest.raises(CredentialsUnavailable) as caught:
         await sign_url(chained(session))
     assert isinstance(caught.value.__cause__, UnsignableValue)

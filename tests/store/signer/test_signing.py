@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import aioboto3
 import pytest
 
 from app.core import sigv4
@@ -17,6 +16,7 @@ from tests.store.signer.steps import (
     Sign,
     chained,
     every_kind,
+    keyed,
     sign_post,
     signed_expiry,
     steady,
@@ -97,7 +97,7 @@ async def test_links_are_the_same_inside_a_window(window: int, clock: Clock) -> 
     links = []
     for replica, moment in enumerate((0.0, window / 2, window - 0.001, window)):
         clock.now = first + timedelta(seconds=moment)
-        session = aioboto3.Session(aws_access_key_id="key", aws_secret_access_key="secret")
+        session = keyed()
         links.append(await steady(chained(session, clock), expires_in=3600, window=window))
         # Each lives for as long as was asked, at least, and its end is the one that S3 sees.
         left = links[replica].expires_at - clock.now
