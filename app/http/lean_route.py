@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
+from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
@@ -138,16 +139,19 @@ def _fastapi_reader(
     async def read(**values: Any) -> _Values:
         return _Values(values)
 
-    asked = [one for name, one in signature.parameters.items() if name not in known]
-    read.__signature__ = signature.replace(parameters=asked)  # type: ignore[attr-defined]
-    handler = APIRoute(path, read, response_model=None).get_route_handler()
+    @cache
+    def handler() -> _Handler:
+        # Made for the first request that needs it: most routes never do.
+        asked = [one for name, one in signature.parameters.items() if name not in known]
+        read.__signature__ = signature.replace(parameters=asked)  # type: ignore[attr-defined]
+        return APIRoute(path, read, response_model=None).get_route_handler()
 
     async def read_with_fastapi(request: Request) -> dict[str, Any]:
         async with AsyncExitStack() as stack:
             # FastAPI looks for them, even where no dependency yields.
             for name in ("middleware", "inner", "function"):
                 request.scope[f"fastapi_{name}_astack"] = stack
-            answer = await handler(request)
+            answer = await handler()(request)
         assert isinstance(answer, _Values)
         return answer.values
 
