@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.doctor.examine import examine
+from app.doctor.findings import Report
 from app.doctor.report_cache import ReportCache
 from app.errors import ConfigurationError
 from app.http import openapi, problems
@@ -57,6 +58,13 @@ _DOORS = (
     *(uploads, parts, upload_url, files, links, records, uppy, events),
     *(upload_sessions, api_keys, service, metrics, capabilities, bucket_events),
 )
+
+
+async def _examine(settings: Settings, clock: Callable[[], datetime]) -> Report:
+    # Loaded late, by who asks for `/v1/capabilities`.
+    from app.doctor.examine import examine
+
+    return await examine(settings, clock=clock)
 
 
 class _Application(FastAPI):
@@ -104,7 +112,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, clock=clock) as resources, measured():
             app.state.resources = resources
-            report = ReportCache(lambda: examine(settings, clock=clock), clock)
+            report = ReportCache(partial(_examine, settings, clock), clock)
             app.state.report = report
             try:
                 yield

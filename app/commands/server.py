@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from app.errors import ConfigurationError
-from app.runtime.process import freeze_garbage_collector
+from app.runtime.process import freeze_garbage_collector, hold_garbage_collector
 from app.settings.model import Settings
 
 UVICORN: Final[dict[str, Any]] = {
@@ -27,6 +27,7 @@ def serve_alone(settings: Settings) -> None:
 
     Logging is set up by the caller.
     """
+    hold_garbage_collector()
     with _signals_held():
         # Imported here, as in app.commands.supervisor, which has to prepare the metrics first.
         import uvicorn

@@ -21,8 +21,10 @@ from gunicorn.app.base import BaseApplication
 from uvicorn_worker import UvicornWorker
 
 from app.commands.server import UVICORN, host_of
-from app.runtime.process import LOGGING, freeze_garbage_collector
+from app.core import contents, key_normalizer
+from app.runtime.process import LOGGING, freeze_garbage_collector, hold_garbage_collector
 from app.settings.model import Settings
+from app.store.session import read_s3_data
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -37,6 +39,7 @@ def serve_with_workers(settings: Settings) -> None:
 
     Ends the process. Logging is set up by the caller.
     """
+    hold_garbage_collector()
     supervisor, metrics = os.getpid(), None
     if _METRICS_FOLDER not in os.environ:
         metrics = tempfile.mkdtemp(prefix="claimcheck-metrics-")
@@ -49,6 +52,7 @@ def serve_with_workers(settings: Settings) -> None:
     config = uvicorn.Config(app, **UVICORN)
     config.load()
     config.get_loop_factory()
+    _load_what_comes_late(settings)
     freeze_garbage_collector()
     try:
         _Supervisor(app, settings).run()
@@ -56,6 +60,17 @@ def serve_with_workers(settings: Settings) -> None:
         # A worker leaves through here too.
         if metrics is not None and os.getpid() == supervisor:
             shutil.rmtree(metrics, ignore_errors=True)
+
+
+def _load_what_comes_late(settings: Settings) -> None:
+    """Load what one process loads when it first needs it: workers share it this way."""
+    contents.rules()
+    key_normalizer.load_tables()
+    read_s3_data()
+    if settings.jwt is not None:
+        import app.jwt.tokens
+    if settings.rate_limit_storage_url is not None:
+        import app.runtime.shared_counts  # noqa: F401
 
 
 class _Worker(UvicornWorker):  # type: ignore[misc]

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, TextIO
 
-import structlog
 from pydantic_core import to_json
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.core.principal import Principal
+from app.left_out import left_out
 from app.logs.redaction import redact
+
+# It is for tracebacks on terminals, which `write_for_people` has plain.
+with left_out("rich"):
+    import structlog
+    from structlog.stdlib import ProcessorFormatter
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 @dataclass(slots=True)
@@ -127,6 +132,11 @@ _JSON: Final[tuple[Processor, ...]] = (structlog.processors.format_exc_info, _as
 
 # What makes a line of an event, step by step. One list, which every logger holds.
 STEPS: Final[list[Processor]] = [_headed, *_JSON, _redacted]
+
+
+def others_formatter() -> logging.Formatter:
+    """Makes lines of other loggers' records as of our own events, also after `write_for_people`."""
+    return ProcessorFormatter(processors=STEPS)
 
 
 def write_for_people(*, colors: bool) -> None:

@@ -9,14 +9,10 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limits import RateLimitItem
-from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from app.core.client_address import limited_network
 from app.core.principal import Principal
@@ -24,10 +20,9 @@ from app.errors import TooManyRequests
 from app.logs.log import get_logger
 from app.settings.model import Settings
 
-# Redis is asked before every request: one that is slow must not make the service slow.
-REDIS_SECONDS: Final = 1.0
-# Redis answers in a fraction of a millisecond: few connections serve many requests at once.
-_CONNECTIONS: Final = 8
+if TYPE_CHECKING:
+    from app.runtime.shared_counts import SharedCounts
+
 # Seconds after a failure of Redis during which this process counts by itself.
 REDIS_PAUSE: Final = 5.0
 MAX_WINDOWS: Final = 100_000  # of one length
@@ -88,30 +83,18 @@ class RateLimits:
         self._of_callers = settings.rate_limit
         self._of_addresses = settings.rate_limit_failures
         self._windows = Windows()
-        self._redis: RedisStorage | None = None
-        self._pool: BlockingConnectionPool | None = None
+        self._shared: SharedCounts | None = None
         self._failed_at = -math.inf
         url = settings.rate_limit_storage_url
         if url is not None:
-            self._pool = BlockingConnectionPool.from_url(
-                url.get_secret_value(),
-                max_connections=_CONNECTIONS,
-                timeout=REDIS_SECONDS,
-                socket_timeout=REDIS_SECONDS,
-                socket_connect_timeout=REDIS_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-            )
-            self._redis = RedisStorage(
-                url.get_secret_value(),
-                wrap_exceptions=True,
-                implementation="redispy",
-                key_prefix="claimcheck",
-                connection_pool=self._pool,  # type: ignore[arg-type]
-            )
+            # Loaded late: most services count in their own processes.
+            from app.runtime import shared_counts
+
+            self._shared = shared_counts.SharedCounts(url.get_secret_value())
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.aclose()
+        if self._shared is not None:
+            await self._shared.close()
 
     async def admit(self, caller: Principal, cost: int = 1) -> LimitState | None:
         """Count the caller's request as `cost` of them. Raises TooManyRequests past the limit."""
@@ -143,19 +126,14 @@ class RateLimits:
 
     async def _add(self, key: str, limit: RateLimitItem, cost: int) -> tuple[int, float | None]:
         seconds = limit.get_expiry()
-        redis = self._redis
-        if redis is not None and time.monotonic() >= self._failed_at + REDIS_PAUSE:
+        shared = self._shared
+        if shared is not None and time.monotonic() >= self._failed_at + REDIS_PAUSE:
             try:
-                used = await (redis.incr(key, seconds, cost) if cost else redis.get(key))
-                left = None
-                if used >= limit.amount:
-                    left = max(0.0, await redis.get_expiry(key) - time.time())
+                return await shared.add(key, seconds, cost, limit.amount)
             except (StorageError, OSError) as error:
                 now = time.monotonic()
                 if now >= self._failed_at + REDIS_PAUSE:
                     cause = type(error.__cause__ or error).__name__
                     _log.warning("counting_alone", cause=cause, seconds=REDIS_PAUSE)
                 self._failed_at = now
-            else:
-                return used, left
         return self._windows.add(key, seconds, cost)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.access import api_keys
 from app.core.principal import Scope
 from app.errors import ConfigurationError
-from app.runtime import rate_limits
+from app.runtime import rate_limits, shared_counts
 from app.runtime.rate_limits import Windows
 from app.settings.model import load_settings
 from tests.support.service import UNKNOWN_ID, bearer, key_for, log_lines, prepared, running
@@ -223,7 +223,7 @@ def redis_url() -> Iterator[str]:
 async def test_replicas_count_together_exactly(
     environ: dict[str, str], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "REDIS_SECONDS", 30.0)  # on a machine that does much else
+    monkeypatch.setattr(shared_counts, "REDIS_SECONDS", 30.0)  # on a machine that does much else
     environ |= {
         "CLAIMCHECK_RATE_LIMIT": "25/hour",
         "CLAIMCHECK_RATE_LIMIT_FAILURES": "5/hour",
