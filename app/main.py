@@ -135,11 +135,11 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     problems.install(app)
-    for door in _DOORS:
-        # As they are: for each router that is included FastAPI looks twice.
-        app.router.routes.extend(door.router.routes)
     origins = {d.address.origin for d in settings.destinations.values()}
-    app.include_router(pages(sorted(origins), panel=settings.admin))
+    doors = [*(door.router for door in _DOORS), pages(sorted(origins), panel=settings.admin)]
+    for router in doors:
+        # As they are: FastAPI looks twice for each that is included, and makes its routes anew.
+        app.router.routes.extend(router.routes)
     if settings.admin:
         # An extra, which may be left out.
         from app.admin.panel import install

@@ -47,7 +47,8 @@ from app.uploads.remove import cancel_upload
 from app.uploads.rules import Announcement
 
 _T = TypeVar("_T")
-_routes = APIRouter(route_class=LeanRoute)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+router = APIRouter(route_class=LeanRoute, include_in_schema=False)
 
 # Seconds for which completion may answer with a status of its own; routers give up after 30.
 ANSWER_SECONDS: Final = 20.0
@@ -58,7 +59,6 @@ HEARTBEAT_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 300.0
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 15.0
-
 _JSON: Final = "application/json"
 _NO_VALUE: Final = {"", "null", "undefined"}
 # No object has more bytes than 14 digits say.
@@ -66,8 +66,6 @@ _SIZE: Final = re.compile(r"[0-9]{1,15}")
 _PartNumbers = Annotated[
     str, Query(alias="partNumbers", max_length=6000, pattern="^[0-9]{1,5}(,[0-9]{1,5}){0,999}$")
 ]
-
-
 # Uppy repeats the key that it was given.
 _Key = Annotated[str | None, Query(max_length=MAX_KEY_BYTES)]
 _Filename = Annotated[str, Field(max_length=MAX_GIVEN_NAME)]
@@ -125,7 +123,18 @@ class SentParts(BaseModel):
     parts: Annotated[list[SentPart], Field(min_length=1, max_length=MAX_PARTS)]
 
 
-@_routes.get("/params")
+def _route(method: str, path: str) -> Callable[[_Function], _Function]:
+    """The function answers there, below Uppy's endpoint, whether or not that ends in /to/..."""
+
+    def add(function: _Function) -> _Function:
+        for endpoint in ("/uppy", "/uppy/to/{destination}"):
+            router.add_api_route(f"{endpoint}/s3{path}", function, methods=[method])
+        return function
+
+    return add
+
+
+@_route("GET", "/params")
 async def params(
     request: Request,
     filename: _Filename,
@@ -179,7 +188,7 @@ async def params(
     return json_response(body)
 
 
-@_routes.get("/sts")
+@_route("GET", "/sts")
 async def sts(_: CanUpload) -> Response:
     """Refused: with credentials a browser could write any key, of any size and type."""
     raise errors.CredentialsNotOffered(
@@ -188,7 +197,7 @@ async def sts(_: CanUpload) -> Response:
     )
 
 
-@_routes.post("/multipart")
+@_route("POST", "/multipart")
 async def create(start: MultipartStart, request: Request, caller: CanUpload, res: Res) -> Response:
     """Begin an upload in parts."""
     destination = _destination(res, caller, request, start.metadata.destination)
@@ -201,7 +210,7 @@ async def create(start: MultipartStart, request: Request, caller: CanUpload, res
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
 
 
-@_routes.get("/multipart/{upload_id}/batch")
+@_route("GET", "/multipart/{upload_id}/batch")
 async def sign_batch(
     upload_id: UUID,
     part_numbers: _PartNumbers,
@@ -219,7 +228,7 @@ async def sign_batch(
     return json_response({"presignedUrls": urls})
 
 
-@_routes.get("/multipart/{upload_id}/{part_number}")
+@_route("GET", "/multipart/{upload_id}/{part_number}")
 async def sign(
     upload_id: UUID, part_number: int, caller: CanUpload, res: Res, key: _Key = None
 ) -> Response:
@@ -230,7 +239,7 @@ async def sign(
     return json_response({"method": "PUT", "url": signed.parts[0].url, "expires": expires})
 
 
-@_routes.get("/multipart/{upload_id}")
+@_route("GET", "/multipart/{upload_id}")
 async def list_sent_parts(
     upload_id: UUID, caller: CanUpload, res: Res, key: _Key = None
 ) -> Response:
@@ -244,7 +253,7 @@ async def list_sent_parts(
     )
 
 
-@_routes.post("/multipart/{upload_id}/complete")
+@_route("POST", "/multipart/{upload_id}/complete")
 async def complete(
     upload_id: UUID,
     sent: SentParts,
@@ -286,7 +295,7 @@ async def complete(
     return StreamingResponse(_completed_late(work, request), media_type=_JSON)
 
 
-@_routes.delete("/multipart/{upload_id}")
+@_route("DELETE", "/multipart/{upload_id}")
 async def abort(upload_id: UUID, caller: CanUpload, res: Res, key: _Key = None) -> Response:
     """Drop the upload, unless it is a file or about to be one.
 
@@ -387,8 +396,3 @@ def _wants_json(request: Request) -> bool:
 
 def _seconds(res: Resources, expires_at: datetime) -> int:
     return int((expires_at - res.clock()).total_seconds())
-
-
-router = APIRouter(include_in_schema=False)
-for _prefix in ("/uppy/s3", "/uppy/to/{destination}/s3"):
-    router.include_router(_routes, prefix=_prefix)
