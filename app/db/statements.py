@@ -1,7 +1,7 @@
 """SQL from the tables of `app.models`: SQLAlchemy writes it once, asyncpg runs it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
@@ -23,17 +23,30 @@ _AT_ONCE: Final = 100
 FIRST: Final = itemgetter(0)
 
 
-@dataclass(frozen=True, slots=True)
 class Statement(Generic[Row]):
-    """SQL in PostgreSQL's own notation, and the names that `$1`, `$2` ... stand for.
+    """SQL in PostgreSQL's own notation, written when it is first run: a process runs few of all.
 
     Its methods run it on a connection with values by name; those of other names are ignored.
     `make` turns the driver's records into rows.
     """
 
-    sql: str
-    names: tuple[str, ...]
-    make: Callable[[Any], Row]
+    def __init__(self, statement: sa.sql.ClauseElement, make: Callable[[Any], Row]) -> None:
+        self._statement = statement
+        self.make = make
+
+    @cached_property
+    def _compiled(self) -> SQLCompiler:
+        return cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
+
+    @cached_property
+    def sql(self) -> str:
+        """With `$1`, `$2` ... for the arguments."""
+        return str(self._compiled)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the arguments, in order."""
+        return tuple(self._compiled.positiontup or ())
 
     async def rows(self, db: asyncpg.Connection, **values: Any) -> list[Row]:
         """All rows."""
@@ -66,8 +79,7 @@ def write(statement: sa.sql.ClauseElement) -> Statement[tuple[Any, ...]]: ...
 def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Row]) -> Statement[Row]: ...
 def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Any] = tuple) -> Statement[Any]:
     """The statement as asyncpg takes it; `make` is the `_make` of a NamedTuple, or `FIRST`."""
-    compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), make)
+    return Statement(statement, make)
 
 
 def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:

@@ -5,7 +5,6 @@ nobody listens, the statement looks at one row of `listeners`, and writes nothin
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -13,7 +12,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from app.db.statements import Statement, write
+from app.db.statements import Statement
 from app.logs.log import current_actor
 from app.models.events import EventType, events, listeners
 from app.models.files import File, files
@@ -37,7 +36,6 @@ _HEARD: Final = "heard"
 _ROW: Final = f"(to_jsonb(moved) - '{_HEARD}')"
 
 
-@dataclass(frozen=True, slots=True)
 class Telling(Statement[Row]):
     """A statement that makes one move, and returns the row with whether anybody listens."""
 
@@ -88,8 +86,7 @@ def _telling(
     }
     row = sa.select(*values.values()).where(moved.c[_HEARD], values["type"].is_not(None))
     told = insert(events).from_select(list(values), row).cte("told")
-    compiled = write(sa.select(*moved.c).add_cte(told))
-    return Telling(compiled.sql, compiled.names, made)
+    return Telling(sa.select(*moved.c).add_cte(told), made)
 
 
 # The end of a removal, told by what was removed: of a rejected upload it was told before.
