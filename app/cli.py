@@ -1,6 +1,7 @@
 """The command line: parse, dispatch, and say in one line why a command cannot go on."""
 
 import argparse
+import gc
 import signal
 import sys
 from importlib import import_module
@@ -29,8 +30,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     asked = [_MODULES[name] for name in arguments[:1] if name in _MODULES]
+    gc.disable()  # what is loaded stays
     for module in asked or dict.fromkeys(_MODULES.values()):
         import_module(f"app.commands.{module}").add(commands)
+    gc.enable()
     options = parser.parse_args(arguments)
     current_actor.set(Actor(name="cli"))
     try:

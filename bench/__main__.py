@@ -1,7 +1,8 @@
 """Measure the service beside its peers, or beside another commit of itself; print the results.
 
 With no sections named, all of them are measured and written to bench/RESULTS.md. With --against,
-the sections are announce, confirm and read (all three if none is named), and nothing is written.
+the sections are announce, confirm, read and process (all four if none is named), and nothing is
+written.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "sweep": leftovers.sweep,
     "reconcile": leftovers.reconcile,
 }
+# Those of `--against`.
+_COMPARED: Final = (*outside.SECTIONS, against.PROCESS)
 
 
 def main() -> None:
@@ -83,10 +86,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--against",
         metavar="REV",
-        help=f"compare with this commit; sections: {', '.join(outside.SECTIONS)}",
+        help=f"compare with this commit; sections: {', '.join(_COMPARED)}",
     )
     options = parser.parse_args()
-    known = {"signing", *SECTIONS} if options.against is None else set(outside.SECTIONS)
+    known = {"signing", *SECTIONS} if options.against is None else set(_COMPARED)
     if unknown := set(options.sections) - known:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     needy = {"read", "redirect"} & set(options.sections)
@@ -111,7 +114,7 @@ def _beside_peers(options: argparse.Namespace, console: Console) -> None:
 def _beside_commit(options: argparse.Namespace, console: Console) -> None:
     comparison = against.measure(
         options.against,
-        options.sections or list(outside.SECTIONS),
+        options.sections or list(_COMPARED),
         against.QUICK if options.quick else against.FULL,
         Cores.take(),
         partial(_say, console),

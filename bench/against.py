@@ -41,6 +41,9 @@ from bench.sender import Send, open_sender
 from bench.servers import Cores, durable_postgres, serve, tree_cpu_seconds, uvicorn
 
 TOLERANCE: Final = 0.03
+# A section beside those of requests.
+PROCESS: Final = "process"
+_START: Final = "start to first answer"
 OLD, AGAIN, NEW = WHO = ("old", "again", "new")
 
 Say = Callable[[str], None]
@@ -132,10 +135,17 @@ def measure(rev: str, sections: list[str], plan: Plan, cores: Cores, say: Say) -
         bench = stack.enter_context(_open_bench(tree, cores))
         rows: dict[str, Row] = {}
         wanted = [name for name in SECTIONS if name in sections]
-        for block in range(plan.blocks):
+        for block in range(plan.blocks if wanted else 0):
             say(f"block {block + 1} of {plan.blocks}")
             bench.measure_block(wanted, plan.rounds, rows)
+        if PROCESS in sections:
+            say("starting each in turn")
+            notes.append(bench.measure_starts(plan.rounds, rows.setdefault(_START, Row(_START))))
         suspects = {name for name, row in rows.items() if row.is_slower}
+        if _START in suspects:
+            say("once more, starts")
+            bench.measure_starts(plan.rounds, rows[_START])
+            suspects.remove(_START)
         for block in range(plan.blocks if suspects else 0):
             say(f"once more, {', '.join(sorted(suspects))}: block {block + 1} of {plan.blocks}")
             bench.measure_block(wanted, plan.rounds, rows, only=suspects)
@@ -178,6 +188,24 @@ class _Bench:
                     if only is None or name in only:
                         row = rows.setdefault(name, Row(name))
                         self._measure_row(sites, dict(zip(WHO, cases, strict=True)), rounds, row)
+
+    def measure_starts(self, rounds: int, row: Row) -> str:
+        """Start each build in turn; rates of the row are starts a second. Returns what is to be
+        said of the memory that they take.
+        """
+        memory: dict[str, list[float]] = {who: [] for who in WHO}
+        for turn in range(rounds):
+            for who in (OLD, NEW, AGAIN) if turn % 2 == 0 else (AGAIN, NEW, OLD):
+                log = self.scratch / f"{who}-start.log"
+                with self.builds[who].deployed(cores={self.cores.service}, log=log) as server:
+                    spent = server.cpu_seconds()
+                    row.samples[who].append(Sample(1 / server.started_in, 1 / spent))
+                    memory[who].append(server.memory_mib())
+        old, again, new = (statistics.median(memory[who]) for who in WHO)
+        return (
+            f"One process takes {new:.0f} MiB when it has answered first; "
+            f"it took {old:.0f} and {again:.0f}."
+        )
 
     def _measure_row(
         self, sites: dict[str, Site], cases: dict[str, Case], rounds: int, row: Row

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from bench.servers import BenchError, Server, inherited_environ, serve, uvicorn
+from bench.servers import SERVE, BenchError, Server, inherited_environ, serve, uvicorn
 
 WORKING_TREE: Final = Path(__file__).parents[1]
 _LOCK: Final = "requirements.txt"
@@ -57,6 +57,13 @@ class Build:
 
     def with_settings(self, settings: Mapping[str, str]) -> Build:
         return Build(self.tree, {**self.environ, **settings})
+
+    @contextmanager
+    def deployed(self, *, cores: set[int], log: Path) -> Iterator[Server]:
+        """The service of this build as a deployment starts it, in one process."""
+        environ = {**self.environ, "WEB_CONCURRENCY": "1"}
+        with serve(SERVE, cores=cores, environ=environ, log=log, directory=self.tree) as server:
+            yield server
 
     @contextmanager
     def serve(self, *, cores: set[int], log: Path) -> Iterator[Server]:

@@ -226,6 +226,27 @@ class Results:
                 200,
                 self.value("bucket against database", "peak memory"),
             ),
+            *(
+                most(
+                    11,
+                    f"{section}, times Companion's",
+                    1,
+                    times(section, "claimcheck", "Companion"),
+                )
+                for section in ("start to first answer", "memory of one worker")
+            ),
+            most(
+                11,
+                "memory of one worker, MiB",
+                105,
+                self.value("memory of one worker", "claimcheck"),
+            ),
+            most(
+                11,
+                "memory that each further worker adds, MiB",
+                40,
+                self.value("memory that more workers add", "each further one"),
+            ),
             most(
                 10,
                 "a value at its bound and at its worst, times the cost of a plain one",

@@ -22,6 +22,7 @@ from typing import Final
 from tests.support.stores import free_port
 
 _START_SECONDS: Final = 60
+_STILL_MIB: Final = 0.1
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _OURS: Final = ("AWS_", "BUCKETEER_", "CLAIMCHECK_", "DATABASE_URL")
 
@@ -63,6 +64,24 @@ class Server:
     def memory_mib(self) -> float:
         """Resident memory of the process and its children, in MiB."""
         return sum(_resident(pid) for pid in _tree(self.pid)) / 2**20
+
+    def shared_mib(self, processes: int = 1) -> float:
+        """Memory of these many processes, each page divided by those that share it (PSS in
+        proc_pid_smaps(5)), in MiB: once all are there and it does not change any more.
+        """
+        before = -1.0
+        for _ in range(2 * _START_SECONDS):
+            pids = _tree(self.pid)
+            now = sum(_shared(pid) for pid in pids) / 2**20
+            if len(pids) == processes and abs(now - before) < _STILL_MIB:
+                return now
+            before = now
+            time.sleep(0.5)
+        raise BenchError(f"There are not {processes} idle processes:\n{_tail(self.log)}")
+
+
+# The command of a deployment.
+SERVE: Final = (sys.executable, "-m", "app.cli", "serve")
 
 
 @contextmanager
@@ -188,6 +207,15 @@ def _stat(pid: int) -> list[str]:
 
 def _resident(pid: int) -> int:
     return int(_stat(pid)[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _shared(pid: int) -> int:
+    """The process's share of memory, in bytes; 0 if it ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _pinned_to(cores: set[int]) -> Callable[[], None]:

@@ -22,7 +22,7 @@ from bench.load import Case, Load, compare
 from bench.peers import installed
 from bench.results import Results
 from bench.rows import BUCKET
-from bench.servers import Cores, Server, durable_postgres, serve, uvicorn
+from bench.servers import SERVE, Cores, Server, durable_postgres, serve, uvicorn
 from tests.support.stores import rgw
 
 T = TypeVar("T")
@@ -92,6 +92,18 @@ class Stack:
             cores=cores,
             environ=self.environ,
             log=self._log(factory),
+        ) as server:
+            yield server
+
+    @contextmanager
+    def deployed(self, workers: int = 1) -> Iterator[Server]:
+        """The service as a deployment starts it."""
+        environ = {"CLAIMCHECK_AUTH": "keys", "WEB_CONCURRENCY": str(workers)}
+        with serve(
+            SERVE,
+            cores={self.cores.service},
+            environ=self.environ | environ,
+            log=self._log("deployed"),
         ) as server:
             yield server
 

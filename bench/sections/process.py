@@ -13,13 +13,14 @@ from bench.stack import Stack
 
 
 def start_and_memory(stack: Stack) -> None:
-    """From the start of the process to its first answer, and memory then.
+    """From the start of the process to its first answer, and memory then; what more workers add.
 
-    Under load it is watched in every section.
+    The service is started as deployments start it. Under load memory is watched in every section.
     """
     start, memory = "start to first answer", "memory of one worker"
+    more = "memory that more workers add"
     peers: dict[str, Callable[[], AbstractContextManager[Server]]] = {
-        "claimcheck": stack.service,
+        "claimcheck": stack.deployed,
         "FastAPI, bare": stack.bare,
         "Companion": stack.companion,
         "Django REST": stack.django,
@@ -39,6 +40,14 @@ def start_and_memory(stack: Stack) -> None:
         stack.results.add(memory, name, statistics.median(idle), "MiB")
     stack.results.compare(start, "claimcheck", *list(peers)[1:])
     stack.results.compare(memory, "claimcheck", *list(peers)[1:])
+    shared = {}
+    for count in (1, 2, 3):
+        stack.say(f"start and memory: {count} worker{'s' * (count > 1)}")
+        with stack.deployed(count) as server:
+            # With several there is the supervisor, too.
+            shared[count] = server.shared_mib(count + (count > 1))
+    stack.results.add(more, "the second, and the supervisor", shared[2] - shared[1], "MiB of PSS")
+    stack.results.add(more, "each further one", shared[3] - shared[2], "MiB of PSS")
 
 
 def workers(stack: Stack) -> None:
