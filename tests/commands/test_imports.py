@@ -1,4 +1,4 @@
-"""What a process loads: one that is set up for little loads little.
+"""A process that is set up for little loads little.
 
 Each is a process of its own, in an environment that has everything installed.
 """

@@ -1,4 +1,4 @@
-"""What the workers are forked from."""
+"""Workers are forked from a process without threads, connections or an event loop."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a look makes of a store's answers, also of those that no store at hand gives."""
+"""A look reads each answer of a store rightly, also those that no store at hand gives."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
