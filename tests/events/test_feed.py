@@ -245,9 +245,18 @@ class TestReading:
 class TestWaiting:
     @pytest.mark.parametrize("pooling", ["false", "true"])
     async def test_until_there_is_one(
-        self, environ: dict[str, str], web: httpx.AsyncClient, pooling: str
+        self,
+        environ: dict[str, str],
+        web: httpx.AsyncClient,
+        monkeypatch: pytest.MonkeyPatch,
+        pooling: str,
     ) -> None:
-        """Three wait at once without holding the one connection that there is."""
+        """Three wait at once without holding the one connection that there is.
+
+        They are woken; behind a pooler, which lets nobody hear, they look each second.
+        """
+        if pooling == "false":
+            monkeypatch.setattr("app.db.wake.LOOK_EVERY", 60)
         environ |= {
             "CLAIMCHECK_DATABASE_POOL_SIZE": "1",
             "CLAIMCHECK_DATABASE_TRANSACTION_POOLING": pooling,
@@ -258,6 +267,18 @@ class TestWaiting:
             file = await stored(client, web)
             for found in await asyncio.gather(*waiting):
                 assert ids_of(found) == [file["id"]]
+
+    @pytest.mark.parametrize("heard", [True, False])
+    async def test_nobody_is_woken_where_nobody_listens(
+        self, settings: Settings, client: httpx.AsyncClient, heard: bool
+    ) -> None:
+        if heard:
+            await begun(client)
+        async with open_resources(settings) as res:
+            async with res.db.connection() as db:
+                await confirmed(db)
+                assert not res.db.told.is_set()  # before it is given back
+            assert res.db.told.is_set() == heard
 
     async def test_also_where_no_notification_came(
         self, client: httpx.AsyncClient, db: asyncpg.Connection
