@@ -245,18 +245,9 @@ class TestReading:
 class TestWaiting:
     @pytest.mark.parametrize("pooling", ["false", "true"])
     async def test_until_there_is_one(
-        self,
-        environ: dict[str, str],
-        web: httpx.AsyncClient,
-        monkeypatch: pytest.MonkeyPatch,
-        pooling: str,
+        self, environ: dict[str, str], web: httpx.AsyncClient, pooling: str
     ) -> None:
-        """Three wait at once without holding the one connection that there is.
-
-        They are woken; behind a pooler, which lets nobody hear, they look each second.
-        """
-        if pooling == "false":
-            monkeypatch.setattr("app.db.wake.LOOK_EVERY", 60)
+        """Three wait at once without holding the one connection that there is."""
         environ |= {
             "CLAIMCHECK_DATABASE_POOL_SIZE": "1",
             "CLAIMCHECK_DATABASE_TRANSACTION_POOLING": pooling,
@@ -267,6 +258,19 @@ class TestWaiting:
             file = await stored(client, web)
             for found in await asyncio.gather(*waiting):
                 assert ids_of(found) == [file["id"]]
+
+    async def test_a_process_is_woken_by_another_one(
+        self, client: httpx.AsyncClient, settings: Settings
+    ) -> None:
+        await begun(client)
+        async with open_resources(settings) as writer, open_resources(settings) as reader:
+            listening = reader.wake.next()
+            await reader.wake.wait(listening)
+            await asyncio.wait_for(listening.wait(), 60)
+            woken = reader.wake.next()
+            async with writer.db.connection() as db:
+                await confirmed(db)
+            await asyncio.wait_for(woken.wait(), 60)
 
     @pytest.mark.parametrize("heard", [True, False])
     async def test_nobody_is_woken_where_nobody_listens(
