@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
@@ -46,9 +46,21 @@ class LeanRoute(APIRoute):
 
     # Whether `answer` can be called; FastAPI makes routes that are included anew.
     is_lean = False
-    _handle: _Handler
 
     def get_route_handler(self) -> _Handler:
+        signature = inspect.signature(self.endpoint, eval_str=True)
+        if self.dependencies or not _is_class(signature.return_annotation, Response):
+            return super().get_route_handler()
+        self.is_lean = True
+
+        async def handle(request: Request) -> Response:
+            return await self._handle(request)
+
+        return handle
+
+    @cached_property
+    def _handle(self) -> _Handler:
+        """The short way, made for the route's first request."""
         function: Any = self.endpoint
         signature = inspect.signature(function, eval_str=True)
         bodies: list[tuple[str, type[BaseModel], bool]] = []
@@ -57,8 +69,6 @@ class LeanRoute(APIRoute):
         in_headers: list[tuple[str, str, TypeAdapter[Any], Any]] = []
         dependencies: list[tuple[str, _Dependency]] = []
         requests: list[str] = []
-        if self.dependencies or not _is_class(signature.return_annotation, Response):
-            return super().get_route_handler()
         is_short = True
         for name, parameter in signature.parameters.items():
             hint = parameter.annotation
@@ -119,7 +129,6 @@ class LeanRoute(APIRoute):
             answer: Response = await function(**values, **await read(request))
             return answer
 
-        self._handle, self.is_lean = handle, True
         return handle
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
