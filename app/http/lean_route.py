@@ -107,8 +107,12 @@ class LeanRoute(APIRoute):
                     values[name] = kind.validate_python(request.path_params[name])
                 for name, kind, default in in_query:
                     given = request.query_params
-                    value = dict(given) if default is _QUERY_MODEL else given.get(name, default)
-                    values[name] = kind.validate_python(value)
+                    if default is _QUERY_MODEL:
+                        values[name] = kind.validate_python(dict(given))
+                    elif name in given or default is inspect.Parameter.empty:
+                        values[name] = kind.validate_python(given.get(name, default))
+                    else:
+                        values[name] = default
                 for name, header, kind, default in in_headers:
                     values[name] = kind.validate_python(request.headers.get(header, default))
             except ValidationError as error:
