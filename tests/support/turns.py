@@ -1,16 +1,25 @@
-"""Counts the turns of the event loop that a task leaves to others."""
+"""How often long work offers others their turn."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import pytest
 
-T = TypeVar("T")
+from app.turns import Turn
 
 
-async def turns_of_others(work: Coroutine[Any, Any, T]) -> tuple[T, int]:
-    """The work's result, and how many turns another task had meanwhile."""
-    count, task = 0, asyncio.create_task(work)
-    while not task.done():
-        await asyncio.sleep(0)
-        count += 1
-    return task.result(), count
+class Offers:
+    """Counts the offers of all work. Each is taken: no step is short enough to be followed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        over = Turn.over
+
+        async def counted(turn: Turn) -> None:
+            self.count += 1
+            await over(turn)
+
+        monkeypatch.setattr(Turn, "over", counted)
+        monkeypatch.setattr("app.turns.SECONDS", -1.0)
+
+    def taken(self) -> int:
+        """Those since this was asked last."""
+        count, self.count = self.count, 0
+        return count

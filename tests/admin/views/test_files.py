@@ -15,6 +15,13 @@ from tests.admin.views.steps import SCOPES, link, signed_in, status_of
 from tests.support.samples import PNG
 from tests.support.service import UNKNOWN_ID, key_for
 from tests.support.steps import announced, stored
+from tests.support.turns import Offers
+
+
+async def test_pages_are_made_in_turns(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    offers = Offers(monkeypatch)
+    assert (await panel.get("/files")).status_code == 200
+    assert offers.taken() > 30
 
 
 async def test_files_are_found(
