@@ -67,10 +67,10 @@ async def test_long_answers_are_made_in_turns(
     offers = Offers(monkeypatch)
     # Rows, links and their JSON are steps, of some also what is asked for.
     for least, method, path, body in (
-        (3 * FILES, "POST", "/v1/files/presign", {"ids": ids}),
-        (5 * FILES, "POST", "/v1/files/presign", {"urls": urls}),
-        (100, "GET", "/v1/files?limit=100", None),
-        (5 * 200, "GET", f"/v1/records/product?ids={numbers}", None),
+        (2 * FILES + FILES // 8, "POST", "/v1/files/presign", {"ids": ids}),
+        (4 * FILES + FILES // 8, "POST", "/v1/files/presign", {"urls": urls}),
+        (100 // 8, "GET", "/v1/files?limit=100", None),
+        (4 * 200, "GET", f"/v1/records/product?ids={numbers}", None),
         (4 * 100, "POST", "/v1/uploads/batch", {"uploads": [PNG] * 100}),
         (2 * 256, "POST", parts, {"part_numbers": list(range(1, 257))}),
     ):
