@@ -1,4 +1,4 @@
-"""What is asked for much does it in turns with other requests, however fast the machine is."""
+"""Long work is done in turns with other requests, however fast the machine is."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
