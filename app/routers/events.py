@@ -121,6 +121,7 @@ class FeedParameters(BaseModel):
     after: Annotated[
         str | None,
         Field(
+            max_length=18,
             pattern=rf"^(\d{{1,18}}|{LATEST})$",
             description="The `cursor` of the answer before; `latest`: no events, but the cursor "
             "behind the last one. Without it: from the first that is kept",

@@ -17,8 +17,9 @@ PUBLIC = {
     "/openapi.json",
     "/static/page.js",
 }
-# Closed unless the settings open it, to scrapers and not to callers: tests/logs/test_metrics.py.
-METRICS = "/metrics"
+# Closed unless the settings open them, to machines and not to callers: tests/logs/test_metrics.py,
+# tests/routers/test_bucket_events.py.
+MACHINES = {"/metrics", "/v1/bucket-events"}
 
 
 def routes(settings: Settings) -> Iterator[tuple[str, str, Any]]:

@@ -304,7 +304,7 @@ async def test_a_store_that_is_overrun_is_not_asked_more_than_twice(
             response = await client.post(confirm)
             assert (response.status_code, slug(response)) == (503, "bucket-unavailable")
             assert int(response.headers["retry-after"]) > 0
-            assert proxy.seen == ["HEAD", "HEAD"]
+            assert proxy.seen == ["GET", "GET"]
             proxy.mend()
             await check_recovered(overrun)
             assert (await client.post(confirm)).status_code == 200

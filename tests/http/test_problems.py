@@ -105,10 +105,11 @@ async def test_validation_names_the_field_and_not_its_value(client: httpx.AsyncC
 
 
 async def test_a_body_full_of_errors_has_a_short_answer(client: httpx.AsyncClient) -> None:
-    body = {f"field {n}": n for n in range(3000)}
-    response = await client.post("/v1/uploads", json=body)
-    assert slug(response) == "validation-failed"
-    assert 1 < len(response.json()["errors"]) <= 20
+    for fields, least in ((100, 2), (3000, 1)):
+        body = {f"field {n}": n for n in range(fields)}
+        response = await client.post("/v1/uploads", json=body)
+        assert slug(response) == "validation-failed"
+        assert least <= len(response.json()["errors"]) <= 20
 
 
 async def test_what_is_not_json_is_told_to_be(client: httpx.AsyncClient) -> None:
