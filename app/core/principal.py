@@ -38,6 +38,7 @@ class Scope(StrEnum):
     FILES_ALL = "files:all"
     SESSIONS_MINT = "sessions:mint"
     EVENTS_READ = "events:read"
+    WEBHOOKS_MANAGE = "webhooks:manage"
     ADMIN = "admin"
 
 
@@ -52,6 +53,8 @@ SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
         Scope.FILES_ALL: "with the others: act on everything of the tenant, not on one's own alone",
         Scope.SESSIONS_MINT: "make upload sessions for browsers, for any owner of the tenant",
         Scope.EVENTS_READ: "read what has become of one's own files and records, in order",
+        Scope.WEBHOOKS_MANAGE: "make, change and end the tenant's webhooks, which tell of "
+        "everybody's files, and send again what they did not take",
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )

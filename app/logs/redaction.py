@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX
+from app.core.webhook_signature import SECRET_PREFIX
 
 # Between a name and its value: in a URL, a header, a dict, JSON within JSON.
 _SEPARATOR: Final = r"[\\\"']*\s*(?:=|%3D|:)\s*[\\\"']*"
@@ -16,6 +17,7 @@ _PREFIXES: Final = (
     KEY_PREFIX,
     SESSION_PREFIX,
     STAFF_PREFIX,
+    SECRET_PREFIX,
     rf"X-Amz-(?:Security-Token|Credential){_SEPARATOR}",
     rf"Signature{_SEPARATOR}",
     r"grant=",
@@ -35,6 +37,7 @@ def redact(text: str) -> str:
     low = text.lower()
     if (
         "claimcheck_" in low
+        or SECRET_PREFIX in low
         or "x-amz-" in low
         or "signature" in low
         or "grant=" in low

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     bucket_events_networks: Networks = ()
     bucket_events_url: Endpoint | None = None
     bucket_events_queue: Endpoint | None = None
+    webhook_networks: Networks = ()
     rate_limit: Limit = None
     rate_limit_failures: Limit = None
     rate_limit_storage_url: RedisUrl | None = None

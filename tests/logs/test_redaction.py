@@ -34,6 +34,7 @@ def test_no_token_is_left(randomness: bytes) -> None:
         ("AWS4-HMAC-SHA256 Credential=A/b, Signature=ab12", None),
         ("/v1/files/1/content?grant=123.abc", "/v1/files/1/content?grant=..."),
         ("POST /v1/bucket-events?a=1&token=abc", "POST /v1/bucket-events?a=1&token=..."),
+        ("secret whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "secret whsec_..."),
         ("nothing to hide: /v1/uploads, 201, ann", "nothing to hide: /v1/uploads, 201, ann"),
         ("Bearer", "Bearer"),
         ("", ""),
