@@ -25,6 +25,7 @@ from app.models import (
     records,  # noqa: F401
     seals,  # noqa: F401
     staff,  # noqa: F401
+    webhooks,  # noqa: F401
 )
 from app.models.tables import metadata
 from app.settings.model import load_settings

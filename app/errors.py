@@ -329,6 +329,30 @@ class UploadSessionNotFound(Problem, status=404, title="No such upload session")
     """There is no upload session with this id among those that you made."""
 
 
+class WebhookNotFound(Problem, status=404, title="No such webhook"):
+    """Your tenant has no webhook with this id; GET /v1/webhooks lists those it has."""
+
+
+class DeliveryNotFound(Problem, status=404, title="No such delivery"):
+    """The event was not for this webhook or is not kept any more; list the webhook's deliveries."""
+
+
+class WebhookUrlRefused(Problem, status=422, title="Webhooks do not go to this URL"):
+    """Webhooks go to https URLs of the public internet, and to networks that operators allow."""
+
+
+class TooManyWebhooks(Problem, status=409, title="Too many webhooks"):
+    """Your tenant has as many webhooks as one may have: delete one that is not needed."""
+
+
+class WebhookOff(Problem, status=409, title="The webhook is off"):
+    """The webhook is switched off; switch it on with `PATCH`, then try again."""
+
+
+class WebhooksNotOffered(Problem, status=501, title="No webhooks here"):
+    """This service has no CLAIMCHECK_SECRET_KEY, from which webhooks' secrets are made; set it."""
+
+
 class InvalidCursor(Problem, status=400, title="Invalid cursor"):
     """The cursor was not made by this service for this list; start again without one."""
 

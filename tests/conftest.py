@@ -95,8 +95,8 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     connection = await asyncpg.connect(postgres_url)
     await connection.execute(
         "TRUNCATE files, pending_uploads, records, api_keys, upload_sessions, staff, "
-        "sign_in_attempts, sweep_totals, proven_seals, events, listeners, idempotency_keys "
-        "CASCADE"
+        "sign_in_attempts, sweep_totals, proven_seals, events, listeners, idempotency_keys, "
+        "webhooks CASCADE"
     )
     await connection.close()
 

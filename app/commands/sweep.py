@@ -13,6 +13,7 @@ from app.commands.parser import Subparsers, add_command
 from app.commands.progress import progress_line
 from app.commands.with_resources import with_resources
 from app.errors import Problem
+from app.events.deliver import delivering
 from app.logs.log import get_logger
 from app.runtime.resources import Resources
 from app.settings.model import require_stores
@@ -27,10 +28,12 @@ _log: Final = get_logger("worker")
 
 
 def add(commands: Subparsers) -> None:
-    purpose = "end unfinished work: uploads never confirmed, removals and completions cut short"
+    purpose = "end unfinished work: uploads never confirmed, removals and completions cut short; "
+    purpose += "and deliver the webhooks that are due"
     status = f"Exit status {FAILED_STATUS} if the store failed for some; a later sweep goes on."
     add_command(commands, "sweep", _sweep, purpose, status=status)
-    purpose = "sweep again and again, and read the queue of the bucket's events, until stopped"
+    purpose = "sweep again and again, deliver webhooks, and read the queue of the bucket's events, "
+    purpose += "until stopped"
     add_command(commands, "worker", _worker, purpose).add_argument(
         "--every",
         type=_seconds,
@@ -49,8 +52,15 @@ def _seconds(value: str) -> float:
 
 def _sweep(_: argparse.Namespace) -> None:
     async def sweep(res: Resources) -> Counter[Outcome]:
-        with _stop_event() as stopping, _progress() as report:
-            return await Sweep(res, report, stopping).run()
+        with _stop_event() as stopping:
+            with _progress() as report:
+                counts = await Sweep(res, report, stopping).run()
+            async with delivering(res) as deliverer:
+                tries = await deliverer.run_once(stopping)
+            if tries:
+                said = ", ".join(f"{count:,} {what}" for what, count in sorted(tries.items()))
+                sys.stderr.write(f"webhooks: {said}\n")
+            return counts
 
     if with_resources(require_stores, sweep)[Outcome.FAILED]:
         sys.exit(FAILED_STATUS)
@@ -59,7 +69,8 @@ def _sweep(_: argparse.Namespace) -> None:
 def _worker(options: argparse.Namespace) -> None:
     async def work(res: Resources) -> None:
         with _stop_event() as stopping:
-            async with asyncio.TaskGroup() as group:
+            async with delivering(res) as deliverer, asyncio.TaskGroup() as group:
+                group.create_task(deliverer.run(stopping))
                 group.create_task(_repeat(res, Sweep.run, options.every, stopping))
                 group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
                 if (queue := res.settings.bucket_events_queue) is not None:

@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 
+from app.db import deliveries as db_deliveries
 from app.db import events as db_events
 from app.events.sequence import sequence
 from app.runtime.resources import Resources
 
 
 async def purge_events(res: Resources) -> None:
-    """Delete what is older than `events.retention`; and write no more for feeds that nobody has
-    read for as long. Raises DatabaseUnavailable.
+    """Delete what is older than `events.retention`, and its deliveries; and write no more for
+    feeds that nobody has read for as long. Raises DatabaseUnavailable.
     """
     # For whoever has an old cursor: without a position nothing tells that an event is gone. All of
     # them are looked at here, whatever this process believes to know.
@@ -22,3 +23,5 @@ async def purge_events(res: Resources) -> None:
     while count:
         async with res.db.connection() as db:
             count = await db_events.purge(db, before)
+    async with res.db.connection() as db:
+        await db_deliveries.purge(db)

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from app.db import events as db_events
+from app.db.deliveries import fan_out
 from app.runtime.resources import Resources
 
 # Seconds until another look where another process is at it; it takes some milliseconds.
@@ -32,7 +33,8 @@ async def _sequence(res: Resources) -> None:
     while turns < _TURNS:
         async with res.db.transaction() as db:
             ids = await db_events.give_positions(db, res.sequenced)
-            # Whoever is to hear of these events by other ways than the feed is noted here.
+            if ids:
+                await fan_out(db, ids, res.clock())
         if ids is None:
             turns += 1
             await asyncio.sleep(_TURN)

@@ -21,6 +21,10 @@ class EventType(StrEnum):
     RECORD_CHANGED = "record.changed"
     # It never became a file: nobody confirmed it in time, or it was cancelled.
     UPLOAD_EXPIRED = "upload.expired"
+    # It was switched off: it answered 410, or took nothing for days.
+    WEBHOOK_DISABLED = "webhook.disabled"
+    # Somebody wanted to see it arrive; it goes to that webhook alone.
+    WEBHOOK_TEST = "webhook.test"
 
 
 class Event(NamedTuple):
@@ -38,7 +42,7 @@ class Event(NamedTuple):
     type: str
     tenant: str
     owner: str
-    # A file's id, or a record's type and id with a slash between.
+    # A file's id; a record's type and id with a slash between; `webhook/` and a webhook's id.
     subject: str
     destination: str | None
     # Of the request that caused it.

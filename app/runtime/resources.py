@@ -70,6 +70,8 @@ class Resources:
     rate_limits: RateLimits
     cursor_secret: bytes
     grant_secret: bytes | None
+    # Of which those of webhooks are derived.
+    webhook_secret: bytes | None
     clock: Callable[[], datetime]
 
     def bucket_of(self, file: File) -> ObjectHandle:
@@ -86,7 +88,11 @@ class Resources:
         """
         if len(rows) <= limit:
             return rows, None
-        return rows[:limit], encode_cursor(self.cursor_secret, scope, rows[limit - 1].id)
+        return rows[:limit], self.make_cursor(scope, rows[limit - 1].id)
+
+    def make_cursor(self, scope: str, last: UUID) -> str:
+        """The cursor behind the last id of a page, for lists of this scope alone."""
+        return encode_cursor(self.cursor_secret, scope, last)
 
     def read_cursor(self, scope: str, cursor: str) -> UUID:
         """The id that the page before ended with. Raises InvalidCursor."""
@@ -139,6 +145,7 @@ async def open_resources(
             rate_limits=rate_limits,
             cursor_secret=_secret(settings, cursors) or _secret_of_database(settings, cursors),
             grant_secret=_secret(settings, b"claimcheck grant"),
+            webhook_secret=_secret(settings, b"claimcheck webhook"),
             clock=clock,
         )
 
