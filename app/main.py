@@ -36,6 +36,7 @@ from app.routers import (
     upload_url,
     uploads,
     uppy,
+    webhooks,
 )
 from app.routers.pages import pages
 from app.runtime.process import configure_logging, freeze_garbage_collector
@@ -55,7 +56,7 @@ Every failure is `application/problem+json` (RFC 9457).
 
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
-    *(uploads, parts, upload_url, files, links, records, uppy, events),
+    *(uploads, parts, upload_url, files, links, records, uppy, events, webhooks),
     *(upload_sessions, api_keys, service, metrics, capabilities, bucket_events),
 )
 
@@ -154,7 +155,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
                 *("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"),
                 "Idempotency-Key",

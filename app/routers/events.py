@@ -18,6 +18,7 @@ from app.http.problems import responses
 from app.http.rendering import FILE_EXAMPLE, Moment, json_response
 from app.models.events import EventType
 from app.models.files import Seal
+from app.models.webhooks import Ended
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=LeanRoute)
 
@@ -88,8 +89,16 @@ class EventRecord(BaseModel):
     fields: dict[str, HeldFile | list[HeldFile] | None]
 
 
+class EventWebhook(BaseModel):
+    """A webhook that was switched off, or is being tried out."""
+
+    id: UUID
+    url: str
+    ended: Ended | None
+
+
 class EventBody(BaseModel):
-    """An event: something has happened to a file or record."""
+    """An event: something has happened to a file, a record or a webhook."""
 
     model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
@@ -97,7 +106,7 @@ class EventBody(BaseModel):
     type: EventType
     created_at: datetime
     tenant: str
-    data: EventFile | EventRecord
+    data: EventFile | EventRecord | EventWebhook
 
 
 class EventPage(BaseModel):
