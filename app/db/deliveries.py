@@ -62,7 +62,7 @@ class Claimed(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a claim has found: deliveries to try, and later ones of the same subjects as others."""
+    """The outcome of a claim: deliveries to try, and later ones of the same subjects as others."""
 
     claimed: list[Claimed]
     later: list[tuple[UUID, int, datetime]]
@@ -175,7 +175,7 @@ async def free(
 
 
 class Settled(NamedTuple):
-    """What became of a try, under the lease that it was claimed with."""
+    """The outcome of a try, under the lease that it was claimed with."""
 
     webhook_id: UUID
     event: int

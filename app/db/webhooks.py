@@ -1,7 +1,7 @@
 """The SQL of webhooks, as functions of a connection."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -153,9 +153,9 @@ async def tell(
     event_id: UUID,
     request_id: str | None,
     now: datetime,
-    data: str,
+    data: dict[str, Any],
 ) -> None:
-    """Write an event about the webhook; `data` is JSON."""
+    """Write an event about the webhook; `data` is what it says."""
     await _TELL.run(
         db,
         event_id=event_id,

@@ -161,8 +161,8 @@ class Deliverer:
         return counts
 
     async def _claim(self) -> list[tuple[Claimed, dict[str, Any], float]]:
-        """What was claimed, the event's JSON, and until when (of the monotonic clock) it may be
-        sent.
+        """The deliveries claimed, each with its event's JSON and until when (of the monotonic clock)
+        it may be sent.
         """
         limits = {
             webhook_id: max(place.most - self._under_way[webhook_id], 0)

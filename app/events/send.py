@@ -34,7 +34,7 @@ _IDLE_SECONDS: Final = 4
 
 
 class Answer(NamedTuple):
-    """What became of one try.
+    """The outcome of one try.
 
     `status` is the HTTP status, None where there was no answer; `error` says in a sentence why the
     try failed, None where it did not. `retry_after` is the header of that name; `seconds` how long

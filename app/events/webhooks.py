@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
-
 from app.core.principal import Principal
 from app.core.webhook_signature import derive_secret, hash_secret, secret_text
 from app.db import deliveries as db_deliveries
@@ -212,7 +210,7 @@ async def list_deliveries(
     cursor: str | None = None,
     limit: int = 50,
 ) -> DeliveryPage:
-    """What was and is to be delivered to the webhook, the newest events first.
+    """Deliveries to the webhook, past and to come, the newest events first.
 
     Raises WebhookNotFound and InvalidCursor.
     """
@@ -269,7 +267,7 @@ async def _tell(
     db: Connection, kind: EventType, webhook: Webhook, event_id: UUID, now: datetime
 ) -> None:
     actor = current_actor.get()
-    data = {"id": webhook.id, "url": webhook.url, "ended": webhook.ended}
+    data = {"id": str(webhook.id), "url": webhook.url, "ended": webhook.ended}
     await db_webhooks.tell(
         db,
         kind,
@@ -277,7 +275,7 @@ async def _tell(
         event_id=event_id,
         request_id=None if actor is None else actor.request_id,
         now=now,
-        data=to_json(data).decode(),
+        data=data,
     )
 
 

@@ -1,4 +1,4 @@
-"""What tests of webhooks share: open resources with a clock of their own, and steps."""
+"""Fixtures of tests of webhooks: open resources, with a clock of their own."""
 
 from collections.abc import AsyncIterator
 
