@@ -161,8 +161,8 @@ class Deliverer:
         return counts
 
     async def _claim(self) -> list[tuple[Claimed, dict[str, Any], float]]:
-        """The deliveries claimed, each with its event's JSON and until when (of the monotonic clock)
-        it may be sent.
+        """The deliveries claimed, each with its event's JSON, and until when it may be sent (of the
+        monotonic clock).
         """
         limits = {
             webhook_id: max(place.most - self._under_way[webhook_id], 0)
