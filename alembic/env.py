@@ -24,6 +24,7 @@ from app.models import (
     idempotency,  # noqa: F401
     records,  # noqa: F401
     seals,  # noqa: F401
+    search,  # noqa: F401
     staff,  # noqa: F401
     webhooks,  # noqa: F401
 )

@@ -63,7 +63,7 @@ async def count(db: asyncpg.Connection) -> int:
 
 
 async def empty(db: asyncpg.Connection) -> None:
-    await db.execute("TRUNCATE files, records CASCADE")
+    await db.execute("TRUNCATE files, records, search_changes, search_blocks CASCADE")
 
 
 async def newest_ids(db: asyncpg.Connection, count: int) -> list[str]:

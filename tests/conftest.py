@@ -96,7 +96,7 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     await connection.execute(
         "TRUNCATE files, pending_uploads, records, api_keys, upload_sessions, staff, "
         "sign_in_attempts, sweep_totals, proven_seals, events, listeners, idempotency_keys, "
-        "webhooks CASCADE"
+        "webhooks, search_changes, search_blocks CASCADE"
     )
     await connection.close()
 

@@ -1,7 +1,7 @@
 """Narrowing: which of the caller's files a list has. Pure."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from uuid import UUID
 
 from app.core.principal import Principal
@@ -12,6 +12,8 @@ class Narrowing:
     """Files of a destination and a content type, with ids from `first` on and before `end`.
 
     None for any. `content_type` may be a family, as `image/*`. `loose`: files that no record holds.
+    `q`: files whose names have each of its words in them, whatever the case; `metadata`: files
+    with each of these values by name, numbers and booleans written as in JSON.
     """
 
     destination: str | None = None
@@ -19,6 +21,14 @@ class Narrowing:
     first: UUID | None = None
     end: UUID | None = None
     loose: bool = False
+    _: KW_ONLY
+    q: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it asks what no list has, and `app.db.blocks` finds."""
+        return bool(self.q or self.metadata)
 
     @property
     def kind(self) -> dict[str, str]:

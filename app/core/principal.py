@@ -44,8 +44,9 @@ class Scope(StrEnum):
 
 SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
     {
-        Scope.UPLOADS_WRITE: "announce, send, confirm and cancel uploads of one's own, and get a "
-        "link to each file that one confirms, also by confirming it again",
+        Scope.UPLOADS_WRITE: "announce, send, confirm and cancel uploads of one's own, get a "
+        "link to each file that one confirms, also by confirming it again, and change their names "
+        "and metadata",
         Scope.FILES_READ: "list one's own files, and get links to them",
         Scope.FILES_DELETE: "forget or delete one's own files",
         Scope.RECORDS_READ: "read one's own records, and get links to what they hold",

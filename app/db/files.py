@@ -94,6 +94,29 @@ async def get_again(db: asyncpg.Connection, file: File) -> File | None:
     return await _GET_AGAIN.row(db, id=file.id)
 
 
+_LOCK_CONFIRMED = write(
+    sa.select(files)
+    .where(_c.id == sa.bindparam("id"), _VISIBLE, in_state(State.CONFIRMED))
+    .with_for_update(),
+    File._make,
+)
+_CHANGE = write(
+    sa.update(files)
+    .where(_c.id == sa.bindparam("file_id"))
+    .values(**arguments(files, ["filename", "metadata"]))
+)
+
+
+async def lock_confirmed(db: asyncpg.Connection, file_id: UUID, caller: Principal) -> File | None:
+    """The confirmed file, if the caller may act on it, unchanged until the transaction ends."""
+    return await _LOCK_CONFIRMED.row(db, id=file_id, **visible_to(caller))
+
+
+async def change_file(db: asyncpg.Connection, file: File) -> None:
+    """Store the name and the metadata of a file that is locked."""
+    await _CHANGE.run(db, file_id=file.id, filename=file.filename, metadata=file.metadata)
+
+
 _GET_BY_KEY = write(
     sa.select(files).where(
         _c.bucket == sa.bindparam("bucket"), _c.key == sa.bindparam("key"), _VISIBLE

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 from uuid import UUID
 
+from app.core.metadata import read_metadata
 from app.files.seals import seals_of
 from app.models.events import Event, EventType
 from app.models.files import File
@@ -74,6 +75,8 @@ def _file_json(file: File, seal: str) -> dict[str, Any]:
         "key": file.key,
         "url": file.url,
         "filename": file.filename,
+        "path": file.path,
+        "metadata": read_metadata(file.metadata),
         "content_type": file.content_type,
         "announced_type": file.announced_type or file.content_type,
         "detected_type": file.detected_type,

@@ -222,7 +222,7 @@ async def list_deliveries(
     if len(rows) <= limit:
         return DeliveryPage(rows, None)
     last = UUID(int=rows[limit - 1][1].id)
-    return DeliveryPage(rows[:limit], res.make_cursor(scope, last))
+    return DeliveryPage(rows[:limit], res.cursor_at(scope, last))
 
 
 async def resend(res: Resources, caller: Principal, webhook_id: UUID, *, event_id: UUID) -> None:

@@ -12,6 +12,7 @@ from app.core.principal import Principal
 from app.db import files as db_files
 from app.db import lists as db_lists
 from app.errors import FileNotFound, UrlNotOurs
+from app.files.finding import find_files
 from app.files.urls import check_host, parse_url
 from app.models.files import File, Readable, State
 from app.runtime.resources import Resources
@@ -45,6 +46,8 @@ async def list_files(
 
     A keyset page, whose cost does not depend on where it lies. Raises InvalidCursor.
     """
+    if narrowing.is_search:
+        return await find_files(res, caller, narrowing, cursor=cursor, limit=limit)
     scope = list_name(narrowing, caller)
     if cursor is not None:
         narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))

@@ -10,6 +10,7 @@ from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from app.core.metadata import read_metadata
 from app.files.links import content_urls, read_links
 from app.files.seals import seals_of
 from app.models.files import File, Seal
@@ -45,6 +46,8 @@ FILE_EXAMPLE: dict[str, Any] = {
     "url": "https://s3.eu-central-1.amazonaws.com/my-bucket/images/"
     "11-22-2026_19-07-09-123456--holiday.png",
     "filename": "Holiday.png",
+    "path": "Spring/harbour/Holiday.png",
+    "metadata": {"album": "spring", "page": 3},
     "content_type": "image/png",
     "announced_type": "image/png",
     "detected_type": "image/png",
@@ -75,6 +78,10 @@ class FileBody(BaseModel):
     key: str
     url: str
     filename: str
+    path: str | None = Field(
+        description="Where it lay in the folder that was uploaded, null where there was none"
+    )
+    metadata: dict[str, str | bool | int | float] = Field(description="As it was given")
     content_type: str = Field(
         description="As announced, or what the contents are where the destination corrects that; "
         "links serve it where that is safe, plain text with its charset"
@@ -139,6 +146,8 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "key": file.key,
             "url": file.url,
             "filename": file.filename,
+            "path": file.path,
+            "metadata": read_metadata(file.metadata),
             "content_type": file.content_type,
             "announced_type": file.announced_type or file.content_type,
             "detected_type": file.detected_type,

@@ -114,6 +114,10 @@ class File(NamedTuple):
     # Whether an event or the sweep has confirmed it, and neither its client nor a record has taken
     # it since: a client that confirms it then may still have it attached.
     self_confirmed: Annotated[bool, {"server_default": sa.false()}]
+    # Where it lay in the folder that it was uploaded with, its own name included.
+    path: str | None
+    # An object of JSON, as `app.core.metadata` writes it; None for an empty one.
+    metadata: str | None
 
     @property
     def may_share_key(self) -> bool:

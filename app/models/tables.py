@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 # The newest migration: it brings the tables to what stands in this package.
-REVISION: Final = "0013"
+REVISION: Final = "0014"
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -29,6 +29,7 @@ _TYPES: Final[dict[Any, sa.types.TypeEngine[Any]]] = {
     bytes: sa.LargeBinary(),
     datetime: MOMENT,
     list[str]: ARRAY(sa.Text()),
+    list[int]: ARRAY(sa.Integer()),
 }
 # For `Annotated`: a column of the primary key, and text that is compared byte by byte.
 KEY: Final = {"primary_key": True}

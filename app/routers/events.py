@@ -53,6 +53,8 @@ class EventFile(BaseModel):
     key: str
     url: str
     filename: str
+    path: str | None
+    metadata: dict[str, str | bool | int | float]
     content_type: str
     announced_type: str
     detected_type: str | None

@@ -2,7 +2,7 @@
 
 import urllib.parse
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,21 +12,27 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from app import errors
 from app.core.content_types import normalize_content_type
 from app.core.ids import first_uuid7
+from app.core.key_normalizer import MAX_GIVEN_NAME
+from app.core.metadata import MAX_ENTRIES
 from app.core.narrowing import Narrowing
 from app.files.reading import MAX_PAGE, get_file, list_files
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
+from app.http.file_fields import METADATA_RULES, MetadataValue
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanDelete, CanRead, CanUpload, Res
 from app.http.problems import headers, responses
 from app.http.rendering import FILE_EXAMPLE, FileBody, file_json, file_response, json_response
 from app.http.upload_bodies import COMPLETING, confirmed_response
 from app.runtime.resources import in_utc
+from app.uploads.change import FileChange, change_file
 from app.uploads.confirm import confirm_key, confirm_url
 from app.uploads.remove import release_file, remove_file
 
@@ -60,11 +66,29 @@ class ObjectReference(BaseModel):
         return self
 
 
+# Before the names of metadata that a list is asked for.
+_METADATA: Final = "metadata."
+
+
+def _refused(name: str, words: str) -> ValidationError:
+    """The error of this parameter alone, as pydantic makes it of fields that it knows."""
+    error = PydanticCustomError("parameter", "{words}", {"words": words})
+    return ValidationError.from_exception_data(
+        "ListParameters", [{"type": error, "loc": (name,), "input": None}]
+    )
+
+
 class FilePage(BaseModel):
     """Files, newest first; pass `next_cursor` as `cursor` for the next page, null at the end."""
 
     items: list[FileBody]
     next_cursor: str | None
+    incomplete: bool = Field(
+        default=False,
+        description="With `q` or `metadata`: true where the search has stopped after as many files "
+        "as one page may look at. There may be more behind `next_cursor`, even if there is none "
+        "here",
+    )
 
 
 def _listable(moment: datetime) -> datetime:
@@ -78,9 +102,12 @@ _Bound = Annotated[datetime, AfterValidator(_listable)]
 
 
 class ListParameters(BaseModel):
-    """Which files to list, and which page of them."""
+    """Which files to list, and which page of them.
 
-    model_config = ConfigDict(extra="forbid")
+    Also `metadata.<name>=<value>`, whose names OpenAPI cannot say.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     destination: Annotated[str | None, Field(max_length=100, pattern=r"^[A-Za-z0-9_-]+$")] = None
     content_type: Annotated[
@@ -96,8 +123,33 @@ class ListParameters(BaseModel):
     attached: Annotated[
         Literal["false"] | None, Field(description="`false`: files that no record holds")
     ] = None
+    q: Annotated[
+        str,
+        Field(
+            description="Words or parts of words that a file's name has, whatever the case. Beside "
+            "it, or instead, `metadata.<name>=<value>` finds files with this metadata, as "
+            "`metadata.album=spring`; several take files that have them all. Numbers and booleans "
+            "are written as in JSON",
+            max_length=200,
+        ),
+    ] = ""
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The values asked for, by name."""
+        more: dict[str, str] = self.model_extra or {}
+        return {name.removeprefix(_METADATA): value for name, value in more.items()}
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for number, name in enumerate(self.model_extra or {}):
+            if not name.startswith(_METADATA):
+                raise _refused(name, "there is no such parameter")
+            if number == MAX_ENTRIES:
+                raise _refused(name, f"ask for at most {MAX_ENTRIES} names")
+        return self
 
     def narrowing(self) -> Narrowing:
         """These filters for the database: moments as ids, a content type in normal form."""
@@ -107,6 +159,8 @@ class ListParameters(BaseModel):
             first=first_uuid7(self.created_after) if self.created_after else None,
             end=first_uuid7(self.created_before) if self.created_before else None,
             loose=self.attached == "false",
+            q=self.q.strip(),
+            metadata=tuple(self.metadata.items()),
         )
 
 
@@ -161,16 +215,23 @@ async def list_own_files(
     res: Res,
     request: Request,
 ) -> Response:
-    """Pages by cursor; the `Link` header has the next page's address (RFC 8288)."""
+    """Pages by cursor; the `Link` header has the next page's address (RFC 8288).
+
+    With `q` or `metadata.<name>` a page may be shorter than `limit`: only without `next_cursor` is
+    it the last.
+    """
+    narrowing = asked.narrowing()
     files, next_cursor = await list_files(
-        res, caller, asked.narrowing(), cursor=asked.cursor, limit=asked.limit
+        res, caller, narrowing, cursor=asked.cursor, limit=asked.limit
     )
     headers = {}
     if next_cursor is not None:
         others = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
         parameters = urllib.parse.urlencode([*others, ("cursor", next_cursor)])
         headers["Link"] = f'</v1/files?{parameters}>; rel="next"'
-    body = {"items": await file_json(res, files), "next_cursor": next_cursor}
+    body: dict[str, Any] = {"items": await file_json(res, files), "next_cursor": next_cursor}
+    if narrowing.is_search:
+        body["incomplete"] = next_cursor is not None and len(files) < asked.limit
     return json_response(body, headers)
 
 
@@ -184,6 +245,50 @@ async def list_own_files(
 async def get(file_id: UUID, caller: CanRead, res: Res) -> Response:
     """The confirmed file. `presigned_url` reads the very bytes that were confirmed."""
     return await file_response(res, await get_file(res, caller, file_id))
+
+
+class ChangeBody(BaseModel):
+    """Changes of a file; the rest of it stays."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"filename": "Harbour.png", "metadata": {"page": 4}}},
+    )
+
+    filename: Annotated[
+        str | None,
+        Field(
+            description="The name to show and to save under, of an ending that the destination "
+            "takes. The key stays, and links that were made before keep the old name",
+            max_length=MAX_GIVEN_NAME,
+        ),
+    ] = None
+    metadata: Annotated[
+        dict[str, MetadataValue | None] | None,
+        Field(
+            description="Names to set, with null to take out; others stay (RFC 7396). Null takes "
+            f"out all. Then there may be {METADATA_RULES}"
+        ),
+    ] = None
+
+
+@router.patch(
+    "/{file_id}",
+    operation_id="changeFile",
+    response_model=FileBody,
+    summary="Change a file's name or metadata",
+    responses=responses(
+        errors.FileNotFound,
+        errors.InvalidFilename,
+        errors.ExtensionNotAllowed,
+        *_READ_PROBLEMS,
+    ),
+)
+async def change(file_id: UUID, body: ChangeBody, caller: CanUpload, res: Res) -> Response:
+    """Neither the bytes nor the key change."""
+    takes_all_out = body.metadata is None and "metadata" in body.model_fields_set
+    asked = FileChange(body.filename, body.metadata, replaces=takes_all_out)
+    return await file_response(res, await change_file(res, caller, file_id, asked))
 
 
 @router.delete(

@@ -19,6 +19,7 @@ from app.core.content_types import MAX_GIVEN_TYPE, announced_content_type
 from app.core.destination import MAX_DESTINATION
 from app.core.key_normalizer import MAX_GIVEN_NAME
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
+from app.http.file_fields import GivenMetadata, GivenPath
 from app.http.idempotency import IDEMPOTENCY_PROBLEMS, IdempotencyKey, once
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res, charge
@@ -105,6 +106,8 @@ class AnnouncementBody(BaseModel):
             "for files in parts: see the file's `checksum_verified`",
         ),
     ] = None
+    path: GivenPath | None = None
+    metadata: GivenMetadata | None = None
 
 
 class BatchBody(BaseModel):

@@ -88,10 +88,10 @@ class Resources:
         """
         if len(rows) <= limit:
             return rows, None
-        return rows[:limit], self.make_cursor(scope, rows[limit - 1].id)
+        return rows[:limit], self.cursor_at(scope, rows[limit - 1].id)
 
-    def make_cursor(self, scope: str, last: UUID) -> str:
-        """The cursor behind the last id of a page, for lists of this scope alone."""
+    def cursor_at(self, scope: str, last: UUID) -> str:
+        """The cursor of the page behind this id, for lists of this scope alone."""
         return encode_cursor(self.cursor_secret, scope, last)
 
     def read_cursor(self, scope: str, cursor: str) -> UUID:

@@ -25,6 +25,7 @@ from app.db import sweep as db_sweep
 from app.db.sweep import Place
 from app.errors import DatabaseUnavailable, Problem, UploadNotArrived
 from app.events.purge import purge_events
+from app.files.finding import take_all_changes
 from app.logs.audit import audit_file
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_upload
@@ -162,6 +163,7 @@ class Sweep:
             while more and not self.stopping.is_set():
                 more = await db_idempotency.purge(db, before)
         await purge_events(self.res)
+        await take_all_changes(self.res)
         await self._look_for_replays(started)
 
     async def _look(self) -> None:

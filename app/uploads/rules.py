@@ -35,6 +35,7 @@ class Announcement:
     """A file as its client announces it: `size` in bytes, `checksum_sha256` in base64.
 
     Without a size the destination's range holds. Without a method the destination chooses.
+    `metadata` is an object of JSON, as `app.core.metadata` writes it.
     """
 
     destination: str
@@ -43,6 +44,8 @@ class Announcement:
     size: int | None = None
     checksum_sha256: str | None = None
     method: Method | None = None
+    path: str | None = None
+    metadata: str | None = None
 
 
 def announced_file(
@@ -127,6 +130,8 @@ def pending_file(
         charset=None,
         look_at=look_at(destination, file_id, method, size, now),
         self_confirmed=False,
+        path=announcement.path,
+        metadata=announcement.metadata,
     )
 
 
@@ -150,18 +155,23 @@ def _check_rules(
             f"this file is {content_type}.",
             allowed=list(destination.content_types),
         )
+    check_extension(destination, name)
+    if size is not None and (objection := destination.size_objection(size)):
+        raise SizeNotAllowed(
+            f"{objection}.",
+            min_size=destination.min_size,
+            max_size=destination.max_size,
+        )
+
+
+def check_extension(destination: Destination, name: Filename) -> None:
+    """Raises ExtensionNotAllowed where the destination takes no names that end like this one."""
     if not destination.takes_extension(name.extension):
         raise ExtensionNotAllowed(
             f"Destination {destination.name} takes files whose names end with "
             f"{in_list([f'.{one}' for one in destination.extensions])}; this one "
             + (f"ends with .{name.extension}." if name.extension else "has no such ending."),
             allowed=list(destination.extensions),
-        )
-    if size is not None and (objection := destination.size_objection(size)):
-        raise SizeNotAllowed(
-            f"{objection}.",
-            min_size=destination.min_size,
-            max_size=destination.max_size,
         )
 
 

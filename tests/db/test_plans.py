@@ -1,9 +1,7 @@
 """How PostgreSQL finds what lists and searches ask for, on tables of many files."""
 
 import itertools
-import json
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -15,6 +13,7 @@ from app.db import lists as db_lists
 from app.db import search as db_search
 from app.db.search import Position, Search
 from app.models.files import State
+from tests.support.plans import Plan, Planning, dearest
 
 ALL: Final = frozenset({Scope.FILES_ALL})
 PAGE: Final = 51
@@ -33,61 +32,6 @@ FROM generate_series(1, $1::int) AS n
 """
 DESTINATIONS: Final = (None, "images", "docs")
 TYPES: Final = (None, "image/png", "image/*", "text/plain")
-
-
-@dataclass
-class Plan:
-    """The cost of a statement: buffers, and how many rows each of its sorts was given."""
-
-    what: str
-    buffers: int
-    sorted_rows: list[float]
-
-
-@dataclass
-class Planning:
-    """A connection that runs nothing, and notes the plans of what it is asked for.
-
-    As an unnamed statement has them, whose arguments are known, and as a named one after some
-    uses, which is planned once for any arguments.
-    """
-
-    db: asyncpg.Connection
-    plans: list[Plan] = field(default_factory=list)
-    what: str = ""
-
-    async def fetch(self, sql: str, *arguments: object) -> list[Any]:
-        await self.db.execute(f"PREPARE asked AS {sql}")
-        values = ", ".join(map(_literal, arguments))
-        for mode in ("custom", "generic"):
-            await self.db.execute(f"SET plan_cache_mode = force_{mode}_plan")
-            explain = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE asked"
-            plan = json.loads(await self.db.fetchval(f"{explain} ({values})"))[0]["Plan"]
-            buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            self.plans.append(Plan(f"{mode}: {self.what}", buffers, list(_sorted_rows(plan))))
-        await self.db.execute("DEALLOCATE asked")
-        return []
-
-    async def fetchrow(self, sql: str, *arguments: object) -> None:
-        await self.fetch(sql, *arguments)
-
-    async def fetchval(self, sql: str, *arguments: object) -> int:
-        await self.fetch(sql, *arguments)
-        return 0
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, bytes):
-        return f"'\\x{value.hex()}'"
-    return "NULL" if value is None else f"'{value}'"
-
-
-def _sorted_rows(plan: dict[str, Any]) -> Any:
-    below = plan.get("Plans", [])
-    if "Sort" in plan["Node Type"]:
-        yield below[0]["Actual Rows"] * below[0]["Actual Loops"]
-    for node in below:
-        yield from _sorted_rows(node)
 
 
 async def fill(db: asyncpg.Connection, count: int, tenant: str) -> None:
@@ -138,10 +82,6 @@ async def search_plans(db: asyncpg.Connection, tenant: str) -> dict[str, list[Pl
         if place is None:
             await db_search.count(planning["counts"], whose, search)
     return {name: one.plans for name, one in planning.items()}
-
-
-def dearest(plans: list[Plan]) -> Plan:
-    return max(plans, key=lambda plan: plan.buffers)
 
 
 @pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "before the first ANALYZE"])
