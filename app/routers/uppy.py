@@ -6,7 +6,6 @@ id of our row; what they repeat of it, the key, must be the row's.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -31,6 +30,7 @@ from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import uppy_members
 from app.http.rendering import json_response, long_json_response
+from app.http.uppy_metadata import UppyMetadata, metadata_in_query, said_of_file, size_in, word
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import PresignedPost
@@ -60,9 +60,6 @@ RETRY_SECONDS: Final = 300.0
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 15.0
 _JSON: Final = "application/json"
-_NO_VALUE: Final = {"", "null", "undefined"}
-# No object has more bytes than 14 digits say.
-_SIZE: Final = re.compile(r"[0-9]{1,15}")
 _PartNumbers = Annotated[
     str, Query(alias="partNumbers", max_length=6000, pattern="^[0-9]{1,5}(,[0-9]{1,5}){0,999}$")
 ]
@@ -76,39 +73,14 @@ _Type = Annotated[
 ]
 
 
-def _word(said: object) -> str | None:
-    # Uppy 6 writes the words of JavaScript where there is no value.
-    return None if said is None or str(said) in _NO_VALUE else str(said)
-
-
-def _size(said: object) -> int | None:
-    """The size in bytes that a page has put into Uppy's metadata, as a number or its digits.
-
-    Pages may mean something else by the word: what is no whole number is no size.
-    """
-    if isinstance(said, bool) or not isinstance(said, int | str):
-        return None
-    digits = str(said)
-    return int(digits) if _SIZE.fullmatch(digits) else None
-
-
-class Metadata(BaseModel):
-    """Those members of a file's metadata, which are whatever a page puts there, that count here."""
-
-    destination: Annotated[
-        str | None, Field(max_length=MAX_DESTINATION), BeforeValidator(_word)
-    ] = None
-    size: Annotated[int | None, BeforeValidator(_size)] = None
-
-
 class MultipartStart(BaseModel):
     """A file that is about to be sent in parts."""
 
     filename: _Filename
     type: _Type = None
     metadata: Annotated[
-        Metadata, BeforeValidator(lambda said: said if isinstance(said, dict) else {})
-    ] = Metadata()
+        UppyMetadata, BeforeValidator(lambda said: said if isinstance(said, dict) else {})
+    ] = UppyMetadata()
 
 
 class SentPart(BaseModel):
@@ -151,14 +123,14 @@ async def params(
     A form, which carries the size that Uppy says in its metadata, or the destination's range; for
     Uppy 5 a PUT where the destination has that.
     """
-    destination = destination_named(res.settings, _destination(res, caller, request, _word(named)))
+    destination = destination_named(res.settings, _destination(res, caller, request, word(named)))
     takes_put = _wants_json(request)
     if destination.method != "post" and not (destination.method == "put" and takes_put):
         raise errors.FormNotOffered(
             f"Destination {destination.name} takes no upload forms. In Uppy, set "
             "`shouldUseMultipart: true`."
         )
-    size = _size(said_size)
+    size = size_in(said_size)
     if size is not None and size > MAX_SINGLE_UPLOAD:
         raise errors.FormNotOffered(
             "No store takes more than 5 GiB in one request. In Uppy, set `shouldUseMultipart` so "
@@ -170,6 +142,7 @@ async def params(
         announced_content_type(content_type),
         size=size,
         method=destination.method,
+        **said_of_file(metadata_in_query(request)),
     )
     [answer] = await announce_files(res, caller, [announcement])
     if isinstance(answer, errors.Problem):
@@ -203,10 +176,12 @@ async def create(start: MultipartStart, request: Request, caller: CanUpload, res
     destination = _destination(res, caller, request, start.metadata.destination)
     content_type = announced_content_type(start.type)
     size = start.metadata.size
+    announced = destination, start.filename, content_type
+    said = start.metadata.said()
     if size is None:
-        file = await announce_unsized(res, caller, destination, start.filename, content_type)
+        file = await announce_unsized(res, caller, *announced, **said)
     else:
-        file = await announce_as_uppy(res, caller, destination, start.filename, content_type, size)
+        file = await announce_as_uppy(res, caller, *announced, size, **said)
     return json_response({"key": file.key, "uploadId": file.id, "bucket": file.bucket})
 
 

@@ -296,13 +296,18 @@ async def announce_unsized(
     destination_name: str,
     filename: str,
     content_type: str | None,
+    path: str | None = None,
+    metadata: str | None = None,
 ) -> File:
     """Begin an upload for clients that announce no size: it is known once all parts are there.
 
     Its part URLs take any length; the destination's range, and what an upload session has left,
-    hold for the sum, before completion. Raises PartsNotOffered and SizeRequired.
+    hold for the sum, before completion. `path` and `metadata` are
+    those of an Announcement. Raises PartsNotOffered and SizeRequired.
     """
-    announcement = Announcement(destination_name, filename, content_type, method="multipart")
+    announcement = Announcement(
+        destination_name, filename, content_type, method="multipart", path=path, metadata=metadata
+    )
     destination, file = announced_file(res, caller, announcement, res.clock())
     if not destination.unsized_parts:
         raise PartsNotOffered(
@@ -321,12 +326,22 @@ async def announce_as_uppy(
     filename: str,
     content_type: str | None,
     size: int,
+    path: str | None = None,
+    metadata: str | None = None,
 ) -> File:
     """Begin an upload of so many bytes in parts, cut as Uppy cuts them: each has its length signed.
 
     Raises SizeNotAllowed, among others, before anything is sent.
     """
-    announcement = Announcement(destination_name, filename, content_type, size, method="multipart")
+    announcement = Announcement(
+        destination_name,
+        filename,
+        content_type,
+        size,
+        method="multipart",
+        path=path,
+        metadata=metadata,
+    )
     destination, file = announced_file(res, caller, announcement, res.clock())
     file = file._replace(part_size=lay_out_as_uppy(size).part_size)
     return await _store_and_begin(res, caller, destination, file)

@@ -81,6 +81,29 @@ async def test_a_form_and_its_file(
     assert (await web.get(file["presigned_url"])).content == PNG
 
 
+async def test_metadata_and_path_arrive(client: httpx.AsyncClient, web: httpx.AsyncClient) -> None:
+    said = {"album": "spring", "stars": "5", "none": "undefined", "relativePath": "/Été/a.png"}
+    form = await form_of(
+        client, "/uppy/to/images/s3/params", **V5, **{f"metadata[{k}]": v for k, v in said.items()}
+    )
+    assert (await send(web, form, PNG)).status_code == 201
+    key = {"destination": "images", "key": form["fields"]["key"]}
+    file = (await client.post("/v1/files", json=key)).json()
+    assert (file["metadata"], file["path"]) == ({"album": "spring", "stars": "5"}, "Été/a.png")
+
+
+@pytest.mark.parametrize("path", ["../a.png", "a\\b.png", "C:/a.png", "null", "", "//host/a"])
+async def test_what_is_no_path_is_none(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, path: str
+) -> None:
+    form = await form_of(
+        client, "/uppy/to/images/s3/params", **V5, **{"metadata[relativePath]": path}
+    )
+    assert (await send(web, form, PNG)).status_code == 201
+    key = {"destination": "images", "key": form["fields"]["key"]}
+    assert (await client.post("/v1/files", json=key)).json()["path"] is None
+
+
 async def test_a_form_carries_the_destinations_range(
     client: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:

@@ -48,6 +48,8 @@ async def test_a_file_in_parts(
     assert answer["location"] == file["url"]
     assert (file["state"], file["size"]) == ("confirmed", 5 * MIB + 3)
     assert (file["filename"], file["content_type"]) == ("日本.bin", "text/plain")
+    # What only Uppy says, and what is no string, number or boolean, is not the file's.
+    assert (file["metadata"], file["path"]) == ({5: {}, 6: {"n": 5}}[major], None)
     assert (await web.get(file["presigned_url"])).content == b"x" * 5 * MIB + b"end"
 
     # The answer was lost, or Uppy 5 has lost patience: nothing is lost here.
@@ -66,6 +68,27 @@ async def test_the_destination_is_in_the_metadata(upload: Uppy, client: httpx.As
         body = {"filename": "a", "type": None, "metadata": metadata}
         response = await client.post("/uppy/s3/multipart", json=body)
         assert explained(response, 422) == "unknown-destination"
+
+
+@pytest.mark.parametrize("size", [None, 3])
+async def test_metadata_and_path_arrive(
+    upload: Uppy, client: httpx.AsyncClient, size: int | None
+) -> None:
+    said = {"album": "spring", "stars": 5, "raw": True, "size": size, "name": "x", "none": None}
+    await upload.create(metadata={**said, "relativePath": "/Spring/日本.bin"})
+    await upload.send(1, b"abc")
+    assert (await upload.complete()).status_code == 200
+    file = (await client.get(f"/v1/files/{upload.upload_id}")).json()
+    assert file["metadata"] == {"album": "spring", "stars": 5, "raw": True}
+    assert file["path"] == "Spring/日本.bin"
+
+
+async def test_too_much_metadata_is_refused_in_words(client: httpx.AsyncClient) -> None:
+    for metadata in ({"a": "x" * 2048}, {str(n): n for n in range(21)}):
+        body = {"filename": "a.bin", "metadata": metadata}
+        response = await client.post(DOOR, json=body)
+        assert explained(response, 422) == "validation-failed"
+        assert "allowedMetaFields" in response.json()["detail"]
 
 
 async def test_an_empty_file_is_one_empty_part(upload: Uppy, client: httpx.AsyncClient) -> None:
