@@ -6,21 +6,25 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, caller_of, id_of, list_url, position
 from app.core.content_types import essence, normalize_content_type
 from app.core.ids import first_uuid7
+from app.core.metadata import as_lines, read_lines, read_metadata
 from app.core.parts import MIB
 from app.core.principal import MAX_NAME, Scope
 from app.db.search import Search
+from app.errors import Problem
 from app.files.links import read_links
 from app.files.reading import get_file
 from app.http.permissions import require
 from app.models.files import File, State
 from app.records.reading import uses_of
 from app.staff.search import search_files
+from app.uploads.change import FileChange, change_file
 from app.uploads.remove import release_file, remove_file
 
 # Types that browsers show as an image, with no script in it, and decode fast enough for a list.
@@ -125,8 +129,52 @@ class Files(View):
             title=file.filename,
             file=file,
             link=link,
+            metadata=read_metadata(file.metadata),
             is_picture=is_picture(file),
             uses=await uses_of(res, caller, file, _USES),
+        )
+
+    @route("/{id}/change", methods=["GET", "POST"], name="file-change")
+    async def change(self, request: Request) -> Response:
+        """A form with the name and the metadata, and what its POST asks for."""
+        res, caller = resources_of(request), caller_of(request)
+        require(caller, Scope.UPLOADS_WRITE)
+        file = await self._file(request)
+        if request.method == "GET":
+            return await self._change_form(request, file, file.filename, as_lines(file.metadata))
+        form = await request.form()
+        name, lines = str(form.get("filename") or ""), str(form.get("metadata") or "")
+        try:
+            metadata = read_metadata(read_lines(lines))
+            asked = FileChange(filename=name, metadata=metadata, replaces=True)
+            await change_file(res, caller, file.id, asked)
+        except ValueError as error:
+            return await self._change_form(request, file, name, lines, f"Metadata: {error}.", 422)
+        except Problem as problem:
+            return await self._change_form(
+                request, file, name, lines, problem.detail, problem.status
+            )
+        flash(request, "The file is changed.", "success")
+        return RedirectResponse(self.to(request, f"/{file.id}"), 303)
+
+    async def _change_form(
+        self,
+        request: Request,
+        file: File,
+        name: str,
+        lines: str,
+        wrong: str | None = None,
+        status: int = 200,
+    ) -> Response:
+        return await self.page(
+            request,
+            "change.html",
+            status,
+            title="Change name and metadata",
+            file=file,
+            name=name,
+            lines=lines,
+            wrong=wrong,
         )
 
     @route("/{id}/open", name="file-open")

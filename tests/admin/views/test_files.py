@@ -70,6 +70,49 @@ async def test_files_are_found(
     assert (await web.get(opened.headers["location"])).content == PNG
 
 
+async def test_name_and_metadata_are_changed(
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    panel: Panel,
+    browsers: Callable[[], Panel],
+    settings: Settings,
+) -> None:
+    words = {"album": "<script>alert(1)</script>", "page": 3, "code": "007", "raw": True}
+    file = await stored(client, web, b"hello", "notes.txt", metadata=words, path="a/<b>/notes.txt")
+    at = f"/files/{file['id']}"
+    html = (await panel.get(at)).text
+    assert "<script>alert" not in html
+    page = await panel.page(at)
+    assert "Path a/<b>/notes.txt album <script>alert(1)</script> page 3 code 007 raw true" in page
+    form = (await panel.get(link(await panel.get(at), "Change…"))).text
+    assert "<script>alert" not in form
+    assert 'page = 3\ncode = "007"' not in form
+    lines = 'album = spring\npage = 4\ncode = "007"'
+    page = await panel.act(f"{at}/change", {"filename": "Neu.txt", "metadata": lines})
+    assert "The file is changed." in page
+    assert "Neu.txt" in page
+    changed = (await client.get(f"/v1{at}")).json()
+    assert changed["metadata"] == {"album": "spring", "page": 4, "code": "007"}
+    assert (changed["filename"], changed["key"]) == ("Neu.txt", file["key"])
+
+    for data, words in (
+        ({"filename": "..", "metadata": lines}, "nothing but dots"),
+        ({"filename": "Neu.txt", "metadata": "album"}, "has no `=`: album"),
+        ({"filename": "Neu.txt", "metadata": "a = " + "x" * 2048}, "at most 2,048 are kept"),
+    ):
+        answer = await panel.post(f"{at}/change", data)
+        assert answer.status_code == 422
+        assert words in said(answer)
+        assert data["metadata"][:5] in said(answer)
+    assert (await client.get(f"/v1{at}")).json()["metadata"] == changed["metadata"]
+
+    reader = await signed_in(
+        browsers(), settings, "reader@example.com", tenant="acme", scopes=["files:read"]
+    )
+    assert "Change…" not in await reader.page(at)
+    assert (await reader.post(f"{at}/change", {"filename": "x.txt"})).status_code == 403
+
+
 async def test_files_page_by_page(
     client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
