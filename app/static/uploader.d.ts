@@ -42,8 +42,13 @@ export interface UploadOptions {
   filename?: string;
   /** Default: the file's. Where that is empty too, the service guesses from the extension. */
   contentType?: string;
-  /** Where the file lies in the folder that it was chosen with. Default: its `webkitRelativePath`. */
+  /**
+   * Where the file lies in the folder that it was chosen with, which the service keeps. Default: its
+   * `webkitRelativePath`.
+   */
   path?: string;
+  /** Up to 20 names and values of your own, 2 KiB of JSON in all. */
+  metadata?: Record<string, string | number | boolean>;
   onProgress?: (progress: Progress, file: Blob) => void;
   /** Aborting it cancels the upload. */
   signal?: AbortSignal;
@@ -90,6 +95,9 @@ export interface StoredFile {
   /** The permanent name of the object; it gives no access. */
   url: string;
   filename: string;
+  /** Where it lay in the folder that was uploaded. */
+  path: string | null;
+  metadata: Record<string, string | number | boolean>;
   content_type: string;
   size: number;
   /** Base64; the client's claim, unless `checksum_verified`. */

@@ -6,6 +6,13 @@ import { PartUrls, until } from "./part-urls.js";
 import { canHash, PIECE, Pieces, readable, sha256 } from "./pieces.js";
 import { isLost } from "./service.js";
 
+/** The path if the service keeps it; a file with another one is uploaded without it. */
+function kept(path) {
+  const relative = path?.replace(/^\//, ""); // entry.fullPath begins with a slash
+  const isNone = !relative || relative.length > 1024;
+  return isNone || /\\|^[a-z]:|(^|\/)[\s.]*(\/|$)/i.test(relative) ? null : relative;
+}
+
 /** The upload of one file. Each run of `proceed` lasts until its end, a failure or a pause. */
 export class Transfer {
   state = "waiting";
@@ -47,6 +54,8 @@ export class Transfer {
       filename: this.filename,
       size: this.file.size,
       ...(this.contentType && { content_type: this.contentType }),
+      ...(kept(this.path) && { path: kept(this.path) }),
+      ...(this.metadata && { metadata: this.metadata }),
       ...(this.hashed && { checksum_sha256: this.hashed }),
     };
   }
