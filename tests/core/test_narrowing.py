@@ -34,4 +34,4 @@ def test_lists_that_differ_in_anything_have_different_scopes() -> None:
         Principal("ann", "acme", session=SessionBounds(UUID(int=1), "images")),
     ]
     scopes = {list_name(narrowing, caller) for narrowing in [FULL, *others] for caller in callers}
-    assert len(scopes) == 8 * 6
+    assert len(scopes) == 10 * 6

@@ -219,7 +219,8 @@ async def test_a_move_is_found_as_before(db: asyncpg.Connection) -> None:
     """By the primary key of the file and of the listener, in one statement."""
     file = new_file()
     await listen(db, "")
-    await insert(db, file)
+    await insert(db, file, *(new_file() for _ in range(300)))
+    await db.execute("ANALYZE files")
     plan: list[str] = []
 
     class Planning:
