@@ -92,6 +92,7 @@ def test_what_it_looks_for_is_cut_out_of_lines() -> None:
             make_token(prefix, secrets.token_bytes(RANDOM_BYTES))
             for prefix in (KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX)
         ],
+        "a webhook's secret": [f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"],
         "a grant": [f"/v1/files/1/content?grant={grant}", f"read {grant}, says he"],
         "several": [str(form), json.dumps(form), json.dumps({"event": json.dumps(form)})],
     }

@@ -57,6 +57,7 @@ def made(number: int, dice: random.Random, **values: Any) -> File:
         "expires_at": at,
         "sealed": "no",
         "attachments": dice.choice([0, 1]),
+        "self_confirmed": False,
     }
     return File(**(row | values))
 
