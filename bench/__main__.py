@@ -147,7 +147,7 @@ def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:
 
 
 def _about() -> dict[str, Any]:
-    names = ("fastapi", "uvicorn", "asyncpg", "sqlalchemy", "aiobotocore", "boto3", "pydantic")
+    names = ("fastapi", "uvicorn", "asyncpg", "sqlalchemy", "aioboto3", "boto3", "pydantic")
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "cores": len(os.sched_getaffinity(0)),

@@ -26,8 +26,7 @@ from app.core.delivery import content_disposition
 from app.core.destination import Destination
 from app.core.object_url import bucket_address
 from app.core.sigv4 import Credentials, UrlSigner, presign_post, presign_url
-from app.store.client import open_client
-from app.store.session import new_session
+from app.store.session import new_session, open_client
 from bench.results import Results
 
 _REGION, _BUCKET = "us-east-1", "bench-bucket"
@@ -65,8 +64,7 @@ def measure(results: Results, *, spells: int, say: Callable[[str], None]) -> Non
     """Add a section for each kind of request."""
     loop = asyncio.new_event_loop()
     destination = Destination(name="bench", bucket=_BUCKET, region=_REGION)
-    session = new_session()
-    session.set_credentials(_ACCESS, _SECRET)
+    session = new_session(aws_access_key_id=_ACCESS, aws_secret_access_key=_SECRET)
     context = open_client(session, destination)
     client = loop.run_until_complete(context.__aenter__())
     try:

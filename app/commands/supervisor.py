@@ -24,7 +24,7 @@ from app.commands.server import UVICORN, host_of
 from app.core import contents, key_normalizer
 from app.runtime.process import LOGGING, freeze_garbage_collector, hold_garbage_collector
 from app.settings.model import Settings
-from app.store.session import read_s3_data
+from app.store.client import load_clients, load_web
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -66,7 +66,8 @@ def _load_what_comes_late(settings: Settings) -> None:
     """Load what one process loads when it first needs it: workers share it this way."""
     contents.rules()
     key_normalizer.load_tables()
-    read_s3_data()
+    load_web()
+    load_clients()
     if settings.jwt is not None:
         import app.jwt.tokens
     if settings.rate_limit_storage_url is not None:

@@ -17,7 +17,6 @@ from app.events.deliver import delivering
 from app.logs.log import get_logger
 from app.runtime.resources import Resources
 from app.settings.model import require_stores
-from app.upkeep.queue import read_queue
 from app.upkeep.sweep import Outcome, Sweep
 
 FAILED_STATUS: Final = 2
@@ -74,6 +73,9 @@ def _worker(options: argparse.Namespace) -> None:
                 group.create_task(_repeat(res, Sweep.run, options.every, stopping))
                 group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
                 if (queue := res.settings.bucket_events_queue) is not None:
+                    # Loaded late, with its library.
+                    from app.upkeep.queue import read_queue
+
                     group.create_task(read_queue(res, queue, stopping))
 
     with_resources(require_stores, work)

@@ -165,7 +165,7 @@ def _is_binary(head: bytes) -> bool:
 
 @cache
 def rules() -> "MagicDb":
-    """The rules. Loaded late, for the first file: they take 12 MiB, and 20 ms."""
+    """The rules. Loaded late, by the first confirm, in a thread: they take 12 MiB, and 20 ms."""
     from pure_magic_rs import MagicDb
 
     return MagicDb()

@@ -36,7 +36,7 @@ async def check_reach(
     The configuration is None where the bucket cannot be examined further. `now` is compared with
     the store's clock.
     """
-    findings, client = Findings(destination.bucket), buckets.client(destination)
+    findings, client = Findings(destination.bucket), await buckets.client(destination)
     where = destination.endpoint_url or f"AWS in {destination.region}"
     try:
         listing = await client.list_objects_v2(Bucket=destination.bucket, MaxKeys=1)

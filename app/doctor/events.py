@@ -90,7 +90,8 @@ def _upload(examination: Examination) -> File:
 
 
 async def _put(examination: Examination, file: File) -> None:
-    await examination.client.put_object(
+    client = await examination.client()
+    await client.put_object(
         Bucket=file.bucket,
         Key=file.key,
         Body=CONTENT,

@@ -68,9 +68,9 @@ class Examination:
         """The bucket's URL for browsers, without a slash at the end."""
         return self.destination.address.origin + self.destination.address.base_path
 
-    @property
-    def client(self) -> Any:
-        return self.buckets.client(self.destination)
+    async def client(self) -> Any:
+        """The S3 client of the service itself."""
+        return await self.buckets.client(self.destination)
 
     @property
     def signer(self) -> Signer:

@@ -106,7 +106,7 @@ async def _examine_bucket(
     `told` are the settings where the store is to tell of objects that arrive.
     """
     first = destinations[0]
-    client = buckets.client(first)
+    client = await buckets.client(first)
     reach, state = await check_reach(buckets, first, clock())
     if state is None:
         # Whatever else failed would fail for the same reason.

@@ -29,18 +29,20 @@ from app.runtime.background import Background
 from app.runtime.rate_limits import RateLimits
 from app.settings.model import Settings
 from app.store.client import Buckets, open_buckets
-from app.store.credentials import CredentialChain
+from app.store.credentials import CredentialChain, FixedKeys, KeySource
 from app.store.objects import ObjectHandle
-from app.store.session import Session, new_session
 from app.store.signer import Signer, utc_now
 
 if TYPE_CHECKING:
     from app.jwt.tokens import WebTokens
+    from app.store.session import Session
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
 _Row = TypeVar("_Row", ApiKey, UploadSession, File)
 
+# Names of a profile in the environment, as botocore reads them.
+_PROFILE: Final = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 # Entries that are remembered at most.
 _KNOWN_TOKENS: Final = 10_000
 _LARGE_COUNTS: Final = 1000
@@ -159,32 +161,44 @@ def _web_tokens(settings: Settings, clock: Callable[[], datetime]) -> "WebTokens
     return WebTokens(settings.jwt, clock)
 
 
-def open_session(settings: Settings) -> Session:
+def open_session(settings: Settings) -> "Session":
     """Keys from the settings, else botocore's own chain: profile, container, instance role.
 
     Raises ConfigurationError where AWS_PROFILE names no profile.
     """
-    session = new_session()
-    if settings.aws_access_key_id is not None:
-        secret, token = settings.aws_secret_access_key, settings.aws_session_token
-        session.set_credentials(
-            settings.aws_access_key_id,
-            secret and secret.get_secret_value(),
-            token and token.get_secret_value(),
-        )
-    if settings.aws_s3_region_name is not None:
-        session.set_config_variable("region", settings.aws_s3_region_name)
+    # Loaded late, with its library.
+    from app.store.session import new_session
+
+    key, secret, token = _keys(settings)
     try:
-        session.get_scoped_config()
+        return new_session(
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            region_name=settings.aws_s3_region_name,
+        )
     except ProfileNotFound as error:
         raise ConfigurationError(f"AWS_PROFILE: {error}") from None
-    return session
 
 
 def open_credentials(settings: Settings, clock: Callable[[], datetime]) -> CredentialChain:
     """The credentials that `open_session` finds. Raises ConfigurationError as it does."""
-    return CredentialChain(
-        partial(open_session, settings), expires_at=settings.credentials_expire_at, clock=clock
+    find: Callable[[], KeySource] = partial(open_session, settings)
+    key, secret, token = _keys(settings)
+    if any(map(os.environ.get, _PROFILE)):
+        find()  # so that a wrong name is told of at the start
+    elif key and secret:
+        find = partial(FixedKeys, key, secret, token)
+    return CredentialChain(find, expires_at=settings.credentials_expire_at, clock=clock)
+
+
+def _keys(settings: Settings) -> tuple[str | None, str | None, str | None]:
+    """Access key, secret key and session token of the settings."""
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    return (
+        settings.aws_access_key_id,
+        secret.get_secret_value() if secret else None,
+        token.get_secret_value() if token else None,
     )
 
 

@@ -1,12 +1,10 @@
 """S3: presigned requests, and the calls that the service sends itself.
 
 `signer` sends nothing; `objects` is about one object, `listing` about many, `client` says how an
-endpoint is reached and what its errors mean, `session` what clients are made of. Imports
-`settings`, `core` and no database.
+endpoint is reached and what its errors mean, `web` sends looks and `session` all other calls.
+Imports `settings`, `core` and no database.
+
+`web` and `session` are loaded late, in a thread, by the first look and the first other call: their
+libraries, aiohttp and aioboto3, take a quarter of the time to the first answer, and 16 MiB. Nothing
+else in this package may import them but inside a function, for types, or in `setup`.
 """
-
-from app.left_out import left_out
-
-# httpx is another of its HTTP clients, which brings click, rich and pygments with it.
-with left_out("httpx"):
-    import aiobotocore.session  # noqa: F401

@@ -2,13 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Any, Final
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-from aiobotocore.config import AioConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,11 +18,13 @@ from botocore.exceptions import (
 from app.core.destination import Destination
 from app.core.sigv4 import Credentials
 from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable
+from app.loading import load_once
 from app.single_flight import SingleFlight
 from app.store.credentials import CredentialChain, CredentialsUnavailable
 from app.store.refusals import clock_refused, is_of_the_clock, refusal
-from app.store.session import Session
-from app.store.web import CONNECT_TIMEOUT, POOL_SIZE, READ_TIMEOUT, open_web
+
+if TYPE_CHECKING:
+    from app.store.web import Web
 
 # Seconds, where a client may try again.
 RETRY_AFTER: Final = 5
@@ -45,69 +45,88 @@ TOKEN_ENDED: Final = frozenset(
 _TOKEN_SECONDS: Final = 5.0
 
 
-def open_client(
-    session: Session,
-    destination: Destination,
-    *,
-    read_timeout: int = READ_TIMEOUT,
-    attempts: int = 2,
-) -> Any:
-    """An async context manager that yields an S3 client for the destination's endpoint."""
-    return session.create_client(
-        "s3",
-        region_name=destination.region,
-        endpoint_url=destination.endpoint_url,
-        config=AioConfig(
-            signature_version="s3v4",
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=read_timeout,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            max_pool_connections=POOL_SIZE,
-            # Ceph and others refuse the trailing checksums that botocore adds by itself.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": destination.addressing_style},
-            # An AWS_ENDPOINT_URL in the environment would part the client from the signer.
-            ignore_configured_endpoint_urls=True,
-        ),
-    )
+@cache
+def load_web() -> None:
+    """Load what looks are sent by."""
+    import app.store.web  # noqa: F401
+
+
+@cache
+def load_clients() -> None:
+    """Load what S3 clients are made by, and the data that they are made of."""
+    from app.store.session import read_s3_data
+
+    read_s3_data()
 
 
 _ClientKey = tuple[str | None, str, str]
 
 
 class Buckets:
-    """Two clients for each endpoint and region, open for the process's life; and `web`, by which
-    objects are looked at (app.store.look).
+    """Two clients for each endpoint and region; and `web`, by which objects are looked at
+    (app.store.look). Each is opened at its first use, and stays open for the process's life.
     """
 
     def __init__(
         self,
         chain: CredentialChain,
-        web: aiohttp.ClientSession,
-        clients: Mapping[_ClientKey, Any],
-        slow: Mapping[_ClientKey, Any],
+        destinations: tuple[Destination, ...],
         asking: SingleFlight,
+        stack: AsyncExitStack,
     ) -> None:
         self._chain = chain
-        self.web = web
-        self._clients = clients
-        self._slow = slow
+        self._destinations = destinations
         self._asking = asking
+        self._stack = stack  # closes what is opened
+        self._web: Web | None = None
+        self._clients: dict[tuple[_ClientKey, bool], Any] = {}
         # When each bucket was there last, by its client, on the event loop's clock.
         self._checked_at: dict[tuple[_ClientKey, str], float] = {}
         # Until when each endpoint is taken to refuse us for our clock, on the event loop's clock.
         self._skewed_until: dict[_ClientKey, float] = {}
-        for key, client in [*clients.items(), *slow.items()]:
-            client.meta.events.register("after-call.s3", partial(self._note_clock, key))
 
-    def client(self, destination: Destination) -> Any:
-        """The S3 client of the destination's endpoint and region."""
-        return self._clients[_client_key(destination)]
+    async def web(self) -> "Web":
+        """Sends requests to every destination's endpoint."""
+        if self._web is None:
+            self._web = await asyncio.shield(self._asking.share("web", self._open_web))
+        return self._web
 
-    def slow_client(self, destination: Destination) -> Any:
+    async def client(self, destination: Destination) -> Any:
+        """The S3 client of the destination's endpoint (the one for the service, not the public one)
+        and region.
+        """
+        return await self._client(destination, slow=False)
+
+    async def slow_client(self, destination: Destination) -> Any:
         """One that waits for minutes and repeats nothing: for calls that take the store long."""
-        return self._slow[_client_key(destination)]
+        return await self._client(destination, slow=True)
+
+    async def _client(self, destination: Destination, *, slow: bool) -> Any:
+        key = _client_key(destination), slow
+        client = self._clients.get(key)
+        if client is None:
+            opening = self._asking.share(key, lambda: self._open_client(destination, slow=slow))
+            client = self._clients[key] = await asyncio.shield(opening)
+        return client
+
+    async def _open_web(self) -> "Web":
+        await load_once(load_web)
+        from app.store.web import open_web
+
+        return await self._stack.enter_async_context(open_web(self._destinations))
+
+    async def _open_client(self, destination: Destination, *, slow: bool) -> Any:
+        await load_once(load_clients)
+        from app.store.session import client_session, open_client
+
+        session = client_session(self._chain)
+        # Whether a complete is worth repeating is for its caller to find out.
+        how = {"read_timeout": _COMPLETE_SECONDS, "attempts": 1} if slow else {}
+        opening = open_client(session, destination, **how)
+        client = await self._stack.enter_async_context(opening)
+        noting = partial(self._note_clock, _client_key(destination))
+        client.meta.events.register("after-call.s3", noting)
+        return client
 
     async def credentials(self) -> Credentials:
         """The credentials of the service's own calls. Raises CredentialsUnavailable."""
@@ -119,7 +138,7 @@ class Buckets:
         Raises BucketRefused, BucketUnavailable, SigningUnavailable.
         """
         async with self.translated(destination):
-            await head_bucket(self.client(destination), destination.bucket)
+            await head_bucket(await self.client(destination), destination.bucket)
 
     async def require(self, destination: Destination) -> None:
         """Raise ClientError unless the bucket is there: its absence is a 404 to a HEAD of a key as
@@ -128,7 +147,7 @@ class Buckets:
         now = asyncio.get_running_loop().time()
         key = _client_key(destination), destination.bucket
         if now - self._checked_at.get(key, -_CHECK_SECONDS) >= _CHECK_SECONDS:
-            await head_bucket(self.client(destination), destination.bucket)
+            await head_bucket(await self.client(destination), destination.bucket)
             self._checked_at[key] = now
 
     def require_clock(self, destination: Destination) -> None:
@@ -158,7 +177,7 @@ class Buckets:
         given_up = held is not None and self._chain.has_ended(held)
         try:
             yield
-        except _FAILURES as error:
+        except _failures() as error:
             refused = isinstance(error, ClientError) and error_status(error) in {400, 401, 403}
             if refused and await self.token_has_ended(destination):
                 raise _ENDED.as_problem() from error
@@ -189,9 +208,10 @@ class Buckets:
         ended token: it is 403 AccessDenied, as a lack of rights is. So a bucket is asked for, too,
         that is not there: whoever has a good token is told so there, with rights or without.
         """
+        client = await self.client(destination)
         for bucket in (destination.bucket, f"claimcheck-{secrets.token_hex(16)}"):
             try:
-                await self.client(destination).list_objects_v2(Bucket=bucket, MaxKeys=1)
+                await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
             except ClientError as error:
                 if error_code(error) in TOKEN_ENDED:
                     return True
@@ -205,15 +225,15 @@ class Buckets:
         return True
 
 
-# What botocore, aiohttp and the credentials raise.
-_FAILURES: Final = (
-    ClientError,
-    BotoCoreError,
-    aiohttp.ClientError,
-    OSError,
-    TimeoutError,
-    CredentialsUnavailable,
-)
+@cache
+def _failures() -> tuple[type[Exception], ...]:
+    """What botocore, aiohttp and the credentials raise."""
+    # Loaded with the first call already.
+    from aiohttp import ClientError as BrokenAnswer
+
+    return ClientError, BotoCoreError, BrokenAnswer, OSError, TimeoutError, CredentialsUnavailable
+
+
 _ENDED: Final = CredentialsUnavailable(
     "the store says that the session token has ended", ended=True
 )
@@ -227,21 +247,13 @@ def _client_key(destination: Destination) -> _ClientKey:
 async def open_buckets(
     chain: CredentialChain, destinations: Iterable[Destination]
 ) -> AsyncIterator[Buckets]:
-    """Clients for all destinations; the endpoint is the one for the service, not the public one."""
+    """Ways to ask the buckets of all destinations, each opened at its first use."""
+    asking = SingleFlight()
     async with AsyncExitStack() as stack:
-        session, asking, clients, slow = chain.client_session(), SingleFlight(), {}, {}
-        destinations = tuple(destinations)
-        web = await stack.enter_async_context(open_web(destinations))
-        for destination in destinations:
-            key = _client_key(destination)
-            if key not in clients:
-                clients[key] = await stack.enter_async_context(open_client(session, destination))
-                # Whether a complete is worth repeating is for its caller to find out.
-                slow[key] = await stack.enter_async_context(
-                    open_client(session, destination, read_timeout=_COMPLETE_SECONDS, attempts=1)
-                )
-        stack.push_async_callback(asking.drain)
-        yield Buckets(chain, web, clients, slow, asking)
+        try:
+            yield Buckets(chain, tuple(destinations), asking, stack)
+        finally:
+            await asking.drain()
 
 
 @asynccontextmanager
@@ -251,7 +263,7 @@ async def translated(bucket: str) -> AsyncIterator[None]:
     """
     try:
         yield
-    except _FAILURES as error:
+    except _failures() as error:
         raise _problem(bucket, error) from error
 
 
@@ -285,26 +297,26 @@ def _problem(
 async def head_bucket(client: Any, bucket: str) -> Any:
     """The answer to HeadBucket. Raises ClientError."""
     try:
-        async with explained(client, bucket):
-            return await client.head_bucket(Bucket=bucket)
+        return await client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error_code(error) == "403":
+            await explain(client, bucket, error)
+        raise
     except HTTPClientError:
         # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it must
         # not), which aiohttp takes for a broken answer.
         return await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
 
 
-@asynccontextmanager
-async def explained(client: Any, bucket: str) -> AsyncIterator[None]:
-    """Replace the refusal of a HEAD, whose answer has no body, by one that has a code."""
+async def explain(client: Any, bucket: str, refusal: ClientError) -> None:
+    """Raise a ClientError that has a code in place of the 403 to a HEAD, whose answer has no body.
+
+    Nothing is raised if the store refuses nothing else.
+    """
     try:
-        yield
-    except ClientError as error:
-        if error_code(error) == "403":
-            try:
-                await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
-            except ClientError as told:
-                raise told from error
-        raise
+        await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as told:
+        raise told from refusal
 
 
 def error_code(error: ClientError) -> str:

@@ -1,22 +1,19 @@
 """The service's S3 credentials, for what it signs and for its own calls alike.
 
-They are fetched from an aiobotocore session, renewed before their end, and given up as soon as the
+They are fetched from an aioboto3 session, renewed before their end, and given up as soon as the
 store says that their session token has ended. One refresh is in flight however many callers wait.
 """
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-
-from aiobotocore.credentials import AioCredentials
-from botocore.credentials import ReadOnlyCredentials
+from typing import Any, Final, Protocol
 
 from app.core.sigv4 import Credentials
 from app.errors import SigningUnavailable
 from app.logs.log import get_logger
 from app.single_flight import SingleFlight
-from app.store.session import Session, new_session
 
 _log: Final = get_logger("credentials")
 
@@ -55,22 +52,47 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class KeySource(Protocol):
+    """Finds credentials, as a session of aioboto3 does."""
+
+    async def get_credentials(self) -> Any:
+        """Credentials that know how to be renewed, None where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedKeys:
+    """Keys that are given, which no library has to find: a source, its credentials, and these as
+    they are now.
+    """
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    async def get_credentials(self) -> "FixedKeys":
+        return self
+
+    async def get_frozen_credentials(self) -> "FixedKeys":
+        return self
+
+
 class CredentialChain:
     """The credentials in use, and where others come from.
 
-    `open_session` opens the session that finds them; it is opened anew once the store says that
-    what it found has ended. `expires_at` is the end of a token that comes without one.
+    `open_session` opens the source that finds them, in a thread, since it may load its library. It
+    is called when credentials are needed first, and again once the store says that what was found
+    has ended. `expires_at` is the end of a token that comes without one.
     """
 
     def __init__(
         self,
-        open_session: Callable[[], Session],
+        open_session: Callable[[], KeySource],
         *,
         expires_at: datetime | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._open_session = open_session
-        self._session = open_session()
+        self._session: KeySource | None = None
         self._expires_at = expires_at
         self._clock = clock
         self._source: Any = None  # botocore's credentials object, which knows how to refresh
@@ -107,12 +129,6 @@ class CredentialChain:
         those, so that it is heard when it takes them again. Raises CredentialsUnavailable.
         """
         return await self._current(self._clock(), ended_too=True)
-
-    def client_session(self) -> Session:
-        """A session whose clients sign each call with `for_calls`."""
-        session = new_session()
-        session.register_component("credential_provider", _Provider(self))
-        return session
 
     def refused(self, credentials: Credentials) -> None:
         """Take note that the store says that these have ended. Others are looked for at once."""
@@ -176,7 +192,9 @@ class CredentialChain:
         """Renew the credentials. Failures are returned: a task nobody awaits must not raise."""
         try:
             if self._held is not None and self.has_ended(self._held):
-                self._session, self._source = self._open_session(), None
+                self._session = self._source = None
+            if self._session is None:
+                self._session = await asyncio.to_thread(self._open_session)
             if self._source is None:
                 self._source = await self._session.get_credentials()
             if self._source is None:
@@ -198,21 +216,6 @@ class CredentialChain:
                 _log.warning("credentials_not_refreshed", exc_info=error)
             return error
         return None
-
-
-class _Provider(AioCredentials):  # type: ignore[misc]
-    """Stands where botocore's chain of providers does, and its credentials, for clients."""
-
-    def __init__(self, chain: CredentialChain) -> None:
-        super().__init__("", "")
-        self._chain = chain
-
-    async def load_credentials(self) -> "_Provider":
-        return self
-
-    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        found = await self._chain.for_calls()
-        return ReadOnlyCredentials(found.access_key, found.secret_key, found.session_token)
 
 
 def _is_alive(credentials: Credentials, now: datetime) -> bool:

@@ -35,13 +35,14 @@ async def list_bucket(
 
     Never more than two pages in memory. Raises BucketRefused, BucketUnavailable.
     """
-    client, bucket = buckets.client(destination), destination.bucket
+    bucket = destination.bucket
     position: dict[str, str] = {"KeyMarker": after} if after else {}
     held: list[dict[str, Any]] = []
     first = True
     while True:
         async with buckets.translated(destination):
             try:
+                client = await buckets.client(destination)
                 page = await client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
             except ClientError as error:
                 if not first or error_code(error) not in UNKNOWN_CALL:
@@ -87,9 +88,10 @@ def _listed(entries: list[dict[str, Any]]) -> Listed:
 async def _objects(
     buckets: Buckets, destination: Destination, prefix: str, after: str
 ) -> AsyncGenerator[Listed, None]:
-    client, bucket = buckets.client(destination), destination.bucket
+    bucket = destination.bucket
     while True:
         async with buckets.translated(destination):
+            client = await buckets.client(destination)
             page = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
         for entry in page.get("Contents", []):
             size, date = entry["Size"], entry["LastModified"]

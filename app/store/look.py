@@ -12,19 +12,19 @@ import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
-import aiohttp
-from botocore.exceptions import ClientError
-from yarl import URL
+from botocore.exceptions import ClientError, HTTPClientError
 
 from app.core.destination import Destination
 from app.core.sigv4 import presign_url
 from app.errors import UploadNotArrived
-from app.store.client import Buckets, error_code, error_status, explained
+from app.store.client import Buckets, error_code, error_status, explain
 from app.store.credentials import utc_now
-from app.store.web import proxy_for
+
+if TYPE_CHECKING:
+    from app.store.web import Answer
 
 # The only metadata of ours on an object: everybody who holds a link can read it.
 ID_METADATA: Final = "claimcheck-id"
@@ -47,7 +47,6 @@ _PASSING_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "PriorRequestNo
 # A URL of another region is answered so, with the right one (AWS, userguide/Redirects).
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
 _WITH_CHECKSUM: Final = {"x-amz-checksum-mode": "ENABLED"}
-_ERROR_BYTES: Final = 16_384
 _RANGE: Final = re.compile(r"bytes 0-\d+/(\d+)")
 _CODE: Final = re.compile(rb"<Code>\s*([^<]*?)\s*</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
@@ -147,16 +146,18 @@ def _same(found: StoredObject, again: StoredObject) -> StoredObject:
 
 async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> StoredObject:
     headers = _WITH_CHECKSUM if checksum else {}
-    # The refusal of a HEAD has no body that would give the reason.
-    async with explained(asked.buckets.client(asked.destination), asked.destination.bucket):
-        try:
-            said, _ = await _send(asked, "HEAD", version_id, headers)
-        except aiohttp.ClientError as error:
-            if not isinstance(error, OSError):
-                # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it
-                # must not), which aiohttp takes for a broken answer. A GET says what is missing.
-                await _get(asked, version_id, 1)
-            raise
+    try:
+        said, _ = await _send(asked, "HEAD", version_id, headers)
+    except ClientError as error:
+        if error_code(error) == "403":
+            client = await asked.buckets.client(asked.destination)
+            await explain(client, asked.destination.bucket, error)
+        raise
+    except HTTPClientError:
+        # OpenStack Swift sends a body with the 404 to a HEAD (RFC 9110, section 9.3.2: it must
+        # not), which aiohttp takes for a broken answer. A GET says what is missing.
+        await _get(asked, version_id, 1)
+        raise
     return _described(said, int(said.get("Content-Length", 0)))
 
 
@@ -213,7 +214,7 @@ async def _send(
                 continue
             if attempt == _ATTEMPTS or not _passes(error):
                 raise
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except (HTTPClientError, TimeoutError, OSError):
             if attempt == _ATTEMPTS:
                 raise
         attempt += 1
@@ -249,34 +250,21 @@ async def _send_once(
     headers = {"Accept-Encoding": "identity", **signed}
     if length:
         headers["Range"] = f"bytes=0-{length - 1}"
-    async with buckets.web.request(
-        method,
-        URL(url, encoded=True),
-        headers=headers,
-        allow_redirects=False,
-        proxy=proxy_for(address.origin),
-    ) as answer:
-        if 200 <= answer.status < 300:
-            # Of a store that knows no ranges no more is taken, and the connection is closed.
-            return answer.headers, await _read(answer, length) if length else b""
-        error = _error(answer, await _read(answer, _ERROR_BYTES), method)
+    # Of a store that knows no ranges no more is taken either.
+    answer = await (await buckets.web()).ask(method, url, headers, length)
+    if answer.ok:
+        return answer.headers, answer.start
+    error = _error(answer, method)
     buckets.note_clock(destination, error.response)
     raise error
 
 
-async def _read(answer: aiohttp.ClientResponse, length: int) -> bytes:
-    start = b""
-    while len(start) < length and (more := await answer.content.read(length - len(start))):
-        start += more
-    return start
-
-
-def _error(answer: aiohttp.ClientResponse, body: bytes, method: str) -> ClientError:
+def _error(answer: "Answer", method: str) -> ClientError:
     """The refusal as botocore would parse it, with the bucket's region where it is another one.
 
     An answer without a body, as every one to a HEAD, has its status for a code.
     """
-    code, message, told = (pattern.search(body) for pattern in (_CODE, _MESSAGE, _REGION))
+    code, message, told = (pattern.search(answer.start) for pattern in (_CODE, _MESSAGE, _REGION))
     metadata: dict[str, Any] = {
         "HTTPStatusCode": answer.status,
         "HTTPHeaders": {name.lower(): value for name, value in answer.headers.items()},
@@ -286,7 +274,7 @@ def _error(answer: aiohttp.ClientResponse, body: bytes, method: str) -> ClientEr
         metadata["Region"] = region
     error = {
         "Code": code[1].decode("utf-8", "replace") if code and code[1] else str(answer.status),
-        "Message": message[1].decode("utf-8", "replace") if message else answer.reason or "",
+        "Message": message[1].decode("utf-8", "replace") if message else answer.reason,
     }
     operation = "HeadObject" if method == "HEAD" else "GetObject"
     return ClientError({"Error": error, "ResponseMetadata": metadata}, operation)

@@ -73,9 +73,8 @@ class ObjectHandle:
     def bucket(self) -> str:
         return self.destination.bucket
 
-    @property
-    def _client(self) -> Any:
-        return self.buckets.client(self.destination)
+    async def _client(self) -> Any:
+        return await self.buckets.client(self.destination)
 
     @property
     def _place(self) -> dict[str, str]:
@@ -145,9 +144,10 @@ class ObjectHandle:
                         raise outcome
 
     async def _delete(self, which: Mapping[str, str]) -> None:
+        client = await self._client()
         for delay in (*_DELETE_DELAYS, None):
             try:
-                await self._client.delete_object(**self._place, **which)
+                await client.delete_object(**self._place, **which)
             except ClientError as error:
                 # S3 finds nothing wrong with deleting what is not there; OpenStack Swift does.
                 if await self._is_gone(error):
@@ -155,7 +155,7 @@ class ObjectHandle:
                 if delay is None or error_code(error) != "NoSuchBucket":
                     raise
                 # Swift says so, too, while another version of the key is being deleted.
-                await head_bucket(self._client, self.bucket)
+                await head_bucket(client, self.bucket)
                 await asyncio.sleep(delay)
             else:
                 return
@@ -169,7 +169,8 @@ class ObjectHandle:
             else:
                 parameters[_CREATE_PARAMETERS[name]] = value
         async with self.buckets.translated(self.destination):
-            said = await self._client.create_multipart_upload(**self._place, **parameters)
+            client = await self._client()
+            said = await client.create_multipart_upload(**self._place, **parameters)
         return str(said["UploadId"])
 
     async def find_uploads(self) -> list[str]:
@@ -177,9 +178,9 @@ class ObjectHandle:
 
         Empty on stores that do not list them.
         """
-        pages = self._client.get_paginator("list_multipart_uploads")
         found = []
         async with self.buckets.translated(self.destination):
+            pages = (await self._client()).get_paginator("list_multipart_uploads")
             try:
                 async for page in pages.paginate(Bucket=self.bucket, Prefix=self.key):
                     uploads = page.get("Uploads", [])
@@ -197,9 +198,9 @@ class ObjectHandle:
         """
         if upload_id is None:
             return []
-        pages = self._client.get_paginator("list_parts")
         found = []
         async with self.buckets.translated(self.destination):
+            pages = (await self._client()).get_paginator("list_parts")
             try:
                 async for page in pages.paginate(**self._place, UploadId=upload_id):
                     found += page.get("Parts", [])
@@ -218,8 +219,9 @@ class ObjectHandle:
         """
         named = [{"PartNumber": part.part_number, "ETag": part.etag} for part in parts]
         async with self.buckets.translated(self.destination):
+            client = await self.buckets.slow_client(self.destination)
             try:
-                await self.buckets.slow_client(self.destination).complete_multipart_upload(
+                await client.complete_multipart_upload(
                     **self._place, UploadId=upload_id, MultipartUpload={"Parts": named}
                 )
             except ClientError as error:
@@ -245,7 +247,8 @@ class ObjectHandle:
         for delay in _ABORT_DELAYS:
             async with self.buckets.translated(self.destination):
                 try:
-                    await self._client.abort_multipart_upload(**self._place, UploadId=upload_id)
+                    client = await self._client()
+                    await client.abort_multipart_upload(**self._place, UploadId=upload_id)
                 except ClientError as error:
                     if await self._is_gone(error):
                         return
@@ -277,7 +280,7 @@ class ObjectHandle:
     async def _versions(self, *, markers: bool = True) -> list[str] | None:
         """The ids of the key's versions and delete markers; None where the store lists none."""
         found: list[str] = []
-        pages = self._client.get_paginator("list_object_versions")
+        pages = (await self._client()).get_paginator("list_object_versions")
         try:
             async for page in pages.paginate(Bucket=self.bucket, Prefix=self.key):
                 entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]

@@ -1,4 +1,8 @@
-"""Sessions of aiobotocore: they find credentials and open S3 clients.
+"""Sessions of aioboto3: they find credentials, and open clients for every call but a look.
+
+Loaded late, with the first such call (`app.store.client.load_clients`): aioboto3 and botocore take
+a tenth of the time to the first answer, and nothing that most requests ask for needs them while the
+keys stand in the settings.
 
 botocore keeps whatever it reads of its data for the life of the process: of each service in each
 region, and the documentation of each member of each call. The sessions made here share one reader,
@@ -11,10 +15,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from aiobotocore.session import AioSession
-from botocore.loaders import JSONFileLoader, Loader
+from app.core.destination import Destination
+from app.left_out import left_out
+from app.store.credentials import CredentialChain
+from app.store.web import CONNECT_TIMEOUT, POOL_SIZE, READ_TIMEOUT
 
-Session: TypeAlias = AioSession
+# httpx is another of aiobotocore's HTTP clients, which brings click, rich and pygments with it.
+with left_out("httpx"):
+    import aioboto3
+    from aiobotocore.config import AioConfig as AioConfig
+    from aiobotocore.credentials import AioCredentials
+    from aiobotocore.session import AioSession
+    from botocore.credentials import ReadOnlyCredentials
+    from botocore.loaders import JSONFileLoader, Loader
+
+Session: TypeAlias = aioboto3.Session
 _READERS: Final[dict[str, Any]] = {".json": open, ".json.gz": gzip.open}
 # S3, who tells of its events, and whom roles and single sign-on get their keys from; each with its
 # name in the list of endpoints.
@@ -28,11 +43,68 @@ _SERVICES: Final = {
 }
 
 
-def new_session() -> Session:
-    """A session with this module's reader. Nothing is read yet."""
+def new_session(**given: str | None) -> Session:
+    """A session with this module's reader; `given` are aioboto3's own names for keys and region.
+
+    Nothing is read yet but the profile. Raises ProfileNotFound where AWS_PROFILE names none.
+    """
+    return _session(AioSession(), **given)
+
+
+def client_session(chain: CredentialChain) -> Session:
+    """A session whose clients sign each call with the chain's `for_calls`."""
     session = AioSession()
+    session.register_component("credential_provider", _Provider(chain))
+    return _session(session)
+
+
+def _session(session: AioSession, **given: str | None) -> Session:
     session.register_component("data_loader", s3_data())
-    return session
+    session.get_scoped_config()
+    return aioboto3.Session(botocore_session=session, **given)
+
+
+def open_client(
+    session: Session,
+    destination: Destination,
+    *,
+    read_timeout: int = READ_TIMEOUT,
+    attempts: int = 2,
+) -> Any:
+    """An async context manager that yields an S3 client for the destination's endpoint."""
+    return session.client(
+        "s3",
+        region_name=destination.region,
+        endpoint_url=destination.endpoint_url,
+        config=AioConfig(
+            signature_version="s3v4",
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=POOL_SIZE,
+            # Ceph and others refuse the trailing checksums that botocore adds by itself.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": destination.addressing_style},
+            # An AWS_ENDPOINT_URL in the environment would part the client from the signer.
+            ignore_configured_endpoint_urls=True,
+        ),
+    )
+
+
+class _Provider(AioCredentials):  # type: ignore[misc]
+    """Stands where botocore's chain of providers does, and its credentials, for clients."""
+
+    def __init__(self, chain: CredentialChain) -> None:
+        super().__init__("", "")
+        self._chain = chain
+
+    async def load_credentials(self) -> "_Provider":
+        return self
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        found = await self._chain.for_calls()
+        return ReadOnlyCredentials(found.access_key, found.secret_key, found.session_token)
 
 
 @cache
@@ -52,6 +124,11 @@ def read_s3_data() -> None:
 
 
 class _Loader(Loader):  # type: ignore[misc]
+    @property
+    def search_paths(self) -> list[str]:
+        """Not to be added to: each session of aioboto3 would add the folder of its resources."""
+        return list(super().search_paths)
+
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 (as it is called)
         """Those that are loaded here: it would look into the folders of all four hundred."""
         return list(_SERVICES)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.bucket_events import Names, UnreadableEvent, arrivals
@@ -22,6 +21,7 @@ from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.client import error_code
 from app.store.credentials import CredentialsUnavailable
+from app.store.session import AioConfig, client_session
 from app.uploads.arrive import ACTOR, note_arrivals, try_to_confirm
 
 _log: Final = get_logger("queue")
@@ -38,7 +38,7 @@ _MOST_RECEIVES: Final = 10
 def open_queue(res: Resources, url: str) -> Any:
     """An async context manager that yields a client of the queue's service."""
     parts = urlsplit(url)
-    return res.credentials.client_session().create_client(
+    return client_session(res.credentials).client(
         "sqs",
         region_name=queue_region(url, res.settings.aws_s3_region_name),
         endpoint_url=None if is_of_aws(url) else f"{parts.scheme}://{parts.netloc}",

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from app.core.contents import HEAD_BYTES, charset_to_say, detect
+from app.core.contents import HEAD_BYTES, charset_to_say, detect, rules
 from app.core.destination import Destination
 from app.db import credentials as db_credentials
 from app.db import files as db_files
@@ -16,6 +16,7 @@ from app.errors import (
     SigningUnavailable,
     UploadNotArrived,
 )
+from app.loading import load_once
 from app.logs.audit import audit_file
 from app.logs.metrics import count_upload
 from app.models.files import File, Seal
@@ -63,6 +64,7 @@ async def verify(
     reason = object_objection(handle.destination, file, found, left)
     if reason is None:
         head = _start(handle, found)
+        await load_once(rules)
         detected = detect(head)
         charset = charset_to_say(file.content_type, head, is_whole=len(head) == found.size)
         file = file._replace(detected_type=detected, charset=charset)

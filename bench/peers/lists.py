@@ -49,7 +49,7 @@ async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
         if "response-content-type" in overrides:
             params["ResponseContentType"] = overrides["response-content-type"]
         expires_in = destination.link_expires_in
-        url = await res.buckets.client(destination).generate_presigned_url(
+        url = await (await res.buckets.client(destination)).generate_presigned_url(
             "get_object", Params=params, ExpiresIn=expires_in
         )
         found.append(_Link(url, res.clock() + timedelta(seconds=expires_in)))

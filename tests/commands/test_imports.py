@@ -7,18 +7,17 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 from tests.commands.steps import DEPLOYED
 
 # Packages of others. Whoever adds one pays for it at each start and in each worker.
 DATABASE_AND_STORE: Final = {
-    *("aiobotocore", "aiohappyeyeballs", "aiohttp", "aioitertools", "aiosignal", "annotated_types"),
-    *("asyncpg", "attr", "botocore", "certifi", "content_types", "dateutil", "deprecated"),
-    *("dotenv", "frozenlist", "greenlet", "idna", "jmespath", "limits", "multidict", "packaging"),
-    *("prometheus_client", "propcache", "pydantic", "pydantic_core", "pydantic_settings", "six"),
-    *("slugify", "sqlalchemy", "structlog", "typing_extensions", "typing_inspection", "urllib3"),
-    *("wrapt", "yarl"),
+    *("annotated_types", "asyncpg", "botocore", "content_types", "deprecated", "dotenv"),
+    *("greenlet", "limits", "packaging", "prometheus_client", "pydantic"),
+    *("pydantic_core", "pydantic_settings", "slugify", "sqlalchemy", "structlog"),
+    *("typing_extensions", "typing_inspection", "wrapt"),
 }
 HTTP: Final = {
     *("annotated_doc", "anyio", "click", "fastapi", "h11", "httptools", "opentelemetry"),
@@ -30,7 +29,8 @@ NOT_LOADED: Final = {
     *("redis", "joserfc", "cryptography", "alembic", "mako", "httpx", "pygments", "pydantic.v1"),
     *("boto3", "s3transfer", "pure_magic_rs", "text_unidecode", "sqlalchemy.orm", "jinja2"),
     *("starlette_admin", "argon2", "moto", "flask", "app.doctor.examine", "app.embedded"),
-    *("app.jwt", "app.runtime.shared_counts"),
+    *("aioboto3", "aiobotocore", "aiohttp", "app.jwt", "app.runtime.shared_counts"),
+    *("app.store.session", "app.store.web", "botocore.session", "urllib3", "yarl"),
 }
 SERVE: Final = """
 import asyncio
@@ -54,6 +54,19 @@ async def first_answer():
 
 asyncio.run(first_answer())
 assert answers[0]["status"] == 200
+"""
+SIGN: Final = """
+import asyncio
+from app.runtime.resources import open_resources
+from app.settings.model import load_settings
+
+async def sign():
+    async with open_resources(load_settings()) as res:
+        destination, *_ = res.settings.destinations.values()
+        signed = await res.signer.presign("GET", destination.address, "a.png", expires_in=60)
+        assert "AKIAEXAMPLE" in signed.url
+
+asyncio.run(sign())
 """
 KEYS: Final = """
 from app.cli import main
@@ -95,6 +108,19 @@ def test_a_command_loads_no_web_server() -> None:
     modules = loaded(KEYS)
     assert installed(modules) - DATABASE_AND_STORE - {"rich"} == set()
     assert modules & NOT_LOADED == set()
+
+
+def test_keys_of_the_settings_sign_without_a_library_of_s3() -> None:
+    modules = loaded(SIGN, AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY="secret")
+    assert modules & NOT_LOADED == set()
+
+
+def test_keys_that_stand_elsewhere_are_found_by_it(tmp_path: Path) -> None:
+    profile = tmp_path / "credentials"
+    profile.write_text("[default]\naws_access_key_id=AKIAEXAMPLE\naws_secret_access_key=secret\n")
+    modules = loaded(SIGN, AWS_SHARED_CREDENTIALS_FILE=str(profile))
+    assert modules >= {"aioboto3", "aiobotocore.credentials"}
+    assert modules & {"httpx", "pure_magic_rs"} == set()
 
 
 def test_what_settings_ask_for_is_loaded_at_the_start() -> None:

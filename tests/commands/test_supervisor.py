@@ -10,7 +10,7 @@ from tests.commands.steps import DEPLOYED
 
 # In place of gunicorn: says what there is at the moment of the first fork.
 BEFORE_THE_FORK: Final = """
-import asyncio, gc, json, os, socket, threading
+import asyncio, gc, json, os, socket, sys, threading
 import aiohttp, asyncpg, sqlalchemy
 from app.commands import supervisor
 from app.core.sigv4 import Credentials
@@ -30,7 +30,12 @@ class Gunicorn:
     def run(self):
         seen = {"frozen": gc.get_freeze_count(), "enabled": gc.isenabled()}
         gc.unfreeze()
-        found = [one for one in gc.get_objects() if isinstance(one, ONE_PROCESS_ALONE)]
+        late = ("app.store.web", "app.store.session", "pure_magic_rs")
+        seen["loaded"] = [name for name in late if name in sys.modules]
+        from aioboto3 import Session
+        from aiobotocore.client import AioBaseClient
+        alone = (*ONE_PROCESS_ALONE, Session, AioBaseClient)
+        found = [one for one in gc.get_objects() if isinstance(one, alone)]
         numbers = [int(fd) for fd in os.listdir("/proc/self/fd")][:-1]  # the last is of this list
         opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in numbers if fd > 2]
         # Its files are the metrics', which prometheus_client opens anew in each process.
@@ -64,6 +69,7 @@ def test_nothing_that_one_process_alone_may_use_is_there_before_the_fork() -> No
     assert seen["found"] == ["_MainThread"]
     assert seen["opened"] == []
     assert seen["app"] == "_Application"
+    assert seen["loaded"] == ["app.store.web", "app.store.session", "pure_magic_rs"]
     # What is shared is left alone by the collector of each worker, which works.
     assert seen["frozen"] > 100_000
     assert seen["enabled"]

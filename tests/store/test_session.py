@@ -1,12 +1,16 @@
 """The reader of botocore's data: clients made with it are as botocore's own."""
 
+import asyncio
 import sys
 from typing import Any
 
 import botocore.session
 import pytest
 
-from app.store.session import read_s3_data, s3_data
+from app.core.destination import Destination
+from app.store import client as store_client
+from app.store.credentials import CredentialChain, FixedKeys
+from app.store.session import new_session, open_client, read_s3_data, s3_data
 
 SERVICES = ("s3", "sns", "sqs", "sts", "sso", "sso-oidc")
 
@@ -44,3 +48,36 @@ def test_it_keeps_no_more_than_is_needed() -> None:
     kept = str(s3_data().load_service_model("s3", "service-2"))
     assert "documentation': '" not in kept.replace("documentation': ''", "")
     assert sys.getsizeof(kept) < 700_000
+
+
+def test_a_session_adds_nothing_to_it() -> None:
+    paths = [*s3_data().search_paths]
+    new_session()
+    assert s3_data().search_paths == paths
+
+
+async def test_each_client_is_opened_at_its_first_use_and_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = []
+
+    def counted(*given: Any, **options: Any) -> Any:
+        opened.append(options)
+        return open_client(*given, **options)
+
+    monkeypatch.setattr("app.store.session.open_client", counted)
+    first, second = (
+        Destination(name=name, bucket="b", region=region, endpoint_url="http://127.0.0.1:1")
+        for name, region in (("first", "us-east-1"), ("second", "eu-west-1"))
+    )
+    chain = CredentialChain(lambda: FixedKeys("key", "secret", None))
+    async with store_client.open_buckets(chain, [first, second]) as buckets:
+        assert not opened
+        asked = [buckets.client(first) for _ in range(5)] + [buckets.slow_client(first)]
+        *same, slow = await asyncio.gather(*asked)
+        assert {id(client) for client in same} == {id(await buckets.client(first))}
+        assert len(opened) == 2
+        assert slow.meta.config.read_timeout > same[0].meta.config.read_timeout
+        assert (await buckets.client(second)).meta.region_name == "eu-west-1"
+        assert len(opened) == 3
+        assert await buckets.web() is await buckets.web()

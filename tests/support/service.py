@@ -21,7 +21,7 @@ from app.core.principal import Principal, Scope
 from app.main import create_app
 from app.runtime.resources import open_resources, open_session
 from app.settings.model import Settings, load_settings
-from app.store.client import open_client
+from app.store.session import open_client
 from app.store.setup.provision import apply
 from app.store.signer import utc_now
 from tests.support.secrets_in_logs import keep_secret

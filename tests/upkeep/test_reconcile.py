@@ -162,7 +162,7 @@ async def test_order_and_pages(
     )
     await connection.close()
     async with open_resources(settings, clock=lambda: utc_now() + LONG) as res:
-        client = res.buckets.client(settings.destinations["files"])
+        client = await res.buckets.client(settings.destinations["files"])
         pages = 0
 
         async def small_pages(**options: Any) -> Any:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.bucket_setup import PUBLIC_ACCESS_SWITCHES, Aspect, Config, StoreKind, identify_store
 from app.core.destination import Destination
 from app.core.notifications import normalized
 from app.store.client import UNKNOWN_CALL, error_code, error_status, head_bucket, translated
-from app.store.session import Session
+from app.store.session import AioConfig, Session
 
 
 class Unread(Enum):
@@ -87,7 +86,7 @@ async def create_bucket(client: Any, bucket: str, region: str) -> None:
 
 async def create_topic(session: Session, destination: Destination, name: str, url: str) -> str:
     """Make Ceph's topic that pushes to the URL, unless it is there; its ARN. Raises ClientError."""
-    async with session.create_client(
+    async with session.client(
         "sns",
         region_name=destination.region,
         endpoint_url=destination.endpoint_url,

@@ -26,8 +26,8 @@ from app.core.destination import Destination
 from app.core.iam import PROBE_NAME
 from app.core.notifications import NOBODY, Receivers, push_url, queue_arn, with_arn
 from app.settings.model import Settings
-from app.store.client import UNKNOWN_CALL, error_code, open_client, translated
-from app.store.session import Session
+from app.store.client import UNKNOWN_CALL, error_code, translated
+from app.store.session import Session, open_client
 from app.store.setup.config import (
     BucketState,
     Unread,

@@ -65,9 +65,9 @@ class Provider:
 
 def keyed(secret: str = "secret", token: str | None = None) -> Session:
     """A session with keys that do not end."""
-    session = new_session()
-    session.set_credentials("key", secret, token)
-    return session
+    return new_session(
+        aws_access_key_id="key", aws_secret_access_key=secret, aws_session_token=token
+    )
 
 
 def chained(session: Any, clock: Callable[[], datetime] = utc_now) -> Signer:

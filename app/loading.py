@@ -1,0 +1,28 @@
+"""Load late what takes long to load: once, in a thread, by who needs it first.
+
+An import, or tables of some MiB, would stop the event loop for tens of milliseconds. In a thread
+Python lets other requests go on meanwhile.
+"""
+
+import asyncio
+from functools import _lru_cache_wrapper
+from threading import Lock
+from typing import Final, TypeVar
+
+_T = TypeVar("_T")
+# Whoever comes second waits for it, and loads nothing twice.
+_lock: Final = Lock()
+
+
+async def load_once(load: "_lru_cache_wrapper[_T]") -> _T:
+    """The result of a function without arguments that `functools.cache` remembers; called in a
+    thread unless it was called before.
+    """
+    if load.cache_info().currsize:
+        return load()
+    return await asyncio.to_thread(_load, load)
+
+
+def _load(load: "_lru_cache_wrapper[_T]") -> _T:
+    with _lock:
+        return load()
