@@ -172,7 +172,7 @@ async def test_what_is_under_way_is_answered(
             pids = await workers_of(process, 0 if workers == 1 else workers) | {process.pid}
             upload = await announced(client, b"hello")
             assert (await send(browser, upload["upload"], b"hello")).is_success
-            rule = proxy.disturb("HEAD", "before")
+            rule = proxy.disturb("GET", "before")
             confirm = asyncio.create_task(client.post(f"/v1/uploads/{upload['id']}/confirm"))
             await asyncio.wait_for(rule.asked.wait(), 30)
             process.send_signal(number)

@@ -47,7 +47,7 @@ async def test_killed_between_the_bucket_and_each_commit(
                 assert (await send(web, upload["upload"], data)).is_success
             file = await stored(client, web)
             body = {"destination": "files", "filename": "b.bin", "size": len(large)}
-            rules = [proxy.disturb(c, "after") for c in ("Create", "HEAD", "Complete", "Abort")]
+            rules = [proxy.disturb(c, "after") for c in ("Create", "GET", "Complete", "Abort")]
             rules += [proxy.disturb("DELETE", "after") for _ in range(2)]
             requests = [
                 asyncio.create_task(request)
