@@ -4,6 +4,8 @@ A name is resolved once, and each address is checked where its socket is made: w
 is the very address that was checked, under the name's own SNI, Host and certificate. So a name
 that leads elsewhere at its second look-up leads nowhere. Nothing is followed or decompressed, no
 cookie is kept and no proxy of the environment is asked.
+
+Loaded late, with aiohttp, by who sends.
 """
 
 import socket
@@ -11,21 +13,19 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 import aiohttp
 from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver
-from yarl import URL
 
-from app.core.client_address import Networks, names_this_machine
 from app.core.public_address import is_allowed
+from app.events.targets import NOT_ALLOWED, networks_of
 from app.settings.model import Settings
 
 TRY_SECONDS: Final = 10
 MAX_ANSWER: Final = 64 * 1024
-MAX_URL: Final = 2048
 # Of the answer to a try that failed, for people to read.
 _SHOWN: Final = 500
 # Node.js closes idle connections after 5 s (server.keepAliveTimeout): ours are closed before that,
@@ -51,42 +51,6 @@ class _Refused(OSError):
     """The address is none that webhooks may go to."""
 
 
-def objection(settings: Settings, url: str) -> str | None:
-    """Why webhooks never go to this URL, in a sentence; None where they may.
-
-    Names are not resolved for this: what they lead to is checked at each connection.
-    """
-    try:
-        parsed = URL(url)
-        host, port = parsed.host, parsed.port
-    except ValueError:
-        host = port = None
-    if host is None or port is None or len(url) > MAX_URL or not url.isprintable():
-        return f"Write a whole URL, up to {MAX_URL} characters: https://www.example.com/hooks."
-    here = settings.open_here and names_this_machine(f"[{host}]" if ":" in host else host)
-    if parsed.scheme != "https" and not (here and parsed.scheme == "http"):
-        return "Webhooks go to https alone, and to http on this machine under `claimcheck dev`."
-    if parsed.user is not None or parsed.password is not None or parsed.raw_fragment:
-        return "Leave user, password and fragment out of the URL; the signature says who sends."
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    return None if is_allowed(address, _networks(settings)) else _NOT_ALLOWED.format(address)
-
-
-_NOT_ALLOWED: Final = (
-    "{} is not an address of the public internet: to let webhooks go there, operators add its "
-    "network to CLAIMCHECK_WEBHOOK_NETWORKS."
-)
-_LOOPBACK: Final[Networks] = (ip_network("127.0.0.0/8"), ip_network("::1"))
-
-
-def _networks(settings: Settings) -> Networks:
-    """Where webhooks may go besides the public internet."""
-    return settings.webhook_networks + (_LOOPBACK if settings.open_here else ())
-
-
 @asynccontextmanager
 async def open_client(
     settings: Settings, resolver: AbstractResolver | None = None
@@ -94,12 +58,12 @@ async def open_client(
     """A client whose connections lead to allowed addresses alone. Certificates are verified by the
     system's authorities, or those of SSL_CERT_FILE.
     """
-    networks = _networks(settings)
+    networks = networks_of(settings)
 
     def checked_socket(found: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, place = found
         if not is_allowed(ip_address(str(place[0])), networks):
-            raise _Refused(_NOT_ALLOWED.format(place[0]))
+            raise _Refused(NOT_ALLOWED.format(place[0]))
         return socket.socket(family, kind, protocol)
 
     connector = aiohttp.TCPConnector(

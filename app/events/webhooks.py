@@ -21,7 +21,7 @@ from app.errors import (
     WebhooksNotOffered,
     WebhookUrlRefused,
 )
-from app.events.send import objection
+from app.events.targets import objection
 from app.logs.audit import audit
 from app.logs.log import current_actor
 from app.models.events import Event, EventType

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.events.send import MAX_URL
+from app.events.targets import MAX_URL
 from app.http.rendering import Moment, Paging
 from app.models.events import Event, EventType
 from app.models.webhooks import Delivery, DeliveryState, Ended, Webhook

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from app.events.send import MAX_ANSWER, Answer, objection, open_client, post
+from app.events.send import MAX_ANSWER, Answer, open_client, post
+from app.events.targets import objection
 from app.settings.model import Settings, load_settings
 from tests.events.authority import certify
 from tests.support.receiver import Receiver, receiver
