@@ -23,6 +23,7 @@ from app.store.web import CONNECT_TIMEOUT, POOL_SIZE, READ_TIMEOUT
 # httpx is another of aiobotocore's HTTP clients, which brings click, rich and pygments with it.
 with left_out("httpx"):
     import aioboto3
+    import aioboto3.s3.inject  # with the first S3 client it would be loaded on the event loop
     from aiobotocore.config import AioConfig as AioConfig
     from aiobotocore.credentials import AioCredentials
     from aiobotocore.session import AioSession
