@@ -129,7 +129,12 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
     if session is None:
         raise InvalidToken("There is no such upload session.")
     check_alive(session, now, "upload session")
-    principal = Principal(
+    return principal_of_session(session), min(now + STALENESS, session.expires_at)
+
+
+def principal_of_session(session: UploadSession) -> Principal:
+    """Who uploads with the session, whether or not it has ended."""
+    return Principal(
         owner=session.owner,
         tenant=session.tenant,
         scopes=frozenset({Scope.UPLOADS_WRITE}),
@@ -141,7 +146,6 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
         ),
         credential=_credential(session),
     )
-    return principal, min(now + STALENESS, session.expires_at)
 
 
 def _found(session: UploadSession | None) -> UploadSession:

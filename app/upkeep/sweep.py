@@ -34,7 +34,7 @@ from app.runtime.resources import Resources
 from app.upkeep.reconcile import longest_upload
 from app.upkeep.replays import remove_replays
 from app.uploads.arrive import confirm_arrived, may_be_whole
-from app.uploads.confirm import end_upload
+from app.uploads.confirm import end_by_itself
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.unsized import drop_ended
 from app.uploads.verify import JOINING, After
@@ -323,7 +323,7 @@ def _log_failure(file: File, problem: Problem) -> None:
 
 async def _confirm(res: Resources, file: File) -> Outcome:
     """Confirm for the client that did not. Raises UploadNotArrived."""
-    return _outcome(await end_upload(res, file, wait_seconds=None, by_itself=True))
+    return _outcome(await end_by_itself(res, file))
 
 
 def _outcome(after: After) -> Outcome:

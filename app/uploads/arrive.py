@@ -13,7 +13,7 @@ from app.db import arrivals as db_arrivals
 from app.errors import UploadNotArrived
 from app.models.files import File, State
 from app.runtime.resources import Resources
-from app.uploads.confirm import end_upload
+from app.uploads.confirm import end_by_itself
 from app.uploads.verify import After
 
 # Who confirms, in the audit trail, where the store has told.
@@ -64,7 +64,7 @@ async def confirm_arrived(res: Resources, file: File) -> After:
         raise UploadNotArrived("This upload does not confirm itself.")
     if not await may_be_whole(res, file):
         raise UploadNotArrived("Nobody but its client knows when all of its parts are there.")
-    return await end_upload(res, file, wait_seconds=None, by_itself=True)
+    return await end_by_itself(res, file)
 
 
 async def may_be_whole(res: Resources, file: File) -> bool:

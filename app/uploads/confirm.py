@@ -4,11 +4,15 @@ from typing import Final
 from uuid import UUID
 
 from app.access.destinations import destination_named
+from app.access.upload_sessions import principal_of_session
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
+from app.db import credentials as db_credentials
 from app.db import files as db_files
 from app.db import moves
+from app.errors import RecordNotFound, TooManyFiles, UnknownRecordField, WrongDestination
 from app.files.urls import check_host, parse_url
+from app.logs.log import get_logger
 from app.models.files import File, State
 from app.records.writing import Attachment, attach, audit_change, lock_record, resolve_attachment
 from app.runtime.resources import Resources
@@ -16,6 +20,7 @@ from app.uploads.join import UNDER_WAY, complete
 from app.uploads.lookup import require_confirmed
 from app.uploads.verify import After, verify
 
+_log: Final = get_logger("confirm")
 # How long a confirm waits for the bucket to join parts, in seconds: routers give up after 30.
 ANSWER_SECONDS: Final = 20.0
 
@@ -86,7 +91,7 @@ async def confirm_file(
     """Confirm a row that was read already, as `confirm_upload` does; None: the caller has none."""
     if file is not None:
         attachment = resolve_attachment(res, caller, attach_to, file.destination)
-        file = (await end_upload(res, file, wait_seconds, part_count, attachment)).file
+        file = (await _end(res, file, wait_seconds, part_count, attachment)).file
         if file is not None and file.self_confirmed:
             file = await _take(res, file, attachment)
     if file is not None and file.method == "multipart" and file.state in UNDER_WAY:
@@ -94,7 +99,32 @@ async def confirm_file(
     return require_confirmed(file)
 
 
-async def end_upload(
+async def end_by_itself(res: Resources, file: File) -> After:
+    """Confirm or reject the upload for no client, with no limit of time; a file goes into the field
+    of its upload session, if that has one.
+
+    Where the field does not take it, as it is full or declared no more, it is a file nevertheless:
+    its client's confirm is told why. Raises what `verify` does.
+    """
+    try:
+        attachment = await _of_session(res, file)
+        return await _end(res, file, None, attachment=attachment, by_itself=True)
+    except (RecordNotFound, TooManyFiles, UnknownRecordField, WrongDestination) as problem:
+        _log.warning("not_attached", file_id=file.id, problem=problem.slug(), detail=problem.detail)
+        return await _end(res, file, None, by_itself=True)
+
+
+async def _of_session(res: Resources, file: File) -> Attachment | None:
+    if file.session_id is None:
+        return None
+    async with res.db.connection() as db:
+        session = await db_credentials.get_session(db, file.session_id)
+    if session is None or not session.attach_to:
+        return None
+    return resolve_attachment(res, principal_of_session(session), None, file.destination)
+
+
+async def _end(
     res: Resources,
     file: File,
     wait_seconds: float | None,
@@ -103,10 +133,7 @@ async def end_upload(
     *,
     by_itself: bool = False,
 ) -> After:
-    """Confirm or reject the upload, unless it is neither pending nor completing any more.
-
-    `by_itself`: for no client.
-    """
+    """Confirm or reject the upload, unless it is neither pending nor completing any more."""
     if file.method == "multipart":
         return await complete(res, file, wait_seconds, part_count, attachment, by_itself=by_itself)
     if file.state == State.PENDING:
