@@ -6,8 +6,9 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 
 from app.commands.parser import Subparsers, add_command
 from app.commands.server import refuse_busy_address, serve_alone
@@ -98,6 +99,9 @@ def _run() -> None:
             asyncio.run(_create_account(settings, password))
         _print_addresses(settings, password, own_database=own_database, own_bucket=own_bucket)
         configure_logging()
+        if own_database:
+            # What is in another may be somebody else's worker's.
+            stack.enter_context(_working(settings))
         # One process, whatever WEB_CONCURRENCY says: a forked one would end what was started here.
         serve_alone(settings)
 
@@ -136,6 +140,35 @@ async def _vouch_for_store(settings: Settings) -> None:
 async def _create_account(settings: Settings, password: str) -> None:
     async with open_resources(settings) as res:
         await staff.create(res, STAFF, password, tenant=DEV.tenant, scopes=None)
+
+
+@contextmanager
+def _working(settings: Settings) -> Iterator[None]:
+    """Do in a thread what `claimcheck worker` does in a process of its own: uploads confirm
+    themselves, webhooks are sent.
+    """
+    # Imported here: help needs none of it.
+    from app.commands.sweep import work
+
+    async def run() -> None:
+        async with open_resources(settings) as res:
+            await work(res, asyncio.Event())
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        working = loop.create_task(run())
+
+        def until_cancelled() -> None:
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(working)
+
+        thread = threading.Thread(target=until_cancelled, name="worker", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            loop.call_soon_threadsafe(working.cancel)
+            thread.join()
 
 
 def _print_addresses(

@@ -21,6 +21,8 @@ from app.upkeep.sweep import Outcome, Sweep
 
 FAILED_STATUS: Final = 2
 _LINE_EVERY: Final = 1000
+# Seconds between two sweeps.
+_SWEEP_EVERY: Final = 60.0
 # Seconds between two looks for uploads that nobody confirms: one statement, where none is due.
 _LOOK_EVERY: Final = 10.0
 _log: Final = get_logger("worker")
@@ -36,9 +38,9 @@ def add(commands: Subparsers) -> None:
     add_command(commands, "worker", _worker, purpose).add_argument(
         "--every",
         type=_seconds,
-        default=60.0,
+        default=_SWEEP_EVERY,
         metavar="SECONDS",
-        help="from the end of one sweep to the beginning of the next (default: 60)",
+        help="from the end of one sweep to the beginning of the next (default: %(default).0f)",
     )
 
 
@@ -66,19 +68,24 @@ def _sweep(_: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    async def work(res: Resources) -> None:
+    async def until_signalled(res: Resources) -> None:
         with _stop_event() as stopping:
-            async with delivering(res) as deliverer, asyncio.TaskGroup() as group:
-                group.create_task(deliverer.run(stopping))
-                group.create_task(_repeat(res, Sweep.run, options.every, stopping))
-                group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
-                if (queue := res.settings.bucket_events_queue) is not None:
-                    # Loaded late, with its library.
-                    from app.upkeep.queue import read_queue
+            await work(res, stopping, options.every)
 
-                    group.create_task(read_queue(res, queue, stopping))
+    with_resources(require_stores, until_signalled)
 
-    with_resources(require_stores, work)
+
+async def work(res: Resources, stopping: asyncio.Event, every: float = _SWEEP_EVERY) -> None:
+    """All that a worker does, until `stopping` is set; `every`: seconds between two sweeps."""
+    async with delivering(res) as deliverer, asyncio.TaskGroup() as group:
+        group.create_task(deliverer.run(stopping))
+        group.create_task(_repeat(res, Sweep.run, every, stopping))
+        group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
+        if (queue := res.settings.bucket_events_queue) is not None:
+            # Loaded late, with its library.
+            from app.upkeep.queue import read_queue
+
+            group.create_task(read_queue(res, queue, stopping))
 
 
 async def _repeat(

@@ -98,6 +98,16 @@ def leaves_nothing_behind(dev: Dev, at_least: int) -> Iterator[None]:
     assert becomes(lambda: not below & parents().keys()), dev.output
 
 
+def sends_webhooks(dev: Dev) -> bool:
+    """Whether it tries to send one, here to itself, as it does without a worker beside it."""
+    here = f"http://127.0.0.1:{dev.port}"
+    with httpx.Client(base_url=here, timeout=60) as client:
+        made = client.post("/v1/webhooks", json={"url": f"{here}/nowhere"}).raise_for_status()
+        webhook = f"/v1/webhooks/{made.json()['id']}"
+        client.post(f"{webhook}/test").raise_for_status()
+        return becomes(lambda: '"status":404' in client.get(f"{webhook}/deliveries").text)
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)]
 )
@@ -116,6 +126,7 @@ def test_everything_starts_with_nothing_and_ends_with_its_parent(
     assert f"http://127.0.0.1:{dev.port}/\n" in dev.output
     assert f"http://127.0.0.1:{dev.port}/docs\n" in dev.output
     assert "everything in them vanishes at the end" in dev.output
+    assert sends_webhooks(dev)
     with leaves_nothing_behind(dev, at_least=3):
         assert dev.send(number) == status
     assert "Traceback" not in dev.output
