@@ -144,10 +144,10 @@ async def _held(
     client: httpx.AsyncClient, proxy: FaultyProxy, ids: list[str]
 ) -> list[asyncio.Task[httpx.Response]]:
     """Confirms that wait for the bucket, all of them."""
-    proxy.disturb("HEAD", "before", times=len(ids))
+    proxy.disturb("GET", "before", times=len(ids))
     confirms = [asyncio.create_task(client.post(f"/v1/uploads/{one}/confirm")) for one in ids]
     for _ in range(3000):
-        if proxy.seen.count("HEAD") == len(ids):
+        if proxy.seen.count("GET") == len(ids):
             break
         await asyncio.sleep(0.02)
     return confirms
