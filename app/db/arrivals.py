@@ -1,7 +1,7 @@
 """The SQL of uploads that confirm themselves, as functions of a connection."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -18,9 +18,13 @@ from app.models.tables import MOMENT
 _c = files.c
 _now = sa.bindparam("now", type_=MOMENT)
 
-# After as long again as it is pending, at least a few seconds, more or less: few looks, and not of
-# many at once.
-_age = sa.func.greatest(_now - _c.created_at, sa.bindparam("least_pause", type_=sa.Interval()))
+# After as long again as it is since something was signed for it, at least a few seconds, more or
+# less: few looks, and not of many at once. No row says when that was; it was no earlier than the
+# longest lifetime of what is signed before the end of that. While that moment is to come, it says
+# nothing: the lifetime was longer then.
+_signed_at = _c.expires_at - sa.bindparam("lifetime", type_=sa.Interval())
+_since = sa.func.greatest(_c.created_at, sa.case((_signed_at <= _now, _signed_at)))
+_age = sa.func.greatest(_now - _since, sa.bindparam("least_pause", type_=sa.Interval()))
 _spread = sa.literal_column("(0.75 + 0.5 * random())", sa.Float())
 _next: Final = _now + _age * _spread
 _due = (
@@ -50,17 +54,20 @@ async def claim_looks(
     db: asyncpg.Connection,
     due_before: datetime,
     now: datetime,
+    lifetime: timedelta,
     limit: int,
     skipped: Collection[Place] = (),
 ) -> list[File]:
     """Take pending uploads that were to be looked for before a moment; each already has the moment
-    of its next look, or none where its instructions end sooner. They stay pending.
+    of its next look, or none where its instructions end sooner. They stay pending. Nothing that is
+    signed works for longer than `lifetime`.
     """
     return await _CLAIM_LOOKS.rows(
         db,
         due_before=due_before,
         now=now,
         least_pause=FIRST_LOOK,
+        lifetime=lifetime,
         limit=limit,
         **excluding(skipped),
     )

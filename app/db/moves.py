@@ -64,15 +64,16 @@ def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ())
 _EXTEND = _update(
     in_state(State.PENDING),
     expires_at=sa.func.greatest(_c.expires_at, sa.bindparam("expires_at", type_=MOMENT)),
-    look_at=sa.func.coalesce(_c.look_at, sa.bindparam("look_at", type_=MOMENT)),
+    # The earlier one, where both are known.
+    look_at=sa.func.least(_c.look_at, sa.bindparam("look_at", type_=MOMENT)),
 )
 
 
 async def extend_upload(
     db: asyncpg.Connection, file: File, expires_at: datetime, look_at: datetime | None = None
 ) -> File | None:
-    """Note that something signed for the pending upload works until then, and is looked for at
-    `look_at` where nobody would look for it any more.
+    """Note that something signed for the pending upload works until then, and that it is looked for
+    at `look_at`, where nobody would look for it sooner.
     """
     return await _move_row(db, _EXTEND, file, expires_at=expires_at, look_at=look_at)
 

@@ -269,9 +269,11 @@ class Sweep:
             )
 
     async def _due(self, started: datetime, limit: int) -> list[File]:
+        destinations = self.res.settings.destinations.values()
+        lifetime = timedelta(seconds=max(each.upload_expires_in for each in destinations))
         async with self.res.db.connection() as db:
             return await db_arrivals.claim_looks(
-                db, started, self.res.clock(), min(limit, _BATCH), self._skipped_places
+                db, started, self.res.clock(), lifetime, min(limit, _BATCH), self._skipped_places
             )
 
     async def _lapsed(
@@ -313,11 +315,7 @@ async def _room_for_more(under_way: set[asyncio.Task[None]], at_once: int) -> No
 
 def _log_failure(file: File, problem: Problem) -> None:
     _log.warning(
-        "not_swept",
-        file_id=file.id,
-        key=file.key,
-        problem=problem.slug(),
-        detail=problem.detail,
+        "not_swept", file_id=file.id, key=file.key, problem=problem.slug(), detail=problem.detail
     )
 
 

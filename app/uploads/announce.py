@@ -285,7 +285,7 @@ async def _renewed(res: Resources, file: File, parts: int = FIRST_PARTS) -> Anno
             )
         return await _first_parts(res, file, parts)
     instructions = await sign_upload(res, res.bucket_of(file).destination, file)
-    file = await keep_until(res, file, instructions.expires_at)
+    file = await keep_until(res, file, instructions.expires_at, file.size)
     audit_file("upload.renewed", file)
     return Announced(file, instructions)
 

@@ -141,17 +141,21 @@ async def signed_parts(
         sizes,
         expires_in=min(destination.upload_expires_in, left),
     )
-    file = await keep_until(res, file, expires_at)
+    # With the last part, these are all that is still to come, as a rule.
+    is_last = layout is not None and any(number == layout.count for number, _ in sizes)
+    coming = sum(size or 0 for _, size in sizes) if is_last else file.size
+    file = await keep_until(res, file, expires_at, coming)
     parts = [SignedPart(number, url, size) for (number, size), url in zip(sizes, urls, strict=True)]
     return file, SignedParts(parts, expires_at)
 
 
-async def keep_until(res: Resources, file: File, expires_at: datetime) -> File:
+async def keep_until(res: Resources, file: File, expires_at: datetime, size: int | None) -> File:
     """Note that something signed for the pending upload works until then; the row as it is then.
 
+    It is looked for once `size` bytes could have come from now on, however old it is.
     Raises UploadNotPending or UploadNotFound if confirm or cancel was first.
     """
-    look = look_at(res.bucket_of(file).destination, file.id, file.method, file.size, res.clock())
+    look = look_at(res.bucket_of(file).destination, file.id, file.method, size, res.clock())
     async with res.db.connection() as db:
         renewed = await moves.extend_upload(db, file, expires_at, look)
         return renewed or require_pending(await db_files.get_again(db, file))

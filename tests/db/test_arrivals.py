@@ -19,10 +19,10 @@ async def test_pending_uploads_alone_are_noted(db: asyncpg.Connection) -> None:
     assert await arrivals.note_arrivals(db, [("other", pending.key)], LATER) == []
     # It is looked for next, once, and then after as long again as it has been pending.
     hour = NOW + timedelta(minutes=20)
-    [looked] = await arrivals.claim_looks(db, hour, hour, 8)
+    [looked] = await arrivals.claim_looks(db, hour, hour, timedelta(days=1), 8)
     assert looked.look_at is not None
     assert hour + timedelta(minutes=15) <= looked.look_at <= hour + timedelta(minutes=25)
-    assert await arrivals.claim_looks(db, hour, hour, 8) == []
+    assert await arrivals.claim_looks(db, hour, hour, timedelta(days=1), 8) == []
 
 
 async def test_a_note_finds_its_row_by_bucket_and_key(db: asyncpg.Connection) -> None:

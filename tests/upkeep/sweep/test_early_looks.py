@@ -122,3 +122,31 @@ async def test_a_renewed_upload_is_looked_for_again(
     assert (await send(web, renewed["upload"], b"hello")).is_success
     assert await swept(settings, 59 * MINUTE) == {}
     assert await swept(settings, HOUR) == {"confirmed": 1}
+
+
+async def test_parts_that_are_signed_late_are_looked_for_soon(
+    settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    """However long it took until then; and as few looks as of a new upload follow."""
+    upload = await parts_sent(client, web, DATA, 1)
+    # By then it is looked for hours apart.
+    now = utc_now() + 10 * HOUR
+    await db.execute("UPDATE files SET look_at = $1", now + 10 * HOUR)
+    last = upload["upload"]["part_count"]
+    files = settings.destinations["files"].model_copy(update={"multipart_expires_in": 604_800})
+    destinations = {**settings.destinations, "files": files}
+    settings = settings.model_copy(update={"destinations": destinations})
+    async with running(settings, clock=lambda: now) as later:
+        answer = await later.post(
+            f"/v1/uploads/{upload['id']}/parts", json={"part_numbers": [last]}
+        )
+        assert answer.is_success, answer.text
+    pauses = []
+    async with open_resources(settings, clock=lambda: now) as res:
+        for _ in range(3):
+            due = await db.fetchval("SELECT look_at FROM files")
+            pauses.append((due - now).total_seconds())
+            now = due + timedelta(milliseconds=1)
+            assert await Sweep(res).look() == {Outcome.AWAITED: 1}
+    for pause, shortest, longest in zip(pauses, (11, 11, 20), (20, 25, 57), strict=True):
+        assert shortest <= pause <= longest
