@@ -273,7 +273,10 @@ def changes(planned: BucketPlan, outcome: Outcome) -> list[Aspect]:
 
 
 async def test_doctor_warns_where_nobody_hears(
-    settings: Settings, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    client: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(doctor_events, "_WITHIN", 1.0)
     report = await examine(settings, {})
@@ -281,3 +284,8 @@ async def test_doctor_warns_where_nobody_hears(
     assert {one.subject for one in found} == {"images", "videos", "files"}
     assert {one.level for one in found} == {Level.WARNING}
     assert await db.fetchval("SELECT count(*) FROM files") == 0
+    # No answer waits for that.
+    answer = await client.get("/v1/capabilities")
+    checks = {finding["check"] for finding in answer.json()["findings"]}
+    assert "put" in checks
+    assert "events" not in checks
