@@ -30,6 +30,8 @@ async def fuzzed(client: httpx.AsyncClient, folder: Path, *options: str) -> dict
         ),
         # The same requests in every run.
         *("--generation-deterministic", "--no-shrink", "--continue-on-failure"),
+        # Longer than anything may wait for: GET /v1/events up to 20 s.
+        *("--request-timeout", "60"),
         # Longer spellings take a list of ids past the 64 KiB at which the HTTP server itself
         # refuses a URL, in words of its own. tests/http/test_bad_input.py has the rest of Unicode.
         *("--generation-codec", "latin-1"),
