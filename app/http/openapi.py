@@ -26,10 +26,10 @@ def amend(document: dict[str, Any]) -> dict[str, Any]:
         operation.setdefault("security", [])
         for content in operation.get("requestBody", {}).get("content", {}).values():
             content["schema"] = _without_null(content["schema"])
-    for schema in document["components"]["schemas"].values():
+    schemas = document["components"]["schemas"]
+    for schema in schemas.values():
         if "example" in schema:
-            nulls = dict.fromkeys(schema.get("required", ()))
-            schema["example"] = nulls | schema["example"]
+            schema["example"] = _with_nulls(schema["example"], schema, schemas)
     return document
 
 
@@ -41,3 +41,23 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     return kinds[0] if len(kinds) == 1 else schema
+
+
+def _with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """The example with null for each required member that it lacks, at every depth."""
+    for kind in _kinds(schema, schemas):
+        if isinstance(example, list) and "items" in kind:
+            return [_with_nulls(each, kind["items"], schemas) for each in example]
+        members = kind.get("properties", {})
+        if isinstance(example, dict) and example.keys() <= members.keys():
+            found = {name: _with_nulls(example[name], members[name], schemas) for name in example}
+            return dict.fromkeys(kind.get("required", ())) | found
+    return example
+
+
+def _kinds(schema: dict[str, Any], schemas: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schema, or those of which it is any, without references."""
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    for kind in schema.get("anyOf", [schema]):
+        yield from [kind] if kind is schema else _kinds(kind, schemas)
