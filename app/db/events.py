@@ -158,10 +158,9 @@ RETURNING tenant
 _NOTED_EVERY: Final = timedelta(hours=1)
 
 
-async def open_feed(db: asyncpg.Connection, tenant: str, now: datetime) -> Feed:
-    """The bounds of the tenant's feed, noting that it is read: from now on events are written.
-
-    If it was not read before, those that were are not of the feed.
+async def open_feed(db: asyncpg.Connection, tenant: str, now: datetime) -> tuple[Feed, bool]:
+    """The bounds of the tenant's feed, noting that it is read: from now on events are written. And
+    whether it was not read before: then those that were written are not of the feed.
     """
     feed = await _FEED.row(db, tenant=tenant)
     noted = feed is not None and feed.is_read and feed.read_at
@@ -169,7 +168,24 @@ async def open_feed(db: asyncpg.Connection, tenant: str, now: datetime) -> Feed:
         await _LISTEN.run(db, tenant=tenant, now=now, noted_before=now - _NOTED_EVERY)
         feed = await _FEED.row(db, tenant=tenant)
     assert feed is not None
-    return feed
+    return feed, not noted
+
+
+# A statement locks the tables that it changes before it looks at anything, until it is committed
+# (PostgreSQL, "Explicit Locking"; pg_locks): those that come later see who listens.
+_CHANGES_UNDER_WAY = write(
+    sa.text("""
+SELECT virtualtransaction FROM pg_locks
+WHERE relation IN ('files'::regclass, 'records'::regclass) AND mode = 'RowExclusiveLock'
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""),
+    FIRST,
+)
+
+
+async def changes_under_way(db: asyncpg.Connection) -> set[str]:
+    """Names of the transactions that are changing files or records now, whosever these are."""
+    return set(await _CHANGES_UNDER_WAY.rows(db))
 
 
 _SET_ENDPOINTS = write(
