@@ -1,6 +1,8 @@
 """Steps of the records' tests."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -11,6 +13,17 @@ from tests.support.steps import confirm_all
 RECORDS = "CLAIMCHECK_RECORDS__PRODUCT__"
 PICTURE = "/v1/records/product/42/picture"
 GALLERY = "/v1/records/product/42/gallery"
+
+
+@asynccontextmanager
+async def acting(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that service for somebody else."""
+    async with httpx.AsyncClient(
+        transport=client._transport, base_url=client.base_url, headers=headers
+    ) as other:
+        yield other
 
 
 async def images(client: httpx.AsyncClient, database_url: str, count: int) -> list[str]:

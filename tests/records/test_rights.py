@@ -1,7 +1,6 @@
 """Who may change records: scopes, fields' own scopes, and upload sessions that are bound to one."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -10,6 +9,7 @@ import pytest
 from app.core.principal import Scope
 from app.errors import ConfigurationError
 from app.settings.model import Settings, load_settings
+from tests.records.steps import acting
 from tests.support.service import bearer, key_for, prepared, running
 from tests.support.steps import announced, minted, send, slug, stored
 
@@ -31,17 +31,6 @@ async def settings(environ: dict[str, str]) -> Settings:
             "CLAIMCHECK_RECORDS__PAGE__PICTURE__DESTINATION": "files",
         }
     )
-
-
-@asynccontextmanager
-async def acting(
-    client: httpx.AsyncClient, headers: dict[str, str]
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of that service for somebody else."""
-    async with httpx.AsyncClient(
-        transport=client._transport, base_url=client.base_url, headers=headers
-    ) as other:
-        yield other
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from app.settings.model import Settings
 from app.uploads.announce import announce_unsized
 from app.uploads.arrive import note_arrivals, try_to_confirm
 from app.uploads.parts import list_parts, sign_parts
-from tests.access.upload_sessions.steps import holding
-from tests.records.steps import PICTURE, counts
+from tests.records.steps import PICTURE, acting, counts
 from tests.support.samples import PNG
-from tests.support.service import key_for, running
+from tests.support.service import bearer, key_for, running
 from tests.support.steps import announced, minted, send
 from tests.support.upkeep import EXPIRED, swept
 
@@ -83,14 +82,14 @@ class Gone:
         self._session = await minted(
             self._shop, destination="images", owner="ann", attach_to=PATH_JSON
         )
-        async with holding(self._shop, self._session["token"]) as browser:
+        async with acting(self._shop, bearer(self._session["token"])) as browser:
             upload = await announced(browser, PNG, "a.png", destination="images")
             assert (await send(web, upload["upload"], PNG)).is_success
         self._confirm = f"/v1/uploads/{upload['id']}/confirm"
         return str(upload["id"])
 
     async def confirm(self) -> int:
-        async with holding(self._shop, self._session["token"]) as browser:
+        async with acting(self._shop, bearer(self._session["token"])) as browser:
             return (await browser.post(self._confirm)).status_code
 
 
