@@ -78,23 +78,6 @@ class TestWhatIsTold:
             *("file.confirmed", "file.released", "file.confirmed", "file.removed")
         ]
 
-    async def test_a_changed_name_and_metadata_are_in_later_events(
-        self, client: httpx.AsyncClient, web: httpx.AsyncClient
-    ) -> None:
-        file = await stored(client, web)
-        after = await begun(client)
-        change = {"filename": "new.txt", "metadata": {"order": 7}}
-        changed = await client.patch(f"/v1/files/{file['id']}", json=change)
-        assert changed.status_code == 200, changed.text
-        attach_to = {"file_ids": [file["id"]]}
-        assert (await client.put("/v1/records/product/42/gallery", json=attach_to)).is_success
-        await client.delete("/v1/records/product/42")
-        await client.delete(f"/v1/files/{file['id']}")
-        # The change itself is none.
-        held, _, released = (await page(client, after=after))["items"]
-        assert held["data"]["fields"]["gallery"][0]["filename"] == "new.txt"
-        assert {name: released["data"][name] for name in change} == change
-
     async def test_uploads_that_become_no_files(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, settings: Settings
     ) -> None:
@@ -163,24 +146,6 @@ class TestWhatIsTold:
         assert [file["file_id"] for file in held["gallery"]] == [other["id"], upload["id"]]
         assert forgotten["type"] == "record.changed"
         assert forgotten["data"]["fields"] == {"picture": None, "gallery": []}
-
-
-async def test_the_first_answer_comes_after_changes_that_saw_nobody_listen(
-    client: httpx.AsyncClient, db: asyncpg.Connection
-) -> None:
-    """So a list of files that is made after it lacks nothing that is in no event."""
-    transaction = db.transaction()
-    await transaction.start()
-    [file_id] = await confirmed(db)
-    reading = asyncio.create_task(page(client))
-    async with asyncio.timeout(60):
-        while not await db.fetchval("SELECT count(*) FROM listeners"):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.2)
-    assert not reading.done()
-    await transaction.commit()
-    assert (await reading)["items"] == []
-    assert await db.fetchval("SELECT state FROM files WHERE id = $1", file_id) == "confirmed"
 
 
 async def confirmed(db: asyncpg.Connection, count: int = 1, **values: Any) -> list[str]:
