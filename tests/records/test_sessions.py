@@ -65,9 +65,14 @@ async def test_also_when_a_look_at_its_parts_finds_them_joined(
 
 
 @pytest.fixture
-async def shop(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A back end."""
-    async with running(settings.model_copy(update={"auth": "keys"})) as client:
+async def shop(
+    settings: Settings, request: pytest.FixtureRequest
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A back end. Images are sent by the method of the parameter, if there is one."""
+    images = settings.destinations["images"]
+    images = images.model_copy(update={"method": getattr(request, "param", images.method)})
+    change = {"auth": ("keys",), "destinations": {**settings.destinations, "images": images}}
+    async with running(settings.model_copy(update=change)) as client:
         client.headers.update(await key_for(settings, *(set(Scope) - {Scope.FILES_ALL})))
         yield client
 
@@ -119,6 +124,7 @@ async def test_also_where_its_browser_has_gone(
     assert await counts(db) == {}
 
 
+@pytest.mark.parametrize("shop", ["post", "multipart"], indirect=True)
 async def test_a_file_is_confirmed_also_where_the_field_does_not_take_it(
     settings: Settings,
     shop: httpx.AsyncClient,
