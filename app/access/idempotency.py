@@ -35,7 +35,7 @@ async def require_first(res: Resources, once: RequestKey | None) -> None:
     if once is not None and (made := await made_before(res, once)):
         raise AlreadyMade(
             f"This request has made {made[0]} already, whose secret is shown once: if that answer "
-            "is lost, revoke it and ask again with another Idempotency-Key.",
+            "is lost, revoke or delete it, and ask again with another Idempotency-Key.",
             id=str(made[0]),
         )
 

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from app.access.idempotency import kept, require_first
+from app.core.idempotency import RequestKey
 from app.core.principal import Principal
 from app.core.webhook_signature import derive_secret, hash_secret, secret_text
 from app.db import deliveries as db_deliveries
+from app.db import idempotency as db_idempotency
 from app.db import webhooks as db_webhooks
 from app.db.connections import Connection
 from app.errors import (
@@ -45,12 +48,15 @@ async def create(
     types: Sequence[str] = (),
     destinations: Sequence[str] = (),
     enabled: bool = True,
+    once: RequestKey | None = None,
 ) -> tuple[Webhook, str]:
     """The new webhook of the caller's tenant, and its secret, which is not shown again.
 
     Without types or destinations it hears of all. Raises WebhooksNotOffered, WebhookUrlRefused and
-    TooManyWebhooks.
+    TooManyWebhooks; and for a request that has an idempotency key RequestUnderWay, and as
+    `require_first` does.
     """
+    await require_first(res, once)
     _check_url(res, url)
     now = res.clock()
     webhook_id = res.new_id(now)
@@ -71,6 +77,8 @@ async def create(
         created_at=now,
     )
     async with res.db.transaction() as db:
+        if once is not None:
+            await db_idempotency.keep(db, kept(once, webhook.id, now))
         if await db_webhooks.hold(db, caller.tenant) >= MAX_WEBHOOKS:
             raise TooManyWebhooks(f"Your tenant has {MAX_WEBHOOKS} webhooks, and no more are made.")
         await db_webhooks.insert_webhook(db, webhook)

@@ -17,6 +17,7 @@ from app.errors import (
     WebhookUrlRefused,
 )
 from app.events import webhooks
+from app.http.idempotency import IDEMPOTENCY_PROBLEMS, IdempotencyKey, once
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanManageWebhooks, Res
 from app.http.problems import headers, responses
@@ -48,13 +49,25 @@ router = APIRouter(prefix="/v1/webhooks", tags=["events"], route_class=LeanRoute
     summary="Make a webhook",
     status_code=201,
     responses={
-        **responses(WebhookUrlRefused, TooManyWebhooks, WebhooksNotOffered, DatabaseUnavailable),
+        **responses(
+            *(WebhookUrlRefused, TooManyWebhooks, WebhooksNotOffered, DatabaseUnavailable),
+            *IDEMPOTENCY_PROBLEMS,
+        ),
         201: headers({"Location": "The webhook"}),
     },
 )
-async def create(body: WebhookWanted, caller: CanManageWebhooks, res: Res) -> Response:
-    """It hears of everything in the tenant from now on. Keep `secret`: it is not shown again."""
-    made, secret = await webhooks.create(res, caller, **body.model_dump())
+async def create(
+    body: WebhookWanted,
+    caller: CanManageWebhooks,
+    res: Res,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """It hears of everything in the tenant from now on. Keep `secret`: it is not shown again. A
+    repeat with the same Idempotency-Key makes no other, and tells its `id`.
+    """
+    made, secret = await webhooks.create(
+        res, caller, **body.model_dump(), once=once(caller, idempotency_key, body)
+    )
     location = {"Location": f"/v1/webhooks/{made.id}"}
     return json_response(webhook_json(made) | {"secret": secret}, location, 201)
 

@@ -22,13 +22,20 @@ UPLOAD = {"destination": "files", "filename": "a.txt", "size": 5}
 LARGE = UPLOAD | {"filename": "a.bin", "size": 6 * MIB}
 SESSION = {"destination": "files", "max_files": 3}
 KEY = {"name": "back end", "scopes": ["files:read"]}
+WEBHOOK = {"url": "https://www.example.com/hooks"}
 ROUTES = {
     "/v1/uploads": UPLOAD,
     "/v1/uploads/batch": {"uploads": [UPLOAD, UPLOAD]},
     "/v1/upload-sessions": SESSION,
     "/v1/api-keys": KEY,
+    "/v1/webhooks": WEBHOOK,
 }
-WITH_SECRETS = ("/v1/upload-sessions", "/v1/api-keys")
+# And the member that has the secret.
+WITH_SECRETS = {
+    "/v1/upload-sessions": "token",
+    "/v1/api-keys": "token",
+    "/v1/webhooks": "secret",
+}
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ async def client(settings: Settings, clock: Clock) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-SCOPES = ("admin", "uploads:write", "files:read", "sessions:mint")
+SCOPES = ("admin", "uploads:write", "files:read", "sessions:mint", "webhooks:manage")
 
 
 def key(value: str = "one", **more: str) -> dict[str, str]:
@@ -67,7 +74,9 @@ async def count(db: asyncpg.Connection, table: str) -> int:
 
 
 async def counts(db: asyncpg.Connection) -> list[int]:
-    return [await count(db, table) for table in ("files", "upload_sessions", "api_keys")]
+    return [
+        await count(db, table) for table in ("files", "upload_sessions", "api_keys", "webhooks")
+    ]
 
 
 @asynccontextmanager
@@ -184,11 +193,12 @@ async def test_a_secret_is_shown_once(
     again = await client.post(path, json=ROUTES[path], headers=key("my own"))
     assert (first.status_code, again.status_code, slug(again)) == (201, 409, "already-made")
     assert again.json()["id"] == first.json()["id"]
-    assert first.json()["token"] not in again.text
+    secret = first.json()[WITH_SECRETS[path]]
+    assert secret not in again.text
     assert await counts(db) == before
     rows = await db.fetch("SELECT * FROM idempotency_keys")
     assert "my own" not in str(rows)
-    assert first.json()["token"] not in str(rows)
+    assert secret not in str(rows)
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -202,6 +212,7 @@ async def test_a_key_of_another_request_is_refused(
         "/v1/uploads/batch": {"uploads": [UPLOAD]},
         "/v1/upload-sessions": SESSION | {"max_files": 4},
         "/v1/api-keys": KEY | {"name": "other"},
+        "/v1/webhooks": WEBHOOK | {"types": ["file.confirmed"]},
     }
     for other, body in {**ROUTES, path: changed[path]}.items():
         answer = await client.post(other, json=body, headers=key())
@@ -293,14 +304,14 @@ async def test_killed_in_between_it_has_made_both_or_neither(
     environ = environ | {"CLAIMCHECK_AUTH": "keys"}
     async with served(environ, tmp_path / "log") as service:
         # Uploads and a batch of them wait as one.
-        async with held_up(database_url, waiting=3):
+        async with held_up(database_url, waiting=4):
             requests = [
                 asyncio.create_task(
                     service.client.post(path, json=body, headers=headers | key(path))
                 )
                 for path, body in ROUTES.items()
             ]
-            await waits(db, 3)
+            await waits(db, 4)
             await service.kill()
         lost = await asyncio.gather(*requests, return_exceptions=True)
         assert all(isinstance(answer, httpx.TransportError) for answer in lost)
@@ -309,7 +320,7 @@ async def test_killed_in_between_it_has_made_both_or_neither(
             answer = await client.post(path, json=body, headers=headers | key(path))
             assert answer.is_success, answer.text
     made = [new - old for new, old in zip(await counts(db), before, strict=True)]
-    assert made == [1 + 2, 1, 1]
+    assert made == [1 + 2, 1, 1, 1]
 
 
 async def test_without_a_key_nobody_asks_for_any(
