@@ -303,17 +303,3 @@ async def resend_dead(
     """Have all that was given up of what happened since then delivered once more; how many."""
     count: int = await _RESEND_DEAD.value(db, webhook_id=webhook_id, since=since, now=now)
     return count
-
-
-_PURGE = write(
-    sa.text("""
-DELETE FROM deliveries USING webhooks
-WHERE deliveries.webhook_id = webhooks.id
-  AND deliveries.event < (SELECT coalesce(min(id), 9223372036854775807) FROM events)
-""")
-)
-
-
-async def purge(db: asyncpg.Connection) -> None:
-    """Delete the deliveries of events that are not kept any more."""
-    await _PURGE.run(db)

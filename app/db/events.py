@@ -35,7 +35,7 @@ _GIVE_POSITIONS = write(
     sa.text("""
 WITH waiting AS MATERIALIZED (
   SELECT id, tenant FROM events WHERE position IS NULL AND id > :id ORDER BY id LIMIT :most
-), before AS (
+), before AS MATERIALIZED (
   SELECT tenant, greatest(
     (SELECT max(position) FROM events WHERE events.tenant = tenants.tenant),
     (SELECT purged FROM listeners WHERE listeners.tenant = tenants.tenant),
@@ -277,19 +277,28 @@ async def events_of_request(
 _PURGE = write(
     sa.text("""
 WITH oldest AS MATERIALIZED (
-  SELECT id FROM events ORDER BY id LIMIT :most
+  SELECT * FROM events WHERE id > :after ORDER BY id LIMIT :most
 ), gone AS (
   DELETE FROM events USING oldest
-  WHERE events.id = oldest.id AND created_at < :before AND position IS NOT NULL
-  RETURNING tenant, position
+  WHERE events.id = oldest.id AND oldest.created_at < :before AND events.position IS NOT NULL
+    AND NOT EXISTS (
+      SELECT FROM webhooks JOIN deliveries ON deliveries.webhook_id = webhooks.id
+      WHERE webhooks.tenant = oldest.tenant AND webhooks.ended IS NULL
+        AND deliveries.event = oldest.id AND deliveries.state = 'pending'
+    )
+  RETURNING events.id, events.tenant, events.position
 ), last AS (
   SELECT tenant, max(position) AS position FROM gone GROUP BY tenant
 ), noted AS (
   UPDATE listeners SET purged = greatest(purged, last.position) FROM last
   WHERE listeners.tenant = last.tenant
+), done AS (
+  DELETE FROM deliveries USING gone JOIN webhooks USING (tenant)
+  WHERE deliveries.webhook_id = webhooks.id AND deliveries.event = gone.id
 )
-SELECT count(*) FROM gone
-""").bindparams(_before)
+SELECT max(id) FROM oldest WHERE created_at < :before
+""").bindparams(_before, sa.bindparam("after", type_=sa.BigInteger())),
+    FIRST,
 )
 _END_READING = write(
     sa.text("UPDATE listeners SET is_read = false WHERE is_read AND read_at < :before").bindparams(
@@ -298,10 +307,13 @@ _END_READING = write(
 )
 
 
-async def purge(db: asyncpg.Connection, before: datetime) -> int:
-    """Delete some of the events that are older; how many. Repeat it until there are none."""
-    count: int = await _PURGE.value(db, most=MOST_AT_ONCE, before=before)
-    return count
+async def purge(db: asyncpg.Connection, before: datetime, after: int) -> int | None:
+    """Delete some events that are older, of those with a higher id than `after`, and their
+    deliveries; but none that is still to be delivered to a webhook which is on. The id from which
+    to go on, None where all is done.
+    """
+    found: int | None = await _PURGE.value(db, most=MOST_AT_ONCE, before=before, after=after)
+    return found
 
 
 async def end_reading(db: asyncpg.Connection, before: datetime) -> None:

@@ -1,6 +1,7 @@
 """Webhooks arrive signed, in order, and once more where the receiver failed."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import asyncpg
@@ -9,8 +10,10 @@ from aiohttp import web
 
 from app.core.principal import DEV
 from app.db import deliveries as db_deliveries
+from app.db import events as db_events
 from app.events import webhooks
 from app.events.deliver import FAILING_FOR, LEASE, delivering
+from app.events.purge import purge_events
 from app.events.sequence import sequence
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import load_settings
@@ -279,3 +282,49 @@ async def test_a_claim_that_nobody_ends_lapses(
         taken = 2 if ahead else 0
         assert (await deliver(res))["delivered"] == taken
         assert [kind for kind, _ in heard(ear)] == ["file.confirmed", "file.released"][:taken]
+
+
+async def test_what_waits_for_a_webhook_is_not_purged(
+    res: Resources, db: asyncpg.Connection, clock: Clock
+) -> None:
+    async with receiver() as ear, receiver(Answers(500)) as deaf:
+        await hook(res, ear)
+        failing = await hook(res, deaf)
+        await confirm(res, 3)
+        await deliver(res)
+        clock.ahead += 31 * DAY
+        await purge_events(res)
+        assert await db.fetchval("SELECT count(*) FROM events") == 3
+        deaf.answer = Answers(204)
+        await deliver(res)
+        assert len(deaf.taken) == 3
+        await confirm(res)
+        await purge_events(res)
+        assert await db.fetchval("SELECT count(*) FROM events") == 1
+        assert (await states(db, failing)).total() == 1
+        # For one that is off nothing is kept longer.
+        await webhooks.change(res, DEV, failing.id, {"enabled": False})
+        clock.ahead += 31 * DAY
+        await deliver(res)
+        await purge_events(res)
+        assert (await states(db, failing)).total() == 0
+
+
+async def test_places_are_given_without_a_look_back_for_each(
+    res: Resources, db: asyncpg.Connection
+) -> None:
+    """The highest position of before is looked for once a tenant, not once an event."""
+    async with receiver() as ear:
+        await hook(res, ear)
+        await confirm(res)
+        await db.execute(
+            "INSERT INTO events (event_id, type, tenant, owner, subject, created_at, data) "
+            "SELECT gen_random_uuid(), type, tenant, owner, subject, created_at, data "
+            "FROM events, generate_series(1, 999)"
+        )
+        [row] = await db.fetch(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {db_events._GIVE_POSITIONS.sql}", 0, 1000
+        )
+        plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
+        blocks = plan[0]["Plan"]["Shared Hit Blocks"]
+        assert blocks < 30_000
