@@ -13,10 +13,11 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -93,17 +94,10 @@ class Deliverer:
         try:
             while not stopping.is_set():
                 self.news.clear()
-                try:
-                    await sequence(self.res)
-                    await self._step()
-                except DatabaseUnavailable as problem:
-                    _log.warning("deliveries_wait", detail=problem.detail, reason=problem.reason)
-                    await asyncio.sleep(_LOOK_EVERY)
-                except Exception:
-                    # What one event or one webhook brings about must not stop all others.
-                    _log.exception("unexpected_failure")
-                    await asyncio.sleep(_LOOK_EVERY)
-                await self.news.wait()
+                await _attempt(self._step)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self.news.wait()
                 await asyncio.sleep(_GATHER)
             await self.finish()
         finally:
@@ -138,11 +132,14 @@ class Deliverer:
         return counts + await self.finish()
 
     async def _watch(self) -> None:
-        """Look whenever events were written, and each second."""
+        """Put events in order whenever some were written, and each second. What there is of very
+        many is delivered meanwhile.
+        """
         while True:
             event = self.res.wake.next()
-            await self.res.wake.wait(event, _LOOK_EVERY)
+            await _attempt(partial(sequence, self.res))
             self.news.set()
+            await self.res.wake.wait(event, _LOOK_EVERY)
 
     async def _stop(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -160,8 +157,8 @@ class Deliverer:
             task.add_done_callback(self._tasks.discard)
         return counts
 
-    async def _claim(self) -> list[tuple[Claimed, dict[str, Any], float]]:
-        """The deliveries claimed, each with its event's JSON, and until when it may be sent (of the
+    async def _claim(self) -> list[tuple[Claimed, bytes, float]]:
+        """The deliveries claimed, each with its payload, and until when it may be sent (of the
         monotonic clock).
         """
         limits = {
@@ -182,14 +179,17 @@ class Deliverer:
                 db, now, now + LEASE, limits, most=first, total=_AT_ONCE
             )
             await db_deliveries.free(db, found.later, now)
-        shown = await events_json(self.res, [each.event for each in found.claimed])
-        return [(each, event, until) for each, event in zip(found.claimed, shown, strict=True)]
+        # One event may go to many webhooks.
+        events = {each.event.id: each.event for each in found.claimed}
+        shown = await events_json(self.res, list(events.values()))
+        bodies = dict(zip(events, map(_body, shown), strict=True))
+        return [(each, bodies[each.event.id], until) for each in found.claimed]
 
-    async def _deliver(self, claimed: Claimed, event: dict[str, Any], until: float) -> None:
+    async def _deliver(self, claimed: Claimed, body: bytes, until: float) -> None:
         webhook_id = claimed.webhook.id
         try:
             now = self.res.clock()
-            answer = await self._send(claimed, event, until)
+            answer = await self._send(claimed, body, until)
             if answer is None:
                 return
             self._places[webhook_id].learn(answer)
@@ -198,16 +198,13 @@ class Deliverer:
             self._under_way[webhook_id] -= 1
             self.news.set()
 
-    async def _send(self, claimed: Claimed, event: dict[str, Any], until: float) -> Answer | None:
+    async def _send(self, claimed: Claimed, body: bytes, until: float) -> Answer | None:
         """One try; None where it is too late to begin it under this lease."""
-        body = to_json(
-            {"type": event["type"], "timestamp": event["created_at"], "data": event["data"]}
-        )
         secrets = secrets_of(self.res, claimed.webhook)
         if not secrets:
             return Answer(None, _UNSIGNED, None, 0.0)
         timestamp = int(self.res.clock().timestamp())
-        headers = signed_headers(secrets, str(event["id"]), timestamp, body)
+        headers = signed_headers(secrets, str(claimed.event.event_id), timestamp, body)
         # As late as can be: the process may have stood still.
         if time.monotonic() > until:
             return None
@@ -262,6 +259,24 @@ class Deliverer:
                     await db_webhooks.note_failure(db, webhook_id, now)
             elif webhook.failing_since < now - FAILING_FOR:
                 await end(self.res, webhook, Ended.FAILING, now - FAILING_FOR)
+
+
+async def _attempt(work: Callable[[], Awaitable[object]]) -> None:
+    """Do it, and where it fails, wait a while. It will be done again."""
+    try:
+        await work()
+    except DatabaseUnavailable as problem:
+        _log.warning("deliveries_wait", detail=problem.detail, reason=problem.reason)
+        await asyncio.sleep(_LOOK_EVERY)
+    except Exception:
+        # What one event or one webhook brings about must not stop all others.
+        _log.exception("unexpected_failure")
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    """The payload of Standard Webhooks."""
+    return to_json({"type": event["type"], "timestamp": event["created_at"], "data": event["data"]})
 
 
 @asynccontextmanager
