@@ -15,8 +15,10 @@ from aiohttp import web
 from app.core.principal import DEV
 from app.events import webhooks
 from app.events.deliver import LEASE, delivering
-from app.runtime.resources import Resources
+from app.runtime.resources import Resources, open_resources
+from app.settings.model import load_settings
 from tests.events.steps import confirm, deliver, heard, hook, release, states
+from tests.support.killable_postgres import killable_postgres
 from tests.support.receiver import Receiver, receiver
 from tests.support.service import Clock, as_set
 
@@ -128,3 +130,30 @@ async def test_connections_to_the_database_that_are_lost(
         for file in files:
             kinds = [kind for kind, file_id in heard(ear) if file_id == str(file.id)]
             assert kinds == sorted(kinds)
+
+
+async def test_a_database_that_is_killed_and_starts_again(
+    environ: dict[str, str], clock: Clock
+) -> None:
+    async with killable_postgres() as server, receiver() as ear:
+        settings = load_settings(environ | {"DATABASE_URL": server.url})
+        async with open_resources(settings, clock=clock) as res, delivering(res) as deliverer:
+            await hook(res, ear)
+            files = await confirm(res, 100)
+            await release(res, *files)
+            stopping = asyncio.Event()
+            running = asyncio.create_task(deliverer.run(stopping))
+            for count in (10, 60):
+                await ear.has_taken(count)
+                server.kill()
+                server.start()
+                await server.is_up()
+                clock.ahead += 2 * LEASE
+            while len(set(ear.ids)) < 200:  # noqa: ASYNC110 -- the same may come twice
+                await asyncio.sleep(0.05)
+            stopping.set()
+            await running
+        for file in files:
+            kinds = [kind for kind, file_id in heard(ear) if file_id == str(file.id)]
+            assert kinds == sorted(kinds)
+            assert len(set(kinds)) == 2
