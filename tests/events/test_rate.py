@@ -1,4 +1,8 @@
-"""Very many events by two workers, beside a bare client that posts to the same receiver."""
+"""Very many events by two workers, beside a bare client that posts to the same receiver.
+
+The rate is that of tries, from the first until four of five events are there: events are put in
+order, fail and are tried again meanwhile. What comes later is mostly pauses between tries.
+"""
 
 import asyncio
 import os
@@ -17,10 +21,11 @@ from tests.support.receiver import Receiver, receiver
 from tests.support.service import as_set
 
 EVENTS = int(os.environ.get("TEST_EVENTS", "100000"))
+BARE_POSTS = 10_000
 MOST_MEMORY = 130 * 2**20
 
 BARE = """
-import asyncio, sys, aiohttp
+import asyncio, sys, time, aiohttp
 url, count = sys.argv[1], int(sys.argv[2])
 async def main():
     body, left = b'{"a": "' + b"x" * 900 + b'"}', iter(range(count))
@@ -29,17 +34,18 @@ async def main():
             for _ in left:
                 async with client.post(url, data=body) as answer:
                     await answer.read()
+        began = time.monotonic()
         await asyncio.gather(*(post() for _ in range(32)))
+        print(count / (time.monotonic() - began))
 asyncio.run(main())
 """
 
 
 class EverySeventh:
-    """Fails each seventh request; notes what it took, by file, in order."""
+    """Fails each seventh request."""
 
     def __init__(self) -> None:
         self.asked = 0
-        self.taken: dict[str, list[str]] = defaultdict(list)
 
     async def __call__(self, request: web.Request, ear: Receiver) -> web.StreamResponse:
         self.asked += 1
@@ -51,7 +57,7 @@ async def test_rate_and_memory(
     res: Resources, db: asyncpg.Connection, environ: dict[str, str], tmp_path: Path
 ) -> None:
     async with receiver(EverySeventh()) as ear:
-        webhook = await hook(res, ear)
+        await hook(res, ear)
         ear.secret = None  # verifying is other tests', and takes a receiver's time
         await confirm(res)
         # Two events of each file.
@@ -65,7 +71,8 @@ async def test_rate_and_memory(
             EVENTS // 2,
         )
         await db.execute("ANALYZE")
-        started = time.monotonic()
+        bare_rates = [await bare_rate(ear)]
+        ear.asked, ear.answer = 0, EverySeventh()
         output = (tmp_path / "log").open("ab")
         workers = [
             await asyncio.create_subprocess_exec(
@@ -77,19 +84,22 @@ async def test_rate_and_memory(
             for _ in range(2)
         ]
         try:
-            most, begun = 0, None
-            while len(ear.taken) <= EVENTS:  # and the file that they were copied from
-                await asyncio.sleep(0.5)
+            begun, most = None, 0
+            while len(ear.taken) < EVENTS * 4 // 5:
+                await asyncio.sleep(0.1)
+                most = max(most, *(resident(each.pid) for each in workers))
                 if begun is None and ear.taken:
                     begun = time.monotonic(), ear.asked
-                # Five minutes and more pass for what has failed.
-                await db.execute(
-                    "UPDATE deliveries SET due_at = now() WHERE state = 'pending' AND failures > 0 "
-                    "AND due_at > now() + interval '35 seconds'"
-                )
-                most = max(most, *(resident(each.pid) for each in workers))
             assert begun is not None
             rate = (ear.asked - begun[1]) / (time.monotonic() - begun[0])
+            while len(ear.taken) <= EVENTS:  # and the file that they were copied from
+                # Five minutes and more pass for what has failed twice.
+                await db.execute(
+                    "UPDATE deliveries SET due_at = now() WHERE state = 'pending' AND failures > 1 "
+                    "AND due_at > now() + interval '35 seconds'"
+                )
+                await asyncio.sleep(0.5)
+                most = max(most, *(resident(each.pid) for each in workers))
         finally:
             for each in workers:
                 each.terminate()
@@ -102,19 +112,26 @@ async def test_rate_and_memory(
         orders = {tuple(kinds) for kinds in seen.values()}
         assert orders <= {("file.confirmed", "file.released"), ("file.confirmed",)}
         assert len(set(ear.ids)) == len(ear.ids)
-        count = min(EVENTS, 10_000)
-        ear.answer = EverySeventh()
-        began = time.monotonic()
-        bare = await asyncio.create_subprocess_exec(sys.executable, "-c", BARE, ear.url, str(count))
-        await bare.wait()
-        bare_rate = count / (time.monotonic() - began)
+        bare_rates.append(await bare_rate(ear))
         print(  # noqa: T201
-            f"\n{EVENTS} events, from the start {time.monotonic() - started:.0f} s: {rate:.0f}/s, "
-            f"bare client {bare_rate:.0f}/s, most memory {most / 2**20:.0f} MiB"
+            f"\n{EVENTS} events: {rate:.0f}/s, bare client {bare_rates[0]:.0f}/s before and "
+            f"{bare_rates[1]:.0f}/s after, most memory {most / 2**20:.0f} MiB"
         )
-        assert rate > bare_rate / 2
+        assert rate > sum(bare_rates) / 2 / 2
         assert most < MOST_MEMORY
-        assert webhook.id
+
+
+async def bare_rate(ear: Receiver) -> float:
+    """Posts in a second by a process that does nothing else."""
+    ear.answer = EverySeventh()
+    bare = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", BARE, ear.url, str(BARE_POSTS)), stdout=asyncio.subprocess.PIPE
+    )
+    assert bare.stdout is not None
+    rate = float(await bare.stdout.read())
+    ear.taken.clear()
+    ear.ids.clear()
+    return rate
 
 
 def resident(pid: int) -> int:
