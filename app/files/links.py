@@ -12,7 +12,6 @@ from app.core.delivery import Disposition, response_overrides, served_type
 from app.core.grants import grant_maker, is_granted, window_end
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.sigv4 import UrlSigner
-from app.db import files as db_files
 from app.errors import FileNotFound, InvalidFilename, InvalidGrant
 from app.logs.audit import IDS_A_LINE, audit_files
 from app.logs.log import current_actor
@@ -151,8 +150,7 @@ async def get_granted(res: Resources, file_id: UUID, grant: str) -> Readable:
     now = res.clock().timestamp()
     if res.grant_secret is None or not is_granted(res.grant_secret, file_id, grant, now):
         raise ended
-    async with res.db.connection() as db:
-        file = await db_files.get_granted(db, file_id)
+    file = await res.lookups.readable(file_id, None)
     if file is None:
         raise FileNotFound("There is no such file any more.")
     if not res.settings.destination_of(file.destination, file.bucket).content_urls:

@@ -32,8 +32,7 @@ async def get_file(res: Resources, caller: Principal, file_id: UUID) -> File:
 
 async def get_readable(res: Resources, caller: Principal, file_id: UUID) -> Readable:
     """As `get_file`, with only the columns that links are made of."""
-    async with res.db.connection() as db:
-        file = await db_files.get_readable(db, file_id, caller)
+    file = await res.lookups.readable(file_id, caller)
     if file is None:
         raise FileNotFound("No file of yours has this id.")
     return file

@@ -21,6 +21,7 @@ from app.core.principal import Principal
 from app.db.connections import Database
 from app.db.events import Floor
 from app.db.inserts import Inserts
+from app.db.lookups import Lookups
 from app.db.wake import Wake, waking
 from app.errors import ConfigurationError, InvalidCursor
 from app.models.credentials import ApiKey, UploadSession
@@ -55,6 +56,7 @@ class Resources:
     settings: Settings
     db: Database
     inserts: Inserts
+    lookups: Lookups
     # Of events: it wakes who waits for them; and which have their positions.
     wake: Wake
     sequenced: Floor
@@ -134,6 +136,7 @@ async def open_resources(
             settings=settings,
             db=db,
             inserts=Inserts(db),
+            lookups=Lookups(db),
             wake=wake,
             sequenced=Floor(),
             credentials=credentials,
