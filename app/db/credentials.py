@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.principal import Principal
 from app.db.idempotency import first_of_key, kept_with, of_keys
 from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, Statement, array, or_any, visible_to, write
+from app.db.statements import FIRST, Statement, array, arrays, or_any, visible_to, write
 from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
 from app.models.files import File, files
 from app.models.idempotency import IdempotencyKey
@@ -220,9 +220,7 @@ async def insert_files_of_session(
     A file of unknown size pays when it is confirmed.
     """
     values: dict[str, Any] = {
-        column: [getattr(row, column) for row in rows] for column in File._fields
-    }
-    values |= {
+        **arrays(File._fields, rows),
         "spender": session_id,
         "now": now,
         "wanted_files": len(rows),

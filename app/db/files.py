@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from app.core.principal import Principal
 from app.db.idempotency import first_of_key, kept_with, of_keys
 from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, arguments, array, or_any, visible, visible_to, write
+from app.db.statements import FIRST, arguments, array, arrays, or_any, visible, visible_to, write
 from app.models.files import File, Readable, State, files
 from app.models.idempotency import IdempotencyKey
 
@@ -67,15 +67,14 @@ async def insert_files(
     none, where an owner would have more than their `pending_cap`; and RequestUnderWay, likewise.
     """
     if kept:
-        arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
         with pending_capped(rows), first_of_key():
-            return set(await _INSERT_KEPT.rows(db, **arrays, **of_keys(kept)))
+            columns = arrays(File._fields, rows)
+            return set(await _INSERT_KEPT.rows(db, **columns, **of_keys(kept)))
     with pending_capped(rows):
         if len(rows) == 1:
             # A row has its table's order, and so the statement's: thirty names less to look up.
             return set(map(FIRST, await db.fetch(_INSERT_ONE.sql, *rows[0])))
-        arrays = {column: [getattr(row, column) for row in rows] for column in File._fields}
-        return set(await _INSERT.rows(db, **arrays))
+        return set(await _INSERT.rows(db, **arrays(File._fields, rows)))
 
 
 _GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _VISIBLE), File._make)
@@ -194,8 +193,8 @@ async def confirmed_by_checksum(db: asyncpg.Connection, like: Sequence[File]) ->
     All of them are of one owner. In an upload session, of that session: knowing a hash does not
     let one read the file.
     """
-    arrays = {f"{name}s": [getattr(file, name) for file in like] for name in SAME_BYTES_COLUMNS}
-    return await _CONFIRMED_BY_CHECKSUM.rows(db, **like[0]._asdict(), **arrays)
+    wanted = {f"{name}s": [getattr(file, name) for file in like] for name in SAME_BYTES_COLUMNS}
+    return await _CONFIRMED_BY_CHECKSUM.rows(db, **like[0]._asdict(), **wanted)
 
 
 _WANTED = sa.select(

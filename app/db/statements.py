@@ -1,6 +1,6 @@
 """SQL from the tables of `app.models`: SQLAlchemy writes it once, asyncpg runs it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar, cast, overload
@@ -85,6 +85,19 @@ def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Any] = tuple) -
 def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
     """The elements, as rows, of an argument that is an array."""
     return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
+
+
+def arrays(names: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+    """The rows' columns by name, for a statement that takes an `array` of each.
+
+    One that is NULL in all rows is empty, and PostgreSQL fills it up: the driver looks at each NULL
+    longer than at any value.
+    """
+    columns = zip(*rows, strict=True)
+    return {
+        name: () if values.count(None) == len(values) else values
+        for name, values in zip(names, columns, strict=True)
+    }
 
 
 def arguments(table: sa.Table, names: Iterable[str]) -> dict[str, sa.BindParameter[Any]]:

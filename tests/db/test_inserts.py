@@ -67,6 +67,14 @@ async def test_who_comes_at_the_same_time_is_stored_together(
     assert await count(database) == 60
 
 
+async def test_each_row_keeps_its_values_and_its_nulls(database: Database) -> None:
+    # A column that is NULL in all rows, in some, in none.
+    rows = [new_file(size=5), new_file(size=None, reason="size"), new_file(size=0)]
+    await Inserts(database).insert(rows)
+    async with database.connection() as db:
+        assert [await db_files.get_again(db, row) for row in rows] == rows
+
+
 async def test_who_comes_during_a_statement_is_in_the_next(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
