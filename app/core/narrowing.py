@@ -2,6 +2,8 @@
 
 import dataclasses
 from dataclasses import KW_ONLY, dataclass
+from operator import attrgetter
+from typing import Final
 from uuid import UUID
 
 from app.core.principal import Principal
@@ -39,7 +41,11 @@ class Narrowing:
         return {"content_type" if family == self.content_type else "family": family}
 
 
+# As astuple() has them, which looks for dataclasses within each.
+_values: Final = attrgetter(*(field.name for field in dataclasses.fields(Narrowing)))
+
+
 def list_name(narrowing: Narrowing, caller: Principal) -> str:
     """A name for this list of the caller's, so that other lists refuse its cursors."""
     whose = *caller.identity, caller.sees_tenant
-    return repr(("files", *whose, *dataclasses.astuple(narrowing)))
+    return repr(("files", *whose, *_values(narrowing)))

@@ -17,8 +17,8 @@ from app.turns import Turn
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 Row = TypeVar("Row")
 
-# Rows that are made without a look at the clock.
-_AT_ONCE: Final = 100
+# Rows that are made without a look at the clock: a page, and one more that tells of the next.
+_AT_ONCE: Final = 101
 # For `write`: each row becomes its first column.
 FIRST: Final = itemgetter(0)
 
@@ -87,13 +87,13 @@ def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
     return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
 
 
-def arrays(names: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+def arrays(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
     """The rows' columns by name, for a statement that takes an `array` of each.
 
     One that is NULL in all rows is empty, and PostgreSQL fills it up: the driver looks at each NULL
     longer than at any value.
     """
-    columns = zip(*rows, strict=True)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return {
         name: () if values.count(None) == len(values) else values
         for name, values in zip(names, columns, strict=True)

@@ -1,4 +1,4 @@
-"""Finds a request's route by the head of its path, in place of trying one route after the other."""
+"""Finds a request's route by its path's head and length, in place of trying them one by one."""
 
 from collections import defaultdict
 from typing import Final
@@ -14,7 +14,8 @@ _SEGMENTS: Final = 2
 
 
 class RoutesByHead:
-    """In front of an application's router: its lean routes are tried by method and head first.
+    """In front of an application's router: its lean routes are tried first, those of a request's
+    method, head and number of segments.
 
     FastAPI tries all routes in turn, and has exit stacks and handlers of problems around each. A
     request that no lean route fits goes on to the router, which knows why.
@@ -23,18 +24,20 @@ class RoutesByHead:
     def __init__(self, router: APIRouter, otherwise: ASGIApp) -> None:
         self._otherwise = otherwise
         # In the router's order.
-        self._routes: defaultdict[tuple[str, str], list[LeanRoute]] = defaultdict(list)
+        self._routes: defaultdict[tuple[str, str, int], list[LeanRoute]] = defaultdict(list)
         for route in router.routes:
             if isinstance(route, LeanRoute) and route.is_lean:
                 head = _head(route.path)
                 assert "{" not in head
+                # A parameter is one segment.
+                assert ":path}" not in route.path
                 for method in route.methods or ():
-                    self._routes[method, head].append(route)
+                    self._routes[method, head, route.path.count("/")].append(route)
 
     def route_of(self, scope: Scope) -> tuple[LeanRoute, Scope] | None:
         """The lean route of a request, and what is found out about it; None where there is none."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        for route in self._routes.get((scope["method"], _head(path)), ()):
+        for route in self._routes.get((scope["method"], _head(path), path.count("/")), ()):
             match, found = route.matches(scope)
             if match is Match.FULL:
                 return route, found

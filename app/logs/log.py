@@ -78,7 +78,8 @@ class Logger:
         self._log("error", logging.ERROR, event, {**fields, "exc_info": True})
 
     def _log(self, method: str, level: int, event: str, fields: dict[str, Any]) -> None:
-        line: Any = {"event": event, **fields}
+        fields["event"] = event
+        line: Any = fields
         for step in STEPS:
             line = step(self, method, line)
         if self.output is None:
