@@ -55,12 +55,21 @@ Url = Annotated[
     StringConstraints(max_length=MAX_URL),
     Field(description="`https`; under `claimcheck dev` also `http` on this machine"),
 ]
-Description = Annotated[str, StringConstraints(max_length=255)]
+
+
+def _printable(value: str) -> str:
+    # Among what is not is NUL, which PostgreSQL's texts cannot have.
+    if not value.isprintable():
+        raise ValueError("must be printable")
+    return value
+
+
+Description = Annotated[str, StringConstraints(max_length=255), AfterValidator(_printable)]
 Types = Annotated[
     list[EventType], Field(max_length=50, description="It hears of these alone; empty: of all")
 ]
 Destinations = Annotated[
-    list[Annotated[str, StringConstraints(max_length=63)]],
+    list[Annotated[str, StringConstraints(max_length=63), AfterValidator(_printable)]],
     Field(
         max_length=50,
         description="It hears of files of these alone, and not of records; empty: of all",

@@ -65,6 +65,8 @@ async def test_a_webhook_is_made_changed_and_deleted(
         ({"url": "http://hooks.example.com/"}, "webhook-url-refused"),
         ({"url": "https://169.254.169.254/latest"}, "webhook-url-refused"),
         ({"url": URL, "types": ["file.lost"]}, "validation-failed"),
+        ({"url": URL, "description": "a\0b"}, "validation-failed"),
+        ({"url": URL, "destinations": ["a\0b"]}, "validation-failed"),
         ({"url": URL, "enabled": "no"}, "validation-failed"),
         ({"url": URL, "secret": "x"}, "validation-failed"),
         ({}, "validation-failed"),
