@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette_admin.routing import route
 
 from app.access import api_keys
@@ -51,11 +51,13 @@ class Keys(View):
             **context,
         )
 
-    @route("/new", methods=["POST"], name="key-new")
+    @route("/new", methods=["GET", "POST"], name="key-new")
     async def create(self, request: Request) -> Response:
         """Make a key and show its token, this once: only its hash is stored."""
         res, caller = resources_of(request), caller_of(request)
         require(caller, Scope.ADMIN)
+        if request.method == "GET":  # where one comes to who has had to sign in again
+            return RedirectResponse(self.to(request), 303)
         form = await request.form()
         name = str(form.get("name") or "").strip()
         given_owner = str(form.get("owner") or "").strip()

@@ -164,3 +164,15 @@ async def test_keys_page_by_page(
     assert "newest" not in said(older)
     assert "for shop" in said(older)
     assert "newest" in said(await panel.get("/keys?cursor=nonsense"))
+
+
+async def test_whoever_has_to_sign_in_again_comes_back_to_the_form(
+    browsers: Callable[[], Panel], panel: Panel
+) -> None:
+    fresh = browsers()
+    sent_away = await fresh.post("/keys/new", {"name": "x"})
+    back = await fresh.sign_in(path=sent_away.headers["location"].partition("/admin")[2])
+    assert back.headers["location"].endswith("/keys/new")
+    answer = await fresh.client.get(back.headers["location"], follow_redirects=True)
+    assert answer.status_code == 200
+    assert str(answer.url).endswith("/admin/keys")
