@@ -10,7 +10,7 @@ from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, caller_of, id_of, list_url, position
+from app.admin.view import PAGE, View, caller_of, id_of, list_url, may, position
 from app.core.content_types import essence, normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.metadata import as_lines, read_lines, read_metadata
@@ -23,7 +23,7 @@ from app.files.reading import get_file
 from app.http.permissions import require
 from app.models.files import File, State
 from app.records.reading import uses_of
-from app.staff.search import search_files
+from app.staff.search import search_events, search_files
 from app.uploads.change import FileChange, change_file
 from app.uploads.remove import release_file, remove_file
 
@@ -35,6 +35,7 @@ _LARGEST_PICTURE: Final = 30 * MIB
 # Thumbnails are the files themselves, and a list may show fifty.
 _LARGEST_THUMBNAIL: Final = 2 * MIB
 _USES: Final = 20
+_EVENTS: Final = 20
 # Within these years a day can be added without overflow; UUIDv7 begins in 1970.
 _YEARS: Final = range(1971, 9999)
 
@@ -123,6 +124,9 @@ class Files(View):
         res, caller = resources_of(request), caller_of(request)
         file = await self._file(request)
         [link] = await read_links(res, [file])
+        events = []
+        if may(request, Scope.EVENTS_READ):
+            events = await search_events(res, caller, str(file.id), limit=_EVENTS)
         return await self.page(
             request,
             "file.html",
@@ -132,6 +136,8 @@ class Files(View):
             metadata=read_metadata(file.metadata),
             is_picture=is_picture(file),
             uses=await uses_of(res, caller, file, _USES),
+            events=events,
+            most_events=_EVENTS,
         )
 
     @route("/{id}/change", methods=["GET", "POST"], name="file-change")

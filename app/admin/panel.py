@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette_admin.base import BaseAdmin
 
 from app.admin.destinations import Destinations
+from app.admin.events import Events
 from app.admin.files import Files
 from app.admin.guard import Guard
 from app.admin.keys import Keys
@@ -16,6 +17,7 @@ from app.admin.records import Records
 from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
 from app.admin.view import Index, breakable
+from app.admin.webhooks import Webhooks
 from app.core.words import in_bytes
 from app.errors import Problem
 from app.http.problems import log_cause
@@ -46,7 +48,8 @@ def install(app: FastAPI, settings: Settings) -> None:
     async def slash() -> Response:
         return RedirectResponse("/admin/", 308)
 
-    for view in (Files(), Records(), Uploads(), Keys(), Destinations()):
+    views = Files(), Records(), Uploads(), Events(), Webhooks(), Keys(), Destinations()
+    for view in views:
         admin.add_view(view)
     admin.mount_to(app)
     # The mounted app has a state of its own; the resources are in the service's.

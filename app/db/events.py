@@ -258,6 +258,14 @@ _OF_SUBJECT, _OF_REQUEST = (
     )
     for column in (_e.subject, _e.request_id)
 )
+# As the index of positions has it, backwards: what waits for its position comes first.
+_NEWEST = write(
+    sa.select(events)
+    .where(visible(events))
+    .order_by(_e.position.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer())),
+    Event._make,
+)
 
 
 async def events_of(
@@ -272,6 +280,11 @@ async def events_of_request(
 ) -> list[Event]:
     """Events that the request has caused, newest first."""
     return await _OF_REQUEST.rows(db, wanted=request_id, limit=limit, **visible_to(caller))
+
+
+async def newest_events(db: asyncpg.Connection, caller: Principal, limit: int) -> list[Event]:
+    """The newest events; this reads no feed, and so begins none."""
+    return await _NEWEST.rows(db, limit=limit, **visible_to(caller))
 
 
 _PURGE = write(

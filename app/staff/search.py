@@ -1,4 +1,4 @@
-"""Search all files and records of a tenant, for the panel's pages.
+"""Search all files, records and events of a tenant, for the panel's pages.
 
 Clients list their files with `app.files.reading`.
 """
@@ -9,10 +9,12 @@ from typing import Final
 from uuid import UUID
 
 from app.core.principal import Principal
+from app.db import events as db_events
 from app.db import files as db_files
 from app.db import records as db_records
 from app.db import search as db_search
 from app.db.search import COUNTED, Position, Search
+from app.models.events import Event
 from app.models.files import File
 from app.records.fields import declared_fields
 from app.records.reading import Fields, get_records
@@ -132,3 +134,19 @@ async def search_records(
         first if is_earlier else None,
         last if is_later else None,
     )
+
+
+async def search_events(
+    res: Resources, caller: Principal, wanted: str, *, limit: int
+) -> list[Event]:
+    """Events of a file, by its id, of a record or webhook, by `type/id`, or of a request, by its
+    id; without any of these of all. Newest first.
+    """
+    async with res.db.connection() as db:
+        if not wanted:
+            found = await db_events.newest_events(db, caller, limit)
+        else:
+            found = await db_events.events_of(db, caller, wanted, limit)
+            found += await db_events.events_of_request(db, caller, wanted, limit)
+    by_id = {event.id: event for event in found}
+    return [by_id[event_id] for event_id in sorted(by_id, reverse=True)[:limit]]

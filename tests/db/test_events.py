@@ -209,6 +209,15 @@ async def test_events_are_found_by_file_and_by_request(db: asyncpg.Connection) -
     assert len(await db_events.events_of(db, boss, str(file.id), 1)) == 1
     [event] = await db_events.events_of_request(db, boss, "r1", 10)
     assert (event.subject, event.request_id) == (str(file.id), "r1")
+    # What waits for its position comes first.
+    newest = [await db_events.newest_events(db, who, 10) for who in (boss, bob, stranger)]
+    assert [len(found) for found in newest] == [3, 1, 0]
+    await sequence(db)
+    last = new_file(owner="ann")
+    await insert(db, last)
+    await confirm(db, last)
+    [newest_of_all] = await db_events.newest_events(db, boss, 1)
+    assert newest_of_all.subject == str(last.id)
     for caller in (bob, stranger):
         assert await db_events.events_of(db, caller, str(file.id), 10) == []
         assert await db_events.events_of_request(db, caller, "r1", 10) == []
