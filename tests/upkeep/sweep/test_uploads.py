@@ -157,7 +157,7 @@ def lapsed_of(state: State) -> Any:
             lambda db: db_sweep.claim_abandoned(db, NOW, NOW, NOW, NOW + HOUR, 8),
             "ix_files_expired",
         ),
-        (lambda db: db_arrivals.claim_looks(db, NOW, NOW, 8), "ix_files_looked_at"),
+        (lambda db: db_arrivals.claim_looks(db, NOW, NOW, HOUR, 8), "ix_files_looked_at"),
         (lapsed_of(State.REMOVING), "ix_files_claimed"),
         (lapsed_of(State.REJECTED), "ix_files_rejected"),
         (lapsed_of(State.REMOVED), "ix_files_tombstones"),
