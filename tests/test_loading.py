@@ -1,4 +1,4 @@
-"""What is loaded late is loaded once, and not by the event loop's thread."""
+"""Late loading happens once, and not in the event loop's thread."""
 
 import asyncio
 import threading

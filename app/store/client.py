@@ -227,7 +227,7 @@ class Buckets:
 
 @cache
 def _failures() -> tuple[type[Exception], ...]:
-    """What botocore, aiohttp and the credentials raise."""
+    """The exceptions of botocore, aiohttp and the credentials."""
     # Loaded with the first call already.
     from aiohttp import ClientError as BrokenAnswer
 
