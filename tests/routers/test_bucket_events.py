@@ -18,10 +18,11 @@ from app.core.parts import MIB
 from app.doctor import events as doctor_events
 from app.doctor.examine import examine
 from app.doctor.findings import Level
-from app.runtime.resources import open_session
+from app.runtime.resources import open_resources, open_session
 from app.settings.model import Settings, load_settings
 from app.store.setup.config import create_topic
 from app.store.setup.provision import BucketPlan, Outcome, apply, plan
+from app.uploads.arrive import note_arrivals
 from tests.support.buckets import ceph_bucket
 from tests.support.secrets_in_logs import keep_secret
 from tests.support.service import Store, log_lines, logged, prepared, running, served
@@ -116,7 +117,8 @@ async def test_what_is_told_is_found_though_the_process_ends(
     """The note is committed before the answer; here it is all that is left of the event."""
     upload = await announced(client, b"hello", "a.txt")
     await db.execute("UPDATE files SET look_at = NULL")
-    await tell(client, told(settings.destinations["files"].bucket, upload["key"]))
+    async with open_resources(settings) as res:
+        assert await note_arrivals(res, [(settings.destinations["files"].bucket, upload["key"])])
     assert (await send(web, upload["upload"], b"hello")).is_success
     assert await swept(settings, HOUR / 60) == {"confirmed": 1}
 
