@@ -6,7 +6,10 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 
 from app.core.metadata import MAX_BYTES, MAX_ENTRIES, MAX_KEY, MAX_PATH, clean_path, write_metadata
 
-MetadataValue = StrictStr | StrictBool | StrictInt | StrictFloat
+MetadataName = Annotated[str, Field(max_length=MAX_KEY)]
+MetadataValue = (
+    Annotated[StrictStr, Field(max_length=MAX_BYTES)] | StrictBool | StrictInt | StrictFloat
+)
 
 METADATA_RULES: Final = (
     f"up to {MAX_ENTRIES} names of up to {MAX_KEY} characters, each with a string, a number or a "
@@ -15,9 +18,12 @@ METADATA_RULES: Final = (
 
 # Validated, it is JSON again, which is how it is stored.
 GivenMetadata = Annotated[
-    dict[str, MetadataValue],
+    Annotated[dict[MetadataName, MetadataValue], Field(max_length=MAX_ENTRIES)],
     AfterValidator(write_metadata),
-    Field(description=f"Your own: {METADATA_RULES}", examples=[{"album": "spring", "page": 3}]),
+    Field(
+        description=f"Your own: {METADATA_RULES}",
+        examples=[{"album": "spring", "page": 3}],
+    ),
 ]
 GivenPath = Annotated[
     str,

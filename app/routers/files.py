@@ -25,7 +25,7 @@ from app.core.metadata import MAX_ENTRIES
 from app.core.narrowing import Narrowing
 from app.files.reading import MAX_PAGE, get_file, list_files
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
-from app.http.file_fields import METADATA_RULES, MetadataValue
+from app.http.file_fields import METADATA_RULES, MetadataName, MetadataValue
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanDelete, CanRead, CanUpload, Res
 from app.http.problems import headers, responses
@@ -264,7 +264,11 @@ class ChangeBody(BaseModel):
         ),
     ] = None
     metadata: Annotated[
-        dict[str, MetadataValue | None] | None,
+        Annotated[
+            # Those that it has may all be replaced at once.
+            dict[MetadataName, MetadataValue | None], Field(max_length=2 * MAX_ENTRIES)
+        ]
+        | None,
         Field(
             description="Names to set, with null to take out; others stay (RFC 7396). Null takes "
             f"out all. Then there may be {METADATA_RULES}"

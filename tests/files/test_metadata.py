@@ -65,7 +65,7 @@ async def test_each_of_a_batch_has_its_own(client: httpx.AsyncClient, database_u
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"metadata": {str(n): n for n in range(21)}}, "there are 21 names"),
+        ({"metadata": {str(n): n for n in range(21)}}, "at most 20"),
         ({"metadata": {"a": "x" * 2048}}, "at most 2,048 are kept"),
         ({"metadata": {"a": None}}, "metadata.a"),
         ({"metadata": {"a": 2**53}}, "numbers must lie between"),

@@ -30,6 +30,7 @@ ROUTER_SECONDS = 30
 # So that everything there is can be asked for.
 EVERY: Final = {
     "CLAIMCHECK_AUTH": "keys",
+    "CLAIMCHECK_SECRET_KEY": secrets.token_urlsafe(32),
     "CLAIMCHECK_METRICS_TOKEN": "scrape-" + secrets.token_hex(16),
     "CLAIMCHECK_DESTINATIONS__FILES__ALLOW_CLIENT_KEYS": "true",
     "CLAIMCHECK_RECORDS__PRODUCT__MANUAL__DESTINATION": "files",
@@ -72,6 +73,7 @@ class Known:
     unwanted: dict[str, Any]
     session_id: str
     key_id: str
+    webhook_id: str
 
 
 @dataclass
@@ -100,6 +102,8 @@ async def known(
         body = {"name": "unwanted", "scopes": ["files:read"]}
         made = await client.post("/v1/api-keys", json=body)
         assert made.status_code == 201, made.text
+        told = await client.post("/v1/webhooks", json={"url": "https://hooks.example.com/a"})
+        assert told.status_code == 201, told.text
         await client.get("/openapi.json")  # made at the first request, which holds up all others
         yield {
             "client": client,
@@ -110,6 +114,7 @@ async def known(
             "unwanted": await announced(client, b"hello"),
             "session_id": (await minted(client))["id"],
             "key_id": made.json()["id"],
+            "webhook_id": told.json()["id"],
         }
 
 
@@ -152,6 +157,7 @@ async def every_route(of: Known) -> list[Ask]:
         "file_id": of.file["id"],
         "session_id": of.session_id,
         "key_id": of.key_id,
+        "webhook_id": of.webhook_id,
         "record_type": "product",
         "record_id": "42",
         "field": "manual",

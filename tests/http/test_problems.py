@@ -66,13 +66,13 @@ async def test_allow_lists_the_methods_of_a_path(client: httpx.AsyncClient) -> N
     for path, allowed in (
         ("/v1/uploads", "POST"),
         ("/v1/files", "GET, POST"),
-        (f"/v1/files/{UNKNOWN_ID}", "GET, DELETE"),
+        (f"/v1/files/{UNKNOWN_ID}", "GET, PATCH, DELETE"),
         (f"/v1/files/{UNKNOWN_ID}/content", "GET"),
         ("/livez", "GET"),
         ("/docs", "GET, HEAD"),
         ("/static/page.js", "GET, HEAD"),
     ):
-        response = await client.patch(path)
+        response = await client.put(path)
         assert (response.status_code, response.headers["allow"]) == (405, allowed), path
 
 
