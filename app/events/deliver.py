@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -28,7 +28,8 @@ from app.core.retries import pause_after
 from app.core.webhook_signature import signed_headers
 from app.db import deliveries as db_deliveries
 from app.db import webhooks as db_webhooks
-from app.db.deliveries import Claimed, Settled
+from app.db.connections import Connection
+from app.db.deliveries import Claim, Claimed, Settled
 from app.errors import DatabaseUnavailable
 from app.events.send import Answer, open_client, post
 from app.events.sequence import sequence
@@ -46,8 +47,8 @@ LEASE: Final = timedelta(seconds=30)
 _BEGIN_WITHIN: Final = LEASE.total_seconds() / 2
 # Tries under way: of one webhook at first, and at most; of all. Each has room for one in any case.
 _FIRST: Final = 8
-_MOST: Final = 48
-_AT_ONCE: Final = 128
+_MOST: Final = 96
+_AT_ONCE: Final = 256
 # An answer within so many seconds makes room for one more.
 _PROMPT: Final = 1.0
 # What has ended within so many seconds is written together, and what takes its place claimed.
@@ -148,19 +149,32 @@ class Deliverer:
     async def _step(self) -> Counter[str]:
         """Write what has ended, and begin what may begin. Raises DatabaseUnavailable."""
         counts = await self._settle()
-        for each in await self._claim():
-            webhook_id = each[0].webhook.id
-            self._places.setdefault(webhook_id, _Place())
-            self._under_way[webhook_id] += 1
-            task = asyncio.create_task(self._deliver(*each))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        await self._begin()
         return counts
 
-    async def _claim(self) -> list[tuple[Claimed, bytes, float]]:
-        """The deliveries claimed, each with its payload, and until when it may be sent (of the
-        monotonic clock).
-        """
+    async def _begin(self) -> None:
+        """Claim what may begin, and begin it."""
+        # Looked at before the claim, as the lease begins then.
+        until = time.monotonic() + _BEGIN_WITHIN
+        now = self.res.clock()
+        async with self.res.db.connection() as db:
+            found = await self._claim(db, now)
+        # One event may go to many webhooks.
+        events = {each.event.id: each.event for each in found.claimed}
+        shown = await events_json(self.res, list(events.values()))
+        bodies = dict(zip(events, map(_body, shown), strict=True))
+        for claimed in found.claimed:
+            webhook_id = claimed.webhook.id
+            self._places.setdefault(webhook_id, _Place())
+            self._under_way[webhook_id] += 1
+            task = asyncio.create_task(self._deliver(claimed, bodies[claimed.event.id], until))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        async with self.res.db.connection() as db:
+            await db_deliveries.free(db, found.later, now)
+
+    async def _claim(self, db: Connection, now: datetime) -> Claim:
+        """Deliveries for the room that there is."""
         limits = {
             webhook_id: max(place.most - self._under_way[webhook_id], 0)
             for webhook_id, place in self._places.items()
@@ -171,19 +185,7 @@ class Deliverer:
                 for webhook_id, limit in limits.items()
             }
         first = _FIRST if self._under_way.total() < _AT_ONCE else 1
-        # Looked at before the claim, as the lease begins then.
-        until = time.monotonic() + _BEGIN_WITHIN
-        now = self.res.clock()
-        async with self.res.db.connection() as db:
-            found = await db_deliveries.claim(
-                db, now, now + LEASE, limits, most=first, total=_AT_ONCE
-            )
-            await db_deliveries.free(db, found.later, now)
-        # One event may go to many webhooks.
-        events = {each.event.id: each.event for each in found.claimed}
-        shown = await events_json(self.res, list(events.values()))
-        bodies = dict(zip(events, map(_body, shown), strict=True))
-        return [(each, bodies[each.event.id], until) for each in found.claimed]
+        return await db_deliveries.claim(db, now, now + LEASE, limits, most=first, total=_AT_ONCE)
 
     async def _deliver(self, claimed: Claimed, body: bytes, until: float) -> None:
         webhook_id = claimed.webhook.id
