@@ -10,7 +10,7 @@ from app.routers.pages import STATIC
 from tests.support.browser.packages import copy_module, needs_npm, run
 
 GUIDE = Path(__file__).parents[2] / "docs" / "browser.md"
-LIMIT = 7 * 1024  # bytes, bundled, minified and compressed
+LIMIT = 7.25 * 1024  # bytes, bundled, minified and compressed
 
 pytestmark = needs_npm
 

@@ -173,3 +173,10 @@ export function problemError(status, problem, wait) {
     },
   );
 }
+
+/** The path if the service keeps it; a file with another one is uploaded without it. */
+export function keptPath(path) {
+  const relative = path?.replace(/^\//, ""); // entry.fullPath begins with a slash
+  if (!relative || relative.length > 1024) return undefined;
+  return /\\|^[a-z]:|(^|\/)[\s.]*(\/|$)/i.test(relative) ? undefined : relative;
+}

@@ -4,14 +4,7 @@ import { explained, refused, requestOf, send, Slots } from "./bucket.js";
 import { Lock } from "./lock.js";
 import { PartUrls, until } from "./part-urls.js";
 import { canHash, PIECE, Pieces, readable, sha256 } from "./pieces.js";
-import { isLost } from "./service.js";
-
-/** The path if the service keeps it; a file with another one is uploaded without it. */
-function kept(path) {
-  const relative = path?.replace(/^\//, ""); // entry.fullPath begins with a slash
-  const isNone = !relative || relative.length > 1024;
-  return isNone || /\\|^[a-z]:|(^|\/)[\s.]*(\/|$)/i.test(relative) ? null : relative;
-}
+import { isLost, keptPath } from "./service.js";
 
 /** The upload of one file. Each run of `proceed` lasts until its end, a failure or a pause. */
 export class Transfer {
@@ -53,10 +46,10 @@ export class Transfer {
       destination: this.destination,
       filename: this.filename,
       size: this.file.size,
-      ...(this.contentType && { content_type: this.contentType }),
-      ...(kept(this.path) && { path: kept(this.path) }),
-      ...(this.metadata && { metadata: this.metadata }),
-      ...(this.hashed && { checksum_sha256: this.hashed }),
+      content_type: this.contentType || undefined, // which JSON leaves out
+      path: keptPath(this.path),
+      metadata: this.metadata,
+      checksum_sha256: this.hashed || undefined,
     };
   }
 
