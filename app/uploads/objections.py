@@ -26,7 +26,7 @@ _HARMLESS: Final = frozenset({"private, max-age=0", "no-cache", "no-store", "max
 def object_objection(
     destination: Destination, file: File, found: StoredObject, left: int | None
 ) -> str | None:
-    """The object that HEAD found beside its announcement; `left` as in `size_objection`."""
+    """The object that was found beside its announcement; `left` as in `size_objection`."""
     if not found.is_of(file.id):
         return "The object at this key was not uploaded with the signed instructions."
     if file.size is not None and found.size != file.size:
