@@ -97,7 +97,8 @@ async def _repeat(
     while not stopping.is_set():
         await _try(once(Sweep(res, stopping=stopping)))
         with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), every)
+            async with asyncio.timeout(every):
+                await stopping.wait()
 
 
 async def _try(sweeping: Awaitable[Counter[Outcome]]) -> None:

@@ -73,7 +73,8 @@ async def read_queue(res: Resources, url: str, stopping: asyncio.Event) -> None:
             else:
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await stopping.wait()
 
 
 async def handle(

@@ -1,8 +1,12 @@
 """Steps of tests of webhooks: files that are confirmed, and deliveries of them."""
 
 import asyncio
+import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +21,7 @@ from app.models.webhooks import Webhook
 from app.runtime.resources import Resources
 from tests.support.receiver import Receiver
 from tests.support.rows import insert, new_file
+from tests.support.service import as_set
 
 
 async def hook(res: Resources, ear: Receiver, **values: Any) -> Webhook:
@@ -63,6 +68,24 @@ def heard(ear: Receiver) -> list[tuple[str, str]]:
 async def ended(db: asyncpg.Connection, webhook_id: UUID) -> str | None:
     found: str | None = await db.fetchval("SELECT ended FROM webhooks WHERE id = $1", webhook_id)
     return found
+
+
+@asynccontextmanager
+async def worker(environ: dict[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`claimcheck worker` as a process of its own, killed at the end of the block."""
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.cli", "worker"),
+            env=as_set(environ),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 DAY = timedelta(days=1)

@@ -2,9 +2,6 @@
 
 import asyncio
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,27 +14,10 @@ from app.events import webhooks
 from app.events.deliver import LEASE, delivering
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import load_settings
-from tests.events.steps import confirm, deliver, heard, hook, release, states
+from tests.events.steps import confirm, deliver, heard, hook, release, states, worker
 from tests.support.killable_postgres import killable_postgres
 from tests.support.receiver import Receiver, receiver
-from tests.support.service import Clock, as_set
-
-
-@asynccontextmanager
-async def worker(environ: dict[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", "worker"),
-            env=as_set(environ),
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+from tests.support.service import Clock
 
 
 class Killer:
