@@ -12,7 +12,7 @@ from aiohttp import web as aiohttp_web
 from app.runtime.resources import Resources
 from tests.events.steps import hook, worker
 from tests.support.receiver import Receiver, receiver
-from tests.support.service import served
+from tests.support.service import prepared, served
 from tests.support.steps import announced, send
 
 CONFIRMS = 1000
@@ -32,6 +32,7 @@ async def test_a_confirm_is_heard_of_soon(
         heard[(await request.json())["data"]["id"]] = time.monotonic()
         return aiohttp_web.Response(status=204)
 
+    await prepared(environ)
     took: list[float] = []
     answered: dict[str, float] = {}
     async with (
