@@ -43,8 +43,8 @@ class Wake:
         self._waited_at = asyncio.get_running_loop().time()
         if self._hearing is None or self._hearing.done():
             self._hearing = asyncio.create_task(self._hear())
-        # Not `wait_for`: Python 3.11's forgets a cancellation that comes just after the event, and a
-        # task that is to end would go on for ever.
+        # Not `wait_for`: Python 3.11's forgets a cancellation that comes just after the event, and
+        # a task that is to end would go on for ever.
         with suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, LOOK_EVERY)):
                 await event.wait()
