@@ -11,7 +11,7 @@ SECRET = b"s" * 32
 
 
 def test_a_grant_is_for_one_file_until_its_end() -> None:
-    grant = grant_maker(SECRET, 1000)(FILE)
+    grant = grant_maker(SECRET, 1000)(FILE.bytes)
     assert is_granted(SECRET, FILE, grant, 999.9)
     assert not is_granted(SECRET, FILE, grant, 1000)
     assert not is_granted(SECRET, OTHER, grant, 999)
@@ -41,7 +41,7 @@ def test_a_grant_is_for_one_file_until_its_end() -> None:
 )
 def test_no_other_spelling_will_do(change: object) -> None:
     assert callable(change)
-    assert not is_granted(SECRET, FILE, change(grant_maker(SECRET, 1000)(FILE)), 1)
+    assert not is_granted(SECRET, FILE, change(grant_maker(SECRET, 1000)(FILE.bytes)), 1)
 
 
 @given(st.text())
