@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
-.PHONY: run test test-slow coverage bench docs picture lint lock clean
+.PHONY: run test test-slow coverage bench js docs picture lint lock clean
 
 # What the service needs to run here, and what its tests need besides: each installed once.
 $(RUNNABLE): requirements-run.txt pyproject.toml
@@ -44,6 +44,9 @@ coverage: $(READY)  ## run them half as fast, and show the lines that none of th
 
 bench: $(READY)  ## measure it beside its peers; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
+
+js:  ## build app/static anew from clients/js; needs Node.js and npm
+	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
 
 docs: $(READY)  ## make docs/problems.md anew from app/errors.py
 	$(BIN)/python docs/problems.py

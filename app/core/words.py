@@ -1,4 +1,4 @@
-"""Sizes and content types as text for people; `static/words.js` writes them alike. Pure."""
+"""Sizes and content types as text for people; `clients/js/src/words.js` writes them alike. Pure."""
 
 import re
 from collections.abc import Sequence

@@ -18,13 +18,14 @@ from app.single_flight import SingleFlight
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
-# The browser client and the form field are for other origins too: their pages may import them.
-_FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
-_UPLOADER = sorted(f"uploader/{path.name}" for path in (STATIC / "uploader").iterdir())
+# The browser client and the form field, built from `clients/js`, are for other origins too: their
+# pages may import them, and their projects install the package.
+_SCRIPT = "text/javascript; charset=utf-8"
 _SHARED = {
-    **dict.fromkeys(["uploader.js", *_UPLOADER, *_FIELD], "text/javascript; charset=utf-8"),
+    **dict.fromkeys(("uploader.js", "upload-field.js", "words.js"), _SCRIPT),
     # By its extension it would be a video.
     "uploader.d.ts": "text/plain; charset=utf-8",
+    **dict.fromkeys((path.name for path in STATIC.glob("*.tgz")), "application/gzip"),
 }
 _TO_PANEL: Final = '        <a href="admin/">Admin panel</a>\n'
 _FOR_ALL = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}

@@ -90,7 +90,7 @@ def test_the_diagram_of_states_is_that_of_the_code() -> None:
 def named_paths(page: str) -> set[str]:
     """The files and folders of ours that a page names, `NAME` in capitals left out."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    found = re.findall(r"`((?:app|alembic|bench|docs|examples|tests|\.ci)/[\w./-]*)`", text)
+    found = re.findall(r"`((?:app|alembic|bench|clients|docs|examples|tests|\.ci)/[\w./-]*)`", text)
     if page == "README.md":
         tree = text.split("```\napp/\n")[1].split("```")[0]
         for indent, path in re.findall(r"^( *)([\w.]+/?) ", tree, re.MULTILINE):

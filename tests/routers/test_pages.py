@@ -35,6 +35,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         ("/static/page.js", "text/javascript; charset=utf-8"),
         ("/static/uploader.js", "text/javascript; charset=utf-8"),
         ("/static/uploader.d.ts", "text/plain; charset=utf-8"),
+        ("/static/claimcheck-uploader-0.1.0.tgz", "application/gzip"),
         ("/static/page.css", "text/css; charset=utf-8"),
         ("/static/favicon.svg", "image/svg+xml"),
         ("/static/swagger/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
@@ -68,13 +69,11 @@ async def test_the_first_page_leads_to_the_panel_where_there_is_one(panel: bool)
         assert head.headers["content-length"] == str(len(answer.content))
 
 
-FIELD = ("upload-field.js", "upload-field-row.js", "upload-field-look.js", "words.js")
+[PACKAGE] = [path.name for path in STATIC.glob("*.tgz")]
+SHARED = ["uploader.js", "uploader.d.ts", "upload-field.js", "words.js", PACKAGE]
 
 
-UPLOADER = sorted(f"uploader/{path.name}" for path in (STATIC / "uploader").iterdir())
-
-
-@pytest.mark.parametrize("name", ["uploader.js", "uploader.d.ts", *UPLOADER, *FIELD])
+@pytest.mark.parametrize("name", SHARED)
 async def test_pages_of_other_origins_may_import_the_uploader_and_the_field(
     client: httpx.AsyncClient, name: str
 ) -> None:
@@ -110,7 +109,7 @@ async def test_an_unchanged_file_is_not_sent_again(client: httpx.AsyncClient, pa
     [
         "/static/nothing.js",
         "/static/",
-        "/static/uploader/",
+        "/static/swagger/",
         "/static/..%2f__init__.py",
         "/static/%2e%2e/errors.py",
     ],

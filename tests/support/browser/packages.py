@@ -13,16 +13,16 @@ needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not i
 
 
 def install(folder: Path, lock: Path = _LOCK) -> None:
-    """The packages of the lock file in a folder, which npm checks by their hashes."""
-    shutil.copytree(lock, folder, dirs_exist_ok=True)
+    """A copy of the lock file's folder with its packages, which npm checks by their hashes."""
+    unwanted = shutil.ignore_patterns("node_modules", "dist")
+    shutil.copytree(lock, folder, ignore=unwanted, dirs_exist_ok=True)
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", at=folder)
 
 
 def copy_module(folder: Path) -> None:
-    """uploader.js with all that belongs to it, as a front end copies it."""
+    """uploader.js with its declarations, as a front end copies it."""
     for name in ("uploader.js", "uploader.d.ts"):
         shutil.copy(STATIC / name, folder)
-    shutil.copytree(STATIC / "uploader", folder / "uploader")
     (folder / "package.json").write_text('{"type": "module"}')
 
 

@@ -1,0 +1,150 @@
+/** Claimcheck's uploader: files of any size from a browser straight into the bucket. */
+
+/** A value, or a function that returns it, called before each request to the service. */
+export type Given<T> = T | (() => T | Promise<T>);
+
+/** Where unfinished uploads are remembered; `localStorage` is one. */
+export type Remembering = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+
+export interface UploaderOptions {
+  /** Address of the service. Default: where this module was loaded from. */
+  endpoint?: string;
+  /** Name of the destination, unless `upload` names another. */
+  destination?: string;
+  /** Sent as `Authorization: Bearer`. After a 401 the request is repeated once, with a new value. */
+  token?: Given<string | null | undefined>;
+  /**
+   * Further headers for the service; the bucket gets none of them. docs/browser.md lists those that
+   * a service of another origin allows.
+   */
+  headers?: Given<HeadersInit | undefined>;
+  /** The most files, and requests to the bucket, at once. Default: 4. */
+  parallel?: number;
+  /** Failures of a request in a row after which its upload fails. Default: 8, about a minute. */
+  retries?: number;
+  /** Milliseconds without progress after which a request is repeated. Default: 60,000. */
+  stall?: number;
+  /**
+   * Announce the SHA-256 of files up to this many bytes; they are read into memory. Default: 0.
+   * The file's `checksum_verified` says whether it was verified.
+   */
+  sha256?: number;
+  /**
+   * Default: `localStorage`. `null`: no upload continues after a reload, as on pages of plain http,
+   * where the browser can compute no SHA-256 to know a file by.
+   */
+  storage?: Remembering | null;
+}
+
+export interface UploadOptions {
+  destination?: string;
+  /** Default: the file's. A Blob has none. */
+  filename?: string;
+  /** Default: the file's. Where that is empty too, the service guesses from the extension. */
+  contentType?: string;
+  /**
+   * Where the file lies in the folder that it was chosen with, which the service keeps. Default: its
+   * `webkitRelativePath`.
+   */
+  path?: string;
+  /** Up to 20 names and values of your own, 2 KiB of JSON in all. */
+  metadata?: Record<string, string | number | boolean>;
+  onProgress?: (progress: Progress, file: Blob) => void;
+  /** Aborting it cancels the upload. */
+  signal?: AbortSignal;
+}
+
+export type UploadState =
+  | "waiting"
+  | "hashing"
+  | "sending"
+  | "retrying"
+  | "offline"
+  | "paused"
+  | "confirming";
+
+/**
+ * In bytes. `loaded` stands still while bytes of a failed request are sent again. It decreases only
+ * where an upload begins afresh, or goes on after a pause: by what had not arrived.
+ */
+export interface Progress {
+  loaded: number;
+  total: number;
+  state: UploadState;
+}
+
+/** An upload: the promise of its file, with methods to control it. */
+export interface Upload extends Promise<StoredFile> {
+  readonly file: Blob;
+  /** Stop sending. Parts that arrived stay; requests under way are repeated later. */
+  pause(): void;
+  resume(): void;
+  /**
+   * Stop for good: the promise is rejected with an `AbortError`, and the bytes are removed.
+   * Resolves to false if the upload had become a file before.
+   */
+  cancel(): Promise<boolean>;
+}
+
+/** A file as the service describes it (`File` in its OpenAPI document). */
+export interface StoredFile {
+  id: string;
+  state: string;
+  destination: string;
+  key: string;
+  /** The permanent name of the object; it gives no access. */
+  url: string;
+  filename: string;
+  /** Where it lay in the folder that was uploaded. */
+  path: string | null;
+  metadata: Record<string, string | number | boolean>;
+  content_type: string;
+  size: number;
+  /** Base64; the client's claim, unless `checksum_verified`. */
+  checksum_sha256: string | null;
+  /** Whether the bucket itself computed it, which it never does for files in parts. */
+  checksum_verified: boolean;
+  etag: string | null;
+  version_id: string | null;
+  created_at: string;
+  confirmed_at: string;
+  /** A link for reading, which expires. */
+  presigned_url: string;
+  presigned_url_expires_at: string;
+  /** True where the link may end before that, with credentials whose end nobody knows. */
+  may_end_sooner?: boolean;
+  /** A path for `<img src>`; with `&reader=script` it answers with a link for scripts. */
+  content_url: string | null;
+  [more: string]: unknown;
+}
+
+/** A failure with a message for people. */
+export declare class UploadError extends Error {
+  readonly title: string;
+  readonly detail: string;
+  /** The HTTP status of the service or the bucket; 0 without an answer. */
+  readonly status: number;
+  /** The problem's slug, such as `size-not-allowed`; only from the service. */
+  readonly type?: string;
+  /** The whole problem (RFC 9457), with its further members; only from the service. */
+  readonly problem?: Record<string, unknown>;
+  /** Whether the same upload may succeed later. */
+  readonly retry: boolean;
+}
+
+export declare class Uploader {
+  constructor(options?: UploaderOptions);
+  /** Uploads that begin together are announced together. */
+  upload(file: Blob, options?: UploadOptions): Upload;
+  /**
+   * Another request to the service, such as `("GET", "v1/files?limit=10")`, with the same headers,
+   * retries and errors; its JSON, or null. `retries` defaults to the uploader's.
+   */
+  request<T = unknown>(
+    method: string,
+    path: string,
+    options?: { body?: unknown; signal?: AbortSignal; retries?: number },
+  ): Promise<T>;
+  /** Upload each file, in order; `Promise.allSettled` waits for all of them. */
+  uploadAll(files: Iterable<Blob>, options?: UploadOptions): Upload[];
+}

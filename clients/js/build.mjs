@@ -1,0 +1,59 @@
+/**
+ * Build the package into dist/, and what the service serves of it into app/static/. Which files
+ * there are is the same everywhere, byte for byte: a test builds them again.
+ *
+ *   node build.mjs [folder of the service's copy]
+ */
+
+import { execFileSync } from "node:child_process";
+import { cp, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const SRC = join(HERE, "src");
+const DIST = join(HERE, "dist");
+const SERVED = process.argv[2] ?? join(HERE, "../../app/static");
+const { version } = JSON.parse(await readFile(join(HERE, "package.json"), "utf8"));
+
+/** Files of their own. Each imports the others, and contains whatever else it needs. */
+const ENTRIES = ["uploader.js", "upload-field.js", "words.js"];
+const DECLARED = ["uploader.d.ts", "upload-field.d.ts"];
+
+const apart = (entry) => ({
+  name: "apart",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ path, resolveDir, kind }) => {
+      const name = relative(SRC, join(resolveDir, path));
+      if (kind === "entry-point" || !ENTRIES.includes(name)) return undefined;
+      const to = relative(dirname(entry), name);
+      return { path: to.startsWith(".") ? to : `./${to}`, external: true };
+    });
+  },
+});
+
+await rm(DIST, { recursive: true, force: true });
+for (const entry of ENTRIES) {
+  await build({
+    entryPoints: [join(SRC, entry)],
+    outfile: join(DIST, entry),
+    absWorkingDir: HERE,
+    bundle: true,
+    format: "esm",
+    minify: true,
+    charset: "utf8",
+    target: ["chrome116", "firefox124", "safari17.4"],
+    banner: { js: `/*! Claimcheck ${version}, built from clients/js/src/${entry} */` },
+    plugins: [apart(entry)],
+    logLevel: "warning",
+  });
+}
+for (const name of DECLARED) await cp(join(SRC, name), join(DIST, name));
+await mkdir(SERVED, { recursive: true });
+for (const name of [...ENTRIES, "uploader.d.ts"]) await cp(join(DIST, name), join(SERVED, name));
+for (const name of await readdir(SERVED)) if (name.endsWith(".tgz")) await rm(join(SERVED, name));
+execFileSync("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", SERVED], {
+  cwd: HERE,
+  stdio: ["ignore", "ignore", "inherit"],
+});

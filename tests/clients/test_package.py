@@ -1,0 +1,71 @@
+"""The package for npm in `clients/js`: what is served of it is what its sources make."""
+
+import gzip
+import json
+import re
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app.routers.pages import STATIC
+from tests.support.browser.packages import install, needs_npm, run
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "clients" / "js"
+CORE = 9 * 1024  # bytes, compressed
+
+BUILT = ("uploader.js", "uploader.d.ts", "upload-field.js", "words.js")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh build: `clients/js` with its packages, and `static` beside it."""
+    folder = tmp_path_factory.mktemp("package")
+    install(folder / "js", SOURCE)
+    run("node", "build.mjs", folder / "static", at=folder / "js")
+    return folder
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as tar:
+        members = [member for member in tar if member.isfile()]
+        return {member.name: tar.extractfile(member).read() for member in members}  # type: ignore[union-attr]
+
+
+@needs_npm
+def test_a_fresh_build_is_what_is_committed(built: Path) -> None:
+    fresh = {path.name for path in (built / "static").iterdir()}
+    [package] = [path.name for path in STATIC.glob("*.tgz")]
+    assert fresh == {*BUILT, package}
+    for name in BUILT:
+        assert (built / "static" / name).read_bytes() == (STATIC / name).read_bytes(), name
+    # Compressed, it may differ between versions of zlib.
+    assert contents(built / "static" / package) == contents(STATIC / package)
+
+
+def test_its_version_is_the_services() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    for name in ("package.json", "package-lock.json"):
+        assert json.loads((SOURCE / name).read_text())["version"] == version
+    assert [path.name for path in STATIC.glob("*.tgz")] == [f"claimcheck-uploader-{version}.tgz"]
+
+
+def test_it_is_small() -> None:
+    assert len(gzip.compress((STATIC / "uploader.js").read_bytes(), 9)) <= CORE
+
+
+def test_it_depends_on_nothing_but_itself() -> None:
+    files = contents(next(STATIC.glob("*.tgz")))
+    for name, code in files.items():
+        if not name.endswith(".js"):
+            continue
+        for source in re.findall(r"(?:\bfrom|\bimport)\s*\(?\"([^\"]+)\"", code.decode()):
+            assert source.startswith("./"), (name, source)
+            assert f"package/dist/{source[2:]}" in files, (name, source)
+
+
+def test_its_modules_are_short() -> None:
+    for path in (SOURCE / "src").rglob("*.js"):
+        assert len(path.read_text().splitlines()) <= 410, path
