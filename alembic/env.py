@@ -26,6 +26,7 @@ from app.models import (
     seals,  # noqa: F401
     search,  # noqa: F401
     staff,  # noqa: F401
+    usage,  # noqa: F401
     webhooks,  # noqa: F401
 )
 from app.models.tables import metadata

@@ -225,8 +225,17 @@ class IdempotencyKeyReused(Problem, status=422, title="The key is another reques
     """This Idempotency-Key came with another request before: use a new key for each request."""
 
 
-class TooManyPending(Problem, status=429, title="Too many pending uploads"):
-    """You have too many unfinished uploads: confirm or cancel some, or let them expire."""
+class QuotaExceeded(
+    Problem,
+    status=403,
+    title="The quota is used up",
+    members=("level", "quota", "used", "reserved", "limit"),
+):
+    """There is no room for this: delete files, confirm or cancel uploads, or ask for more room."""
+
+
+class QuotasNotKept(Problem, status=409, title="Nothing is counted at this level"):
+    """The settings limit nothing at this level, so no limit would hold; set CLAIMCHECK_QUOTA."""
 
 
 class TooManyRequests(Problem, status=429, title="Too many requests"):

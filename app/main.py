@@ -1,11 +1,12 @@
 """Assembles the application: routers, middleware, problems, and the resources they use."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -36,11 +37,12 @@ from app.routers import (
     upload_url,
     uploads,
     uppy,
+    usage,
     webhooks,
 )
 from app.routers.pages import pages
 from app.runtime.process import configure_logging, freeze_garbage_collector
-from app.runtime.resources import open_resources
+from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings, load_settings, require_deployed
 from app.store.signer import utc_now
 
@@ -54,10 +56,12 @@ Uploads of any size, straight from the browser into a private bucket.
 Every failure is `application/problem+json` (RFC 9457).
 """
 
+# Seconds that a process waits at its start for what was there before limits to be counted.
+_COUNT_SECONDS: Final = 3.0
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
     *(uploads, parts, upload_url, files, links, records, uppy, events, webhooks),
-    *(upload_sessions, api_keys, service, metrics, capabilities, bucket_events),
+    *(upload_sessions, usage, api_keys, service, metrics, capabilities, bucket_events),
 )
 
 
@@ -67,6 +71,14 @@ async def _examine(settings: Settings, clock: Callable[[], datetime]) -> Report:
 
     # Whoever asks would wait too long for a store that tells nothing.
     return await examine(settings, clock=clock, wait_for_events=False)
+
+
+async def _see_usage_counted(res: Resources) -> None:
+    """Limits hold from the first request on where there is little to count; else that goes on."""
+    # Loaded late, by who keeps limits.
+    from app.usage.levels import try_to_keep_levels
+
+    await asyncio.wait({res.background.start(try_to_keep_levels(res))}, timeout=_COUNT_SECONDS)
 
 
 class _Application(FastAPI):
@@ -116,6 +128,8 @@ def create_app(
             app.state.resources = resources
             report = ReportCache(partial(_examine, settings, clock), clock)
             app.state.report = report
+            if settings.quota:
+                await _see_usage_counted(resources)
             try:
                 yield
             finally:

@@ -28,7 +28,14 @@ def add(commands: Subparsers) -> None:
     )
     parser = add_command(commands, "reconcile", _reconcile, purpose, status=status)
     parser.add_argument(
-        "--apply", action="store_true", help="delete what uploads left behind; else only look"
+        "--apply",
+        action="store_true",
+        help="delete what uploads left behind, or mend the sums; else only look",
+    )
+    parser.add_argument(
+        "--usage",
+        action="store_true",
+        help="compare what is counted of owners and tenants with the sums of their files instead",
     )
     parser.add_argument(
         "--limit", type=int, default=1000, help="end after so many differences (default: 1000)"
@@ -63,8 +70,21 @@ class Checkpoint:
 
 
 def _reconcile(options: argparse.Namespace) -> None:
-    if status := with_resources(require_stores, lambda res: _run(res, options)):
+    run = _compare_usage if options.usage else _run
+    if status := with_resources(require_stores, lambda res: run(res, options)):
         sys.exit(status)
+
+
+async def _compare_usage(res: Resources, options: argparse.Namespace) -> int:
+    # Loaded late, by who asks for it.
+    from app.usage.compare import compare
+
+    differences = await compare(res, mend=options.apply)
+    for difference in differences:
+        sys.stdout.write(json.dumps(difference._asdict(), ensure_ascii=False) + "\n")
+    count = f"{len(differences):,} differ" if differences else "no difference"
+    sys.stderr.write(f"{count}{', mended' if differences and options.apply else ''}\n")
+    return FOUND_STATUS if differences and not options.apply else 0
 
 
 async def _run(res: Resources, options: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ class Scope(StrEnum):
     SESSIONS_MINT = "sessions:mint"
     EVENTS_READ = "events:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
+    QUOTAS_MANAGE = "quotas:manage"
     ADMIN = "admin"
 
 
@@ -56,6 +57,8 @@ SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
         Scope.EVENTS_READ: "read what has become of one's own files and records, in order",
         Scope.WEBHOOKS_MANAGE: "make, change and end the tenant's webhooks, which tell of "
         "everybody's files, and send again what they did not take",
+        Scope.QUOTAS_MANAGE: "see what all of the tenant use, and set limits of their own for them "
+        "and for the tenant",
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )

@@ -10,14 +10,14 @@ from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from app.core.principal import Principal
+from app.db.files import inserting
 from app.db.idempotency import first_of_key, kept_with, of_keys
-from app.db.pending_cap import pending_capped
 from app.db.statements import FIRST, Statement, array, arrays, or_any, visible_to, write
+from app.db.usage_changes import noted
 from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
-from app.models.files import File, files
+from app.models.files import File, State, files
 from app.models.idempotency import IdempotencyKey
 from app.models.tables import MOMENT
 
@@ -165,44 +165,59 @@ async def revoke_upload_session(
     return await _REVOKE_SESSION.row(db, id=session_id, now=now, **visible_to(caller))
 
 
-def _spend(*, with_keys: bool) -> Statement[UUID | None]:
-    """Take files and bytes from the session and store the files, or do neither."""
-    wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
-    wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
-    spent = (
-        sa.update(upload_sessions)
-        .where(
-            _s.id == sa.bindparam("spender"),
-            _s.revoked_at.is_(None),
-            _s.expires_at > sa.bindparam("now", type_=MOMENT),
-            _s.used_files + wanted_files <= _s.max_files,
-            _s.used_bytes + wanted_bytes <= _s.max_bytes,
-        )
-        .values(used_files=_s.used_files + wanted_files, used_bytes=_s.used_bytes + wanted_bytes)
-        .returning(_s.id)
-        .cte("spent")
+# Take files and bytes from the session.
+_wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
+_wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
+_SPENT = (
+    sa.update(upload_sessions)
+    .where(
+        _s.id == sa.bindparam("spender"),
+        _s.revoked_at.is_(None),
+        _s.expires_at > sa.bindparam("now", type_=MOMENT),
+        _s.used_files + _wanted_files <= _s.max_files,
+        _s.used_bytes + _wanted_bytes <= _s.max_bytes,
     )
+    .values(used_files=_s.used_files + _wanted_files, used_bytes=_s.used_bytes + _wanted_bytes)
+    .returning(_s.id)
+)
+_SPEND = write(_SPENT)
+
+
+def _spend_and_store(*, with_keys: bool) -> Statement[UUID | None]:
+    """Take files and bytes from the session and store the files, or do neither."""
+    spent = _SPENT.cte("spent")
     rows = sa.select(
         *(array(column, files.c[column].type).label(column) for column in File._fields)
     ).subquery("rows")
-    stored = (
-        insert(files)
-        .from_select(
-            File._fields,
-            sa.select(*(rows.c[column] for column in File._fields)).where(
-                sa.exists(sa.select(spent.c.id))
-            ),
+    stored = inserting(
+        sa.select(*(rows.c[column] for column in File._fields)).where(
+            sa.exists(sa.select(spent.c.id))
         )
-        .on_conflict_do_nothing(index_elements=["bucket", "key"])
-        .returning(files.c.id)
-        .cte("stored")
     )
     found = sa.select(stored.c.id).select_from(spent.join(stored, sa.true(), isouter=True))
-    return write(found.add_cte(kept_with(stored)) if with_keys else found, FIRST)
+    more = [kept_with(stored)] if with_keys else []
+    return write(found.add_cte(noted(stored, State.PENDING), *more), FIRST)
 
 
-_SPEND = _spend(with_keys=False)
-_SPEND_KEPT = _spend(with_keys=True)
+_STORE = {with_keys: _spend_and_store(with_keys=with_keys) for with_keys in (False, True)}
+
+
+async def spend(
+    db: asyncpg.Connection, session_id: UUID, rows: Sequence[File], now: datetime
+) -> bool:
+    """Take these files, and the bytes of those whose size is known, from the session; False where
+    it has ended or has too little left.
+    """
+    return await _SPEND.value(db, **_of_session(session_id, rows, now)) is not None
+
+
+def _of_session(session_id: UUID, rows: Sequence[File], now: datetime) -> dict[str, Any]:
+    return {
+        "spender": session_id,
+        "now": now,
+        "wanted_files": len(rows),
+        "wanted_bytes": sum(row.size or 0 for row in rows),
+    }
 
 
 async def insert_files_of_session(
@@ -215,22 +230,13 @@ async def insert_files_of_session(
     """Store the files at the session's expense: all of them are paid for, or none is stored.
 
     Returns the ids of those that were stored, the others' keys being taken; None where the session
-    has ended or has too little left. Idempotency keys are stored, and TooManyPending and
-    RequestUnderWay raised, as by `insert_files`.
+    has ended or has too little left. Idempotency keys are stored, and RequestUnderWay raised, as by
+    `insert_files`.
     A file of unknown size pays when it is confirmed.
     """
-    values: dict[str, Any] = {
-        **arrays(File._fields, rows),
-        "spender": session_id,
-        "now": now,
-        "wanted_files": len(rows),
-        "wanted_bytes": sum(row.size or 0 for row in rows),
-    }
-    with pending_capped(rows), first_of_key():
-        if kept:
-            found = await _SPEND_KEPT.rows(db, **values, **of_keys(kept))
-        else:
-            found = await _SPEND.rows(db, **values)
+    values = arrays(File._fields, rows) | _of_session(session_id, rows, now) | of_keys(kept)
+    with first_of_key():
+        found = await _STORE[bool(kept)].rows(db, **values)
     if not found:
         return None
     return {file_id for file_id in found if file_id is not None}

@@ -4,17 +4,27 @@ Lists are in `app.db.lists`, moves between states in `app.db.moves`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, distinct_on, insert
 
 from app.core.principal import Principal
 from app.db.idempotency import first_of_key, kept_with, of_keys
-from app.db.pending_cap import pending_capped
-from app.db.statements import FIRST, arguments, array, arrays, or_any, visible, visible_to, write
+from app.db.statements import (
+    FIRST,
+    Statement,
+    arguments,
+    array,
+    arrays,
+    or_any,
+    visible,
+    visible_to,
+    write,
+)
+from app.db.usage_changes import noted
 from app.models.files import File, Readable, State, files
 from app.models.idempotency import IdempotencyKey
 
@@ -34,47 +44,50 @@ def in_state(*states: State) -> sa.ColumnElement[bool]:
     return _c.state.in_([literal(state) for state in states])
 
 
-# One array a column, so that any number of files are the same prepared statement ...
-_STORED = (
-    insert(files)
-    .from_select(
-        File._fields, sa.select(*(array(column, files.c[column].type) for column in File._fields))
+def inserting(rows: sa.Select[Any]) -> sa.CTE:
+    """Store rows of these columns, and return what `noted` needs; not those whose key is taken."""
+    return _stored(insert(files).from_select(File._fields, rows))
+
+
+def _stored(inserted: Insert) -> sa.CTE:
+    return (
+        inserted.on_conflict_do_nothing(index_elements=["bucket", "key"])
+        .returning(_c.id, _c.tenant, _c.owner, _c.size, _c.reserved)
+        .cte("stored")
     )
-    .on_conflict_do_nothing(index_elements=["bucket", "key"])
-    .returning(_c.id)
-)
-_INSERT = write(_STORED, FIRST)
-_stored = _STORED.cte("stored")
-_INSERT_KEPT = write(sa.select(_stored.c.id).add_cte(kept_with(_stored)), FIRST)
 
 
+def _insertion(stored: sa.CTE, *, with_keys: bool = False) -> Statement[UUID]:
+    """Store files, note what their owners use by them, and keep their idempotency keys."""
+    more = [kept_with(stored)] if with_keys else []
+    return write(sa.select(stored.c.id).add_cte(noted(stored, State.PENDING), *more), FIRST)
+
+
+# One array a column, so that any number of files are the same prepared statement ...
+_ROWS = sa.select(*(array(column, files.c[column].type) for column in File._fields))
+_INSERT = _insertion(inserting(_ROWS))
+_INSERT_KEPT = _insertion(inserting(_ROWS), with_keys=True)
 # ... except for one, which the driver and the server handle faster without arrays.
-_INSERT_ONE = write(
-    insert(files)
-    .values(arguments(files, File._fields))
-    .on_conflict_do_nothing(index_elements=["bucket", "key"])
-    .returning(_c.id),
-    FIRST,
-)
+_INSERT_ONE = _insertion(_stored(insert(files).values(arguments(files, File._fields))))
 
 
 async def insert_files(
     db: asyncpg.Connection, rows: Sequence[File], kept: Sequence[IdempotencyKey] = ()
 ) -> set[UUID]:
-    """Store the files and return the ids of those that were; the others' keys are taken.
+    """Store the files, whatever their owners may have, and return the ids of those that were; the
+    others' keys are taken.
 
-    With them the idempotency keys of those that were stored. Raises TooManyPending, and stores
-    none, where an owner would have more than their `pending_cap`; and RequestUnderWay, likewise.
+    With them the idempotency keys of those that were stored. Raises RequestUnderWay, and then
+    stores none.
     """
     if kept:
-        with pending_capped(rows), first_of_key():
+        with first_of_key():
             columns = arrays(File._fields, rows)
             return set(await _INSERT_KEPT.rows(db, **columns, **of_keys(kept)))
-    with pending_capped(rows):
-        if len(rows) == 1:
-            # A row has its table's order, and so the statement's: thirty names less to look up.
-            return set(map(FIRST, await db.fetch(_INSERT_ONE.sql, *rows[0])))
-        return set(await _INSERT.rows(db, **arrays(File._fields, rows)))
+    if len(rows) == 1:
+        # A row has its table's order, and so the statement's: thirty names less to look up.
+        return set(map(FIRST, await db.fetch(_INSERT_ONE.sql, *rows[0])))
+    return set(await _INSERT.rows(db, **arrays(File._fields, rows)))
 
 
 _GET = write(sa.select(files).where(_c.id == sa.bindparam("id"), _VISIBLE), File._make)

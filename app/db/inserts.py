@@ -1,19 +1,18 @@
 """Announcements that wait at the same moment are stored together."""
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
 from app.db import files as db_files
 from app.db.connections import Database
-from app.db.pending_cap import too_many, who_has_too_many
-from app.errors import DatabaseUnavailable, TooManyPending
+from app.errors import DatabaseUnavailable
 from app.models.files import File
 from app.models.idempotency import IdempotencyKey
+from app.settings.quotas import QuotaSettings
 from app.single_flight import SingleFlight
 
 # A statement takes no more requests once it has as many rows: encoding them stops the event loop.
@@ -24,6 +23,7 @@ ANSWERS_A_TURN: Final = 8
 
 _OWNER: Final = attrgetter("tenant", "owner")
 
+_Store = Callable[[list["_Waiting"]], Awaitable[None]]
 _Waiting = tuple[Sequence[File], Sequence[IdempotencyKey], asyncio.Future[set[UUID]]]
 
 
@@ -34,8 +34,8 @@ class Inserts:
     that is alone does not wait. Each statement commits by itself.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, quota: QuotaSettings) -> None:
+        self._database, self._quota = database, quota
         self._waiting: deque[_Waiting] = deque()
         self._storing = SingleFlight()
 
@@ -43,7 +43,7 @@ class Inserts:
         """Store the files; the ids of all that were, those of other requests among them.
 
         With each that is stored its idempotency key, if it has one among `kept`. A file that is not
-        there has a key that is taken. Raises TooManyPending or RequestUnderWay, and none of these
+        there has a key that is taken. Raises QuotaExceeded or RequestUnderWay, and none of these
         files is stored; or DatabaseUnavailable, and the outcome is unknown.
         """
         answer: asyncio.Future[set[UUID]] = asyncio.get_running_loop().create_future()
@@ -53,7 +53,7 @@ class Inserts:
 
     async def _work(self) -> None:
         while self._waiting:
-            await self._store_all(self._next_group())
+            await self._store_all(self._next_group(), self._store)
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -63,63 +63,71 @@ class Inserts:
             rows += len(group[-1][0])
         return group
 
-    async def _store_all(self, group: list[_Waiting]) -> None:
-        """Store the group so that one request's failure is not the others': an owner with too many
-        pending uploads, a row that the database refuses, a deadlock with another replica's group.
+    async def _store_all(self, group: list[_Waiting], store: _Store) -> None:
+        """Store the group so that one request's failure is not the others': a row that the database
+        refuses, a deadlock with another replica's group.
         """
         try:
-            await self._store(group)
+            await store(group)
         except Exception as error:
             # Unless the database is gone, nothing was stored.
             if len(group) == 1 or isinstance(error, DatabaseUnavailable):
                 _fail(group, error)
                 return
-            if isinstance(error, TooManyPending):
-                owner = who_has_too_many(error)
-                others = [waiting for waiting in group if _owner(waiting) != owner]
-                if others:
-                    await self._store_all(others)
-                await self._store_what_fits([w for w in group if _owner(w) == owner])
-                return
             # By halves: the rest wait for few statements, however large the group is.
             middle = len(group) // 2
-            await self._store_all(group[:middle])
-            await self._store_all(group[middle:])
-
-    async def _store_what_fits(self, group: list[_Waiting]) -> None:
-        """Store one by one the requests of an owner who has no room for all: one that is no smaller
-        than one that was refused would be refused as well.
-        """
-        # A single one is the one that was refused.
-        room = len(group[0][0]) if len(group) == 1 else math.inf
-        for waiting in group:
-            files, _, _ = waiting
-            try:
-                if len(files) >= room:
-                    raise too_many(files)
-                await self._store([waiting])
-            except TooManyPending as error:
-                room = min(room, len(files))
-                _fail([waiting], error)
-            except Exception as error:
-                _fail([waiting], error)
+            await self._store_all(group[:middle], store)
+            await self._store_all(group[middle:], store)
 
     async def _store(self, group: list[_Waiting]) -> None:
-        # By owner, so that two replicas never wait for each other's counts of pending uploads.
-        rows = sorted((file for files, _, _ in group for file in files), key=_OWNER)
-        kept = [row for _, rows_of_keys, _ in group for row in rows_of_keys]
         async with self._database.connection() as db:
-            stored = await db_files.insert_files(db, rows, kept)
-        for number, (_, _, answer) in enumerate(group, start=1):
-            if not answer.done():  # else its request was cancelled
-                answer.set_result(stored)
-            if number % ANSWERS_A_TURN == 0:
-                await asyncio.sleep(0)
+            if not self._quota:
+                await _answer(group, await db_files.insert_files(db, *_rows(group)))
+                return
+            # Loaded late, by who keeps limits.
+            from app.db.reserve import reserve_files
+
+            stored, full = await reserve_files(db, *_rows(group), self._quota)
+        refused: list[_Waiting] = []
+        others: list[_Waiting] = []
+        for waiting in group:
+            file = waiting[0][0]
+            is_full = not full.isdisjoint([(file.tenant, file.owner), (file.tenant, "")])
+            (refused if is_full else others).append(waiting)
+        await _answer(others, stored)
+        if refused:
+            await self._store_all(refused, self._store_what_fits)
+
+    async def _store_what_fits(self, group: list[_Waiting]) -> None:
+        """Store those for whom there is room, in their order, all else being folded in; the others
+        are told what is used.
+        """
+        from app.db.reserve import find_room, reserve_files
+
+        async with self._database.transaction() as db:
+            problems = await find_room(db, [files for files, _, _ in group], self._quota)
+            fitting = [w for w, problem in zip(group, problems, strict=True) if problem is None]
+            stored: set[UUID] = set()
+            if fitting:
+                stored = (await reserve_files(db, *_rows(fitting), self._quota)).stored
+        for waiting, problem in zip(group, problems, strict=True):
+            if problem is not None:
+                _fail([waiting], problem)
+        await _answer(fitting, stored)
 
 
-def _owner(waiting: _Waiting) -> tuple[str, str]:
-    files, _, _ = waiting
-    return files[0].tenant, files[0].owner
+def _rows(group: list[_Waiting]) -> tuple[list[File], list[IdempotencyKey]]:
+    # By owner, so that two replicas never wait for each other's idempotency keys.
+    rows = sorted((file for files, _, _ in group for file in files), key=_OWNER)
+    return rows, [row for _, kept, _ in group for row in kept]
+
+
+async def _answer(group: list[_Waiting], stored: set[UUID]) -> None:
+    for number, (_, _, answer) in enumerate(group, start=1):
+        if not answer.done():  # else its request was cancelled
+            answer.set_result(stored)
+        if number % ANSWERS_A_TURN == 0:
+            await asyncio.sleep(0)
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:

@@ -21,23 +21,18 @@ from app.models.tables import MOMENT
 _c = files.c
 
 
-def _update(
-    where: sa.ColumnElement[bool],
-    tells: EventType | sa.ColumnElement[str] | None = None,
-    **values: Any,
-) -> Statement[File]:
-    """One conditional statement on one owner's file; no row comes back unless it applied.
-
-    `tells`: the event that it writes.
-    """
-    update = (
+def _change(where: sa.ColumnElement[bool], **values: Any) -> sa.Update:
+    """One conditional change of one owner's file."""
+    return (
         sa.update(files)
         .where(_c.id == sa.bindparam("file_id"), _c.owner == sa.bindparam("of_owner"), where)
         .values(**values)
     )
-    if tells is None:
-        return write(update.returning(files), File._make)
-    return telling_of_file(update, tells)
+
+
+def _update(where: sa.ColumnElement[bool], **values: Any) -> Statement[File]:
+    """The change as a statement; no row comes back unless it applied."""
+    return write(_change(where, **values).returning(files), File._make)
 
 
 async def _move_row(
@@ -56,9 +51,12 @@ _TELLS: Final[dict[State, EventType | sa.ColumnElement[str]]] = {
 
 
 def _move(to: State, *columns: str, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:
-    """A move between states, from every state from which `app.models.files.MOVES` allows it."""
+    """A move between states, from every state from which `app.models.files.MOVES` allows it; with
+    its event, and what it changes in its owner's use.
+    """
     condition = sa.and_(in_state(*states_before(to)), *only)
-    return _update(condition, _TELLS[to], state=literal(to), **arguments(files, columns))
+    change = _change(condition, state=literal(to), **arguments(files, columns))
+    return telling_of_file(change, _TELLS[to], to)
 
 
 _EXTEND = _update(

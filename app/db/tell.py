@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.db.statements import Statement
+from app.db.usage_changes import noted
 from app.logs.log import current_actor
 from app.models.events import EventType, events, listeners
-from app.models.files import File, files
+from app.models.files import File, State, files
 from app.models.records import Record, records
 from app.models.tables import MOMENT
 
@@ -63,8 +64,10 @@ def _telling(
     columns: Iterable[sa.ColumnElement[Any]],
     moment: str,
     event: Callable[[sa.CTE], dict[str, sa.ColumnElement[Any]]],
+    to: State | None = None,
 ) -> Telling[Any]:
-    """A change of one row, which returns these columns, and its event.
+    """A change of one row, which returns these columns, and its event; of a file that it moves `to`
+    a state, with the change of its owner's use.
 
     Whether somebody listens is asked once, with the row; where nobody does, PostgreSQL sets up the
     insertion and is done.
@@ -86,7 +89,8 @@ def _telling(
     }
     row = sa.select(*values.values()).where(moved.c[_HEARD], values["type"].is_not(None))
     told = insert(events).from_select(list(values), row).cte("told")
-    return Telling(sa.select(*moved.c).add_cte(told), made)
+    more = [told] if to is None else [told, noted(moved, to)]
+    return Telling(sa.select(*moved.c).add_cte(*more), made)
 
 
 # The end of a removal, told by what was removed: of a rejected upload it was told before.
@@ -97,9 +101,11 @@ REMOVED: Final = sa.literal_column(
 )
 
 
-def telling_of_file(move: sa.Update, kind: EventType | sa.ColumnElement[str]) -> Telling[File]:
-    """The move of one file, all of whose columns are returned, and the event that it makes; none
-    where the kind is NULL.
+def telling_of_file(
+    move: sa.Update, kind: EventType | sa.ColumnElement[str], to: State
+) -> Telling[File]:
+    """The move of one file to a state, all of whose columns are returned, and the event that it
+    makes; none where the kind is NULL.
     """
     return _telling(
         move,
@@ -113,6 +119,7 @@ def telling_of_file(move: sa.Update, kind: EventType | sa.ColumnElement[str]) ->
             "destination": moved.c.destination,
             "data": sa.literal_column(f"jsonb_strip_nulls({_ROW})", JSONB()),
         },
+        to=to,
     )
 
 

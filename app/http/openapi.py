@@ -10,6 +10,7 @@ TAGS: Final = [
     {"name": "files", "description": "Keep, list, read and delete files"},
     {"name": "records", "description": "Files in the fields of other systems' records"},
     {"name": "events", "description": "What has become of files and records"},
+    {"name": "usage", "description": "What is used, and what may be"},
     {"name": "credentials", "description": "Upload sessions for browsers, keys for back ends"},
     {"name": "service", "description": "The service itself, and its stores"},
 ]

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.core.parts import Layout
-from app.models.tables import BYTE_ORDER, KEY, metadata, table
+from app.models.tables import BYTE_ORDER, KEY, table
 
 
 class State(StrEnum):
@@ -97,9 +97,6 @@ class File(NamedTuple):
     # How many fields of records hold the file. Kept in the row so that whoever attaches a file and
     # whoever removes it wait for each other, and so that an index can find the loose ones.
     attachments: Annotated[int, {"server_default": "0"}]
-    # How many pending uploads its owner might have, this one included, when it was announced. NULL:
-    # it is not counted. Triggers, which the migration makes, keep the counts in `pending_uploads`.
-    pending_cap: int | None
     # How many parts are being joined of an upload without a size: whoever takes over joins as many.
     part_count: int | None
     # As announced, where confirm has found another type, which is in `content_type` then. The
@@ -118,6 +115,8 @@ class File(NamedTuple):
     path: str | None
     # An object of JSON, as `app.core.metadata` writes it; None for an empty one.
     metadata: str | None
+    # Bytes that are reserved for it while it is pending, where its size is not announced.
+    reserved: Annotated[int | None, {"type_": sa.BigInteger()}]
 
     @property
     def may_share_key(self) -> bool:
@@ -271,17 +270,6 @@ sa.Index(
     files.c.state,
     UNLISTED_ID,
     postgresql_where=files.c.state != State.CONFIRMED.value,
-)
-
-
-# How many uploads an owner has pending or completing, of those that have a `pending_cap`.
-pending_uploads: Final = sa.Table(
-    "pending_uploads",
-    metadata,
-    sa.Column("tenant", sa.Text(), primary_key=True),
-    sa.Column("owner", sa.Text(), primary_key=True),
-    sa.Column("uploads", sa.Integer(), nullable=False),
-    sa.CheckConstraint("uploads >= 0", name="not_negative"),
 )
 
 

@@ -48,7 +48,7 @@ class UploadUrlBody(BaseModel):
     responses=responses(
         errors.ClientKeysNotAllowed,
         errors.UploadSessionExhausted,
-        errors.TooManyPending,
+        errors.QuotaExceeded,
         errors.InvalidObjectKey,
         errors.ContentTypeNotAllowed,
         errors.ExtensionNotAllowed,

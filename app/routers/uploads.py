@@ -57,7 +57,7 @@ _ANNOUNCE_PROBLEMS = (
     errors.UnknownDestination,
     errors.DestinationForbidden,
     errors.UploadSessionExhausted,
-    errors.TooManyPending,
+    errors.QuotaExceeded,
     errors.InvalidFilename,
     errors.ContentTypeNotAllowed,
     errors.ExtensionNotAllowed,

@@ -135,7 +135,7 @@ async def open_resources(
         yield Resources(
             settings=settings,
             db=db,
-            inserts=Inserts(db),
+            inserts=Inserts(db, settings.quota),
             lookups=Lookups(db),
             wake=wake,
             sequenced=Floor(),

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from app.core.destination import Destination
 from app.core.jwt_settings import NO_KEYS, JwtSettings
 from app.core.record_field import RecordField
+from app.settings.quotas import QuotaSettings
 from app.settings.sources import CONFIG, PREFIX
 from app.settings.wrong_values import wrong_value
 
@@ -19,6 +20,7 @@ _TABLES: Final[dict[str, type[BaseModel]]] = {
     "destinations": Destination,
     "records": RecordField,
     "jwt": JwtSettings,
+    "quota": QuotaSettings,
 }
 _IN_TABLES: Final = tuple(f"{PREFIX}{table.upper()}__" for table in _TABLES)
 # Read by AWS libraries themselves (one a service); near enough to be taken for misspellings.

@@ -29,6 +29,7 @@ from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
 from app.settings.checks import check_name, faults_across, faults_of_stores
 from app.settings.messages import Faults, in_words, misspelt
+from app.settings.quotas import QuotaSettings
 from app.settings.sources import PREFIX, Below, Environment, Paths
 from app.settings.values import (
     BucketName,
@@ -127,7 +128,7 @@ class Settings(BaseSettings):
     rate_limit_failures: Limit = None
     rate_limit_storage_url: RedisUrl | None = None
     outlive_maker: bool = False
-    max_pending_uploads: int | None = Field(None, ge=1, le=1_000_000)
+    quota: QuotaSettings = QuotaSettings()
     database_pool_size: int = Field(5, ge=1, le=1000)
     database_transaction_pooling: bool = False
     events: EventSettings = EventSettings()

@@ -23,7 +23,7 @@ _OTHER_WORDS: Final = {
     **dict.fromkeys(("enable", "enabled", "active"), "true"),
     **dict.fromkeys(("disable", "disabled", "inactive", "none", "never"), "false"),
 }
-_OF_SIZES: Final = frozenset({"min_size", "max_size", "multipart_threshold", "part_size"})
+_OF_SIZES: Final = frozenset({"bytes", "min_size", "max_size", "multipart_threshold", "part_size"})
 _UNITS: Final = {
     **dict.fromkeys(_OF_SIZES, "bytes"),
     **dict.fromkeys(

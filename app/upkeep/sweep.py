@@ -38,6 +38,7 @@ from app.uploads.confirm import end_by_itself
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.unsized import drop_ended
 from app.uploads.verify import JOINING, After
+from app.usage.levels import look_after_usage
 
 _log: Final = get_logger("sweep")
 
@@ -164,6 +165,7 @@ class Sweep:
                 more = await db_idempotency.purge(db, before)
         await purge_events(self.res)
         await take_all_changes(self.res)
+        await look_after_usage(self.res, self.stopping)
         await self._look_for_replays(started)
 
     async def _look(self) -> None:

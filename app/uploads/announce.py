@@ -23,7 +23,7 @@ from app.errors import (
     KeyTaken,
     PartsNotOffered,
     Problem,
-    TooManyPending,
+    QuotaExceeded,
     UploadNotFound,
     UploadNotPending,
     UploadSessionExhausted,
@@ -128,7 +128,7 @@ async def announce_files(
         files = [announced.file for announced in signed.values()]
         try:
             stored = await store(res, caller, files, kept, paid=attempt > 0)
-        except (TooManyPending, UploadSessionExhausted) as problem:
+        except (QuotaExceeded, UploadSessionExhausted) as problem:
             answers |= dict.fromkeys(signed, problem)
             break
         for index, announced in signed.items():

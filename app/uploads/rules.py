@@ -124,7 +124,6 @@ def pending_file(
         part_size=lay_out(size or 0, destination.part_size).part_size if in_known_parts else None,
         sealed=Seal.NO.value,
         attachments=0,
-        pending_cap=res.settings.max_pending_uploads,
         part_count=None,
         announced_type=None,
         charset=None,
@@ -132,6 +131,7 @@ def pending_file(
         self_confirmed=False,
         path=announcement.path,
         metadata=announcement.metadata,
+        reserved=destination.max_size if size is None else None,
     )
 
 
@@ -233,19 +233,46 @@ async def store(
     """The ids of those files that were stored, maybe among others; not there: its key is taken.
 
     The idempotency keys of those are stored with them. An upload session pays for them all before
-    any is stored, unless they are `paid` for already. Raises UploadSessionExhausted, TooManyPending
+    any is stored, unless they are `paid` for already. Raises UploadSessionExhausted, QuotaExceeded
     and RequestUnderWay, and then none was stored.
     """
     if caller.session is None or paid:
         return await res.inserts.insert(files, kept)
-    async with res.db.connection() as db:
-        stored = await db_credentials.insert_files_of_session(
-            db, caller.session.id, files, res.clock(), kept
-        )
-        if stored is None:
+    if res.settings.quota:
+        stored = await _store_in_room(res, caller.session.id, files, kept)
+    else:
+        async with res.db.connection() as db:
+            stored = await db_credentials.insert_files_of_session(
+                db, caller.session.id, files, res.clock(), kept
+            )
+    if stored is None:
+        async with res.db.connection() as db:
             session = await db_credentials.get_session(db, caller.session.id)
-            raise exhausted(session, files, res.clock())
+        raise exhausted(session, files, res.clock())
     return stored
+
+
+async def _store_in_room(
+    res: Resources, session_id: UUID, files: Sequence[File], kept: Sequence[IdempotencyKey]
+) -> set[UUID] | None:
+    """Store files for which owner and tenant have room, at the session's expense; None: it has too
+    little left. Raises QuotaExceeded.
+    """
+    # Loaded late, by who keeps limits.
+    from app.db.reserve import reserve_for_one
+
+    try:
+        async with res.db.transaction() as db:
+            stored = await reserve_for_one(db, files, kept, res.settings.quota)
+            if not await db_credentials.spend(db, session_id, files, res.clock()):
+                raise _NotPaid
+    except _NotPaid:
+        return None
+    return stored
+
+
+class _NotPaid(Exception):
+    """Rolls back what the session does not pay for."""
 
 
 def exhausted(

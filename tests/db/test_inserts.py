@@ -11,12 +11,18 @@ import pytest
 
 from app.db import files as db_files
 from app.db import inserts
+from app.db import reserve as db_reserve
 from app.db.connections import Database
 from app.db.inserts import Inserts
-from app.errors import DatabaseUnavailable, TooManyPending
+from app.errors import DatabaseUnavailable, QuotaExceeded
 from app.models.files import File
+from app.models.usage import Level
 from app.settings.model import load_settings
+from app.settings.quotas import Limits, QuotaSettings
 from tests.support.rows import new_file
+from tests.support.usage import switch_on
+
+NO_QUOTA = QuotaSettings()
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ async def count(database: Database) -> int:
 
 
 async def test_who_is_alone_is_stored_alone(database: Database, statements: list[int]) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     for _ in range(3):
         file = new_file()
         assert await queue.insert([file]) == {file.id}
@@ -58,7 +64,7 @@ async def test_who_is_alone_is_stored_alone(database: Database, statements: list
 async def test_who_comes_at_the_same_time_is_stored_together(
     database: Database, statements: list[int]
 ) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     requests = [[new_file() for _ in range(1 + n % 3)] for n in range(30)]
     answers = await asyncio.gather(*(queue.insert(files) for files in requests))
     for files, stored in zip(requests, answers, strict=True):
@@ -70,7 +76,7 @@ async def test_who_comes_at_the_same_time_is_stored_together(
 async def test_each_row_keeps_its_values_and_its_nulls(database: Database) -> None:
     # A column that is NULL in all rows, in some, in none.
     rows = [new_file(size=5), new_file(size=None, reason="size"), new_file(size=0)]
-    await Inserts(database).insert(rows)
+    await Inserts(database, NO_QUOTA).insert(rows)
     async with database.connection() as db:
         assert [await db_files.get_again(db, row) for row in rows] == rows
 
@@ -78,7 +84,7 @@ async def test_each_row_keeps_its_values_and_its_nulls(database: Database) -> No
 async def test_who_comes_during_a_statement_is_in_the_next(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     waiting: list[asyncio.Task[set[UUID]]] = []
     sizes: list[int] = []
     insert_files = db_files.insert_files
@@ -100,7 +106,7 @@ async def test_a_statement_has_its_limit(
     database: Database, statements: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inserts, "MAX_ROWS", 10)
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     await asyncio.gather(*(queue.insert([new_file() for _ in range(4)]) for _ in range(7)))
     assert statements == [12, 12, 4]
     await queue.insert([new_file() for _ in range(11)])
@@ -108,7 +114,7 @@ async def test_a_statement_has_its_limit(
 
 
 async def test_answers_leave_room_for_others(database: Database) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     tasks = [asyncio.create_task(queue.insert([new_file()])) for _ in range(30)]
     answered = [0]
     while answered[-1] < len(tasks):
@@ -119,7 +125,7 @@ async def test_answers_leave_room_for_others(database: Database) -> None:
 
 
 async def test_of_two_who_want_the_same_key_one_gets_it(database: Database) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     twins = [new_file(key="twin") for _ in range(2)]
     other = new_file()
     one, two, three = await asyncio.gather(*(queue.insert([file]) for file in (*twins, other)))
@@ -129,7 +135,7 @@ async def test_of_two_who_want_the_same_key_one_gets_it(database: Database) -> N
 
 
 async def test_a_row_that_is_refused_does_not_take_the_others_along(database: Database) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     good = [new_file() for _ in range(3)]
     impossible = [new_file(size=-1), new_file(owner="a\0b"), new_file(filename="\ud800")]
     requests = [[file] for pair in zip(good, impossible, strict=True) for file in pair]
@@ -144,44 +150,73 @@ async def test_a_row_that_is_refused_does_not_take_the_others_along(database: Da
     assert await queue.insert([new_file()])
 
 
-@pytest.mark.parametrize(("full", "most"), [(1, 2), (2, 3), (16, 17)])
-async def test_owners_without_room_cost_the_others_few_statements(
-    database: Database, statements: list[int], full: int, most: int
+QUOTA = QuotaSettings(owner=Limits(pending=3))
+
+
+@pytest.fixture
+async def reserved(db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each statement took that keeps limits."""
+    await switch_on(db, Level.OWNER)
+    counts: list[int] = []
+
+    async def counted(
+        db: asyncpg.Connection, rows: Sequence[File], *more: Any
+    ) -> db_reserve.Reserved:
+        counts.append(len(rows))
+        return await reserve_files(db, rows, *more)
+
+    reserve_files = db_reserve.reserve_files
+    monkeypatch.setattr(db_reserve, "reserve_files", counted)
+    return counts
+
+
+@pytest.mark.parametrize("full", [1, 2, 16])
+async def test_owners_without_room_cost_the_others_no_statement(
+    database: Database, reserved: list[int], full: int
 ) -> None:
-    async with database.connection() as db:
-        for n in range(full):
-            await db_files.insert_files(db, [new_file(owner=f"full {n}", pending_cap=1)])
-    statements.clear()
-    others = [[new_file(owner=f"other {n}", pending_cap=5)] for n in range(33 - full)]
-    refused = [[new_file(owner=f"full {n}", pending_cap=1)] for n in range(full)]
-    answers = await asyncio.gather(
-        *map(Inserts(database).insert, refused + others), return_exceptions=True
-    )
-    assert all(isinstance(answer, TooManyPending) for answer in answers[:full])
+    queue = Inserts(database, QUOTA)
+    await queue.insert([new_file(owner=f"full {n}") for n in range(full) for _ in range(3)])
+    reserved.clear()
+    others = [[new_file(owner=f"other {n}")] for n in range(33 - full)]
+    refused = [[new_file(owner=f"full {n}")] for n in range(full)]
+    answers = await asyncio.gather(*map(queue.insert, refused + others), return_exceptions=True)
+    assert all(isinstance(answer, QuotaExceeded) for answer in answers[:full])
     for [file], answer in zip(others, answers[full:], strict=True):
         assert isinstance(answer, set)
         assert file.id in answer
-    assert len(statements) <= most
+    assert reserved == [33]
 
 
 async def test_of_an_owner_with_little_room_as_many_are_stored_as_fit(
-    database: Database, statements: list[int]
+    database: Database, reserved: list[int]
 ) -> None:
-    mine = [[new_file(owner="mine", pending_cap=3) for _ in range(n)] for n in (2, 2, 1, 1, 5, 1)]
-    others = [[new_file(owner=f"other {n}", pending_cap=3)] for n in range(20)]
+    mine = [[new_file(owner="mine") for _ in range(n)] for n in (2, 2, 1, 1, 5, 1)]
+    others = [[new_file(owner=f"other {n}")] for n in range(20)]
     answers = await asyncio.gather(
-        *map(Inserts(database).insert, mine + others), return_exceptions=True
+        *map(Inserts(database, QUOTA).insert, mine + others), return_exceptions=True
     )
     stored = [isinstance(answer, set) for answer in answers]
     assert stored == [True, False, True, False, False, False] + [True] * 20
-    # All; the others; of mine those before one was refused alone.
-    assert len(statements) == 2 + 4
-    assert "these 5" in str(answers[4])
+    # All; of mine those that fit.
+    assert reserved == [12 + 20, 3]
+    assert "5 more" in str(answers[4])
     assert await count(database) == 3 + 20
 
 
+async def test_a_row_that_is_refused_does_not_take_others_of_a_full_owner_along(
+    database: Database, reserved: list[int]
+) -> None:
+    requests = [[new_file(owner="mine", size=size)] for size in (1, 1, -1, 1, 1)]
+    answers = await asyncio.gather(
+        *map(Inserts(database, QUOTA).insert, requests), return_exceptions=True
+    )
+    assert [isinstance(answer, set) for answer in answers].count(True) == 3
+    assert isinstance(answers[2], asyncpg.CheckViolationError)
+    assert await count(database) == 3
+
+
 async def test_who_leaves_does_not_disturb_the_others(database: Database) -> None:
-    queue = Inserts(database)
+    queue = Inserts(database, NO_QUOTA)
     files = [new_file() for _ in range(3)]
     tasks = [asyncio.create_task(queue.insert([file])) for file in files]
     await asyncio.sleep(0)
@@ -193,7 +228,7 @@ async def test_who_leaves_does_not_disturb_the_others(database: Database) -> Non
 
 async def test_without_a_database_all_hear_of_it(database: Database) -> None:
     gone = Database(load_settings({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}))
-    queue = Inserts(gone)
+    queue = Inserts(gone, NO_QUOTA)
     for _ in range(2):
         answers = await asyncio.gather(
             *(queue.insert([new_file()]) for _ in range(4)), return_exceptions=True

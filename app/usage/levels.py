@@ -1,0 +1,91 @@
+"""Levels are switched on and off as the settings say, and their changes folded in.
+
+Switching on: changes are noted from one moment on; then what is there is counted, however long that
+takes, and limits nothing meanwhile; then what has changed since is added, and limits hold. A
+process that ends in between leaves it to the next, which counts anew.
+"""
+
+import asyncio
+from typing import Final
+
+from app.db import usage as db_usage
+from app.errors import DatabaseUnavailable, Problem
+from app.logs.log import get_logger
+from app.models.usage import Level
+from app.runtime.resources import Resources
+
+_log: Final = get_logger("usage")
+# Keys that are locked at once to fold in their changes: announcements wait meanwhile.
+_AT_ONCE: Final = 100
+# Tries to finish, and seconds between them, where somebody writes files for long.
+_TRIES: Final = 3
+_PAUSE: Final = 1.0
+
+
+async def keep_levels(res: Resources) -> None:
+    """Switch on the levels at which the settings limit anything, and see them counted.
+
+    Raises DatabaseUnavailable.
+    """
+    async with res.db.connection() as db:
+        there = await db_usage.read_levels(db)
+    for level in Level:
+        if getattr(res.settings.quota, level) and not there.get(level):
+            await _switch_on(res, level, is_kept=level in there)
+
+
+async def try_to_keep_levels(res: Resources) -> None:
+    """As `keep_levels`, for the start of a process; what fails is left to the sweep."""
+    try:
+        await keep_levels(res)
+    except Problem as problem:
+        _log.warning("usage_not_counted", problem=problem.slug(), reason=problem.reason)
+
+
+async def _switch_on(res: Resources, level: Level, *, is_kept: bool) -> None:
+    if not is_kept:
+        async with res.db.transaction() as db:
+            await db_usage.keep_level(db, level)
+    async with res.db.transaction() as db:
+        is_counted = await db_usage.count_level(db, level)
+    if not is_counted:
+        return
+    for last in (*[False] * (_TRIES - 1), True):
+        try:
+            async with res.db.transaction() as db:
+                if await db_usage.finish_level(db, level):
+                    _log.info("usage_counted", level=level.value)
+            return
+        except DatabaseUnavailable:
+            if last:
+                raise
+        await asyncio.sleep(_PAUSE)
+
+
+async def look_after_usage(res: Resources, stopping: asyncio.Event) -> None:
+    """The sweep's part: levels as the settings have them now, and changes folded in.
+
+    Raises DatabaseUnavailable.
+    """
+    async with res.db.connection() as db:
+        there = await db_usage.read_levels(db)
+    for level in there:
+        if not getattr(res.settings.quota, level):
+            async with res.db.transaction() as db:
+                await db_usage.drop_level(db, level)
+            _log.info("usage_forgotten", level=level.value)
+    if not res.settings.quota:
+        return
+    await keep_levels(res)
+    await fold_all(res, stopping)
+
+
+async def fold_all(res: Resources, stopping: asyncio.Event) -> None:
+    """Fold in the changes there are by now, until `stopping` is set. Raises DatabaseUnavailable."""
+    async with res.db.connection() as db:
+        keys = await db_usage.changed_keys(db)
+    for start in range(0, len(keys), _AT_ONCE):
+        if stopping.is_set():
+            return
+        async with res.db.transaction() as db:
+            await db_usage.lock_usage(db, keys[start : start + _AT_ONCE])
