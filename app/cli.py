@@ -15,7 +15,7 @@ from app.logs.log import Actor, current_actor
 # process before it loads the application.
 _NAMED_ALIKE: Final = (
     *("dev", "serve", "check", "migrate", "bucket", "doctor", "reconcile", "sweep"),
-    *("keys", "quotas", "webhooks", "listen", "admin"),
+    *("keys", "quotas", "scan", "webhooks", "listen", "admin"),
 )
 _MODULES: Final = {name: name for name in _NAMED_ALIKE} | {"worker": "sweep"}
 

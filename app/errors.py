@@ -294,6 +294,14 @@ class FileNotFound(Problem, status=404, title="No such file", members=("file_ids
     """No file of yours has this id or URL."""
 
 
+class ScanPending(Problem, status=409, title="The file is not scanned yet"):
+    """The file is served once a virus scanner has found it clean: ask again after `Retry-After`."""
+
+
+class FileQuarantined(Problem, status=410, title="The file is in quarantine"):
+    """A virus scanner found something in the file, or could not scan it, so it is not served."""
+
+
 class UrlNotOurs(Problem, status=422, title="Not the URL of one of our objects"):
     """The URL is not that of an object in one of the buckets that this service looks after."""
 

@@ -32,6 +32,7 @@ from app.routers import (
     metrics,
     parts,
     records,
+    scans,
     service,
     upload_sessions,
     upload_url,
@@ -61,7 +62,7 @@ _COUNT_SECONDS: Final = 3.0
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
     *(uploads, parts, upload_url, files, links, records, uppy, events, webhooks),
-    *(upload_sessions, usage, api_keys, service, metrics, capabilities, bucket_events),
+    *(scans, upload_sessions, usage, api_keys, service, metrics, capabilities, bucket_events),
 )
 
 
@@ -70,7 +71,7 @@ async def _examine(settings: Settings, clock: Callable[[], datetime]) -> Report:
     from app.doctor.examine import examine
 
     # Whoever asks would wait too long for a store that tells nothing.
-    return await examine(settings, clock=clock, wait_for_events=False)
+    return await examine(settings, clock=clock, at_length=False)
 
 
 async def _see_usage_counted(res: Resources) -> None:

@@ -1,8 +1,10 @@
 """Pages of files: search, one file, and forms that forget or delete it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,11 +20,13 @@ from app.core.parts import MIB
 from app.core.principal import MAX_NAME, Scope
 from app.db.search import Search
 from app.errors import Problem
-from app.files.links import read_links
+from app.files.links import Link, read_link, read_links, scan_of
 from app.files.reading import get_file
 from app.http.permissions import require
 from app.models.files import File, State
 from app.records.reading import uses_of
+from app.runtime.resources import Resources
+from app.scans.verdicts import clear_file
 from app.staff.search import search_events, search_files
 from app.uploads.change import FileChange, change_file
 from app.uploads.remove import release_file, remove_file
@@ -49,6 +53,12 @@ def is_picture(file: File, largest: int = _LARGEST_PICTURE) -> bool:
 def is_thumbnail(file: File) -> bool:
     """Whether a list shows the file as an image, rather than its extension."""
     return is_picture(file, _LARGEST_THUMBNAIL)
+
+
+async def links_to(res: Resources, files: Sequence[File]) -> dict[UUID, Link]:
+    """Links by the ids of the files, without those that may not be read."""
+    found = zip(files, await read_links(res, files), strict=True)
+    return {file.id: link for file, link in found if isinstance(link, Link)}
 
 
 def _day(text: str | None) -> datetime | None:
@@ -98,13 +108,12 @@ class Files(View):
         found = await search_files(res, caller_of(request), search, **position(request), limit=PAGE)
         asked_for = (search.owner, search.content_type, search.first, search.end, search.loose)
         confirmed = [file for file in found.files if file.state == State.CONFIRMED]
-        links = dict(zip((f.id for f in confirmed), await read_links(res, confirmed), strict=True))
         return await self.page(
             request,
             "files.html",
             search=search,
             found=found,
-            links=links,
+            links=await links_to(res, confirmed),
             is_thumbnail=is_thumbnail,
             asked=request.query_params,
             states=list(State),
@@ -123,7 +132,7 @@ class Files(View):
     async def show(self, request: Request) -> Response:
         res, caller = resources_of(request), caller_of(request)
         file = await self._file(request)
-        [link] = await read_links(res, [file])
+        links = await links_to(res, [file])
         events = []
         if may(request, Scope.EVENTS_READ):
             events = await search_events(res, caller, str(file.id), limit=_EVENTS)
@@ -132,7 +141,8 @@ class Files(View):
             "file.html",
             title=file.filename,
             file=file,
-            link=link,
+            link=links.get(file.id),
+            scan=scan_of(res, file),
             metadata=read_metadata(file.metadata),
             is_picture=is_picture(file),
             uses=await uses_of(res, caller, file, _USES),
@@ -186,11 +196,38 @@ class Files(View):
     @route("/{id}/open", name="file-open")
     async def open(self, request: Request) -> Response:
         """Redirect to a fresh link, for pages that are open longer than their links are valid."""
-        [link] = await read_links(resources_of(request), [await self._file(request)])
+        link = await read_link(resources_of(request), await self._file(request))
         response = RedirectResponse("", 302)
         # Set directly, because it is quoted already.
         response.headers["Location"] = link.url
         return response
+
+    @route("/{id}/clear", methods=["GET", "POST"], name="file-clear")
+    async def clear(self, request: Request) -> Response:
+        """A form for the reason why a file is released from quarantine, and its POST."""
+        res, caller = resources_of(request), caller_of(request)
+        require(caller, Scope.SCANS_WRITE)
+        file, reason, wrong = await self._file(request), "", None
+        if request.method == "POST":
+            reason = str((await request.form()).get("reason") or "").strip()
+            try:
+                await clear_file(res, caller, file.id, reason)
+            except ValueError as error:
+                wrong = str(error)
+            except Problem as problem:
+                wrong = problem.detail
+            else:
+                flash(request, f"{file.filename} is released from quarantine.", "success")
+                return RedirectResponse(self.to(request, f"/{file.id}"), 303)
+        return await self.page(
+            request,
+            "clear.html",
+            422 if wrong else 200,
+            title="Release from quarantine",
+            file=file,
+            reason=reason,
+            wrong=wrong,
+        )
 
     @route("/{id}/release", methods=["GET", "POST"], name="file-release")
     async def release(self, request: Request) -> Response:

@@ -14,14 +14,14 @@ from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from app.access import upload_sessions
-from app.admin.files import is_picture, is_thumbnail
+from app.admin.files import is_picture, is_thumbnail, links_to
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, caller_of, list_url, may, message_of
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope, is_name, missing_scopes
 from app.core.record_field import RecordField, is_record_id
 from app.errors import Problem, RecordNotFound
-from app.files.links import Link, read_links
+from app.files.links import Link
 from app.files.reading import find_by_ids
 from app.http.permissions import require
 from app.models.files import File
@@ -97,8 +97,7 @@ class Records(View):
         return self.to(request, f"/{kind}/of/{quote(record_id, safe='')}")
 
     async def _links(self, request: Request, files: Sequence[File]) -> dict[UUID, Link]:
-        found = await read_links(resources_of(request), files)
-        return {file.id: link for file, link in zip(files, found, strict=True)}
+        return await links_to(resources_of(request), files)
 
     @route("/{type}/new", methods=["GET", "POST"], name="record-new")
     async def create(self, request: Request) -> Response:

@@ -16,6 +16,7 @@ from app.errors import Problem
 from app.events.deliver import delivering
 from app.logs.log import get_logger
 from app.runtime.resources import Resources
+from app.settings.checks import requires_scans
 from app.settings.model import require_stores
 from app.upkeep.sweep import Outcome, Sweep
 
@@ -58,6 +59,7 @@ def _sweep(_: argparse.Namespace) -> None:
                 counts = await Sweep(res, report, stopping).run()
             async with delivering(res) as deliverer:
                 tries = await deliverer.run_once(stopping)
+            await _scan_once(res, stopping)
             if tries:
                 said = ", ".join(f"{count:,} {what}" for what, count in sorted(tries.items()))
                 sys.stderr.write(f"webhooks: {said}\n")
@@ -65,6 +67,15 @@ def _sweep(_: argparse.Namespace) -> None:
 
     if with_resources(require_stores, sweep)[Outcome.FAILED]:
         sys.exit(FAILED_STATUS)
+
+
+async def _scan_once(res: Resources, stopping: asyncio.Event) -> None:
+    if requires_scans(res.settings):
+        from app.scans.work import Scanner
+
+        counts = await Scanner(res).run_once(stopping)
+        said = ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items()))
+        sys.stderr.write(f"scanned: {said or 'nothing to do'}\n")
 
 
 def _worker(options: argparse.Namespace) -> None:
@@ -81,6 +92,11 @@ async def work(res: Resources, stopping: asyncio.Event, every: float = _SWEEP_EV
         group.create_task(deliverer.run(stopping))
         group.create_task(_repeat(res, Sweep.run, every, stopping))
         group.create_task(_repeat(res, Sweep.look, _LOOK_EVERY, stopping))
+        if requires_scans(res.settings):
+            # Loaded late, as is what it needs.
+            from app.scans.work import Scanner
+
+            group.create_task(Scanner(res).run(stopping))
         if (queue := res.settings.bucket_events_queue) is not None:
             # Loaded late, with its library.
             from app.upkeep.queue import read_queue

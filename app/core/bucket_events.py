@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
 _CREATED: Final = "ObjectCreated:"
+_SCANNED: Final = "GuardDuty Malware Protection Object Scan Result"
 # SNS may wrap what SNS has wrapped.
 _WRAPPINGS: Final = 3
 _MAX_KEY: Final = 1024  # bytes, in every S3
@@ -29,13 +30,30 @@ def arrivals(text: str | bytes) -> Names:
     A key that may be percent-encoded is there both as it came and decoded: AWS and MinIO encode
     keys, Ceph RGW and EventBridge do not. Raises UnreadableEvent.
     """
-    names = {name for name in _arrivals(text, _WRAPPINGS) if _is_key(name[0]) and _is_key(name[1])}
+    return _names(text, "arrived")
+
+
+def scans(text: str | bytes) -> Names:
+    """Bucket and key of each object that GuardDuty says it has scanned (AWS GuardDuty userguide,
+    "Monitoring S3 object scans with Amazon EventBridge"); other notifications have none.
+
+    The verdict is not taken from here: it is in the object's tag. Raises UnreadableEvent.
+    """
+    return _names(text, "scanned")
+
+
+def _names(text: str | bytes, wanted: str) -> Names:
+    names = {
+        (bucket, key)
+        for what, bucket, key in _told(text, _WRAPPINGS)
+        if what == wanted and _is_key(bucket) and _is_key(key)
+    }
     if len(names) > _MAX_NAMES:
         raise UnreadableEvent("it tells of too many objects at once")
     return names
 
 
-def _arrivals(text: str | bytes, wrappings: int) -> Iterator[tuple[str, str]]:
+def _told(text: str | bytes, wrappings: int) -> Iterator[tuple[str, str, str]]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -44,15 +62,22 @@ def _arrivals(text: str | bytes, wrappings: int) -> Iterator[tuple[str, str]]:
         raise UnreadableEvent("it is not a JSON object")
     if "Records" in found:
         for record in _list(found["Records"]):
-            yield from _of_record(record)
+            yield from (("arrived", *name) for name in _of_record(record))
     elif "detail-type" in found:
         if found["detail-type"] == "Object Created":
             detail = _member(found, "detail")
-            yield _text(_member(detail, "bucket"), "name"), _text(_member(detail, "object"), "key")
+            bucket, key = (
+                _text(_member(detail, "bucket"), "name"),
+                _text(_member(detail, "object"), "key"),
+            )
+            yield "arrived", bucket, key
+        elif found["detail-type"] == _SCANNED:
+            scanned = _member(_member(found, "detail"), "s3ObjectDetails")
+            yield "scanned", _text(scanned, "bucketName"), _text(scanned, "objectKey")
     elif found.get("Type") == "Notification":
         if wrappings == 0:
             raise UnreadableEvent("it is wrapped too often")
-        yield from _arrivals(_text(found, "Message"), wrappings - 1)
+        yield from _told(_text(found, "Message"), wrappings - 1)
     # What S3 sends when notifications are set up, and SNS when somebody subscribes or leaves.
     elif found.get("Event") != "s3:TestEvent" and found.get("Type") not in _OF_SUBSCRIPTIONS:
         raise UnreadableEvent("it has neither Records nor an EventBridge detail")

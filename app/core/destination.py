@@ -122,6 +122,14 @@ class Destination(BaseModel):
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
     kms_key_id: _HeaderValue | None = None
     allow_client_keys: bool = False
+    # Whether a file is served only once a scanner has found it clean, and which scanner that is:
+    # `api` is any that tells by `PUT /v1/files/{id}/scan`.
+    scan: Literal["off", "required"] = "off"
+    scanner: Literal["clamd", "guardduty", "api"] = "clamd"
+    # Whether a file is served that could not be scanned.
+    scan_failed: Literal["quarantine", "serve"] = "quarantine"
+    # Whether the object of an infected file is kept.
+    infected_objects: Literal["keep", "delete"] = "keep"
     # What to do with an upload that arrived whole and was never confirmed; the sweep does it.
     unconfirmed: Literal["confirm", "delete"] = "confirm"
     scopes: Scopes = ()
@@ -184,6 +192,11 @@ class Destination(BaseModel):
         if self.link_window is not None:
             return self.link_window
         return min(self.link_expires_in // 4, MAX_EXPIRES_IN - self.link_expires_in)
+
+    @property
+    def longest_link(self) -> int:
+        """Seconds that a link may live from its making."""
+        return self.link_expires_in + self.window
 
     def admits(self, caller: Principal) -> bool:
         """Whether the caller may upload here: all of `scopes`, and one value of each of `claims`.

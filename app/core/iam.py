@@ -52,6 +52,8 @@ _SETUP_ACTIONS: Final = (
 )
 
 _NOTIFICATION_ACTIONS: Final = ("s3:GetBucketNotification", "s3:PutBucketNotification")
+# Where GuardDuty tags objects with its verdicts.
+_TAG_ACTIONS: Final = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging")
 _QUEUE_ACTIONS: Final = ("sqs:DeleteMessage", "sqs:ReceiveMessage")
 
 Policy = dict[str, Any]
@@ -84,6 +86,14 @@ def service_policy(destinations: Sequence[Destination], receivers: Receivers = N
         _allow("ClaimcheckLists", BUCKET_ACTIONS, arns),
         _allow("ClaimcheckDoctor", LOOK_ACTIONS, arns),
     ]
+    tagged = [one for one in destinations if one.scan == "required" and one.scanner == "guardduty"]
+    if tagged:
+        arns_of_tagged = [
+            arn
+            for (bucket, region), members in _buckets(tagged).items()
+            for arn in object_arns(bucket, region, sorted({d.prefix for d in members}))
+        ]
+        statements.append(_allow("ClaimcheckScans", _TAG_ACTIONS, arns_of_tagged))
     keys = sorted({(d.kms_key_id, d.region) for d in destinations if d.kms_key_id})
     statements += [_use_of_key(n, *key) for n, key in enumerate(keys, 1)]
     if receivers.queue_arn is not None:

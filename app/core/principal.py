@@ -40,6 +40,7 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
     QUOTAS_MANAGE = "quotas:manage"
+    SCANS_WRITE = "scans:write"
     ADMIN = "admin"
 
 
@@ -59,6 +60,8 @@ SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
         "everybody's files, and send again what they did not take",
         Scope.QUOTAS_MANAGE: "see what all of the tenant use, and set limits of their own for them "
         "and for the tenant",
+        Scope.SCANS_WRITE: "say what a virus scanner has found in one's own files, and release "
+        "them from quarantine",
         Scope.ADMIN: "make, list and revoke the tenant's API keys",
     }
 )

@@ -147,14 +147,19 @@ _FROM_BUCKET: Final = (
     "confirmed_at",
     "sealed",
     "self_confirmed",
+    "scan",
 )
 _CONFIRM = _move(State.CONFIRMED, *_FROM_BUCKET, "claimed_until")
 
 
-async def mark_confirmed(db: asyncpg.Connection, file: File) -> File | None:
-    """Move to confirmed, with what the bucket answered, as `file` has it."""
+async def mark_confirmed(
+    db: asyncpg.Connection, file: File, scan_at: datetime | None = None
+) -> File | None:
+    """Move to confirmed, with what the bucket answered, as `file` has it; a worker scans it from
+    `scan_at` on, where that is said.
+    """
     found = {column: getattr(file, column) for column in _FROM_BUCKET}
-    return await _move_row(db, _CONFIRM, file, claimed_until=None, **found)
+    return await _move_row(db, _CONFIRM, file, claimed_until=scan_at, **found)
 
 
 _TAKE = _update(sa.and_(in_state(State.CONFIRMED), _c.self_confirmed), self_confirmed=sa.false())

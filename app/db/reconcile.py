@@ -1,5 +1,6 @@
 """The SQL of the comparison of rows with buckets, as functions of a connection."""
 
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -21,6 +22,8 @@ class Row(NamedTuple):
     size: int | None
     version_id: str | None
     etag: str | None
+    # When the object of an infected file was deleted.
+    ended_at: datetime | None
 
 
 _ROW = sa.select(*(_c[name] for name in Row._fields)).where(_c.bucket == sa.bindparam("bucket"))

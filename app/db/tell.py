@@ -102,17 +102,21 @@ REMOVED: Final = sa.literal_column(
 
 
 def telling_of_file(
-    move: sa.Update, kind: EventType | sa.ColumnElement[str], to: State
+    move: sa.Update,
+    kind: EventType | sa.ColumnElement[str],
+    to: State | None = None,
+    *,
+    moment: str = "coalesce(moved.ended_at, moved.confirmed_at)",
 ) -> Telling[File]:
-    """The move of one file to a state, all of whose columns are returned, and the event that it
-    makes; none where the kind is NULL.
+    """The change of one file, all of whose columns are returned, and the event that it makes, none
+    where the kind is NULL; `to`: the state that it moves the file to, if it does.
     """
     return _telling(
         move,
         files,
         File._make,
         columns=files.c,
-        moment="coalesce(moved.ended_at, moved.confirmed_at)",
+        moment=moment,
         event=lambda moved: {
             "type": _text(kind) if isinstance(kind, EventType) else kind,
             "subject": sa.cast(moved.c.id, sa.Text()),

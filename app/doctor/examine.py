@@ -15,6 +15,7 @@ from app.doctor.buckets import check_reach, check_state
 from app.doctor.events import check_events, hears_events
 from app.doctor.examination import Examination, tidy_up
 from app.doctor.findings import Advice, Findings, Report
+from app.doctor.scans import check_clamd, check_tags
 from app.doctor.seals import proven_seals, remember_seals
 from app.doctor.service import check_credentials, check_database, check_settings
 from app.doctor.uploads import check_public_endpoint, check_uploads
@@ -35,12 +36,12 @@ async def examine(
     environ: Mapping[str, str] = os.environ,
     *,
     clock: Callable[[], datetime] = utc_now,
-    wait_for_events: bool = True,
+    at_length: bool = True,
 ) -> Report:
     """Check the settings, the credentials, the database and every bucket; return all findings.
 
-    `wait_for_events`: whether it is tried out that the store tells of objects that arrive, which
-    takes 15 seconds where it does not.
+    `at_length`: whether it is tried out that the store tells of objects that arrive, which takes
+    15 seconds where it does not, and that clamd scans the largest files.
 
     Which seals hold is remembered in the database. The objects and uploads that it makes are
     removed before it returns, also when it is cancelled. Where the credentials fail, no bucket is
@@ -50,6 +51,8 @@ async def examine(
     credentials = await check_credentials(chain, clock())
     database = await check_database(settings)
     found = [check_settings(settings, environ), database, credentials]
+    if at_length:
+        found.append(await check_clamd(settings))
     advice: dict[str, Advice] = {}
     proven: list[ProvenSeal] = []
     if not credentials.has_failed():
@@ -58,7 +61,7 @@ async def examine(
             open_browser() as browser,
         ):
             together = by_bucket(settings)
-            hears = wait_for_events and hears_events(settings) and not database.has_failed()
+            hears = at_length and hears_events(settings) and not database.has_failed()
             answers = await _gather(
                 *(
                     _examine_bucket(
@@ -153,6 +156,7 @@ async def _examine_destination(
         await check_uploads(examination)
         await check_cors(examination, origins)
         await check_anonymous(examination)
+        await check_tags(examination)
         if told is not None:
             await check_events(examination, told)
     finally:

@@ -86,6 +86,10 @@ def _file_json(file: File, seal: str) -> dict[str, Any]:
         "etag": file.etag,
         "version_id": file.version_id,
         "sealed": seal,
+        "scan": file.scan,
+        "scan_reason": file.scan_reason,
+        "scanned_at": file.scanned_at,
+        "links_end_at": file.links_end_at,
         "created_at": file.created_at,
         "confirmed_at": file.confirmed_at,
     }

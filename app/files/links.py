@@ -5,20 +5,24 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from app.core.delivery import Disposition, response_overrides, served_type
+from app.core.destination import Destination
 from app.core.grants import grant_maker, is_granted, window_end
 from app.core.key_normalizer import InvalidName, clean_filename
+from app.core.scans import Scan, is_served, standing
 from app.core.sigv4 import UrlSigner
-from app.errors import FileNotFound, InvalidFilename, InvalidGrant
+from app.errors import FileNotFound, FileQuarantined, InvalidFilename, InvalidGrant, ScanPending
 from app.logs.audit import IDS_A_LINE, audit_files
 from app.logs.log import current_actor
 from app.models.files import File, Readable
 from app.runtime.resources import Resources
 from app.turns import Turn
 
+# When to ask again for a file that is being scanned.
+_SCAN_SECONDS: Final = 5
 # Links that are signed without a look at the clock.
 _AT_ONCE: Final = 8
 # Stores name the origins that may read only to those who say theirs. `<img src>` does not, and
@@ -34,6 +38,40 @@ class Link(NamedTuple):
     expires_at: datetime
 
 
+NotServed = ScanPending | FileQuarantined
+
+
+def _objection(file: File | Readable, to: Destination) -> NotServed | None:
+    """Why the file must not be read, by its scanner's verdict."""
+    if is_served(file.scan, to):
+        return None
+    if standing(file.scan, to) == Scan.PENDING:
+        return ScanPending(
+            "The file has still to be scanned for malware; ask again in a moment.",
+            retry_after=_SCAN_SECONDS,
+        )
+    found = "something" if file.scan == Scan.INFECTED else "no way to scan it"
+    return FileQuarantined(
+        f"The scanner found {found}, so the file is not served: upload another, or have whoever "
+        "runs the service release it."
+    )
+
+
+def scan_of(res: Resources, file: File) -> str | None:
+    """The scanner's verdict that counts for the file; None where none is needed."""
+    return file.scan or standing(
+        file.scan, res.settings.destination_of(file.destination, file.bucket)
+    )
+
+
+async def read_link(res: Resources, file: File | Readable, **asked: Any) -> Link:
+    """The link to one file, asked for as of `read_links`. Raises ScanPending, FileQuarantined."""
+    [link] = await read_links(res, [file], **asked)
+    if not isinstance(link, Link):
+        raise link
+    return link
+
+
 async def read_links(
     res: Resources,
     files: Sequence[File | Readable],
@@ -43,8 +81,11 @@ async def read_links(
     redirecting: bool = False,
     for_scripts: bool = False,
     method: Literal["GET", "HEAD"] = "GET",
-) -> list[Link]:
-    """A presigned link for each file, in order, each pinned to the version that was confirmed.
+) -> list[Link | NotServed]:
+    """A presigned link for each file, in order, each pinned to the version that was confirmed; or
+    the problem that tells why its scanner's verdict lets none be made.
+
+    Nothing else signs what reads a file, so that there is no way around the verdict.
 
     With `disposition` None, files that are safe to show are shown, unless their destination stores
     them to be downloaded; files that a browser might run are downloaded in either case. `filename`
@@ -57,7 +98,7 @@ async def read_links(
             filename = clean_filename(filename).display
         except InvalidName as error:
             raise InvalidFilename(str(error)) from None
-    links: list[Link] = []
+    links: list[Link | NotServed] = []
     # Most pages are of one destination, so that its signer is made once.
     where: tuple[str, str] | None = None
     turn = Turn()
@@ -71,6 +112,11 @@ async def read_links(
             # A name that somebody asks for is not asked for again, and may be as long as they like.
             is_steady = to.window and filename is None
             presented = disposition or to.disposition
+        if file.scan is not None or to.scan != "off":
+            objection = _objection(file, to)
+            if objection is not None:
+                links.append(objection)
+                continue
         if is_steady:
             known = _known(signer, str(file.id), file.filename, presented, for_scripts)
         else:
@@ -82,8 +128,9 @@ async def read_links(
         if number % _AT_ONCE == 0:
             await turn.over()
     said = {"redirect": disposition or "plain"} if redirecting else {}
-    for start in range(0, len(files), IDS_A_LINE):
-        audit_files("file.linked", files[start : start + IDS_A_LINE], **said)
+    linked = [file for file, link in zip(files, links, strict=True) if isinstance(link, Link)]
+    for start in range(0, len(linked), IDS_A_LINE):
+        audit_files("file.linked", linked[start : start + IDS_A_LINE], **said)
         await turn.over()
     return links
 
@@ -122,7 +169,8 @@ def _known(*_made_of: UrlSigner | str | bool) -> list[Link]:
 def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
     """For each file, in order, a path that reads it without a bearer for as long as its link.
 
-    Steady within the destination's window, like the link. None where there are none.
+    Steady within the destination's window, like the link. None where there are none, or where the
+    file's scanner lets nobody read it.
     """
     if res.grant_secret is None:
         return [None] * len(files)
@@ -132,7 +180,12 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
         to = res.settings.destination_of(*where)
         end = window_end(now, to.link_expires_in, to.window)
         if to.content_urls:
-            urls += [_content_url(res.grant_secret, end, str(file.id)) for file in group]
+            urls += [
+                _content_url(res.grant_secret, end, str(file.id))
+                if is_served(file.scan, to)
+                else None
+                for file in group
+            ]
         else:
             urls += [None for _ in group]
     return urls

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import to_json
 
 from app.core.metadata import read_metadata
-from app.files.links import content_urls, read_links
+from app.core.scans import Scan
+from app.files.links import Link, NotServed, content_urls, read_links, scan_of
 from app.files.seals import seals_of
 from app.models.files import File, Seal
 from app.runtime.resources import Resources, in_utc
@@ -59,6 +60,10 @@ FILE_EXAMPLE: dict[str, Any] = {
     "sealed": "version",
     "created_at": "2026-11-22T19:07:09.123456Z",
     "confirmed_at": "2026-11-22T19:07:11.502311Z",
+    "scan": None,
+    "scan_reason": None,
+    "scanned_at": None,
+    "links_end_at": None,
     "presigned_url": "https://my-bucket.s3.eu-central-1.amazonaws.com/images/"
     "11-22-2026_19-07-09-123456--holiday.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&...",
     "presigned_url_expires_at": "2026-11-22T20:07:11Z",
@@ -103,8 +108,18 @@ class FileBody(BaseModel):
     )
     created_at: Moment
     confirmed_at: Moment
-    presigned_url: str
-    presigned_url_expires_at: Moment
+    scan: Scan | None = Field(
+        description="What the virus scanner said, null where none is asked. Links are made once it "
+        "is `clean`; of `failed` files where the destination says so"
+    )
+    scan_reason: str | None = Field(description="What was found, or why it could not be scanned")
+    scanned_at: Moment | None
+    links_end_at: Moment | None = Field(
+        description="Where a verdict lets no more links be made: when the last one made before it "
+        "ends. Null where there was none, or the object was deleted with the verdict"
+    )
+    presigned_url: str | None = Field(description="Null until the file may be read: see `scan`")
+    presigned_url_expires_at: Moment | None
     may_end_sooner: MayEndSooner = False
     content_url: str | None = Field(
         description="For `<img src>`: redirects to a fresh link, without a bearer, for as long as "
@@ -128,6 +143,12 @@ def members(
 def ends_sooner(res: Resources) -> dict[str, bool]:
     """`may_end_sooner` for a body with something signed, where that is so."""
     return {"may_end_sooner": True} if res.credentials.has_unknown_end else {}
+
+
+def signed(link: Link | NotServed) -> dict[str, Any]:
+    """The members of a body for a link; null where there is none."""
+    url, expires_at = link if isinstance(link, Link) else (None, None)
+    return {"presigned_url": url, "presigned_url_expires_at": expires_at}
 
 
 async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any]]:
@@ -159,8 +180,11 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "sealed": seal,
             "created_at": file.created_at,
             "confirmed_at": file.confirmed_at,
-            "presigned_url": link.url,
-            "presigned_url_expires_at": link.expires_at,
+            "scan": scan_of(res, file),
+            "scan_reason": file.scan_reason,
+            "scanned_at": file.scanned_at,
+            "links_end_at": file.links_end_at,
+            **signed(link),
             "content_url": content_url,
             **sooner,
         }

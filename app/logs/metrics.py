@@ -105,12 +105,16 @@ def count_upload(destination: str, outcome: str, size: int = 0) -> None:
 
 
 def report(
-    credential_life: float | None, swept: Mapping[str, int], last_sweep: float | None
+    credential_life: float | None,
+    swept: Mapping[str, int],
+    scanned: Mapping[str, int],
+    last_sweep: float | None,
 ) -> bytes:
     """The text exposition format, version 0.0.4.
 
     `credential_life` is in seconds, None: no end. `swept` has the totals of all sweeps by outcome,
-    `last_sweep` the Unix time when one ended last, None: that is not known.
+    `scanned` those of scans by verdict, `last_sweep` the Unix time when one ended last, None: that
+    is not known.
     """
     _credential_life.set(float("inf") if credential_life is None else credential_life)
     registry = _registry
@@ -119,7 +123,7 @@ def report(
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     sweeps = CollectorRegistry()
-    sweeps.register(_Sweeps(swept, last_sweep))
+    sweeps.register(_Totals(swept, scanned, last_sweep))
     return generate_latest(registry) + generate_latest(sweeps)
 
 
@@ -136,11 +140,13 @@ def _delete_gauges_of_dead_workers() -> None:
             pass  # another user's process, and alive
 
 
-class _Sweeps(Collector):
-    """The figures of sweeps, which are read from the database whichever process is asked."""
+class _Totals(Collector):
+    """The figures of sweeps and scans, read from the database whichever process is asked."""
 
-    def __init__(self, swept: Mapping[str, int], last_sweep: float | None) -> None:
-        self._swept, self._last = swept, last_sweep
+    def __init__(
+        self, swept: Mapping[str, int], scanned: Mapping[str, int], last_sweep: float | None
+    ) -> None:
+        self._swept, self._scanned, self._last = swept, scanned, last_sweep
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
@@ -151,6 +157,13 @@ class _Sweeps(Collector):
         for outcome, total in self._swept.items():
             family.add_metric([outcome], total)
         yield family
+        if self._scanned:
+            scans = CounterMetricFamily(
+                "claimcheck_scans", "Verdicts on files by what they say", labels=["verdict"]
+            )
+            for verdict, total in self._scanned.items():
+                scans.add_metric([verdict], total)
+            yield scans
         if self._last is not None:
             yield GaugeMetricFamily(
                 "claimcheck_last_sweep_timestamp_seconds",

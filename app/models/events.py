@@ -17,6 +17,9 @@ class EventType(StrEnum):
     FILE_CONFIRMED = "file.confirmed"
     FILE_REJECTED = "file.rejected"
     FILE_RELEASED = "file.released"
+    # A scanner's verdict, or that of staff: no link to it is made any more; or they are.
+    FILE_QUARANTINED = "file.quarantined"
+    FILE_CLEARED = "file.cleared"
     FILE_REMOVED = "file.removed"
     RECORD_CHANGED = "record.changed"
     # It never became a file: nobody confirmed it in time, or it was cancelled.

@@ -87,7 +87,8 @@ class File(NamedTuple):
     ended_at: datetime | None
     # The end of the lease of whoever is completing, removing or sweeping the file; in a tombstone
     # the moment from which the sweep looks at it again. A rejected upload has one if its object is
-    # to go.
+    # to go; a confirmed file if a worker is to scan it, or to delete the object of an infected one,
+    # whose `ended_at` says that it is gone.
     claimed_until: datetime | None
     # The store's name of a multipart upload, None until it is known.
     store_upload_id: str | None
@@ -117,6 +118,13 @@ class File(NamedTuple):
     metadata: str | None
     # Bytes that are reserved for it while it is pending, where its size is not announced.
     reserved: Annotated[int | None, {"type_": sa.BigInteger()}]
+    # What a scanner has said of it (`app.core.scans`); None where nobody was asked.
+    scan: str | None = None
+    # In a line: what was found, or why it could not be scanned, or why staff have released it.
+    scan_reason: str | None = None
+    scanned_at: datetime | None = None
+    # When the last link ends that was made before a verdict which lets none be made any more.
+    links_end_at: datetime | None = None
 
     @property
     def may_share_key(self) -> bool:
@@ -147,6 +155,7 @@ class Readable(NamedTuple):
     version_id: str | None
     announced_type: str | None
     charset: str | None
+    scan: str | None
 
 
 files: Final = table(
@@ -247,6 +256,12 @@ sa.Index(
     postgresql_where=sa.and_(
         files.c.state == State.REJECTED.value, files.c.claimed_until.is_not(None)
     ),
+)
+# Files that a worker is to scan, and infected ones whose objects are to go.
+sa.Index(
+    "ix_files_scans",
+    files.c.claimed_until,
+    postgresql_where=sa.and_(_LISTED, files.c.claimed_until.is_not(None)),
 )
 # Tombstones that it is time to look at again.
 sa.Index(

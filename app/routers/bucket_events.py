@@ -11,6 +11,7 @@ from app.errors import RouteNotFound
 from app.http.machines import comes_from, is_token
 from app.http.permissions import Res
 from app.logs.log import current_actor, get_logger
+from app.scans.told import note_scans
 from app.settings.model import Settings
 from app.uploads.arrive import ACTOR, confirm_noted, note_arrivals
 
@@ -32,8 +33,10 @@ async def take(request: Request, res: Res) -> None:
     actor = current_actor.get()
     if actor is not None:
         actor.name = ACTOR
+    body = await request.body()
     try:
-        names = arrivals(await request.body())
+        names = arrivals(body)
+        await note_scans(res, body)
     except UnreadableEvent as error:
         _log.warning("bucket_event_unreadable", reason=str(error))
         return

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app import errors
+from app.core.scans import Scan
 from app.events.feed import LATEST, read_feed
 from app.events.show import events_json
 from app.http.connections import LimitedProtocol
@@ -64,6 +65,10 @@ class EventFile(BaseModel):
     etag: str | None
     version_id: str | None
     sealed: Seal
+    scan: Scan | None
+    scan_reason: str | None
+    scanned_at: Moment | None
+    links_end_at: Moment | None
     created_at: Moment
     confirmed_at: Moment | None
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from app import errors
 from app.files import links
-from app.files.links import get_granted, read_links
+from app.files.links import get_granted, read_link, read_links
 from app.files.reading import MAX_PAGE, get_readable, readable_by_ids, readable_by_urls
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
@@ -28,6 +28,7 @@ from app.runtime.resources import Resources
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
 MAX_PRESIGN = 1000
+_MISSING = "No file of yours has this id or URL."
 
 _PROBLEMS = (errors.SigningUnavailable, errors.DatabaseUnavailable)
 _Url = Annotated[str, StringConstraints(max_length=8192)]
@@ -65,7 +66,7 @@ class Link(BaseModel):
 
 
 class NoLink(BaseModel):
-    """There is no such file of the caller's."""
+    """There is no such file of the caller's, or its scanner lets nobody read it."""
 
     problem: ProblemBody
 
@@ -86,6 +87,14 @@ def _link_json(res: Resources, file: Readable, link: links.Link) -> dict[str, An
     }
 
 
+def _item(
+    res: Resources, file: Readable, link: links.Link | links.NotServed, request_id: str
+) -> dict[str, Any]:
+    if isinstance(link, links.Link):
+        return _link_json(res, file, link)
+    return {"problem": problem_body(link, request_id)}
+
+
 @router.post(
     "/presign",
     operation_id="presignFiles",
@@ -104,15 +113,14 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     else:
         found = await readable_by_urls(res, caller, body.urls or [])
     present = [file for file in found if file is not None]
-    made = await read_links(res, present, for_scripts=body.reader is not None)
-    signed = iter(zip(present, made, strict=True))
-    missing = {
-        "problem": problem_body(
-            errors.FileNotFound("No file of yours has this id or URL."),
-            request_id_of(request.scope),
-        )
-    }
-    items = (missing if wanted is None else _link_json(res, *next(signed)) for wanted in found)
+    made = iter(await read_links(res, present, for_scripts=body.reader is not None))
+    missing, request_id = errors.FileNotFound(_MISSING), request_id_of(request.scope)
+    items = (
+        {"problem": problem_body(missing, request_id)}
+        if file is None
+        else _item(res, file, next(made), request_id)
+        for file in found
+    )
     return await long_json_response({"items": items})
 
 
@@ -124,7 +132,14 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     response_class=RedirectResponse,
     openapi_extra={"security": [{}]},  # or a grant
     responses={
-        **responses(errors.InvalidGrant, errors.FileNotFound, errors.InvalidFilename, *_PROBLEMS),
+        **responses(
+            errors.InvalidGrant,
+            errors.FileNotFound,
+            errors.InvalidFilename,
+            errors.ScanPending,
+            errors.FileQuarantined,
+            *_PROBLEMS,
+        ),
         200: {"model": Link, "description": "With `reader=script`: a link for scripts"},
         302: headers({"Location": "The presigned link"}),
     },
@@ -171,9 +186,9 @@ async def content(
         file = await get_readable(res, caller, file_id)
     redirecting = reader is None
     is_head = redirecting and request.scope["state"].get("is_head")
-    [link] = await read_links(
+    link = await read_link(
         res,
-        [file],
+        file,
         disposition=disposition,
         filename=filename,
         redirecting=redirecting,

@@ -2,12 +2,14 @@
 
 from fastapi import APIRouter, Request, Response
 
+from app.core.scans import Scan
 from app.db import sweep as db_sweep
 from app.errors import DatabaseUnavailable, RouteNotFound
 from app.http.machines import comes_from, is_token
 from app.http.permissions import Res
 from app.logs import metrics
 from app.runtime.resources import Resources
+from app.scans.verdicts import TOTAL_PREFIX
 from app.settings.model import Settings
 from app.store.credentials import CredentialsUnavailable
 from app.upkeep.sweep import REPLAYS, RUN
@@ -21,8 +23,8 @@ async def scrape(request: Request, res: Res) -> Response:
     """The text exposition format. To others than scrapers it is as if there were no such route."""
     if not may_scrape(res.settings, request):
         raise RouteNotFound((RouteNotFound.__doc__ or "").strip())
-    swept, last = await _sweeps(res)
-    report = metrics.report(await _credential_life(res), swept, last)
+    swept, scanned, last = await _totals(res)
+    report = metrics.report(await _credential_life(res), swept, scanned, last)
     return Response(report, media_type=metrics.CONTENT_TYPE)
 
 
@@ -34,17 +36,24 @@ def may_scrape(settings: Settings, request: Request) -> bool:
     )
 
 
-async def _sweeps(res: Resources) -> tuple[dict[str, int], float | None]:
-    """The totals by outcome, and when the last sweep ended; empty while the database is away."""
+async def _totals(res: Resources) -> tuple[dict[str, int], dict[str, int], float | None]:
+    """The totals of sweeps by outcome, those of scans by verdict, and when the last sweep ended;
+    empty while the database is away.
+    """
     try:
         async with res.db.connection() as db:
             totals = {total.outcome: total for total in await db_sweep.totals(db)}
     except DatabaseUnavailable:
-        return {}, None
+        return {}, {}, None
     run = totals.pop(RUN, None)
     totals.pop(REPLAYS, None)
+    scanned = {
+        verdict.value: totals.pop(f"{TOTAL_PREFIX}{verdict}").total
+        for verdict in Scan
+        if f"{TOTAL_PREFIX}{verdict}" in totals
+    }
     swept = {outcome: total.total for outcome, total in totals.items()}
-    return swept, None if run is None else run.changed_at.timestamp()
+    return swept, scanned, None if run is None else run.changed_at.timestamp()
 
 
 async def _credential_life(res: Resources) -> float | None:

@@ -11,7 +11,8 @@ from app import errors
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal
 from app.core.record_field import MAX_FILES, FieldPath, is_record_id
-from app.files.links import Link, read_links
+from app.core.scans import Scan
+from app.files.links import Link, NotServed, read_links, scan_of
 from app.http.attach_to import FieldName, RecordId, RecordType
 from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanReadRecords, CanWriteRecords, Res, charge
@@ -24,6 +25,7 @@ from app.http.rendering import (
     json_response,
     long_json_response,
     members,
+    signed,
 )
 from app.models.files import File
 from app.records.fields import MAX_RECORDS, declared_fields, etag_of
@@ -43,8 +45,9 @@ class RecordFile(BaseModel):
 
     file_id: UUID
     url: str
-    presigned_url: str
-    presigned_url_expires_at: Moment
+    scan: Scan | None
+    presigned_url: str | None = Field(description="Null until the file may be read: see `scan`")
+    presigned_url_expires_at: Moment | None
     may_end_sooner: MayEndSooner = False
     filename: str
     content_type: str
@@ -52,7 +55,7 @@ class RecordFile(BaseModel):
 
 
 _SIGNED = ("presigned_url", "presigned_url_expires_at", "may_end_sooner")
-_members = members(RecordFile, but=("file_id", *_SIGNED))
+_members = members(RecordFile, but=("file_id", "scan", *_SIGNED))
 _FILE_EXAMPLE = {
     "file_id": FILE_EXAMPLE["id"],
     **{name: FILE_EXAMPLE[name] for name in RecordFile.model_fields if name in FILE_EXAMPLE},
@@ -164,7 +167,7 @@ async def _record_json(
         fields = {}
         for name in names:
             files = one.files.get(name, ())
-            fields[name] = _field_json(files, links, sooner, many=declared[name].many)
+            fields[name] = _field_json(res, files, links, sooner, many=declared[name].many)
             await turn.over()
         record = one.record
         items.append(
@@ -174,13 +177,18 @@ async def _record_json(
 
 
 def _field_json(
-    files: Sequence[File], links: Mapping[int, Link], sooner: dict[str, bool], *, many: bool
+    res: Resources,
+    files: Sequence[File],
+    links: Mapping[int, Link | NotServed],
+    sooner: dict[str, bool],
+    *,
+    many: bool,
 ) -> Any:
     shown = [
         {
             "file_id": file.id,
-            "presigned_url": links[id(file)].url,
-            "presigned_url_expires_at": links[id(file)].expires_at,
+            "scan": scan_of(res, file),
+            **signed(links[id(file)]),
             **sooner,
             **_members(file),
         }

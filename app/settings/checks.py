@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from app.core.destination import Destination
 from app.core.notifications import queue_arn
-from app.core.words import in_list
+from app.core.words import in_list, two_sizes
 from app.errors import ConfigurationError
 from app.settings.panel import missing_for_panel
 from app.settings.sources import PREFIX
@@ -27,6 +27,7 @@ def faults_across(settings: "Settings") -> Iterator[str]:
     yield from _in_records(settings)
     yield from _in_panel(settings)
     yield from _in_bucket_events(settings)
+    yield from _in_scans(settings)
 
 
 def faults_of_stores(settings: "Settings") -> Iterator[str]:
@@ -44,6 +45,11 @@ def faults_of_stores(settings: "Settings") -> Iterator[str]:
             f"{in_list(named, 'and')} {'have' if len(without) > 1 else 'has'} no bucket: set "
             f"AWS_STORAGE_BUCKET_NAME for all destinations, or {own} for one."
         )
+
+
+def requires_scans(settings: "Settings") -> bool:
+    """Whether any destination serves files only once they were scanned."""
+    return any(one.scan == "required" for one in settings.destinations.values())
 
 
 def check_name(path: str, name: str) -> None:
@@ -116,6 +122,26 @@ def _in_bucket_events(settings: "Settings") -> Iterator[str]:
             queue_arn(settings.bucket_events_queue, settings.aws_s3_region_name)
         except ValueError as error:
             yield f"{PREFIX}BUCKET_EVENTS_QUEUE: {error}"
+
+
+def _in_scans(settings: "Settings") -> Iterator[str]:
+    """clamd says OK of what lies beyond its limits, so none of it may be larger than those."""
+    for name, one in settings.destinations.items():
+        if one.scan == "off" or one.scanner != "clamd":
+            continue
+        own = f"{PREFIX}DESTINATIONS__{name.upper()}"
+        if settings.clamd_url is None:
+            yield (
+                f"destinations.{name}: scan is required, but {PREFIX}CLAMD_URL is not set: set it "
+                f"to clamd's address (tcp://host:3310), or {own}__SCANNER to guardduty or api."
+            )
+        elif one.max_size > settings.clamd_max_size:
+            takes, scans = two_sizes(one.max_size, settings.clamd_max_size)
+            yield (
+                f"destinations.{name}: it takes {takes}, and clamd scans {scans} of a file: set "
+                f"{own}__MAX_SIZE to {settings.clamd_max_size} or less, or raise clamd's limits "
+                f"and {PREFIX}CLAMD_MAX_SIZE, or name another scanner in {own}__SCANNER."
+            )
 
 
 def _in_credentials(settings: "Settings") -> Iterator[str]:

@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.core.destination import Destination, split_words
 from app.core.jwt_settings import JwtSettings
 from app.core.object_url import AddressingStyle, UnsignableValue, bucket_address
+from app.core.parts import MIB
 from app.core.record_field import RecordField
 from app.core.sigv4 import MAX_EXPIRES_IN
 from app.errors import ConfigurationError
@@ -33,6 +34,7 @@ from app.settings.quotas import QuotaSettings
 from app.settings.sources import PREFIX, Below, Environment, Paths
 from app.settings.values import (
     BucketName,
+    ClamdUrl,
     Endpoint,
     Limit,
     Moment,
@@ -124,6 +126,9 @@ class Settings(BaseSettings):
     bucket_events_url: Endpoint | None = None
     bucket_events_queue: Endpoint | None = None
     webhook_networks: Networks = ()
+    clamd_url: ClamdUrl | None = None
+    # Bytes of the largest file that clamd scans; what it stands at by default.
+    clamd_max_size: int = Field(100 * MIB, ge=1024, lt=2**31)
     rate_limit: Limit = None
     rate_limit_failures: Limit = None
     rate_limit_storage_url: RedisUrl | None = None

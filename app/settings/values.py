@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, SecretStr
@@ -105,6 +106,19 @@ def _long_enough(key: SecretStr) -> SecretStr:
     return key
 
 
+def _clamd(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        good = (parts.scheme == "tcp" and parts.hostname and parts.port) or (
+            parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc
+        )
+    except ValueError:  # a port that is none
+        good = False
+    if not good:
+        raise ValueError("write tcp://host:3310 or unix:///run/clamav/clamd.ctl")
+    return url
+
+
 def _redis(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("redis://", "rediss://")):
         raise ValueError("must begin with redis:// or rediss://")
@@ -146,6 +160,7 @@ Networks = Annotated[client_address.Networks, BeforeValidator(_networks)]
 Proxies = Annotated[client_address.TrustedProxies, BeforeValidator(_proxies)]
 Limit = Annotated[InstanceOf[RateLimitItem] | None, BeforeValidator(_limit)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+ClamdUrl = Annotated[str, AfterValidator(_clamd)]
 Endpoint = Annotated[str, AfterValidator(_usable_endpoint)]
 BucketName = Annotated[str, AfterValidator(_usable_bucket)]
 Region = Annotated[str, AfterValidator(_usable_region)]

@@ -350,6 +350,7 @@ function thumbnail(file) {
   const badge = document.createElement("span");
   badge.textContent = extension.toLowerCase();
   if (!file.content_type.startsWith("image/") || file.size > THUMBNAIL_LIMIT) return badge;
+  if (!file.presigned_url) return badge; // it is not scanned yet, or is in quarantine
   const image = new Image();
   image.alt = "";
   image.loading = "lazy";
@@ -366,20 +367,26 @@ function thumbnail(file) {
   return image;
 }
 
+function unread({ scan }) {
+  return scan === "pending" ? "It is not scanned yet: try again in a moment." : "It is in quarantine.";
+}
+
 async function copyLink(file) {
   // A fresh one, which is valid for its whole time.
   const fresh = call("GET", `v1/files/${file.id}`);
-  const text = fresh.then(({ presigned_url: url }) => new Blob([url], { type: "text/plain" }));
+  const text = fresh.then(({ presigned_url: url }) => new Blob([url ?? ""], { type: "text/plain" }));
   try {
     // In Safari the click's permission lasts if the clipboard gets a promise.
     await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
-    const { presigned_url_expires_at: end } = await fresh;
+    const { presigned_url: read, presigned_url_expires_at: end } = await fresh;
+    if (!read) return say(unread(await fresh));
     const until = new Date(end);
     const today = until.toDateString() === new Date().toDateString();
     say(`Link copied. It works until ${(today ? hour : wholeDate).format(until)}.`);
   } catch {
     // No clipboard (plain http) or no permission; a failed request is thrown again by this.
     const { presigned_url: url } = await fresh;
+    if (!url) return say(unread(await fresh));
     const field = $("link").querySelector("input");
     field.value = url;
     $("link").showModal();

@@ -108,9 +108,11 @@ export interface StoredFile {
   version_id: string | null;
   created_at: string;
   confirmed_at: string;
-  /** A link for reading, which expires. */
-  presigned_url: string;
-  presigned_url_expires_at: string;
+  /** What a virus scanner said of it; null where none is asked. */
+  scan: "pending" | "clean" | "infected" | "failed" | null;
+  /** A link for reading, which expires; null until a scanner has found the file clean. */
+  presigned_url: string | null;
+  presigned_url_expires_at: string | null;
   /** True where the link may end before that, with credentials whose end nobody knows. */
   may_end_sooner?: boolean;
   /** A path for `<img src>`; with `&reader=script` it answers with a link for scripts. */

@@ -19,6 +19,7 @@ from app.errors import Problem
 from app.logs.log import Actor, current_actor, get_logger
 from app.models.files import File
 from app.runtime.resources import Resources
+from app.scans.told import note_scans
 from app.store.client import error_code
 from app.store.credentials import CredentialsUnavailable
 from app.store.session import AioConfig, client_session
@@ -89,6 +90,7 @@ async def handle(
     for message in messages:
         try:
             names |= arrivals(message["Body"])
+            await note_scans(res, message["Body"])
         except UnreadableEvent as error:
             received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
             _log.warning(

@@ -129,8 +129,8 @@ def _differs(
             return None
         size = next(iter(listed.sizes.values()))
         return Finding(Kind.ORPHAN, bucket, listed.key, size, None, None)
-    if row.state != State.CONFIRMED:
-        # Released: no orphan, and nothing promised. The others are the sweep's.
+    if row.state != State.CONFIRMED or row.ended_at is not None:
+        # Released: no orphan, and nothing promised. Infected: deleted. The others are the sweep's.
         return None
 
     def found(kind: Kind, size: int | None) -> Finding:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from app.core.contents import HEAD_BYTES, charset_to_say, detect, rules
 from app.core.destination import Destination
+from app.core.scans import Scan
 from app.db import credentials as db_credentials
 from app.db import files as db_files
 from app.db import moves
@@ -131,13 +132,18 @@ async def _confirm(
         checksum_verified=found.checksum_sha256 is not None,
         confirmed_at=res.clock(),
         sealed=_seal(destination, file, found),
+        scan=Scan.PENDING.value if destination.scan == "required" else None,
     )
+    # Other scanners than these come by themselves.
+    by_worker = destination.scan == "required" and destination.scanner != "api"
     change = None
     try:
         async with res.db.transaction() if attachment or payer else res.db.connection() as db:
             # The record first, as in every change of one: so no two wait for each other.
             record = attachment and await lock_record(res, db, attachment)
-            confirmed = await moves.mark_confirmed(db, verified)
+            confirmed = await moves.mark_confirmed(
+                db, verified, verified.confirmed_at if by_worker else None
+            )
             if confirmed is None:
                 raise _Rollback(None)
             if payer and not await db_credentials.spend_bytes(db, payer, found.size):

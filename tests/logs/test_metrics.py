@@ -237,7 +237,7 @@ def worker(folder: Path, does: str) -> subprocess.Popen[str]:
     )
 
 
-TELL = "print(metrics.report({}, {{}}, None).decode(), flush=True)"
+TELL = "print(metrics.report({}, {{}}, {{}}, None).decode(), flush=True)"
 
 
 def test_gauges_are_of_the_living_and_of_now(tmp_path: Path) -> None:

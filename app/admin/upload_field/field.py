@@ -193,5 +193,6 @@ def _service(request: Request) -> UploadService:
 
 def _shown(value: str, file: UploadedFile) -> ShownFile:
     kind = file["content_type"]
-    is_image = kind.startswith("image/") and kind != "image/svg+xml"
-    return ShownFile(value, file["filename"], kind, file["size"], file["presigned_url"], is_image)
+    href = file["presigned_url"] or ""
+    is_image = bool(href) and kind.startswith("image/") and kind != "image/svg+xml"
+    return ShownFile(value, file["filename"], kind, file["size"], href, is_image)

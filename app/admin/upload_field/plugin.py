@@ -83,5 +83,7 @@ class S3UploadPlugin(BasePlugin):
             raise HTTPException(502, str(failure)) from None
         if found is None:
             raise HTTPException(404, "The upload service does not know this file (any more).")
+        if found["presigned_url"] is None:
+            raise HTTPException(409, "The file is not scanned yet, or in quarantine.")
         where = {"Location": found["presigned_url"], "Cache-Control": "private, max-age=60"}
         return Response(status_code=302, headers=where)

@@ -11,7 +11,9 @@ from starlette.requests import Request
 
 
 class UploadedFile(TypedDict):
-    """A confirmed file. `url` is for keeping; `presigned_url` is for reading, and expires."""
+    """A confirmed file. `url` is for keeping; `presigned_url` is for reading, and expires;
+    None where the file may not be read yet, or not at all.
+    """
 
     id: str
     url: str
@@ -19,7 +21,7 @@ class UploadedFile(TypedDict):
     filename: str
     content_type: str
     size: int
-    presigned_url: str
+    presigned_url: str | None
 
 
 class ServiceFailed(Exception):
