@@ -20,6 +20,8 @@ Method = Literal["post", "put", "multipart"]
 MAX_DESTINATION: Final = 100
 # Largest body of one PUT or POST (AWS userguide, "Amazon S3 multipart upload limits").
 MAX_SINGLE_UPLOAD: Final = 5 * 1024**3
+# Of a directory of 8 MiB, the largest that is read (app.core.zip_directory).
+MAX_ENTRIES: Final = 182_361
 _PATTERN = re.compile(r"\*/\*|[a-z0-9.+-]+/(?:\*|[a-z0-9.+-]+)")
 
 
@@ -74,6 +76,20 @@ _HeaderValue = Annotated[str, AfterValidator(_check_header)]
 Expiry = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)]
 
 
+class Archives(BaseModel):
+    """Limits of the archives in a destination."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_entries: Annotated[int, Field(ge=1, le=MAX_ENTRIES)] = 10_000
+    # Bytes in all, unpacked.
+    max_unpacked: Annotated[int, Field(ge=1, le=2**53)] = 10 * 1024**3
+    # Unpacked bytes for each byte of the file.
+    max_ratio: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    encrypted: Literal["accept", "reject"] = "accept"
+    symlinks: Literal["accept", "reject"] = "reject"
+
+
 class Destination(BaseModel):
     """The settings of one destination; `app.settings` fills in bucket, region and endpoints from
     the global ones.
@@ -116,6 +132,10 @@ class Destination(BaseModel):
     mistaken_types: Literal["correct", "reject"] = "correct"
     # Whether an object is kept whose contents differ from what was announced.
     rejected_objects: Literal["keep", "delete"] = "keep"
+    # The most pixels that an image may have, as its header says; None: nothing is measured.
+    max_pixels: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    # Limits of zip archives by their directories; None: nothing is judged.
+    archives: Archives | None = None
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
     cache_control: _HeaderValue | None = None
     content_disposition: _HeaderValue | None = None

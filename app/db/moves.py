@@ -148,6 +148,8 @@ _FROM_BUCKET: Final = (
     "sealed",
     "self_confirmed",
     "scan",
+    "image",
+    "archive",
 )
 _CONFIRM = _move(State.CONFIRMED, *_FROM_BUCKET, "claimed_until")
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 from uuid import UUID
 
+from pydantic_core import from_json
+
 from app.core.metadata import read_metadata
 from app.files.seals import seals_of
 from app.models.events import Event, EventType
@@ -80,6 +82,8 @@ def _file_json(file: File, seal: str) -> dict[str, Any]:
         "content_type": file.content_type,
         "announced_type": file.announced_type or file.content_type,
         "detected_type": file.detected_type,
+        "image": file.image and from_json(file.image),
+        "archive": file.archive and from_json(file.archive),
         "size": file.size,
         "checksum_sha256": file.checksum_sha256,
         "checksum_verified": file.checksum_verified,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from app.core.metadata import read_metadata
 from app.core.scans import Scan
@@ -52,6 +52,8 @@ FILE_EXAMPLE: dict[str, Any] = {
     "content_type": "image/png",
     "announced_type": "image/png",
     "detected_type": "image/png",
+    "image": {"width": 640, "height": 480, "orientation": 1, "animated": False},
+    "archive": None,
     "size": 48213,
     "checksum_sha256": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=",
     "checksum_verified": True,
@@ -70,6 +72,31 @@ FILE_EXAMPLE: dict[str, Any] = {
     "content_url": "/v1/files/019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51/content"
     "?grant=1795379400.59dd712ea8c83c643552551f9f90a811",
 }
+
+
+class ImageBody(BaseModel):
+    """An image, as its header says."""
+
+    width: int = Field(description="Pixels, as they are stored")
+    height: int = Field(description="Pixels, as they are stored")
+    orientation: int = Field(
+        description="How they are to be turned, as Exif numbers it: 1 not at all, 6 by a quarter "
+        "to the right; from 5 on width and height change places"
+    )
+    animated: bool = Field(description="Whether it has more than one frame")
+
+
+class ArchiveBody(BaseModel):
+    """An archive, as its directory says; all but `judged` are null where that was not read."""
+
+    judged: bool = Field(
+        description="False for what is no zip, for directories of more than 8 MiB and for broken "
+        "or ambiguous ones"
+    )
+    entries: int | None
+    unpacked_size: int | None = Field(description="Bytes of all entries together, unpacked")
+    encrypted: bool | None = Field(description="Whether any entry is")
+    symlinks: bool | None = Field(description="Whether any entry is a symbolic link")
 
 
 class FileBody(BaseModel):
@@ -93,6 +120,13 @@ class FileBody(BaseModel):
     )
     announced_type: str = Field(description="As announced; the object is stored with it")
     detected_type: str | None = Field(description="What the contents were found to be")
+    image: ImageBody | None = Field(
+        description="Of images, where the destination has `max_pixels`; null also where the size "
+        "is not known"
+    )
+    archive: ArchiveBody | None = Field(
+        description="Of archives, where the destination has `archives`"
+    )
     size: int = Field(description="Bytes")
     checksum_sha256: str | None = Field(description="Base64")
     checksum_verified: bool = Field(
@@ -172,6 +206,8 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "content_type": file.content_type,
             "announced_type": file.announced_type or file.content_type,
             "detected_type": file.detected_type,
+            "image": file.image and from_json(file.image),
+            "archive": file.archive and from_json(file.archive),
             "size": file.size,
             "checksum_sha256": file.checksum_sha256,
             "checksum_verified": file.checksum_verified,

@@ -125,6 +125,10 @@ class File(NamedTuple):
     scanned_at: datetime | None = None
     # When the last link ends that was made before a verdict which lets none be made any more.
     links_end_at: datetime | None = None
+    # What confirm has found in an image or an archive, as its JSON shows it; None where nothing
+    # was asked.
+    image: str | None = None
+    archive: str | None = None
 
     @property
     def may_share_key(self) -> bool:

@@ -16,7 +16,7 @@ from app.http.connections import LimitedProtocol
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanReadEvents, Res
 from app.http.problems import responses
-from app.http.rendering import FILE_EXAMPLE, Moment, json_response
+from app.http.rendering import FILE_EXAMPLE, ArchiveBody, ImageBody, Moment, json_response
 from app.models.events import EventType
 from app.models.files import Seal
 from app.models.webhooks import Ended
@@ -59,6 +59,8 @@ class EventFile(BaseModel):
     content_type: str
     announced_type: str
     detected_type: str | None
+    image: ImageBody | None
+    archive: ArchiveBody | None
     size: int | None = Field(description="Bytes; null where nobody ever knew")
     checksum_sha256: str | None
     checksum_verified: bool

@@ -99,6 +99,24 @@ export interface StoredFile {
   path: string | null;
   metadata: Record<string, string | number | boolean>;
   content_type: string;
+  /** As its header says; null unless it is an image of a destination with `max_pixels`. */
+  image: {
+    /** As the pixels are stored, before they are turned. */
+    width: number;
+    height: number;
+    /** As Exif numbers it; from 5 on width and height change places. */
+    orientation: number;
+    animated: boolean;
+  } | null;
+  /** As its directory says; null unless it is an archive of a destination with `archives`. */
+  archive: {
+    /** False: nothing else is known. */
+    judged: boolean;
+    entries: number | null;
+    unpacked_size: number | null;
+    encrypted: boolean | null;
+    symlinks: boolean | null;
+  } | null;
   size: number;
   /** Base64; the client's claim, unless `checksum_verified`. */
   checksum_sha256: string | null;

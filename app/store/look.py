@@ -47,7 +47,7 @@ _PASSING_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "PriorRequestNo
 # A URL of another region is answered so, with the right one (AWS, userguide/Redirects).
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
 _WITH_CHECKSUM: Final = {"x-amz-checksum-mode": "ENABLED"}
-_RANGE: Final = re.compile(r"bytes 0-\d+/(\d+)")
+_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _CODE: Final = re.compile(rb"<Code>\s*([^<]*?)\s*</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
 _REGION: Final = re.compile(rb"<Region>\s*([A-Za-z0-9_-]+)\s*</Region>")
@@ -102,6 +102,27 @@ async def look(
         await buckets.require(destination)
         return None
     return found
+
+
+async def read_part(
+    buckets: Buckets, destination: Destination, key: str, found: StoredObject, part: slice
+) -> bytes | None:
+    """That part of the object that was found, and of no other; None of a store without ranges.
+
+    Raises ClientError, UploadNotArrived (replaced since), and what the network does.
+    """
+    asked = _Asked(buckets, destination, key)
+    try:
+        said, data = await _send(asked, "GET", found.version_id, {}, part)
+    except ClientError as error:
+        if error_code(error) not in ABSENT:
+            raise
+        raise UploadNotArrived(
+            "The object was deleted while it was looked at; confirm again.", retry_after=1
+        ) from error
+    _same(found, _described(said, found.size))
+    match = _RANGE.fullmatch(said.get("Content-Range", ""))
+    return data if match and int(match[1]) == part.start else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +184,14 @@ async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> Stored
 
 async def _get(asked: _Asked, version_id: str | None, length: int) -> tuple[StoredObject, bool]:
     """The object with its first bytes; whether the answer tells its size."""
-    said, start = await _send(asked, "GET", version_id, {}, length)
+    said, start = await _send(asked, "GET", version_id, {}, slice(0, length))
     # rclone sends the range with status 200: it is Content-Range that tells.
     ranged = said.get("Content-Range")
     match = None if ranged is None else _RANGE.fullmatch(ranged)
-    size = match[1] if match else said.get("Content-Length") if ranged is None else None
+    if match and match[1] == "0":
+        size: str | None = match[2]
+    else:
+        size = said.get("Content-Length") if ranged is None else None
     return _described(said, int(size or 0), start), size is not None
 
 
@@ -199,14 +223,16 @@ async def _send(
     method: Literal["GET", "HEAD"],
     version_id: str | None,
     signed: Headers,
-    length: int = 0,
+    part: slice | None = None,
 ) -> tuple[Headers, bytes]:
-    """The headers of the answer and its first bytes. Raises ClientError for any but a 2xx."""
+    """The headers of the answer, and that part of the object. Raises ClientError for any but a
+    2xx.
+    """
     own = region = asked.destination.region
     attempt = 1
     while True:
         try:
-            return await _send_once(asked, region, method, version_id, signed, length)
+            return await _send_once(asked, region, method, version_id, signed, part)
         except ClientError as error:
             elsewhere = error.response["ResponseMetadata"].get("Region", own)
             if region == own != elsewhere:
@@ -232,7 +258,7 @@ async def _send_once(
     method: Literal["GET", "HEAD"],
     version_id: str | None,
     signed: Headers,
-    length: int,
+    part: slice | None,
 ) -> tuple[Headers, bytes]:
     buckets, destination = asked.buckets, asked.destination
     address = destination.service_address(region)
@@ -248,8 +274,10 @@ async def _send_once(
         query=None if version_id is None else {"versionId": version_id},
     )
     headers = {"Accept-Encoding": "identity", **signed}
-    if length:
-        headers["Range"] = f"bytes=0-{length - 1}"
+    length = 0
+    if part is not None:
+        length = part.stop - part.start
+        headers["Range"] = f"bytes={part.start}-{part.stop - 1}"
     # Of a store that knows no ranges no more is taken either.
     answer = await (await buckets.web()).ask(method, url, headers, length)
     if answer.ok:

@@ -22,7 +22,7 @@ from app.store.client import (
     error_status,
     head_bucket,
 )
-from app.store.look import ABSENT, StoredObject, look
+from app.store.look import ABSENT, StoredObject, look, read_part
 
 _DELETES_AT_ONCE: Final = 20
 # Statuses of a failed complete that are not about its parts.
@@ -100,6 +100,14 @@ class ObjectHandle:
                 length=length,
                 checksum=checksum,
             )
+
+    async def read(self, found: StoredObject, part: slice) -> bytes | None:
+        """That part of the object that was found; None of a store that knows no ranges.
+
+        Raises UploadNotArrived if it was replaced since.
+        """
+        async with self.buckets.translated(self.destination):
+            return await read_part(self.buckets, self.destination, self.key, found, part)
 
     async def is_used(self) -> bool:
         """Whether the key has an object or, where the bucket keeps versions, ever had one.
