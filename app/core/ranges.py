@@ -30,13 +30,13 @@ def read_struct(form: str, offset: int) -> Reading[tuple[Any, ...]]:
 class Reader(Generic[T]):
     """Runs a reading over an object of `size` bytes that begins with `start`.
 
-    It keeps the start and the part that was read last. `found` is what the reading returns, None
-    before and where it fails.
+    It keeps the start and the two parts that were read last. `found` is what the reading returns,
+    None before and where it fails.
     """
 
     def __init__(self, reading: Reading[T], size: int, start: bytes) -> None:
         self._reading, self._size, self._start = reading, size, start
-        self._last: tuple[int, bytes] = (0, b"")
+        self._last: list[tuple[int, bytes]] = []
         self._wanted: tuple[int, int] | None = None
         self.found: T | None = None
 
@@ -46,7 +46,7 @@ class Reader(Generic[T]):
         Returns the offset and the length of the part that is wanted next, None at the end.
         """
         if self._wanted is not None:
-            self._last = (self._wanted[0], part)
+            self._last = [(self._wanted[0], part), *self._last[:1]]
         try:
             wanted = self._within(*(self._wanted or next(self._reading)))
             while (data := self._kept(*wanted)) is not None:
@@ -71,14 +71,13 @@ class Reader(Generic[T]):
             pass
 
     def _within(self, offset: int, length: int) -> tuple[int, int]:
-        """The part as far as the object goes. Raises ValueError for one before its beginning."""
-        if offset < 0 or length < 0:
-            raise ValueError("no such part")
-        offset = min(offset, self._size)
+        """The part as far as the object goes: none of what is not there."""
+        if not 0 <= offset <= self._size or length < 0:
+            return 0, 0
         return offset, min(length, self._size - offset)
 
     def _kept(self, offset: int, length: int) -> bytes | None:
-        for begin, data in ((0, self._start), self._last):
+        for begin, data in ((0, self._start), *self._last):
             if begin <= offset and offset + length <= begin + len(data):
                 return data[offset - begin : offset - begin + length]
         return None

@@ -35,7 +35,7 @@ def measured(data: bytes) -> tuple[Found | None, int]:
 def test_there_are_two_hundred_of_twelve_formats() -> None:
     assert len(SAMPLES) >= 200
     kinds = {sample.name.rpartition(".")[2] for sample in SAMPLES}
-    assert kinds == set("jpg png apng gif webp avif heic tif bmp ico jp2 jxl".split())
+    assert " ".join(sorted(kinds)) == "apng avif bmp gif heic ico jp2 jpg jxl png tif webp"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
