@@ -26,6 +26,7 @@ DESTINATIONS = {
     "once-put": {"method": "put", "allow_existence_optimization": True},
     "once-inline": {"method": "put", "allow_existence_optimization": True, **DRESS},
     "once-multipart": {"method": "multipart", "allow_existence_optimization": True},
+    "examined": {"method": "put", "max_pixels": 1_000_000, "archives": {"max_entries": 200}},
     "chosen": {"allow_client_keys": True, "unsized_parts": False, "min_size": 3, "max_size": 6},
 }
 # Files of either destination that the tests of links put into records.

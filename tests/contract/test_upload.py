@@ -9,6 +9,8 @@ import pytest
 
 from tests.contract.flow import DRESS, Flow, edited, problem, refused, sha256, turned_away
 from tests.contract.stores import Feature, having, lacking, sending
+from tests.support.archives import Entry, zipped
+from tests.support.images import written
 from tests.support.steps import without_length
 from tests.support.stores import block_public_access
 
@@ -276,3 +278,14 @@ async def test_a_store_without_forms_stores_none(flow: Flow) -> None:
     response = await flow.send(upload["upload"])
     turned_away(flow, response)
     problem(await flow.confirm(upload), 409, "upload-not-arrived")
+
+
+@having()
+async def test_images_and_archives_are_examined_by_parts(flow: Flow) -> None:
+    """The size of the one is behind its profile, the directory of the other before its end."""
+    picture = written((640, 480), "JPEG", icc_profile=bytes(300_000))
+    file = await flow.file("examined", picture, filename="a.jpg")
+    assert (file["image"]["width"], file["image"]["height"]) == (640, 480)
+    archive = zipped([Entry(b"n" * 900)] * 200, before=b"PK\3\4" + bytes(200_000))
+    file = await flow.file("examined", archive, filename="a.zip")
+    assert (file["archive"]["judged"], file["archive"]["entries"]) == (True, 200)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import AliasChoices, BaseModel
 
-from app.core.destination import Destination
+from app.core.destination import Archives, Destination
 from app.core.jwt_settings import JwtSettings
 from app.core.record_field import RecordField
 from app.settings.model import EventSettings, Settings, load_settings
@@ -88,7 +88,8 @@ def test_the_settings_of_the_service() -> None:
 
 
 def test_the_settings_of_destinations_and_fields() -> None:
-    for heading, model in (("Destinations", Destination), ("Records", RecordField)):
+    tables = {"Destinations": Destination, "Archives": Archives, "Records": RecordField}
+    for heading, model in tables.items():
         page, names = rows(heading), names_of(model)
         assert {first for first, *_ in names.values()} == page.keys()
         taken = compare(model, page, names)

@@ -11,6 +11,7 @@ from app.errors import BucketRefused, BucketUnavailable, SigningUnavailable, Upl
 from app.runtime.resources import open_resources
 from app.settings.model import load_settings
 from app.store.look import StoredObject
+from app.store.objects import ObjectHandle
 
 DATA: Final = bytes(range(256)) * 64
 TYPED: Final = {"Content-Type": "image/png", "x-amz-meta-Claimcheck-Id": "7", "ETag": '"e"'}
@@ -54,13 +55,31 @@ async def looking(
     environ: dict[str, str], *answers: Answer, **change: str
 ) -> AsyncIterator[tuple[Callable[..., Any], Scripted]]:
     """A function that looks at a key in a store which gives these answers."""
+    async with scripted(environ, *answers, **change) as (handle, store):
+        yield handle.look, store
+
+
+@asynccontextmanager
+async def reading(
+    environ: dict[str, str], *answers: Answer
+) -> AsyncIterator[tuple[Callable[..., Any], Scripted]]:
+    """A function that reads a part of the key there."""
+    async with scripted(environ, *answers) as (handle, store):
+        yield handle.read, store
+
+
+@asynccontextmanager
+async def scripted(
+    environ: dict[str, str], *answers: Answer, **change: str
+) -> AsyncIterator[tuple[ObjectHandle, Scripted]]:
+    """A key in a store which gives these answers."""
     store = Scripted(*answers)
     async with await asyncio.start_server(store.serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         endpoint = {"AWS_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
         settings = load_settings(environ | endpoint | change)
         async with open_resources(settings) as res:
-            yield res.object_at(settings.destinations["files"], "files/a b.png").look, store
+            yield res.object_at(settings.destinations["files"], "files/a b.png"), store
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +220,39 @@ async def test_a_token_that_has_ended_is_said(environ: dict[str, str]) -> None:
     async with looking(environ, answer, AWS_SESSION_TOKEN="temporary") as (look, _):
         with pytest.raises(SigningUnavailable):
             await look(length=100)
+
+
+FOUND: Final = StoredObject(16384, "image/png", '"e"', "v1", None, {}, {}, b"")
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ((206, PART | {"Content-Range": "bytes 50-59/16384"}, DATA[50:60]), DATA[50:60]),
+        # rclone's status; and a store that knows no ranges, or others.
+        ((200, PART | {"Content-Range": "bytes 50-59/16384"}, DATA[50:60]), DATA[50:60]),
+        ((200, TYPED | {"x-amz-version-id": "v1"}, DATA), None),
+        ((206, PART, DATA[:10]), None),
+    ],
+)
+async def test_a_part_of_what_was_found(
+    environ: dict[str, str], answer: Answer, read: bytes | None
+) -> None:
+    async with reading(environ, answer) as (part_of, store):
+        assert await part_of(FOUND, slice(50, 60)) == read
+        [(method, target, headers)] = store.asked
+        assert (method, headers["range"]) == ("GET", "bytes=50-59")
+        assert "versionId=v1" in target
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (206, PART | {"ETag": '"other"', "Content-Range": "bytes 50-59/16384"}, DATA[50:60]),
+        (404, {}, error("NoSuchKey")),
+    ],
+)
+async def test_no_part_of_what_is_there_by_now(environ: dict[str, str], answer: Answer) -> None:
+    async with reading(environ, answer) as (part_of, _):
+        with pytest.raises(UploadNotArrived):
+            await part_of(FOUND, slice(50, 60))
