@@ -282,6 +282,14 @@ class UploadNotMultipart(Problem, status=409, title="Not a multipart upload"):
     """The upload has no parts: send the bytes as `upload` in its announcement said."""
 
 
+class ChecksumRequired(Problem, status=422, title="A checksum is required", members=("integrity",)):
+    """The destination takes nothing without its MD5: say `checksum_md5`, or one for each part."""
+
+
+class PartDiffers(Problem, status=409, title="The part is another", members=("part_numbers",)):
+    """Other bytes were announced for a part before, so this is another file: announce it anew."""
+
+
 class UnknownPart(Problem, status=422, title="No such part", members=("part_count",)):
     """The upload has no part of that number: they run from 1 to `part_count`."""
 

@@ -16,7 +16,7 @@ from app.core.principal import DEV
 from app.db.migrations import migrate
 from app.doctor.seals import remember_seals
 from app.models.files import Seal
-from app.models.seals import ProvenSeal
+from app.models.seals import CONTENT_MD5, MD5_ETAGS, ProvenSeal
 from app.runtime.process import configure_logging
 from app.runtime.resources import open_resources, open_session
 from app.settings.model import Settings, load_settings, require_deployed
@@ -126,12 +126,14 @@ def _with_s3(stack: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _vouch_for_store(settings: Settings) -> None:
-    """Note that every seal holds in the embedded store, as the tests prove (`tests/contract/`)."""
+    """Note that every seal holds in the embedded store, and that its MD5s do, as the tests prove
+    (`tests/contract/`).
+    """
     places = {(d.store, d.bucket) for d in settings.destinations.values()}
     holding = [
         ProvenSeal(*place, seal, holds=True, tried_at=utc_now())
         for place in places
-        for seal in Seal
+        for seal in (*Seal, CONTENT_MD5, MD5_ETAGS)
         if seal is not Seal.NO
     ]
     await remember_seals(settings, holding)

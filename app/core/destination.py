@@ -15,6 +15,7 @@ from app.core.sigv4 import MAX_EXPIRES_IN
 from app.core.words import two_sizes
 
 Method = Literal["post", "put", "multipart"]
+Integrity = Literal["off", "md5"]
 
 # Of a destination's name in a request; names in the settings are shorter.
 MAX_DESTINATION: Final = 100
@@ -150,6 +151,8 @@ class Destination(BaseModel):
     scan_failed: Literal["quarantine", "serve"] = "quarantine"
     # Whether the object of an infected file is kept.
     infected_objects: Literal["keep", "delete"] = "keep"
+    # Whether clients announce the MD5 of each request to the bucket, which holds them to it.
+    integrity: Integrity = "off"
     # What to do with an upload that arrived whole and was never confirmed; the sweep does it.
     unconfirmed: Literal["confirm", "delete"] = "confirm"
     scopes: Scopes = ()
@@ -163,6 +166,8 @@ class Destination(BaseModel):
             raise ValueError("kms_key_id needs server_side_encryption = aws:kms")
         if self.allow_client_keys and self.method != "post":
             raise ValueError("allow_client_keys needs method = post: its answer is a POST form")
+        if self.allow_client_keys and self.integrity != "off":
+            raise ValueError("allow_client_keys needs integrity = off: its forms are for any bytes")
         return self
 
     @property

@@ -144,6 +144,7 @@ _FROM_BUCKET: Final = (
     "version_id",
     "checksum_sha256",
     "checksum_verified",
+    "parts_verified",
     "confirmed_at",
     "sealed",
     "self_confirmed",

@@ -33,7 +33,10 @@ async def check_cors(examination: Examination, origins: list[str]) -> None:
     by_put = examination.destination.method == "put"
     # Each as a browser would send it: forms go to the bucket's own URL, and parts of a large file
     # are PUTs without headers of their own, whatever the method.
-    questions = [("PUT", signed.url, set(signed.headers) if by_put else set())]
+    names_of_put = set(signed.headers) if by_put else set[str]()
+    if examination.destination.integrity == "md5":
+        names_of_put.add("content-md5")
+    questions = [("PUT", signed.url, names_of_put)]
     if examination.destination.method == "post":
         form = await examination.signed_form(examination.new_key())
         questions.append(("POST", form.url, set()))

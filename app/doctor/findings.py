@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.models.seals import CONTENT_MD5, MD5_ETAGS
+
 
 class Level(StrEnum):
     """How bad it is. A warning works, with less than one might think."""
@@ -40,6 +42,8 @@ class Abilities:
     checksums: bool | None = None
     signed_headers_only: bool | None = None
     signature_age: bool | None = None
+    content_md5: bool | None = None
+    md5_etags: bool | None = None
 
     def seals(self) -> dict[str, bool]:
         """Whether each of `app.models.files.Seal` keeps the bytes of a confirmed file; those that
@@ -52,6 +56,13 @@ class Abilities:
             "conditional": self.conditional_writes and self.signed_headers_only,
         }
         return {seal: holds for seal, holds in found.items() if holds is not None}
+
+    def proofs(self) -> dict[str, bool]:
+        """All that is remembered of a bucket (`app.models.seals`): `seals`, and what is proved of
+        MD5s.
+        """
+        found = {CONTENT_MD5: self.content_md5, MD5_ETAGS: self.md5_etags}
+        return self.seals() | {name: holds for name, holds in found.items() if holds is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def proven_seals(
     first, found = destinations[0], dict[str, bool]()
     for destination in destinations:
         if destination.name in advice:
-            for seal, holds in advice[destination.name].abilities.seals().items():
+            for seal, holds in advice[destination.name].abilities.proofs().items():
                 found[seal] = holds and found.get(seal, True)
     return [
         ProvenSeal(first.store, first.bucket, seal, holds, now) for seal, holds in found.items()

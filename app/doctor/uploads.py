@@ -2,6 +2,7 @@
 
 from app.doctor.browser import Answer
 from app.doctor.examination import CONTENT, LONGER_CONTENT, OTHER_CONTENT, Examination
+from app.doctor.integrity import check_integrity
 from app.doctor.multipart import check_multipart
 from app.doctor.objects import (
     check_age,
@@ -34,6 +35,7 @@ async def check_uploads(examination: Examination) -> None:
     put_key = await _check_put(examination)
     await check_missing(examination)
     await check_multipart(examination)
+    await check_integrity(examination)
     key = form_key if examination.destination.method == "post" else put_key
     if key is None:
         return

@@ -87,6 +87,7 @@ def _file_json(file: File, seal: str) -> dict[str, Any]:
         "size": file.size,
         "checksum_sha256": file.checksum_sha256,
         "checksum_verified": file.checksum_verified,
+        "parts_verified": bool(file.parts_verified),
         "etag": file.etag,
         "version_id": file.version_id,
         "sealed": seal,

@@ -1,4 +1,4 @@
-"""The seal of a confirmed file, as far as it was proved for its bucket."""
+"""What was proved of a file's bucket: the seal that keeps its bytes, and what its MD5s say."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -20,12 +20,7 @@ async def seals_of(res: Resources, files: Sequence[File]) -> list[str]:
     """
     if all(file.sealed == _NO for file in files):
         return [_NO] * len(files)
-    now = res.clock()
-    holding = res.proven_seals.get(None, now)
-    if holding is None:
-        async with res.db.connection() as db:
-            holding = await db_seals.holding(db)
-        res.proven_seals.note(None, holding, now + _KEPT)
+    holding = await _holding(res)
     stores: dict[tuple[str, str], str] = {}
     found = []
     for file in files:
@@ -37,3 +32,24 @@ async def seals_of(res: Resources, files: Sequence[File]) -> list[str]:
         holds = all((stores[where], file.bucket, seal) in holding for seal in needed)
         found.append(file.sealed if holds else _NO)
     return found
+
+
+async def proven_of(res: Resources, file: File) -> frozenset[str]:
+    """All that holds where the file is."""
+    store = res.settings.destination_of(file.destination, file.bucket).store
+    return frozenset(
+        what
+        for where, bucket, what in await _holding(res)
+        if (where, bucket) == (store, file.bucket)
+    )
+
+
+async def _holding(res: Resources) -> frozenset[tuple[str, str, str]]:
+    """Store, bucket and name of all that was proved."""
+    now = res.clock()
+    holding = res.proven_seals.get(None, now)
+    if holding is None:
+        async with res.db.connection() as db:
+            holding = await db_seals.holding(db)
+        res.proven_seals.note(None, holding, now + _KEPT)
+    return holding

@@ -1,9 +1,10 @@
-"""Members of several requests' bodies: metadata and paths of files."""
+"""Members of several requests' bodies: metadata, paths and checksums of files."""
 
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from app.core.integrity import MD5_LENGTH, MD5_PATTERN
 from app.core.metadata import MAX_BYTES, MAX_ENTRIES, MAX_KEY, MAX_PATH, clean_path, write_metadata
 
 MetadataName = Annotated[str, Field(max_length=MAX_KEY)]
@@ -35,3 +36,5 @@ GivenPath = Annotated[
         max_length=MAX_PATH,
     ),
 ]
+
+ChecksumMd5 = Annotated[str, Field(max_length=MD5_LENGTH, pattern=MD5_PATTERN)]

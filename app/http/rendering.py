@@ -57,6 +57,7 @@ FILE_EXAMPLE: dict[str, Any] = {
     "size": 48213,
     "checksum_sha256": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=",
     "checksum_verified": True,
+    "parts_verified": False,
     "etag": '"9b2cf535f27731c974343645a3985328"',
     "version_id": "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY",
     "sealed": "version",
@@ -132,6 +133,10 @@ class FileBody(BaseModel):
     checksum_verified: bool = Field(
         description="Whether the bucket itself computed this checksum; it does not for files in "
         "parts, and without it the checksum is what the client said"
+    )
+    parts_verified: bool = Field(
+        description="Whether the bucket holds the bytes whose MD5s were announced, of each part or "
+        "of the one request; false where the destination has no `integrity`"
     )
     etag: str | None
     version_id: str | None = Field(description="The version that every link pins")
@@ -211,6 +216,7 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
             "size": file.size,
             "checksum_sha256": file.checksum_sha256,
             "checksum_verified": file.checksum_verified,
+            "parts_verified": file.parts_verified,
             "etag": file.etag,
             "version_id": file.version_id,
             "sealed": seal,

@@ -73,11 +73,14 @@ class PutInstructions(BaseModel):
 
 
 class PartBody(BaseModel):
-    """PUT exactly `size` bytes of the file to `url`, with no headers of your own."""
+    """PUT exactly `size` bytes of the file to `url`, with `headers`, or else none of your own."""
 
     part_number: int
     url: str
     size: int | None = Field(description="Bytes; null where the client chooses part sizes")
+    headers: dict[str, str] = Field(
+        default={}, description="`content-md5`, where the upload has `integrity`; else left out"
+    )
 
 
 class PartsBody(BaseModel):
@@ -91,10 +94,14 @@ class PartsBody(BaseModel):
 class MultipartInstructions(BaseModel):
     """Cut the file every `part_size` bytes, and PUT each part to its URL, in any order.
 
-    Here are the first up to 100 parts; `POST /v1/uploads/{id}/parts` gives the others.
+    Here are the first up to 100 parts; `POST /v1/uploads/{id}/parts` gives the others, and all of
+    them where there is `integrity`: it asks for their MD5s.
     """
 
     method: Literal["multipart"]
+    integrity: Literal["md5"] | None = Field(
+        default=None, description="Left out where no MD5s are asked for"
+    )
     part_size: int
     part_count: int
     parts: list[PartBody]
@@ -141,12 +148,14 @@ class ExistingBody(FileBody):
 
 
 upload_json = members(UploadBody)
-_part_json = members(PartBody)
+_part_json = members(PartBody, but=("headers",))
+_part_with_headers_json = members(PartBody)
 
 
 def parts_json(res: Resources, signed: SignedParts) -> dict[str, Any]:
     """The JSON of `PartsBody`, for `long_json_response`: an iterator makes its parts."""
-    parts = map(_part_json, signed.parts)
+    with_headers = any(part.headers for part in signed.parts[:1])
+    parts = map(_part_with_headers_json if with_headers else _part_json, signed.parts)
     return {"parts": parts, "expires_at": signed.expires_at, **ends_sooner(res)}
 
 
@@ -167,7 +176,9 @@ def _instructions(res: Resources, given: Instructions) -> dict[str, Any]:
         size, count = given.layout.part_size, given.layout.count
         said = parts_json(res, given.signed)
         said["parts"] = list(said["parts"])
-        return {"method": "multipart", "part_size": size, "part_count": count, **said}
+        integrity = {} if given.integrity is None else {"integrity": given.integrity}
+        cut = {"part_size": size, "part_count": count}
+        return {"method": "multipart", **integrity, **cut, **said}
     return {**body, "expires_at": given.expires_at, **ends_sooner(res)}
 
 

@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.core.destination import MAX_DESTINATION
+from app.core.integrity import MD5_PATTERN
 from app.core.metadata import clean_path, write_metadata
 from app.errors import ValidationFailed
 
@@ -16,7 +17,8 @@ _NO_VALUE: Final = {"", "null", "undefined"}
 # No object has more bytes than 14 digits say.
 _SIZE: Final = re.compile(r"[0-9]{1,15}")
 _PATH: Final = "relativePath"
-_UPPYS_OWN: Final = {"name", "type", "size", "destination", _PATH}
+_CHECKSUM: Final = re.compile(MD5_PATTERN)
+_UPPYS_OWN: Final = {"name", "type", "size", "destination", "checksum_md5", _PATH}
 _IN_QUERY: Final = re.compile(r"metadata\[(.+)\]")
 
 
@@ -41,6 +43,11 @@ def size_in(said: object) -> int | None:
         return None
     digits = str(said)
     return int(digits) if _SIZE.fullmatch(digits) else None
+
+
+def checksum_in(said: object) -> str | None:
+    """The MD5 in base64 that a page has put into Uppy's metadata; None for whatever is no MD5."""
+    return said if isinstance(said, str) and _CHECKSUM.fullmatch(said) else None
 
 
 class UppyMetadata(BaseModel):

@@ -129,6 +129,13 @@ class File(NamedTuple):
     # was asked.
     image: str | None = None
     archive: str | None = None
+    # `md5`: every request to the bucket is signed with its MD5 (`app.models.part_digests` has those
+    # of parts); None: none is.
+    integrity: str | None = None
+    # Base64, as announced of a file that goes in one request.
+    checksum_md5: str | None = None
+    # Whether the bucket is known to hold the bytes whose MD5s were announced.
+    parts_verified: Annotated[bool, {"server_default": sa.false()}] = False
 
     @property
     def may_share_key(self) -> bool:

@@ -38,6 +38,10 @@ class AbilitiesBody(BaseModel):
     checksums: bool | None = Field(description="An announced SHA-256 is compared and told")
     signed_headers_only: bool | None = Field(description="x-amz-* that nobody signed are refused")
     signature_age: bool | None = Field(description="The bucket policy's limit is kept")
+    content_md5: bool | None = Field(
+        description="A signed Content-MD5 is held to the bytes; tried where there is `integrity`"
+    )
+    md5_etags: bool | None = Field(description="An ETag is the MD5 of the bytes, or of the parts'")
 
 
 class AdviceBody(BaseModel):

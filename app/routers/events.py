@@ -64,6 +64,7 @@ class EventFile(BaseModel):
     size: int | None = Field(description="Bytes; null where nobody ever knew")
     checksum_sha256: str | None
     checksum_verified: bool
+    parts_verified: bool
     etag: str | None
     version_id: str | None
     sealed: Seal

@@ -1,13 +1,14 @@
 """The parts of a multipart upload: sign them, list them."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app import errors
 from app.core.parts import MAX_PARTS
+from app.http.file_fields import ChecksumMd5
 from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import responses
@@ -39,6 +40,20 @@ class PartNumbersBody(BaseModel):
         list[Annotated[int, Field(strict=True, ge=1, le=MAX_PARTS)]],
         Field(min_length=1, max_length=1000),
     ]
+    checksums_md5: Annotated[
+        list[ChecksumMd5] | None,
+        Field(
+            max_length=1000,
+            description="Base64 of the MD5 of each, in the same order, where the upload has "
+            "`integrity`. A part is announced with one MD5, for good",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        if self.checksums_md5 and len(self.checksums_md5) != len(self.part_numbers):
+            raise ValueError("checksums_md5 must have one for each of part_numbers")
+        return self
 
 
 class KnownPartBody(BaseModel):
@@ -47,6 +62,11 @@ class KnownPartBody(BaseModel):
     part_number: int
     size: int
     etag: str | None
+    checksum_md5: str | None = Field(
+        default=None,
+        description="Base64, of its bytes; null where nothing vouches for them: send it again. "
+        "Left out where the upload has no `integrity`",
+    )
 
 
 class KnownPartsBody(BaseModel):
@@ -57,7 +77,11 @@ class KnownPartsBody(BaseModel):
     parts: list[KnownPartBody]
 
 
-_known_json, _known_part_json = members(KnownPartsBody), members(KnownPartBody)
+_known_json, _known_part_json = (
+    members(KnownPartsBody),
+    members(KnownPartBody, but=("checksum_md5",)),
+)
+_known_part_with_md5_json = members(KnownPartBody)
 
 
 @router.post(
@@ -67,6 +91,8 @@ _known_json, _known_part_json = members(KnownPartsBody), members(KnownPartBody)
     summary="Get the URLs of parts, just in time",
     responses=responses(
         errors.UnknownPart,
+        errors.ChecksumRequired,
+        errors.PartDiffers,
         errors.UploadExpired,
         errors.UploadSessionExhausted,
         errors.SizeRequired,
@@ -82,7 +108,7 @@ async def sign(
     Asking keeps the upload alive. A part may be sent again, as long as the upload is pending.
     """
     await charge(request, caller, (len(body.part_numbers) - 1) // LINKS_CHARGED)
-    signed = await sign_parts(res, caller, upload_id, body.part_numbers)
+    signed = await sign_parts(res, caller, upload_id, body.part_numbers, body.checksums_md5)
     return await long_json_response(parts_json(res, signed))
 
 
@@ -96,6 +122,5 @@ async def sign(
 async def list_upload_parts(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """As the bucket lists them, for a client that goes on after a pause; also after completion."""
     known = await list_parts(res, caller, upload_id)
-    return await long_json_response(
-        _known_json(known) | {"parts": map(_known_part_json, known.parts)}
-    )
+    part_json = _known_part_with_md5_json if known.integrity else _known_part_json
+    return await long_json_response(_known_json(known) | {"parts": map(part_json, known.parts)})

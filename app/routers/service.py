@@ -5,9 +5,9 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from app.core.destination import Destination, Method
+from app.core.destination import Destination, Integrity, Method
 from app.db import files as db_files
 from app.errors import DatabaseUnavailable, Problem
 from app.http.permissions import CanUpload, Res
@@ -31,6 +31,7 @@ class DestinationBody(BaseModel):
 
     name: str
     method: Method
+    integrity: Integrity = Field(description="`md5`: each request to the bucket needs its MD5")
     content_types: list[str]
     extensions: list[str]
     min_size: int

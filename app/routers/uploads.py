@@ -19,7 +19,7 @@ from app.core.content_types import MAX_GIVEN_TYPE, announced_content_type
 from app.core.destination import MAX_DESTINATION
 from app.core.key_normalizer import MAX_GIVEN_NAME
 from app.http.attach_to import ATTACH_PROBLEMS, AttachTo, field_path
-from app.http.file_fields import GivenMetadata, GivenPath
+from app.http.file_fields import ChecksumMd5, GivenMetadata, GivenPath
 from app.http.idempotency import IDEMPOTENCY_PROBLEMS, IdempotencyKey, once
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res, charge
@@ -62,6 +62,7 @@ _ANNOUNCE_PROBLEMS = (
     errors.ContentTypeNotAllowed,
     errors.ExtensionNotAllowed,
     errors.SizeNotAllowed,
+    errors.ChecksumRequired,
     errors.KeyExhausted,
     errors.SigningUnavailable,
     *IDEMPOTENCY_PROBLEMS,
@@ -104,6 +105,13 @@ class AnnouncementBody(BaseModel):
             pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
             description="Base64 of the SHA-256 of the bytes. The bucket may compare it, but never "
             "for files in parts: see the file's `checksum_verified`",
+        ),
+    ] = None
+    checksum_md5: Annotated[
+        ChecksumMd5 | None,
+        Field(
+            description="Base64 of the MD5 of the bytes. Needed where the destination has "
+            "`integrity` and the file goes in one request; else it is ignored"
         ),
     ] = None
     path: GivenPath | None = None

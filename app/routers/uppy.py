@@ -22,6 +22,7 @@ from app import errors
 from app.access.destinations import destination_named
 from app.core.content_types import MAX_GIVEN_TYPE, announced_content_type
 from app.core.destination import MAX_DESTINATION, MAX_SINGLE_UPLOAD
+from app.core.integrity import MD5_LENGTH, MD5_PATTERN
 from app.core.key_normalizer import MAX_GIVEN_NAME
 from app.core.object_url import MAX_KEY_BYTES
 from app.core.parts import MAX_PARTS
@@ -30,7 +31,14 @@ from app.http.lean_route import LeanRoute
 from app.http.permissions import LINKS_CHARGED, CanUpload, Res, charge
 from app.http.problems import uppy_members
 from app.http.rendering import json_response, long_json_response
-from app.http.uppy_metadata import UppyMetadata, metadata_in_query, said_of_file, size_in, word
+from app.http.uppy_metadata import (
+    UppyMetadata,
+    checksum_in,
+    metadata_in_query,
+    said_of_file,
+    size_in,
+    word,
+)
 from app.models.files import File
 from app.runtime.resources import Resources
 from app.store.signer import PresignedPost
@@ -117,6 +125,7 @@ async def params(
         str | None, Query(alias="metadata[destination]", max_length=MAX_DESTINATION)
     ] = None,
     said_size: Annotated[str | None, Query(alias="metadata[size]", max_length=100)] = None,
+    checksum: Annotated[str | None, Query(alias="metadata[checksum_md5]", max_length=100)] = None,
 ) -> Response:
     """Instructions for a file in one piece.
 
@@ -141,6 +150,7 @@ async def params(
         filename,
         announced_content_type(content_type),
         size=size,
+        checksum_md5=checksum_in(checksum),
         method=destination.method,
         **said_of_file(metadata_in_query(request)),
     )
@@ -205,13 +215,23 @@ async def sign_batch(
 
 @_route("GET", "/multipart/{upload_id}/{part_number}")
 async def sign(
-    upload_id: UUID, part_number: int, caller: CanUpload, res: Res, key: _Key = None
+    upload_id: UUID,
+    part_number: int,
+    caller: CanUpload,
+    res: Res,
+    key: _Key = None,
+    checksum: Annotated[
+        str | None, Query(alias="checksum_md5", max_length=MD5_LENGTH, pattern=MD5_PATTERN)
+    ] = None,
 ) -> Response:
     """The URL for one part; a client that was away for long asks again."""
     await _own(res, caller, upload_id, key)
-    signed = await sign_parts(res, caller, upload_id, [part_number])
+    checksums = None if checksum is None else [checksum]
+    signed = await sign_parts(res, caller, upload_id, [part_number], checksums)
+    [part] = signed.parts
+    headers = {} if part.headers is None else {"headers": part.headers}
     expires = _seconds(res, signed.expires_at)
-    return json_response({"method": "PUT", "url": signed.parts[0].url, "expires": expires})
+    return json_response({"method": "PUT", "url": part.url, "expires": expires, **headers})
 
 
 @_route("GET", "/multipart/{upload_id}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Literal
 
 from app.core.object_url import BucketAddress
@@ -109,20 +110,24 @@ class Signer:
         parts: Iterable[tuple[int, int | None]],
         *,
         expires_in: int,
+        checksums: Iterable[str] = (),
     ) -> tuple[list[str], datetime]:
         """Presign the PUT of each `(part number, size)`, in order; and the end of all (UTC).
 
-        The size in bytes is signed as the Content-Length, unless it is None.
+        The size in bytes is signed as the Content-Length, unless it is None. With `checksums` so is
+        the MD5 of each, in Base64, as its Content-MD5.
         """
         now, credentials, expires_in = await self._prepare(expires_in)
-        signers: dict[int | None, UrlSigner] = {}
+        signers: dict[tuple[int | None, str | None], UrlSigner] = {}
         urls = []
         turn = Turn()
-        for number, size in parts:
-            signer = signers.get(size)
+        for (number, size), checksum in zip_longest(parts, checksums):
+            signer = signers.get((size, checksum))
             if signer is None:
-                headers = None if size is None else {"content-length": str(size)}
-                signer = signers[size] = UrlSigner(
+                headers = {} if size is None else {"content-length": str(size)}
+                if checksum is not None:
+                    headers["content-md5"] = checksum
+                signer = signers[size, checksum] = UrlSigner(
                     address,
                     credentials,
                     now=now,

@@ -59,6 +59,8 @@ class PartInstructions:
 
     layout: Layout
     signed: SignedParts
+    # `md5`: no part is signed before its MD5 is announced.
+    integrity: str | None = None
 
     @property
     def expires_at(self) -> datetime:
@@ -233,9 +235,9 @@ async def _begin(res: Resources, file: File, parts: int) -> Announced | Problem:
 async def _first_parts(res: Resources, file: File, parts: int = FIRST_PARTS) -> Announced:
     layout = file.layout
     assert layout is not None
-    numbers = range(1, min(parts, layout.count) + 1)
+    numbers = range(1, min(parts, layout.count) + 1) if file.integrity is None else ()
     file, signed = await signed_parts(res, file, numbers)
-    return Announced(file, PartInstructions(layout, signed))
+    return Announced(file, PartInstructions(layout, signed, file.integrity))
 
 
 async def announce_key(res: Resources, caller: Principal, key: str) -> Announced:

@@ -25,6 +25,7 @@ from app.models.files import File, State
 from app.records.writing import Attachment
 from app.runtime.resources import Resources
 from app.store.objects import PartsTooSmall, StoredPart
+from app.uploads.integrity import other_parts
 from app.uploads.objections import size_objection, too_small_parts
 from app.uploads.rules import bytes_left
 from app.uploads.verify import After, reject, verify
@@ -158,6 +159,16 @@ def _complete_list(
     return [part for part in arrived if part.part_number <= count]
 
 
+def _differing(numbers: Sequence[int]) -> UploadNotArrived:
+    return UploadNotArrived(
+        f"Part {numbers[0]} is not in the bucket as it was announced: its MD5 differs. Send it "
+        "again, then confirm.",
+        retry_after=1,
+        missing_count=len(numbers),
+        missing_parts=numbers[:_MISSING_NAMED],
+    )
+
+
 async def _refuse(res: Resources, file: File, reason: str) -> After:
     """Drop the parts, and reject the upload; after a failure the next call tries both again."""
     await res.bucket_of(file).abort_uploads(file.store_upload_id)
@@ -209,6 +220,8 @@ async def _join(
     """Have the bucket join the parts, again while the outcome is not known, and verify."""
     assert file.store_upload_id is not None
     handle = res.bucket_of(file)
+    if file.integrity is not None and (others := await other_parts(res, file, parts)):
+        raise _NothingJoined(_differing(others))
     unknown = False
     for delay in (*_RETRY_DELAYS, None):
         try:

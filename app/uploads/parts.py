@@ -7,35 +7,44 @@ that has none after a crash is looked for among the key's uploads, which no othe
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Final
 from uuid import UUID
 
 from app.core.destination import Destination
+from app.core.integrity import from_base64
 from app.core.parts import MAX_PARTS
 from app.core.principal import Principal
 from app.db import files as db_files
-from app.db import moves
-from app.errors import UnknownPart, UploadExpired, UploadNotMultipart
+from app.db import moves, part_digests
+from app.errors import PartDiffers, UnknownPart, UploadExpired, UploadNotMultipart
 from app.models.files import File, State
 from app.records.writing import resolve_attachment
 from app.runtime.resources import Resources
 from app.turns import Turn
+from app.uploads.integrity import vouched_for
 from app.uploads.lookup import get_upload, require_confirmed, require_pending
-from app.uploads.rules import look_at, object_headers
+from app.uploads.rules import checksum_required, look_at, object_headers
 from app.uploads.unsized import admit_parts
 from app.uploads.verify import verify
 
 # Parts that an announcement answers with.
 FIRST_PARTS: Final = 100
+# Parts that a problem names at most.
+_NAMED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class SignedPart:
-    """Where to PUT a part of `size` bytes; None: as many as the client likes."""
+    """Where to PUT a part of `size` bytes; None: as many as the client likes.
+
+    With the `headers` that were signed for it; None: it has none of its own.
+    """
 
     part_number: int
     url: str
     size: int | None
+    headers: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +57,28 @@ class SignedParts:
 
 @dataclass(frozen=True, slots=True)
 class KnownPart:
-    """A part that arrived: its size in bytes, and its ETag while the store still tells it."""
+    """A part that arrived: its size in bytes, and its ETag while the store still tells it.
+
+    `checksum_md5`: in base64, of its bytes; None where nothing vouches for them.
+    """
 
     part_number: int
     size: int
     etag: str | None
+    checksum_md5: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownParts:
-    """The parts of an upload that arrived; size in bytes and count are None if not announced."""
+    """The parts of an upload that arrived; size in bytes and count are None if not announced.
+
+    `integrity` as in its file.
+    """
 
     part_size: int | None
     part_count: int | None
     parts: list[KnownPart]
+    integrity: str | None
 
 
 def with_lifetime(destination: Destination, file: File) -> File:
@@ -97,22 +114,35 @@ async def begin(res: Resources, file: File, *, new: bool = True) -> File:
 
 
 async def sign_parts(
-    res: Resources, caller: Principal, upload_id: UUID, part_numbers: Sequence[int]
+    res: Resources,
+    caller: Principal,
+    upload_id: UUID,
+    part_numbers: Sequence[int],
+    checksums: Sequence[str] | None = None,
 ) -> SignedParts:
     """URLs for these parts, in order, each for a PUT of exactly the part's size.
 
-    The upload is kept for as long as they live, up to `multipart_expires_in` of its destination.
-    Raises UnknownPart, UploadExpired, UploadNotMultipart, and as `admit_parts` does.
+    `checksums`, their MD5s in base64, are needed where the upload has `integrity`, and count there
+    alone. The upload is kept for as long as they live, up to `multipart_expires_in` of its
+    destination. Raises UnknownPart, UploadExpired, UploadNotMultipart, ChecksumRequired,
+    PartDiffers, and as `admit_parts` does.
     """
     file = require_pending(_require_multipart(await get_upload(res, caller, upload_id)))
-    _, signed = await signed_parts(res, file, part_numbers)
+    if file.integrity is None:
+        checksums = ()
+    elif checksums is None:
+        raise checksum_required(
+            "Ask for parts with `checksums_md5`: the MD5 of each, in Base64, in the order of "
+            "`part_numbers`."
+        )
+    _, signed = await signed_parts(res, file, part_numbers, checksums)
     return signed
 
 
 async def signed_parts(
-    res: Resources, file: File, part_numbers: Iterable[int]
+    res: Resources, file: File, part_numbers: Iterable[int], checksums: Sequence[str] = ()
 ) -> tuple[File, SignedParts]:
-    """Sign parts of a pending upload; the row as it is then."""
+    """Sign parts of a pending upload, with the MD5 of each or none; the row as it is then."""
     destination = res.bucket_of(file).destination
     layout = file.layout
     count = MAX_PARTS if layout is None else layout.count
@@ -140,25 +170,45 @@ async def signed_parts(
         file.store_upload_id,
         sizes,
         expires_in=min(destination.upload_expires_in, left),
+        checksums=checksums,
     )
     # With the last part, these are all that is still to come, as a rule.
     is_last = layout is not None and any(number == layout.count for number, _ in sizes)
     coming = sum(size or 0 for _, size in sizes) if is_last else file.size
-    file = await keep_until(res, file, expires_at, coming)
-    parts = [SignedPart(number, url, size) for (number, size), url in zip(sizes, urls, strict=True)]
+    digests = [(n, from_base64(one)) for (n, _), one in zip(sizes, checksums, strict=False)]
+    file = await keep_until(res, file, expires_at, coming, digests)
+    parts = [
+        SignedPart(number, url, size, None if checksum is None else {"content-md5": checksum})
+        for (number, size), url, checksum in zip_longest(sizes, urls, checksums)
+    ]
     return file, SignedParts(parts, expires_at)
 
 
-async def keep_until(res: Resources, file: File, expires_at: datetime, size: int | None) -> File:
+async def keep_until(
+    res: Resources,
+    file: File,
+    expires_at: datetime,
+    size: int | None,
+    digests: Sequence[tuple[int, bytes]] = (),
+) -> File:
     """Note that something signed for the pending upload works until then; the row as it is then.
 
-    It is looked for once `size` bytes could have come from now on, however old it is.
-    Raises UploadNotPending or UploadNotFound if confirm or cancel was first.
+    It is looked for once `size` bytes could have come from now on, however old it is. The MD5s of
+    parts by number are noted with it, or nothing is. Raises UploadNotPending or UploadNotFound if
+    confirm or cancel was first, PartDiffers if a part has another MD5 already.
     """
     look = look_at(res.bucket_of(file).destination, file.id, file.method, size, res.clock())
-    async with res.db.connection() as db:
+    async with res.db.transaction() if digests else res.db.connection() as db:
         renewed = await moves.extend_upload(db, file, expires_at, look)
-        return renewed or require_pending(await db_files.get_again(db, file))
+        if renewed is None:
+            return require_pending(await db_files.get_again(db, file))
+        if digests and (others := await part_digests.note(db, file, digests)):
+            raise PartDiffers(
+                f"Part {others[0]} of this upload was announced with another MD5: parts of two "
+                "files are never put together. Announce this file by itself.",
+                part_numbers=others[:_NAMED],
+            )
+    return renewed
 
 
 async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> KnownParts:
@@ -170,8 +220,8 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
     layout = file.layout
     size, count = (None, None) if layout is None else (layout.part_size, layout.count)
     if file.state in {State.COMPLETING, State.CONFIRMED} and layout is not None:
-        joined = ((n, layout.size_of(n), None) for n in range(1, layout.count + 1))
-        return KnownParts(size, count, await _known(joined))
+        joined = (KnownPart(n, layout.size_of(n), None) for n in range(1, layout.count + 1))
+        return KnownParts(size, count, await _known(joined), file.integrity)
     if file.state != State.COMPLETING:
         require_pending(file)
     arrived = await res.bucket_of(file).list_parts(file.store_upload_id)
@@ -180,15 +230,19 @@ async def list_parts(res: Resources, caller: Principal, upload_id: UUID) -> Know
         require_confirmed((await verify(res, file, attachment)).file)
         # It was completed meanwhile.
         return await list_parts(res, caller, upload_id)
-    parts = await _known((part.part_number, part.size, part.etag) for part in arrived)
-    return KnownParts(size, count, parts)
+    digests = await vouched_for(res, file, arrived) if file.integrity else {}
+    parts = await _known(
+        KnownPart(part.part_number, part.size, part.etag, digests.get(part.part_number))
+        for part in arrived
+    )
+    return KnownParts(size, count, parts, file.integrity)
 
 
-async def _known(parts: Iterable[tuple[int, int, str | None]]) -> list[KnownPart]:
-    """Up to 10,000 of them."""
+async def _known(parts: Iterable[KnownPart]) -> list[KnownPart]:
+    """Up to 10,000 of them, made in turns with other requests."""
     known, turn = [], Turn()
     for part in parts:
-        known.append(KnownPart(*part))
+        known.append(part)
         await turn.over()
     return known
 

@@ -16,6 +16,7 @@ from app.core.principal import Principal
 from app.core.words import in_bytes, in_kinds, in_list, two_sizes
 from app.db import credentials as db_credentials
 from app.errors import (
+    ChecksumRequired,
     ContentTypeNotAllowed,
     ExtensionNotAllowed,
     InvalidFilename,
@@ -32,7 +33,7 @@ from app.store.look import ID_METADATA
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A file as its client announces it: `size` in bytes, `checksum_sha256` in base64.
+    """A file as its client announces it: `size` in bytes, checksums in base64.
 
     Without a size the destination's range holds. Without a method the destination chooses.
     `metadata` is an object of JSON, as `app.core.metadata` writes it.
@@ -43,6 +44,7 @@ class Announcement:
     content_type: str | None = None
     size: int | None = None
     checksum_sha256: str | None = None
+    checksum_md5: str | None = None
     method: Method | None = None
     path: str | None = None
     metadata: str | None = None
@@ -74,8 +76,8 @@ def pending_file(
 ) -> File:
     """The row of an announcement as it is before anything is signed: its `expires_at` is `now`.
 
-    Without a `key` one is made. Raises ContentTypeNotAllowed, ExtensionNotAllowed, SizeNotAllowed
-    and SizeRequired.
+    Without a `key` one is made. Raises ContentTypeNotAllowed, ExtensionNotAllowed, SizeNotAllowed,
+    SizeRequired and ChecksumRequired.
     """
     content_type = announcement.content_type or guess_content_type(name.extension)
     size = announcement.size
@@ -94,6 +96,10 @@ def pending_file(
     method = announcement.method or destination.method_for(size)
     if caller.session and not caller.session.unsized and size is None and method != "post":
         raise size_required()
+    integrity = None if destination.integrity == "off" else destination.integrity
+    in_one = integrity is not None and method != "multipart"
+    if in_one and announcement.checksum_md5 is None:
+        raise checksum_required("Announce the file again with `checksum_md5`, its MD5 in Base64.")
     in_known_parts = method == "multipart" and size is not None
     return File(
         id=file_id,
@@ -132,6 +138,16 @@ def pending_file(
         path=announcement.path,
         metadata=announcement.metadata,
         reserved=destination.max_size if size is None else None,
+        integrity=integrity,
+        checksum_md5=announcement.checksum_md5 if in_one else None,
+    )
+
+
+def checksum_required(what_to_do: str) -> ChecksumRequired:
+    """The problem of a client that announces no MD5 where every request needs one."""
+    return ChecksumRequired(
+        f"What is sent to this destination is held to its MD5 (`integrity`). {what_to_do}",
+        integrity="md5",
     )
 
 

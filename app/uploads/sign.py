@@ -12,7 +12,8 @@ async def sign_upload(
 ) -> Presigned | PresignedPost:
     """Presign the upload so that only the contents of the announced bytes are left open.
 
-    PUT signs the exact length, and `If-None-Match: *` where the store is known to obey it; POST
+    PUT signs the exact length, the MD5 where one was announced, and `If-None-Match: *` where the
+    store is known to obey it; POST
     pins every field and the length range. The length of a PUT whose size was not announced is left
     open, and checked by confirm. Raises BucketRefused where the store is known to refuse us for our
     clock.
@@ -26,6 +27,8 @@ async def sign_upload(
         headers["x-amz-checksum-sha256"] = file.checksum_sha256
     address, expires_in = destination.address, destination.upload_expires_in
     if file.method == "put":
+        if file.checksum_md5 is not None:
+            headers["content-md5"] = file.checksum_md5
         if destination.conditional_writes:
             headers["if-none-match"] = "*"
         if file.size is not None:

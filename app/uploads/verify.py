@@ -9,7 +9,7 @@ from app.core.destination import Destination
 from app.core.scans import Scan
 from app.db import credentials as db_credentials
 from app.db import files as db_files
-from app.db import moves
+from app.db import moves, part_digests
 from app.errors import (
     BucketRefused,
     BucketUnavailable,
@@ -26,6 +26,7 @@ from app.runtime.resources import Resources
 from app.store.look import StoredObject
 from app.store.objects import ObjectHandle
 from app.uploads.examine import examine
+from app.uploads.integrity import compare
 from app.uploads.objections import (
     archive_objection,
     contents_objection,
@@ -71,6 +72,9 @@ async def verify(
         raise UploadNotArrived("Another object is at this key, and the upload may come yet.")
     left = await bytes_left(res, file)
     reason = object_objection(handle.destination, file, found, left)
+    if reason is None and file.integrity is not None:
+        verified, reason = await compare(res, file, found)
+        file = file._replace(parts_verified=verified)
     if reason is None:
         head = _start(handle, found)
         await load_once(rules)
@@ -150,9 +154,12 @@ async def _confirm(
     )
     # Other scanners than these come by themselves.
     by_worker = destination.scan == "required" and destination.scanner != "api"
+    # The MD5s of parts go with the last need of them.
+    has_digests = file.integrity is not None and file.method == "multipart"
     change = None
+    several = attachment or payer or has_digests
     try:
-        async with res.db.transaction() if attachment or payer else res.db.connection() as db:
+        async with res.db.transaction() if several else res.db.connection() as db:
             # The record first, as in every change of one: so no two wait for each other.
             record = attachment and await lock_record(res, db, attachment)
             confirmed = await moves.mark_confirmed(
@@ -164,6 +171,8 @@ async def _confirm(
                 raise _Rollback(too_few_bytes(found.size))
             if attachment and record:
                 change = await attach(res, db, attachment, record, file.id)
+            if has_digests:
+                await part_digests.forget(db, file)
     except _Rollback as rollback:
         if rollback.reason is not None:
             return await reject(res, file._replace(detected_type=None), rollback.reason)

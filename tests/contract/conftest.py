@@ -27,6 +27,8 @@ DESTINATIONS = {
     "once-inline": {"method": "put", "allow_existence_optimization": True, **DRESS},
     "once-multipart": {"method": "multipart", "allow_existence_optimization": True},
     "examined": {"method": "put", "max_pixels": 1_000_000, "archives": {"max_entries": 200}},
+    "md5-post": {"method": "post", "integrity": "md5"},
+    "md5-multipart": {"method": "multipart", "part_size": 5 * MIB, "integrity": "md5"},
     "chosen": {"allow_client_keys": True, "unsized_parts": False, "min_size": 3, "max_size": 6},
 }
 # Files of either destination that the tests of links put into records.
@@ -79,9 +81,13 @@ async def _opened(kind: Kind, database_url: str) -> AsyncIterator[Flow]:
     async with kind.open() as store:
         destinations = {
             **DESTINATIONS,
-            "put": {
-                "method": "put",
-                "conditional_writes": kind.has(Feature.CONDITIONAL_WRITES),
+            **{
+                name: {
+                    "method": "put",
+                    "conditional_writes": kind.has(Feature.CONDITIONAL_WRITES),
+                    "integrity": integrity,
+                }
+                for name, integrity in (("put", "off"), ("md5-put", "md5"))
             },
         }
         settings = load_settings(
@@ -95,7 +101,7 @@ async def _opened(kind: Kind, database_url: str) -> AsyncIterator[Flow]:
             }
         )
         # What seals a file is what the doctor has proved, by one destination for all of the bucket.
-        alone = {"put": settings.destinations["put"]}
+        alone = {"md5-put": settings.destinations["md5-put"]}
         await examine(settings.model_copy(update={"destinations": alone}), {})
         async with running(settings, clock=clock) as api, httpx.AsyncClient(timeout=30) as web:
             yield Flow(kind, store, api, web, clock)

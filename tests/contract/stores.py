@@ -48,6 +48,9 @@ class Feature(StrEnum):
     MANY_PARTS = auto()  # 10,000 parts
     BUCKET_PREFLIGHTS = auto()  # so are preflights at the bucket's own URL, where forms go
     DEAD_PARTS = auto()  # the URLs of parts are dead once they are joined
+    CONTENT_MD5 = auto()  # a signed Content-MD5 is compared with the bytes, and cannot be left off
+    MD5_ETAGS = auto()  # an ETag is the MD5 of the bytes, or that of the parts' MD5s
+    PARTS_AGAIN = auto()  # a part that was refused for its MD5 can be sent again
     USERS = auto()  # the service can have fewer rights than the owner of the bucket
 
 
@@ -305,6 +308,8 @@ KINDS: Final = (
             Feature.CONDITIONAL_WRITES: "rclone overwrites in spite of If-None-Match",
             Feature.TOLD_CHECKSUMS: "rclone does not say of what its SHA-256 is",
             Feature.CHECKSUMS: "rclone compares x-amz-checksum-* with nothing",
+            Feature.MD5_ETAGS: "rclone's ETag of a file in parts is the MD5 of the whole",
+            Feature.PARTS_AGAIN: "rclone drops the whole upload when it refuses one part's MD5",
             Feature.COMPUTED_CHECKSUMS: "rclone keeps the announced SHA-256 and repeats it",
             Feature.RANGES: "rclone sends the part with a 200",
             Feature.FUTURE_REFUSED: "rclone looks at the end of a URL's life alone",

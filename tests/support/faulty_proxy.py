@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-How = Literal["before", "after", "lose"]
+How = Literal["before", "after", "lose", "flip"]
 
 
 def call_of(method: str, target: str) -> str:
@@ -29,9 +29,9 @@ def call_of(method: str, target: str) -> str:
 
 @dataclass
 class Rule:
-    """The fault of a call: held before or after the store has it, its answer lost, or this
-    answer (status and XML code) instead. `asked` is set as soon as it comes, `done` once the store
-    has answered what is held after it.
+    """The fault of a call: held before or after the store has it, its answer lost, a byte of its
+    body flipped, or this answer (status and XML code) instead. `asked` is set as soon as it comes,
+    `done` once the store has answered what is held after it.
     """
 
     how: How | tuple[int, str]
@@ -116,6 +116,8 @@ class FaultyProxy:
                     + (b"" if method == "HEAD" else xml)
                 )
                 return
+            if how == "flip":
+                body = body[:-1] + bytes([body[-1] ^ 1])
             answer = await self._ask(head, body)
             if rule and how == "after":
                 rule.done.set()
