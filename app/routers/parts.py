@@ -51,7 +51,7 @@ class PartNumbersBody(BaseModel):
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:
-        if self.checksums_md5 and len(self.checksums_md5) != len(self.part_numbers):
+        if self.checksums_md5 is not None and len(self.checksums_md5) != len(self.part_numbers):
             raise ValueError("checksums_md5 must have one for each of part_numbers")
         return self
 

@@ -130,7 +130,7 @@ async def sign_parts(
     file = require_pending(_require_multipart(await get_upload(res, caller, upload_id)))
     if file.integrity is None:
         checksums = ()
-    elif checksums is None:
+    elif not checksums:
         raise checksum_required(
             "Ask for parts with `checksums_md5`: the MD5 of each, in Base64, in the order of "
             "`part_numbers`."
@@ -175,7 +175,9 @@ async def signed_parts(
     # With the last part, these are all that is still to come, as a rule.
     is_last = layout is not None and any(number == layout.count for number, _ in sizes)
     coming = sum(size or 0 for _, size in sizes) if is_last else file.size
-    digests = [(n, from_base64(one)) for (n, _), one in zip(sizes, checksums, strict=False)]
+    digests = [
+        (n, from_base64(one)) for (n, _), one in zip(sizes, checksums, strict=bool(checksums))
+    ]
     file = await keep_until(res, file, expires_at, coming, digests)
     parts = [
         SignedPart(number, url, size, None if checksum is None else {"content-md5": checksum})
