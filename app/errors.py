@@ -354,6 +354,10 @@ class UploadSessionNotFound(Problem, status=404, title="No such upload session")
     """There is no upload session with this id among those that you made."""
 
 
+class FileRequestNotFound(Problem, status=404, title="No such request for files"):
+    """No request for files of yours has this id, or your credential is not of a request's link."""
+
+
 class WebhookNotFound(Problem, status=404, title="No such webhook"):
     """Your tenant has no webhook with this id; GET /v1/webhooks lists those it has."""
 

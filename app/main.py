@@ -32,6 +32,7 @@ from app.routers import (
     metrics,
     parts,
     records,
+    requests,
     scans,
     service,
     upload_sessions,
@@ -62,7 +63,17 @@ _COUNT_SECONDS: Final = 3.0
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
     *(uploads, parts, upload_url, files, links, records, uppy, events, webhooks),
-    *(scans, upload_sessions, usage, api_keys, service, metrics, capabilities, bucket_events),
+    *(
+        scans,
+        requests,
+        upload_sessions,
+        usage,
+        api_keys,
+        service,
+        metrics,
+        capabilities,
+        bucket_events,
+    ),
 )
 
 

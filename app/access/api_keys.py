@@ -15,7 +15,7 @@ from app.core.principal import KEY_CREDENTIAL, Principal, missing_scopes
 from app.db import credentials as db_credentials
 from app.errors import ApiKeyNotFound, InvalidToken, ScopeNotGrantable
 from app.logs.audit import audit
-from app.models.credentials import ApiKey, UploadSession
+from app.models.credentials import ApiKey, FileRequest, UploadSession
 from app.runtime.resources import Resources
 
 # How long a process takes a key or an upload session to be good without asking the database again.
@@ -133,7 +133,7 @@ async def principal_of(res: Resources, token_hash: bytes) -> tuple[Principal, da
     return principal, min(now + STALENESS, key.expires_at or now + STALENESS)
 
 
-def check_alive(credential: ApiKey | UploadSession, now: datetime, noun: str) -> None:
+def check_alive(credential: ApiKey | UploadSession | FileRequest, now: datetime, noun: str) -> None:
     """Raise InvalidToken if the credential was revoked or has expired."""
     if credential.revoked_at is not None:
         raise InvalidToken(f"The {noun} was revoked.")

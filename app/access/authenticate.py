@@ -1,9 +1,9 @@
-"""From a token to the principal: a JSON Web Token, an API key or an upload session."""
+"""From a token to the principal: a JSON Web Token, an API key, an upload session or a request."""
 
 from datetime import datetime
 
-from app.access import api_keys, upload_sessions
-from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, hash_token, is_token
+from app.access import api_keys, file_requests, upload_sessions
+from app.core.opaque_tokens import KEY_PREFIX, REQUEST_PREFIX, SESSION_PREFIX, hash_token, is_token
 from app.core.principal import Principal
 from app.errors import InvalidToken
 from app.logs.log import current_actor
@@ -34,8 +34,10 @@ async def principal_from_token(res: Resources, token: str) -> Principal:
 
 
 async def _verified(res: Resources, token: str, token_hash: bytes) -> tuple[Principal, datetime]:
-    if token.startswith(SESSION_PREFIX) and is_token(token) and res.settings.auth:
+    if token.startswith(SESSION_PREFIX) and is_token(token):
         return await upload_sessions.principal_of(res, token_hash)
+    if token.startswith(REQUEST_PREFIX) and is_token(token):
+        return await file_requests.principal_of(res, token_hash)
     if token.startswith(KEY_PREFIX) and is_token(token) and "keys" in res.settings.auth:
         return await api_keys.principal_of(res, token_hash)
     if res.web_tokens is not None:

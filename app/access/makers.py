@@ -1,4 +1,4 @@
-"""Keys and upload sessions end with the credential that has made them."""
+"""Keys, upload sessions and requests for files end with the credential that has made them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,13 +7,13 @@ from uuid import UUID
 
 from app.access.idempotency import kept
 from app.core.idempotency import RequestKey
-from app.core.principal import KEY_CREDENTIAL, SESSION_CREDENTIAL, Principal
+from app.core.principal import KEY_CREDENTIAL, REQUEST_CREDENTIAL, SESSION_CREDENTIAL, Principal
 from app.db import idempotency as db_idempotency
 from app.db import makers as db_makers
 from app.db.connections import Connection
 from app.errors import InvalidToken
 from app.logs.audit import IDS_A_LINE, audit
-from app.models.credentials import ApiKey, UploadSession
+from app.models.credentials import ApiKey, FileRequest, UploadSession
 from app.runtime.resources import Resources
 
 # So many keys are listed of those that a credential has made.
@@ -24,12 +24,13 @@ class Made(NamedTuple):
     """All that a credential had made which has ended.
 
     `keys` are those that still work, at most one more than MAX_LISTED; or, where they were revoked,
-    all that worked until then. `sessions` have ended with it.
+    all that worked until then. `sessions` have ended with it, and so have `requests` for files.
     """
 
     keys: Sequence[ApiKey]
     keys_revoked: bool
     sessions: Sequence[UUID]
+    requests: Sequence[UUID] = ()
 
 
 def end_of_child(res: Resources, caller: Principal, wanted: datetime | None) -> datetime | None:
@@ -47,9 +48,10 @@ def end_of_child(res: Resources, caller: Principal, wanted: datetime | None) -> 
 
 
 async def store_made(
-    res: Resources, row: ApiKey | UploadSession, once: RequestKey | None = None
+    res: Resources, row: ApiKey | UploadSession | FileRequest, once: RequestKey | None = None
 ) -> None:
-    """Store a new key or session, and with it the idempotency key of the request that wants it.
+    """Store a new key, session or request for files, and with it the idempotency key of whoever
+    wants it.
 
     Raises InvalidToken where its maker has been revoked, and RequestUnderWay.
     """
@@ -74,17 +76,24 @@ async def keys_made(res: Resources, maker: str) -> Sequence[ApiKey]:
         return await db_makers.keys_made(db, maker, res.clock(), MAX_LISTED + 1)
 
 
-async def end_made(db: Connection, maker: str, now: datetime, *, revoke_keys: bool) -> Made:
-    """End the sessions that a credential minted, and revoke its keys or find them.
+async def end_made(
+    db: Connection, maker: str, now: datetime, *, revoke_keys: bool, keep_requests: bool = False
+) -> Made:
+    """End the sessions that a credential minted, close its requests for files unless they are kept,
+    and revoke its keys or find them.
 
     In the transaction that ends the credential itself, after that; `forget` goes with it.
     """
-    if not revoke_keys:
+    ended = [maker]
+    if revoke_keys:
+        keys: Sequence[ApiKey] = await db_makers.revoke_keys_made(db, maker, now)
+        ended += [f"{KEY_CREDENTIAL}:{key.id}" for key in keys]
+    else:
         keys = await db_makers.keys_made(db, maker, now, MAX_LISTED + 1)
-        return Made(keys, False, await db_makers.end_sessions_made(db, [maker], now))
-    revoked = await db_makers.revoke_keys_made(db, maker, now)
-    ended = [maker, *(f"{KEY_CREDENTIAL}:{key.id}" for key in revoked)]
-    return Made(revoked, True, await db_makers.end_sessions_made(db, ended, now))
+    requests = [] if keep_requests else await db_makers.close_requests_made(db, ended, now)
+    ended += [f"{REQUEST_CREDENTIAL}:{request_id}" for request_id in requests]
+    sessions = await db_makers.end_sessions_made(db, ended, now)
+    return Made(keys, revoke_keys, sessions, requests)
 
 
 def forget(res: Resources, maker: str, made: Made) -> None:
@@ -92,9 +101,12 @@ def forget(res: Resources, maker: str, made: Made) -> None:
     revoked = made.keys if made.keys_revoked else ()
     ended = {maker, *(f"{SESSION_CREDENTIAL}:{session_id}" for session_id in made.sessions)}
     ended |= {f"{KEY_CREDENTIAL}:{key.id}" for key in revoked}
+    ended |= {f"{REQUEST_CREDENTIAL}:{request_id}" for request_id in made.requests}
     res.known_tokens.forget(lambda known: known.credential in ended)
     for key in revoked:
         audit("key.revoked", key_id=key.id, name=key.name, key_owner=key.owner, made_with=maker)
+    for request_id in made.requests:
+        audit("request.closed", file_request_id=request_id, made_with=maker)
     for start in range(0, len(made.sessions), IDS_A_LINE):
         ids = [str(session_id) for session_id in made.sessions[start : start + IDS_A_LINE]]
         audit("session.revoked", count=len(ids), session_ids=ids, made_with=maker)

@@ -72,6 +72,10 @@ async def mint(
         revoked_at=None,
         attach_to=attach_to and list(attach_to),
         unsized=unsized,
+        max_size=None,
+        file_request_id=None,
+        sender_name=None,
+        sender_email=None,
     )
     await makers.store_made(res, session, once)
     audit(
@@ -143,6 +147,8 @@ def principal_of_session(session: UploadSession) -> Principal:
             session.destination,
             SessionField._make(session.attach_to) if session.attach_to else None,
             session.unsized,
+            session.max_size,
+            session.file_request_id,
         ),
         credential=_credential(session),
     )

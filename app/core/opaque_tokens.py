@@ -1,4 +1,4 @@
-"""Opaque tokens: API keys, upload sessions and sessions of staff. Pure.
+"""Opaque tokens: API keys, upload sessions, requests for files and sessions of staff. Pure.
 
 256 random bits behind a prefix by which people and secret scanners recognize them. Only the
 SHA-256 is stored: at that entropy no slower hash is needed, and the table is of no use to whoever
@@ -12,10 +12,11 @@ from typing import Final
 
 KEY_PREFIX: Final = "claimcheck_key_"
 SESSION_PREFIX: Final = "claimcheck_upload_"
+REQUEST_PREFIX: Final = "claimcheck_request_"
 STAFF_PREFIX: Final = "claimcheck_staff_"
 RANDOM_BYTES: Final = 32
 
-_PREFIXES: Final = f"{KEY_PREFIX}|{SESSION_PREFIX}|{STAFF_PREFIX}"
+_PREFIXES: Final = f"{KEY_PREFIX}|{SESSION_PREFIX}|{REQUEST_PREFIX}|{STAFF_PREFIX}"
 _TOKEN: Final = re.compile(rf"(?:{_PREFIXES})[A-Za-z0-9_-]{{43}}")
 
 

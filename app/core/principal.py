@@ -24,6 +24,7 @@ OUR_OWNERS: Final = (KEY_OWNER, STAFF_OWNER)
 # the row's id. The others are `jwt`, `cli` and `none`.
 KEY_CREDENTIAL: Final = "key"
 SESSION_CREDENTIAL: Final = "session"
+REQUEST_CREDENTIAL: Final = "request"
 STAFF_CREDENTIAL: Final = "staff"
 
 
@@ -37,6 +38,7 @@ class Scope(StrEnum):
     RECORDS_WRITE = "records:write"
     FILES_ALL = "files:all"
     SESSIONS_MINT = "sessions:mint"
+    REQUESTS_MANAGE = "requests:manage"
     EVENTS_READ = "events:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
     QUOTAS_MANAGE = "quotas:manage"
@@ -55,6 +57,8 @@ SCOPE_DESCRIPTIONS: Final = MappingProxyType[str, str](
         Scope.RECORDS_WRITE: "put files into one's own records, and take them out",
         Scope.FILES_ALL: "with the others: act on everything of the tenant, not on one's own alone",
         Scope.SESSIONS_MINT: "make upload sessions for browsers, for any owner of the tenant",
+        Scope.REQUESTS_MANAGE: "make links through which people without an account send files, see "
+        "who has sent what through one's own, and close them",
         Scope.EVENTS_READ: "read what has become of one's own files and records, in order",
         Scope.WEBHOOKS_MANAGE: "make, change and end the tenant's webhooks, which tell of "
         "everybody's files, and send again what they did not take",
@@ -78,12 +82,23 @@ class SessionField(NamedTuple):
 
 
 class SessionBounds(NamedTuple):
-    """The limits of an upload session. Its files and bytes are counted in the database."""
+    """The limits of an upload session. Its files and bytes are counted in the database.
+
+    `max_size` is the most bytes of one file, None: the destination's. A session that was opened by
+    a request for files has its id in `file_request_id`, and that request pays for its files.
+    """
 
     id: UUID
     destination: str
     attach_to: SessionField | None = None
     unsized: bool = False
+    max_size: int | None = None
+    file_request_id: UUID | None = None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether this is a request's link, by which a session is yet to be opened."""
+        return self.id == self.file_request_id
 
 
 class Identity(NamedTuple):

@@ -10,13 +10,14 @@ from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.core.principal import Principal
+from app.core.principal import Principal, SessionBounds
 from app.db.files import inserting
 from app.db.idempotency import first_of_key, kept_with, of_keys
 from app.db.statements import FIRST, Statement, array, arrays, or_any, visible_to, write
 from app.db.usage_changes import noted
-from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
+from app.models.credentials import ApiKey, UploadSession, api_keys, file_requests, upload_sessions
 from app.models.files import File, State, files
 from app.models.idempotency import IdempotencyKey
 from app.models.tables import MOMENT
@@ -130,6 +131,8 @@ _LIST_SESSIONS = {
     whose: write(
         sa.select(upload_sessions)
         .where(_s.tenant == sa.bindparam("tenant"), _s.id < sa.bindparam("end", type_=sa.Uuid()))
+        # Those that strangers opened are shown with the request.
+        .where(_s.file_request_id.is_(None))
         .where(*((_s.created_by == sa.bindparam("owner"),) if whose == "own" else ()))
         .order_by(_s.id.desc())
         .limit(sa.bindparam("limit", type_=sa.Integer())),
@@ -165,27 +168,28 @@ async def revoke_upload_session(
     return await _REVOKE_SESSION.row(db, id=session_id, now=now, **visible_to(caller))
 
 
-# Take files and bytes from the session.
-_wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
-_wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
-_SPENT = (
-    sa.update(upload_sessions)
-    .where(
-        _s.id == sa.bindparam("spender"),
-        _s.revoked_at.is_(None),
-        _s.expires_at > sa.bindparam("now", type_=MOMENT),
-        _s.used_files + _wanted_files <= _s.max_files,
-        _s.used_bytes + _wanted_bytes <= _s.max_bytes,
+def _spent(payer: sa.Table) -> ReturningUpdate[Any]:
+    """Take files and bytes from a session, or from the request for files that opened it."""
+    _p = payer.c
+    wanted_files = sa.bindparam("wanted_files", type_=sa.Integer())
+    wanted_bytes = sa.bindparam("wanted_bytes", type_=sa.BigInteger())
+    return (
+        sa.update(payer)
+        .where(
+            _p.id == sa.bindparam("spender"),
+            _p.revoked_at.is_(None),
+            _p.expires_at > sa.bindparam("now", type_=MOMENT),
+            _p.used_files + wanted_files <= _p.max_files,
+            _p.used_bytes + wanted_bytes <= _p.max_bytes,
+        )
+        .values(used_files=_p.used_files + wanted_files, used_bytes=_p.used_bytes + wanted_bytes)
+        .returning(_p.id)
     )
-    .values(used_files=_s.used_files + _wanted_files, used_bytes=_s.used_bytes + _wanted_bytes)
-    .returning(_s.id)
-)
-_SPEND = write(_SPENT)
 
 
-def _spend_and_store(*, with_keys: bool) -> Statement[UUID | None]:
-    """Take files and bytes from the session and store the files, or do neither."""
-    spent = _SPENT.cte("spent")
+def _spend_and_store(payer: sa.Table, *, with_keys: bool) -> Statement[UUID | None]:
+    """Take files and bytes from the payer and store the files, or do neither."""
+    spent = _spent(payer).cte("spent")
     rows = sa.select(
         *(array(column, files.c[column].type).label(column) for column in File._fields)
     ).subquery("rows")
@@ -199,21 +203,31 @@ def _spend_and_store(*, with_keys: bool) -> Statement[UUID | None]:
     return write(found.add_cte(noted(stored, State.PENDING), *more), FIRST)
 
 
-_STORE = {with_keys: _spend_and_store(with_keys=with_keys) for with_keys in (False, True)}
+_PAYERS: Final = (upload_sessions, file_requests)
+_SPEND: Final = {payer: write(_spent(payer)) for payer in _PAYERS}
+_STORE: Final = {
+    (payer, with_keys): _spend_and_store(payer, with_keys=with_keys)
+    for payer in _PAYERS
+    for with_keys in (False, True)
+}
+
+
+def _payer(session: SessionBounds) -> sa.Table:
+    return upload_sessions if session.file_request_id is None else file_requests
 
 
 async def spend(
-    db: asyncpg.Connection, session_id: UUID, rows: Sequence[File], now: datetime
+    db: asyncpg.Connection, session: SessionBounds, rows: Sequence[File], now: datetime
 ) -> bool:
-    """Take these files, and the bytes of those whose size is known, from the session; False where
-    it has ended or has too little left.
+    """Take these files, and the bytes of those whose size is known, from the session, or from the
+    request for files that opened it; False where it has ended or has too little left.
     """
-    return await _SPEND.value(db, **_of_session(session_id, rows, now)) is not None
+    return await _SPEND[_payer(session)].value(db, **_of_session(session, rows, now)) is not None
 
 
-def _of_session(session_id: UUID, rows: Sequence[File], now: datetime) -> dict[str, Any]:
+def _of_session(session: SessionBounds, rows: Sequence[File], now: datetime) -> dict[str, Any]:
     return {
-        "spender": session_id,
+        "spender": session.file_request_id or session.id,
         "now": now,
         "wanted_files": len(rows),
         "wanted_bytes": sum(row.size or 0 for row in rows),
@@ -222,21 +236,22 @@ def _of_session(session_id: UUID, rows: Sequence[File], now: datetime) -> dict[s
 
 async def insert_files_of_session(
     db: asyncpg.Connection,
-    session_id: UUID,
+    session: SessionBounds,
     rows: Sequence[File],
     now: datetime,
     kept: Sequence[IdempotencyKey] = (),
 ) -> set[UUID] | None:
-    """Store the files at the session's expense: all of them are paid for, or none is stored.
+    """Store the files at the session's expense, or at that of the request for files that opened it:
+    all of them are paid for, or none is stored.
 
     Returns the ids of those that were stored, the others' keys being taken; None where the session
     has ended or has too little left. Idempotency keys are stored, and RequestUnderWay raised, as by
     `insert_files`.
     A file of unknown size pays when it is confirmed.
     """
-    values = arrays(File._fields, rows) | _of_session(session_id, rows, now) | of_keys(kept)
+    values = arrays(File._fields, rows) | _of_session(session, rows, now) | of_keys(kept)
     with first_of_key():
-        found = await _STORE[bool(kept)].rows(db, **values)
+        found = await _STORE[_payer(session), bool(kept)].rows(db, **values)
     if not found:
         return None
     return {file_id for file_id in found if file_id is not None}

@@ -1,4 +1,6 @@
-"""The SQL of what a credential has made, keys and upload sessions, as functions of a connection."""
+"""The SQL of what a credential has made, keys, upload sessions and requests for files, as functions
+of a connection.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,11 +13,18 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.principal import KEY_CREDENTIAL, STAFF_CREDENTIAL
 from app.db.statements import FIRST, Statement, arguments, write
-from app.models.credentials import ApiKey, UploadSession, api_keys, upload_sessions
+from app.models.credentials import (
+    ApiKey,
+    FileRequest,
+    UploadSession,
+    api_keys,
+    file_requests,
+    upload_sessions,
+)
 from app.models.staff import staff
 from app.models.tables import MOMENT
 
-_k, _s, _t = api_keys.c, upload_sessions.c, staff.c
+_k, _s, _r, _t = api_keys.c, upload_sessions.c, file_requests.c, staff.c
 _maker_id = sa.bindparam("maker_id", type_=sa.Uuid())
 
 # A revocation that is under way is waited for, and one that comes later waits for the insert: so
@@ -37,13 +46,16 @@ def _insert(table: sa.Table, names: Sequence[str]) -> dict[str, Statement[Any]]:
     return statements
 
 
-_INSERT_KEY = _insert(api_keys, ApiKey._fields)
-_INSERT_SESSION = _insert(upload_sessions, UploadSession._fields)
+_INSERT: Final = {
+    ApiKey: _insert(api_keys, ApiKey._fields),
+    UploadSession: _insert(upload_sessions, UploadSession._fields),
+    FileRequest: _insert(file_requests, FileRequest._fields),
+}
 
 
-async def insert_made(db: asyncpg.Connection, row: ApiKey | UploadSession) -> bool:
-    """Store a key or session; False where its maker was revoked or disabled meanwhile."""
-    statements = _INSERT_KEY if isinstance(row, ApiKey) else _INSERT_SESSION
+async def insert_made(db: asyncpg.Connection, row: ApiKey | UploadSession | FileRequest) -> bool:
+    """Store a key, session or request; False where its maker was revoked or disabled meanwhile."""
+    statements = _INSERT[type(row)]
     kind, _, maker_id = row.made_with.partition(":")
     values = row._asdict()
     if kind in _STILL_GOOD:
@@ -82,6 +94,17 @@ _REVOKE_KEYS = write(
     .returning(api_keys),
     ApiKey._make,
 )
+_CLOSE_REQUESTS = write(
+    sa.update(file_requests)
+    .where(
+        _r.made_with == sa.any_(sa.bindparam("makers", type_=ARRAY(sa.Text()))),
+        _r.revoked_at.is_(None),
+        _r.expires_at > sa.bindparam("now", type_=MOMENT),
+    )
+    .values(revoked_at=sa.bindparam("now", type_=MOMENT))
+    .returning(_r.id),
+    FIRST,
+)
 _END_SESSIONS = write(
     sa.update(upload_sessions)
     .where(
@@ -116,3 +139,10 @@ async def end_sessions_made(
 ) -> list[UUID]:
     """End the upload sessions that were minted with one of the credentials; those that ended."""
     return await _END_SESSIONS.rows(db, makers=makers, now=now)
+
+
+async def close_requests_made(
+    db: asyncpg.Connection, makers: Sequence[str], now: datetime
+) -> list[UUID]:
+    """Close the requests for files that were made with one of the credentials; those that ended."""
+    return await _CLOSE_REQUESTS.rows(db, makers=makers, now=now)

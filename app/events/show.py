@@ -79,6 +79,7 @@ def _file_json(file: File, seal: str) -> dict[str, Any]:
         "filename": file.filename,
         "path": file.path,
         "metadata": read_metadata(file.metadata),
+        "file_request_id": file.file_request_id,
         "content_type": file.content_type,
         "announced_type": file.announced_type or file.content_type,
         "detected_type": file.detected_type,

@@ -11,6 +11,7 @@ TAGS: Final = [
     {"name": "records", "description": "Files in the fields of other systems' records"},
     {"name": "events", "description": "What has become of files and records"},
     {"name": "usage", "description": "What is used, and what may be"},
+    {"name": "requests", "description": "Links through which people without an account send files"},
     {"name": "credentials", "description": "Upload sessions for browsers, keys for back ends"},
     {"name": "service", "description": "The service itself, and its stores"},
 ]

@@ -12,7 +12,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from app.access.authenticate import principal_from_token
-from app.core.opaque_tokens import SESSION_PREFIX
+from app.core.opaque_tokens import REQUEST_PREFIX, SESSION_PREFIX
 from app.core.principal import DEV, Principal, Scope
 from app.errors import CredentialRequired, InsufficientScope, InvalidToken
 from app.logs.log import current_actor
@@ -66,10 +66,15 @@ async def _caller_of(request: Request) -> Principal:
     """The token comes as a bearer. That of an upload session may also stand in the path of Uppy's
     door, out of which the middleware has taken it: paths are shown and kept in too many places for
     any other.
+
+    With `auth = none` all are let in, but whoever comes by a request for files is a stranger there.
     """
     res: Resources = request.app.state.resources
     if res.settings.open_here:
-        return DEV
+        bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
+        if bearer is None or not bearer[1].startswith((REQUEST_PREFIX, SESSION_PREFIX)):
+            return DEV
+        return await principal_from_token(res, bearer[1])
     in_path: str | None = request.scope["state"].get("path_token")
     if in_path is not None:
         if not in_path.startswith(SESSION_PREFIX):
@@ -138,4 +143,5 @@ CanManageWebhooks = Annotated[Principal, _may(Scope.WEBHOOKS_MANAGE)]
 CanReadEvents = Annotated[Principal, _may(Scope.EVENTS_READ)]
 CanManageQuotas = Annotated[Principal, _may(Scope.QUOTAS_MANAGE)]
 CanWriteScans = Annotated[Principal, _may(Scope.SCANS_WRITE)]
+CanManageRequests = Annotated[Principal, _may(Scope.REQUESTS_MANAGE)]
 CanAdmin = Annotated[Principal, _may(Scope.ADMIN)]

@@ -7,7 +7,7 @@ fields of a form, a header, a token in a path by mistake.
 import re
 from typing import Final
 
-from app.core.opaque_tokens import KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX
+from app.core.opaque_tokens import KEY_PREFIX, REQUEST_PREFIX, SESSION_PREFIX, STAFF_PREFIX
 from app.core.webhook_signature import SECRET_PREFIX
 
 # Between a name and its value: in a URL, a header, a dict, JSON within JSON.
@@ -16,6 +16,7 @@ _SEPARATOR: Final = r"[\\\"']*\s*(?:=|%3D|:)\s*[\\\"']*"
 _PREFIXES: Final = (
     KEY_PREFIX,
     SESSION_PREFIX,
+    REQUEST_PREFIX,
     STAFF_PREFIX,
     SECRET_PREFIX,
     rf"X-Amz-(?:Security-Token|Credential){_SEPARATOR}",

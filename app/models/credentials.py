@@ -1,4 +1,6 @@
-"""The tables of credentials: API keys, upload sessions and what these are to pay for later."""
+"""The tables of credentials: API keys, upload sessions, what these are to pay for later, and
+requests for files, by which people open upload sessions.
+"""
 
 from datetime import datetime
 from typing import Annotated, Final, NamedTuple
@@ -49,6 +51,9 @@ class UploadSession(NamedTuple):
     `used_files` and `used_bytes` count what was announced, whatever became of it. `attach_to` is
     the fields of an `app.core.principal.SessionField`. Only with `unsized` it takes what nothing
     that is signed limits the length of: parts and PUTs of a file whose size nobody announced.
+
+    One that was opened by a request for files (`file_request_id`) has its limits; what it announces
+    is counted there. `sender_name` and `sender_email` are what its holder says of themselves.
     """
 
     id: Annotated[UUID, KEY]
@@ -67,6 +72,11 @@ class UploadSession(NamedTuple):
     revoked_at: datetime | None
     attach_to: list[str] | None
     unsized: Annotated[bool, {"server_default": sa.false()}]
+    # Bytes of one file; None: as many as the destination takes.
+    max_size: Annotated[int | None, {"type_": sa.BigInteger()}]
+    file_request_id: UUID | None
+    sender_name: str | None
+    sender_email: str | None
 
 
 upload_sessions: Final = table(
@@ -80,6 +90,45 @@ upload_sessions: Final = table(
     sa.Index("ix_upload_sessions_made_with", "made_with"),
     sa.Index("ix_upload_sessions_tenant_id", "tenant", "id"),
     sa.Index("ix_upload_sessions_tenant_created_by_id", "tenant", "created_by", "id"),
+)
+
+
+class FileRequest(NamedTuple):
+    """A row of `file_requests`: a link through which people without an account send files.
+
+    The files belong to `owner`, and all limits are over everybody who sends; `max_size` is the most
+    bytes of one file. `senders` counts the upload sessions that were opened with it.
+    """
+
+    id: Annotated[UUID, KEY]
+    token_hash: bytes
+    owner: str
+    tenant: str
+    destination: str
+    attach_to: list[str] | None
+    note: str
+    max_files: int
+    max_size: Annotated[int, {"type_": sa.BigInteger()}]
+    max_bytes: Annotated[int, {"type_": sa.BigInteger()}]
+    used_files: Annotated[int, _UNSPENT]
+    used_bytes: Annotated[int, {"type_": sa.BigInteger()} | _UNSPENT]
+    senders: Annotated[int, _UNSPENT]
+    created_by: str
+    made_with: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+file_requests: Final = table(
+    "file_requests",
+    FileRequest,
+    sa.UniqueConstraint("token_hash"),
+    sa.CheckConstraint("used_files BETWEEN 0 AND max_files", name="files_within"),
+    sa.CheckConstraint("used_bytes BETWEEN 0 AND max_bytes", name="bytes_within"),
+    sa.Index("ix_file_requests_made_with", "made_with"),
+    sa.Index("ix_file_requests_tenant_id", "tenant", "id"),
+    sa.Index("ix_file_requests_tenant_created_by_id", "tenant", "created_by", "id"),
 )
 
 

@@ -136,6 +136,8 @@ class File(NamedTuple):
     checksum_md5: str | None = None
     # Whether the bucket is known to hold the bytes whose MD5s were announced.
     parts_verified: Annotated[bool, {"server_default": sa.false()}] = False
+    # The request for files by which it was sent, if any.
+    file_request_id: UUID | None = None
 
     @property
     def may_share_key(self) -> bool:
@@ -296,6 +298,13 @@ sa.Index(
     files.c.state,
     UNLISTED_ID,
     postgresql_where=files.c.state != State.CONFIRMED.value,
+)
+# Of a request for files: what was sent, newest first.
+sa.Index(
+    "ix_files_file_request",
+    files.c.file_request_id,
+    files.c.id,
+    postgresql_where=files.c.file_request_id.is_not(None),
 )
 
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from uuid import UUID
 
 from botocore.exceptions import ProfileNotFound
@@ -24,7 +24,6 @@ from app.db.inserts import Inserts
 from app.db.lookups import Lookups
 from app.db.wake import Wake, waking
 from app.errors import ConfigurationError, InvalidCursor
-from app.models.credentials import ApiKey, UploadSession
 from app.models.files import File
 from app.runtime.background import Background
 from app.runtime.rate_limits import RateLimits
@@ -40,7 +39,14 @@ if TYPE_CHECKING:
 
 # On Heroku 30 seconds lie between SIGTERM and SIGKILL, of which requests may take 20.
 _DRAIN_SECONDS: Final = 5
-_Row = TypeVar("_Row", ApiKey, UploadSession, File)
+
+
+class _Listed(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+_Row = TypeVar("_Row", bound=_Listed)
 
 # Names of a profile in the environment, as botocore reads them.
 _PROFILE: Final = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")

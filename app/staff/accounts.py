@@ -148,15 +148,18 @@ async def set_password(res: Resources, name: str, password: str) -> Made | None:
 
 
 async def disable(res: Resources, name: str, *, revoke_made: bool = False) -> Made | None:
-    """Forbid to sign in, and end all sessions, those of uploads too; with `revoke_made` revoke the
-    keys that were made in the panel, and with them. What they had made; None: no such name.
+    """Forbid to sign in, and end all sessions, those of uploads too, and requests for files; with
+    `revoke_made` revoke the keys that were made in the panel, and with them. What they had made;
+    None: no such name.
     """
     name, now = tidy_name(name), res.clock()
     async with res.db.transaction() as db:
         staff_id = await db_staff.set_disabled(db, name, now)
         if staff_id is None:
             return None
-        _, made = await _end_sessions(db, staff_id, now, revoke_keys=revoke_made)
+        credential = _credential(staff_id)
+        await db_staff.revoke_sessions(db, staff_id, now)
+        made = await makers.end_made(db, credential, now, revoke_keys=revoke_made)
     _changed(res, staff_id, name, "disabled", made)
     return made
 
@@ -185,11 +188,12 @@ async def sign_out_everywhere(res: Resources, name: str) -> tuple[int, Made] | N
     return ended, made
 
 
-async def _end_sessions(
-    db: Connection, staff_id: UUID, now: datetime, *, revoke_keys: bool = False
-) -> tuple[int, Made]:
+async def _end_sessions(db: Connection, staff_id: UUID, now: datetime) -> tuple[int, Made]:
+    """End the sessions of somebody who stays; links that they have sent to others stay, too."""
     ended = await db_staff.revoke_sessions(db, staff_id, now)
-    made = await makers.end_made(db, _credential(staff_id), now, revoke_keys=revoke_keys)
+    made = await makers.end_made(
+        db, _credential(staff_id), now, revoke_keys=False, keep_requests=True
+    )
     return ended, made
 
 

@@ -12,9 +12,10 @@ from app.core.destination import Destination, Method
 from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
 from app.core.object_url import object_url
 from app.core.parts import lay_out
-from app.core.principal import Principal
+from app.core.principal import Principal, SessionBounds
 from app.core.words import in_bytes, in_kinds, in_list, two_sizes
 from app.db import credentials as db_credentials
+from app.db import file_requests as db_file_requests
 from app.errors import (
     ChecksumRequired,
     ContentTypeNotAllowed,
@@ -24,7 +25,7 @@ from app.errors import (
     SizeRequired,
     UploadSessionExhausted,
 )
-from app.models.credentials import UploadSession
+from app.models.credentials import FileRequest, UploadSession
 from app.models.files import File, Seal, State
 from app.models.idempotency import IdempotencyKey
 from app.runtime.resources import Resources
@@ -82,6 +83,7 @@ def pending_file(
     content_type = announcement.content_type or guess_content_type(name.extension)
     size = announcement.size
     _check_rules(destination, name, content_type, size)
+    _check_max_size(caller.session, size, destination)
     file_id = res.new_id(now)
     if key is None:
         key = normalize_key(
@@ -94,6 +96,14 @@ def pending_file(
             template=destination.key_template,
         )
     method = announcement.method or destination.method_for(size)
+    request_id = caller.session and caller.session.file_request_id
+    if caller.session and caller.session.is_link:
+        raise UploadSessionExhausted(
+            "The token of a request's link uploads nothing by itself: open a session with it, by "
+            "POST /v1/requests/open, and use its token."
+        )
+    if request_id and size is None:
+        raise size_required()
     if caller.session and not caller.session.unsized and size is None and method != "post":
         raise size_required()
     integrity = None if destination.integrity == "off" else destination.integrity
@@ -140,6 +150,7 @@ def pending_file(
         reserved=destination.max_size if size is None else None,
         integrity=integrity,
         checksum_md5=announcement.checksum_md5 if in_one else None,
+        file_request_id=request_id,
     )
 
 
@@ -177,6 +188,18 @@ def _check_rules(
             f"{objection}.",
             min_size=destination.min_size,
             max_size=destination.max_size,
+        )
+
+
+def _check_max_size(
+    session: SessionBounds | None, size: int | None, destination: Destination
+) -> None:
+    if session and session.max_size is not None and (size or 0) > session.max_size:
+        has, most = two_sizes(size or 0, session.max_size)
+        raise SizeNotAllowed(
+            f"The file has {has}, and no more than {most} may be sent here.",
+            min_size=destination.min_size,
+            max_size=session.max_size,
         )
 
 
@@ -254,22 +277,27 @@ async def store(
     """
     if caller.session is None or paid:
         return await res.inserts.insert(files, kept)
+    bounds = caller.session
     if res.settings.quota:
-        stored = await _store_in_room(res, caller.session.id, files, kept)
+        stored = await _store_in_room(res, bounds, files, kept)
     else:
         async with res.db.connection() as db:
             stored = await db_credentials.insert_files_of_session(
-                db, caller.session.id, files, res.clock(), kept
+                db, bounds, files, res.clock(), kept
             )
-    if stored is None:
-        async with res.db.connection() as db:
-            session = await db_credentials.get_session(db, caller.session.id)
-        raise exhausted(session, files, res.clock())
-    return stored
+    if stored is not None:
+        return stored
+    payer: UploadSession | FileRequest | None
+    async with res.db.connection() as db:
+        if bounds.file_request_id is not None:
+            payer = await db_file_requests.get_file_request(db, bounds.file_request_id)
+        else:
+            payer = await db_credentials.get_session(db, bounds.id)
+    raise exhausted(payer, files, res.clock())
 
 
 async def _store_in_room(
-    res: Resources, session_id: UUID, files: Sequence[File], kept: Sequence[IdempotencyKey]
+    res: Resources, session: SessionBounds, files: Sequence[File], kept: Sequence[IdempotencyKey]
 ) -> set[UUID] | None:
     """Store files for which owner and tenant have room, at the session's expense; None: it has too
     little left. Raises QuotaExceeded.
@@ -280,7 +308,7 @@ async def _store_in_room(
     try:
         async with res.db.transaction() as db:
             stored = await reserve_for_one(db, files, kept, res.settings.quota)
-            if not await db_credentials.spend(db, session_id, files, res.clock()):
+            if not await db_credentials.spend(db, session, files, res.clock()):
                 raise _NotPaid
     except _NotPaid:
         return None
@@ -292,20 +320,26 @@ class _NotPaid(Exception):
 
 
 def exhausted(
-    session: UploadSession | None, files: Sequence[File], now: datetime
+    payer: UploadSession | FileRequest | None, files: Sequence[File], now: datetime
 ) -> UploadSessionExhausted:
-    """The problem of a session that does not pay for these files, none of which was announced."""
-    if session is None or session.revoked_at is not None or session.expires_at <= now:
-        return UploadSessionExhausted("The upload session has ended: ask for a new one.")
-    if session.used_files + len(files) > session.max_files:
+    """The problem of a session, or of the request for files that opened it, that does not pay for
+    these files, none of which was announced.
+    """
+    if isinstance(payer, FileRequest):
+        noun, hint = "request", ""
+    else:
+        noun = "upload session"
+        hint = " Whoever makes the session sets its `max_files`, which is 1 by default."
+    if payer is None or payer.revoked_at is not None or payer.expires_at <= now:
+        return UploadSessionExhausted(f"The {noun} has ended: ask for a new one.")
+    if payer.used_files + len(files) > payer.max_files:
         return UploadSessionExhausted(
-            f"The upload session takes {_files(session.max_files)}, and {session.used_files} "
-            f"{'was' if session.used_files == 1 else 'were'} announced before. Whoever makes the "
-            "session sets its `max_files`, which is 1 by default."
+            f"The {noun} takes {_files(payer.max_files)}, and {payer.used_files} "
+            f"{'was' if payer.used_files == 1 else 'were'} announced before.{hint}"
         )
-    left = session.max_bytes - session.used_bytes
+    left = payer.max_bytes - payer.used_bytes
     takes, has = two_sizes(sum(f.size or 0 for f in files), left)
     return UploadSessionExhausted(
-        f"The upload session has {has} of its {in_bytes(session.max_bytes)} left, and "
+        f"The {noun} has {has} of its {in_bytes(payer.max_bytes)} left, and "
         f"{'this takes' if len(files) == 1 else 'these take'} {takes}."
     )

@@ -155,6 +155,9 @@ async def hers(settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncCl
     made = await client.post("/v1/api-keys", json={"name": "hers", "scopes": ["files:read"]})
     told = await client.post("/v1/webhooks", json={"url": "https://hooks.example.com/a"})
     assert told.status_code == 201, told.text
+    wanted = {"destination": "files", "note": "Yours, please."}
+    request = await client.post("/v1/requests", json=wanted)
+    assert request.status_code == 201, request.text
     record = await client.put(PICTURE, json={"file_id": file["id"]})
     assert record.status_code == 200, record.text
     for name in ann:
@@ -166,6 +169,7 @@ async def hers(settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncCl
             "session_id": session["id"],
             "key_id": made.json()["id"],
             "webhook_id": told.json()["id"],
+            "request_id": request.json()["id"],
             "record_type": "product",
             "record_id": "42",
             "field": "picture",
@@ -230,6 +234,7 @@ async def test_nobody_reaches_what_is_somebody_elses(
         f"/v1/files/{hers.ids['file_id']}",
         f"/v1/uploads/{hers.ids['upload_id']}",
         f"/v1/upload-sessions/{hers.ids['session_id']}",
+        f"/v1/requests/{hers.ids['request_id']}",
         "/v1/records/product/42",
     ):
         assert (await client.get(path, headers=ann)).status_code == 200

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.core.opaque_tokens import (
     KEY_PREFIX,
     RANDOM_BYTES,
+    REQUEST_PREFIX,
     SESSION_PREFIX,
     STAFF_PREFIX,
     make_token,
@@ -16,7 +17,7 @@ from app.logs.redaction import redact
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES))
 def test_no_token_is_left(randomness: bytes) -> None:
-    for prefix in (KEY_PREFIX, SESSION_PREFIX, STAFF_PREFIX):
+    for prefix in (KEY_PREFIX, SESSION_PREFIX, REQUEST_PREFIX, STAFF_PREFIX):
         token = make_token(prefix, randomness)
         secret = token.removeprefix(prefix)
         for text in (token, f"/uppy/{token}/s3/params", f"a {token} b", f"{token}x/{token}"):

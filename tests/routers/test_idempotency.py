@@ -21,18 +21,21 @@ from tests.support.upkeep import swept
 UPLOAD = {"destination": "files", "filename": "a.txt", "size": 5}
 LARGE = UPLOAD | {"filename": "a.bin", "size": 6 * MIB}
 SESSION = {"destination": "files", "max_files": 3}
+REQUEST = {"destination": "files", "note": "Yours, please."}
 KEY = {"name": "back end", "scopes": ["files:read"]}
 WEBHOOK = {"url": "https://www.example.com/hooks"}
 ROUTES = {
     "/v1/uploads": UPLOAD,
     "/v1/uploads/batch": {"uploads": [UPLOAD, UPLOAD]},
     "/v1/upload-sessions": SESSION,
+    "/v1/requests": REQUEST,
     "/v1/api-keys": KEY,
     "/v1/webhooks": WEBHOOK,
 }
 # And the member that has the secret.
 WITH_SECRETS = {
     "/v1/upload-sessions": "token",
+    "/v1/requests": "link",
     "/v1/api-keys": "token",
     "/v1/webhooks": "secret",
 }
@@ -61,7 +64,10 @@ async def client(settings: Settings, clock: Clock) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-SCOPES = ("admin", "uploads:write", "files:read", "sessions:mint", "webhooks:manage")
+SCOPES = (
+    *("admin", "uploads:write", "files:read", "sessions:mint", "webhooks:manage"),
+    "requests:manage",
+)
 
 
 def key(value: str = "one", **more: str) -> dict[str, str]:
@@ -75,7 +81,8 @@ async def count(db: asyncpg.Connection, table: str) -> int:
 
 async def counts(db: asyncpg.Connection) -> list[int]:
     return [
-        await count(db, table) for table in ("files", "upload_sessions", "api_keys", "webhooks")
+        await count(db, table)
+        for table in ("files", "upload_sessions", "file_requests", "api_keys", "webhooks")
     ]
 
 

@@ -82,6 +82,14 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("DELETE", "/v1/records/{record_type}/{record_id}"),
         ("GET", "/v1/events"),
         ("GET", "/v1/capabilities"),
+        ("POST", "/v1/requests"),
+        ("GET", "/v1/requests"),
+        ("GET", "/v1/requests/open"),
+        ("POST", "/v1/requests/open"),
+        ("PATCH", "/v1/requests/open"),
+        ("GET", "/v1/requests/{request_id}"),
+        ("GET", "/v1/requests/{request_id}/files"),
+        ("DELETE", "/v1/requests/{request_id}"),
         ("POST", "/v1/upload-sessions"),
         ("GET", "/v1/upload-sessions"),
         ("GET", "/v1/upload-sessions/{session_id}"),
@@ -153,6 +161,7 @@ async def test_the_example_bodies_fit(document: dict[str, Any], client: httpx.As
             # Right in form; there is no such file, or no such destination here.
             assert slug(response) in {
                 "file-not-found",
+                "file-request-not-found",
                 "url-not-ours",
                 "client-keys-not-allowed",
                 "upload-not-found",
@@ -160,7 +169,7 @@ async def test_the_example_bodies_fit(document: dict[str, Any], client: httpx.As
                 "webhook-not-found",
             }
         seen += 1
-    assert seen == 15
+    assert seen == 18
     file = document["components"]["schemas"]["FileBody"]
     assert set(file["example"]) == set(file["required"])
 

@@ -26,7 +26,7 @@ _PATTERNS: Final = {
     # Base64 of {" is how both begin.
     "a policy or a web token": r"\beyJ[A-Za-z0-9+/_=-]{40,}",
     "a bearer": r"\bBearer (?!\.\.\.)[A-Za-z0-9._~+/-]{16,}",
-    "a token of ours": r"claimcheck_(?:key|upload|staff)_(?!\.\.\.)[A-Za-z0-9_-]{16,}",
+    "a token of ours": r"claimcheck_(?:key|upload|request|staff)_(?!\.\.\.)[A-Za-z0-9_-]{16,}",
     "a webhook's secret": r"whsec_(?!\.\.\.)[A-Za-z0-9+/]{16,}",
     "a grant": r"\b\d{10}\.[0-9a-f]{32}(?![0-9a-f])",
 }
