@@ -63,17 +63,8 @@ _COUNT_SECONDS: Final = 3.0
 # In the order in which the OpenAPI document lists them.
 _DOORS = (
     *(uploads, parts, upload_url, files, links, records, uppy, events, webhooks),
-    *(
-        scans,
-        requests,
-        upload_sessions,
-        usage,
-        api_keys,
-        service,
-        metrics,
-        capabilities,
-        bucket_events,
-    ),
+    *(scans, requests, upload_sessions, usage, api_keys),
+    *(service, metrics, capabilities, bucket_events),
 )
 
 

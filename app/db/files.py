@@ -24,7 +24,9 @@ from app.db.statements import (
     visible_to,
     write,
 )
+from app.db.tell import telling_of_file
 from app.db.usage_changes import noted
+from app.models.events import EventType
 from app.models.files import File, Readable, State, files
 from app.models.idempotency import IdempotencyKey
 
@@ -112,10 +114,13 @@ _LOCK_CONFIRMED = write(
     .with_for_update(),
     File._make,
 )
-_CHANGE = write(
+# No column says when a file was changed.
+_CHANGE = telling_of_file(
     sa.update(files)
     .where(_c.id == sa.bindparam("file_id"))
-    .values(**arguments(files, ["filename", "metadata"]))
+    .values(**arguments(files, ["filename", "metadata"])),
+    EventType.FILE_CHANGED,
+    moment="now()",
 )
 
 
@@ -125,8 +130,8 @@ async def lock_confirmed(db: asyncpg.Connection, file_id: UUID, caller: Principa
 
 
 async def change_file(db: asyncpg.Connection, file: File) -> None:
-    """Store the name and the metadata of a file that is locked."""
-    await _CHANGE.run(db, file_id=file.id, filename=file.filename, metadata=file.metadata)
+    """Store the name and the metadata of a file that is locked, and tell of it."""
+    await _CHANGE.row(db, file_id=file.id, filename=file.filename, metadata=file.metadata)
 
 
 _GET_BY_KEY = write(

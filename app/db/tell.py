@@ -109,7 +109,8 @@ def telling_of_file(
     moment: str = "coalesce(moved.ended_at, moved.confirmed_at)",
 ) -> Telling[File]:
     """The change of one file, all of whose columns are returned, and the event that it makes, none
-    where the kind is NULL; `to`: the state that it moves the file to, if it does.
+    where the kind is NULL; `to`: the state that it moves the file to, if it does;
+    `moment`, in SQL, is when it happened.
     """
     return _telling(
         move,

@@ -16,6 +16,8 @@ class EventType(StrEnum):
 
     FILE_CONFIRMED = "file.confirmed"
     FILE_REJECTED = "file.rejected"
+    # Its name or its metadata.
+    FILE_CHANGED = "file.changed"
     FILE_RELEASED = "file.released"
     # A scanner's verdict, or that of staff: no link to it is made any more; or they are.
     FILE_QUARANTINED = "file.quarantined"

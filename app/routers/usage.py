@@ -54,7 +54,7 @@ class ShareBody(BaseModel):
 
 
 class UsageBody(BaseModel):
-    """What an owner uses, and the tenant; null where nothing is limited, or it is not yours to see."""
+    """The use of an owner and of the tenant; null where it is not limited, or not yours to see."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"owner": _SHARE, "tenant": None}})
 

@@ -230,3 +230,24 @@ async def test_queries_that_do_not_fit(client: httpx.AsyncClient) -> None:
         assert (answer.status_code, slug(answer)) == (422, "validation-failed"), query
     for query in ({"q": " "}, {"metadata.": ""}, {"metadata.\0": "\0"}, {"q": "\0\x1f\x1e"}):
         assert (await client.get("/v1/files", params=query)).status_code == 200, query
+
+
+async def test_a_change_is_told_once_with_what_it_came_to(
+    client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    file = await stored(client, web)
+    feed = "/v1/events?wait=20&after="
+    at = (await client.get("/v1/events?after=latest")).json()["cursor"]
+    for _ in range(2):  # the second one changes nothing
+        body = {"filename": "new.txt", "metadata": {"album": "spring"}}
+        answer = await client.patch(f"/v1/files/{file['id']}", json=body)
+    await client.patch(f"/v1/files/{UNKNOWN_ID}", json=body)
+    [event] = (await client.get(f"{feed}{at}")).json()["items"]
+    assert event["type"] == "file.changed"
+    assert event["created_at"] > file["confirmed_at"]
+    shown = {
+        name: value
+        for name, value in answer.json().items()
+        if "ed_url" not in name and name != "content_url"
+    }
+    assert event["data"] == shown | {"owner": "dev", "reason": None}
