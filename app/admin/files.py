@@ -18,7 +18,7 @@ from app.core.ids import first_uuid7
 from app.core.metadata import as_lines, read_lines, read_metadata
 from app.core.parts import MIB
 from app.core.principal import MAX_NAME, Scope
-from app.db.search import Search
+from app.db.search import Order, Search
 from app.errors import Problem
 from app.files.links import Link, read_link, read_links, scan_of
 from app.files.reading import get_file
@@ -78,12 +78,14 @@ def _search(request: Request) -> Search:
     }
     since, until = _day(asked.get("since")), _day(asked.get("until"))
     state = asked.get("state") or State.CONFIRMED
+    order = asked.get("order") or Order.NEWEST
     kind = normalize_content_type(given["type"]) if given["type"] else ""
     if kind and "/" not in kind:
         kind = f"{kind}/*"
     return Search(
         state=State(state) if state in set(State) else State.CONFIRMED,
-        name=given["q"].replace("\0", ""),
+        q=given["q"].replace("\0", ""),
+        order=Order(order) if order in set(Order) else Order.NEWEST,
         destination=given["destination"].replace("\0", "") or None,
         owner=given["owner"].replace("\0", "") or None,
         content_type=kind.replace("\0", "") or None,

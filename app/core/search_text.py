@@ -1,8 +1,8 @@
 """Texts and terms that files are found by: parts of the name, and exact metadata. Pure.
 
 A text has a line for the name and one for each exact property. Whether a file has what is looked
-for is asked of its text; its terms, hashes of three letters of the name and of whole lines, say
-only where it is worth asking.
+for is asked of its text; its terms, hashes of three letters of the name or of the owner and of
+whole lines, say only where it is worth asking.
 """
 
 import json
@@ -16,6 +16,7 @@ from uuid import UUID
 
 _LINE: Final = "\x1f"
 _FILE: Final = "\x1e"
+_OWNER: Final = "owner="
 # Hexadecimal digits of an id.
 _ID: Final = 32
 _GRAM: Final = 3
@@ -53,10 +54,13 @@ def text_of(name: str, properties: Mapping[str, str], metadata: str | None) -> s
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`words`, folded, which a name must have all of somewhere; `lines`, of which it needs all."""
+    """`words`, folded, which a name must have all of somewhere, or with `owners` the owner; and
+    `lines`, of which it needs all.
+    """
 
     words: tuple[str, ...]
     lines: tuple[str, ...]
+    owners: bool = False
 
     def is_in(self, text: str) -> bool:
         """Whether the file with this text is one."""
@@ -65,14 +69,18 @@ class Wanted:
         if not self.words:
             return True
         name = text[: text.index(_LINE)]
-        return all(word in name for word in self.words)
+        if all(word in name for word in self.words):
+            return True
+        if not self.owners:
+            return False
+        owner = _owner_of(text.split(_LINE)[1:])
+        return all(word in owner for word in self.words)
 
-    def terms(self, tenant: str) -> list[int]:
-        """Terms that a block has which has such a file, 16 at most."""
-        chosen = list(self.lines)
-        for word in self.words:
-            chosen += _covering(word)
-        return sorted(_hashes(tenant, chosen[:_MAX_TERMS]))
+    def terms(self, tenant: str) -> list[list[int]]:
+        """Terms of which a block that has such a file has those of one list, 16 at most in each."""
+        grams = [gram for word in self.words for gram in _covering(word)]
+        choices = [grams, _of_owner(grams)] if self.words and self.owners else [grams]
+        return [sorted(_hashes(tenant, [*self.lines, *choice][:_MAX_TERMS])) for choice in choices]
 
 
 def join(files: Mapping[UUID, str]) -> str:
@@ -102,12 +110,34 @@ def terms_of(tenant: str, texts: Iterable[str]) -> list[int]:
         name, *lines = text.split(_LINE)[:-1]
         terms.update(lines)
         terms.update(_grams(name))
+        terms.update(_of_owner(_grams(_owner_of(lines))))
     return sorted(_hashes(tenant, terms))
 
 
-def wanted(q: str, lines: Sequence[str]) -> Wanted:
-    """Files whose names have each of the words of `q` in them, and whose texts all the lines."""
-    return Wanted(tuple(dict.fromkeys(fold(q).split())), tuple(lines))
+def words_of(q: str) -> tuple[str, ...]:
+    """The words of what is looked for, folded, each once."""
+    return tuple(dict.fromkeys(fold(q).split()))
+
+
+def wanted(q: str, lines: Sequence[str], *, owners: bool = False) -> Wanted:
+    """Files whose names have each of the words of `q` in them, and whose texts all the lines.
+
+    `owners`: also those whose owners have each of the words.
+    """
+    return Wanted(words_of(q), tuple(lines), owners)
+
+
+def _owner_of(lines: Sequence[str]) -> str:
+    """The owner that one of the lines names, folded; empty where none does."""
+    for line in lines:
+        if line.startswith(_OWNER):
+            return fold(json.loads(line.removeprefix(_OWNER)))
+    return ""
+
+
+def _of_owner(grams: Iterable[str]) -> list[str]:
+    """The grams as those of an owner, which no search of names is led to."""
+    return [f"{_OWNER}{gram}" for gram in grams]
 
 
 def _grams(name: str) -> Iterable[str]:

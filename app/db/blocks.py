@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.search_text import Wanted, join, matches, split, terms_of, text_of
 from app.db.lists import LEAST, unforeseen
-from app.db.statements import FIRST, arguments, array, write
+from app.db.statements import FIRST, Statement, arguments, array, write
 from app.models.files import File
 from app.models.search import SearchBlock, SearchChange, search_blocks, search_changes
 from app.turns import Turn
@@ -67,16 +67,25 @@ _NEWEST = write(
 )
 # Written so that no index but that of terms has this order or these bounds.
 _FIRST: Final = sa.func.least(_b.first, type_=sa.Uuid())
-_CHOSEN = write(
-    sa.select(*_READ)
-    .where(
-        _b.terms.contains(sa.bindparam("terms", type_=ARRAY(sa.Integer()))),
-        sa.func.least(_b.tenant) == sa.bindparam("tenant"),
-        sa.bindparam("end", type_=sa.Uuid()) > _FIRST,
+
+
+def _chosen(*names: str) -> Statement[tuple[UUID, str]]:
+    """The newest blocks that have all terms of one of the arguments of these names."""
+    has = [_b.terms.contains(sa.bindparam(name, type_=ARRAY(sa.Integer()))) for name in names]
+    return write(
+        sa.select(*_READ)
+        .where(
+            sa.or_(*has),
+            sa.func.least(_b.tenant) == sa.bindparam("tenant"),
+            sa.bindparam("end", type_=sa.Uuid()) > _FIRST,
+        )
+        .order_by(_FIRST.desc())
+        .limit(_limit(CHOSEN + 1))
     )
-    .order_by(_FIRST.desc())
-    .limit(_limit(CHOSEN + 1))
-)
+
+
+# Where one list of terms is looked for, and where one of two is.
+_CHOSEN: Final = {1: _chosen("terms0"), 2: _chosen("terms0", "terms1")}
 
 
 async def find(
@@ -105,12 +114,13 @@ async def find(
 
     await look(await _NEWEST.rows(db, tenant=tenant, end=end), NEWEST)
     terms = wanted.terms(tenant)
-    if terms and down_to is not None and sum(down_to <= one < end for one in hits) < limit:
+    if all(terms) and down_to is not None and sum(down_to <= one < end for one in hits) < limit:
         async with db.transaction():
             # What else it could do reads the terms of every block, and it does not know how long
             # they are.
             await db.execute("SET LOCAL enable_seqscan = off")
-            rows = await _CHOSEN.rows(db, tenant=tenant, terms=terms, end=down_to)
+            choices = {f"terms{number}": choice for number, choice in enumerate(terms)}
+            rows = await _CHOSEN[len(terms)].rows(db, tenant=tenant, end=down_to, **choices)
         await look(rows[:CHOSEN], CHOSEN)
         if len(rows) <= CHOSEN:
             down_to = None

@@ -1,11 +1,13 @@
-"""The SQL of searches in all files of a tenant, as functions of a connection.
+"""The SQL of what staff look through: all files of a tenant, as functions of a connection.
 
 A list walks one index in its order, and so costs the same wherever it begins. What that index does
-not know is asked of each file on the way, of so many at most.
+not know is asked of each file on the way, of so many at most. Confirmed files are found by their
+names in `app.files.finding`, as clients find them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -14,46 +16,63 @@ import asyncpg
 import sqlalchemy as sa
 
 from app.core.narrowing import Narrowing
-from app.db.files import in_state
+from app.core.search_text import words_of
+from app.db.files import in_state, literal
 from app.db.lists import GREATEST, LEAST, LIMIT, between, in_order, unforeseen, walk
-from app.db.statements import Statement, write
+from app.db.statements import Statement, array, write
 from app.models.files import LISTED_BY, UNLISTED_ID, File, State, files
 
 # So many files are looked at for one page that asks of them what its index does not know.
 WALK: Final = 20_000
 # So far a list counts what is in it.
 COUNTED: Final = 10_000
+# So many files are looked at that have the beginning of an id or of a key, whosever they are.
+_ALIKE: Final = 500
 _c = files.c
-# As `ix_files_tenant_name` has it.
-_LOWERED: Final = sa.func.lower(_c.filename).collate("C")
 # Behind everything that begins with the text before it.
 _AFTER_PREFIX: Final = "\U0010ffff"
+_LARGEST: Final = 2**63 - 1
+
+
+class Order(StrEnum):
+    """The orders that files are listed in: by when they were announced, or by size."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    LARGEST = "largest"
+    SMALLEST = "smallest"
 
 
 @dataclass(frozen=True, slots=True)
 class Search(Narrowing):
     """A list of files of one state, and of one owner where `owner` is given.
 
-    `name` is what their names begin with, whatever the case: such a list goes by name, every other
-    one by id, newest first.
+    Other states than confirmed are in no index of sizes.
     """
 
     state: State = State.CONFIRMED
-    name: str = ""
     owner: str | None = None
+    order: Order = Order.NEWEST
 
     @property
-    def by_name(self) -> bool:
-        """Whether the list goes by name: what was never confirmed is in no index of names."""
-        return bool(self.name) and self.state is State.CONFIRMED
+    def by_size(self) -> bool:
+        """Whether the list goes by size."""
+        sizes = self.order in {Order.LARGEST, Order.SMALLEST}
+        return sizes and self.state is State.CONFIRMED
+
+    @property
+    def goes_up(self) -> bool:
+        """Whether the oldest or the smallest are first."""
+        upward = Order.SMALLEST if self.by_size else Order.OLDEST
+        return self.order is upward
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Between two files: behind the file with this id, or before it."""
+    """Between two files: behind the file with this id and size, or before it."""
 
     id: UUID
-    filename: str
+    size: int | None
     before: bool = False
 
 
@@ -78,24 +97,30 @@ class _Shape:
 
     state: State
     is_list: bool
-    by_name: bool
+    by_size: bool
+    # Which way the index is walked: backwards the other way than the list goes.
+    is_upward: bool
     before: bool
     loose: bool
     indexed: tuple[str, ...]
     unindexed: tuple[str, ...]
 
-    @property
-    def is_upward(self) -> bool:
-        """By name it goes up, by id down; and backwards the other way round."""
-        return self.by_name is not self.before
+
+def _searched(c: Any) -> sa.ColumnElement[str]:
+    """What is looked for words in."""
+    space = sa.literal_column("' '", sa.Text())
+    return sa.func.lower(sa.func.concat_ws(space, c.filename, c.owner, c.key, c.id))
 
 
+_WORD: Final = sa.select(array("words", sa.Text()).label("word")).subquery("wanted")
 _UNINDEXED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
     "destination": lambda c: c.destination == _text("destination"),
     "owner": lambda c: c.owner == _text("owner"),
     "content_type": lambda c: c.content_type == _text("content_type"),
     "family": lambda c: c.family == _text("family"),
-    "name": lambda c: sa.func.starts_with(c.sort_name, sa.func.lower(_text("name"))),
+    "words": lambda c: (
+        ~sa.exists(sa.select(_WORD).where(sa.func.strpos(_searched(c), _WORD.c.word) == _number(0)))
+    ),
     "first": lambda c: c.id >= _uuid("first"),
     "end": lambda c: c.id < _uuid("end"),
     "loose": lambda c: c.attachments == sa.literal_column("0"),
@@ -105,23 +130,27 @@ _UNINDEXED: Final[dict[str, Callable[[Any], sa.ColumnElement[bool]]]] = {
 def _shape(search: Search, *, before: bool = False) -> _Shape:
     given = {"owner": search.owner, "destination": search.destination, **search.kind}
     narrowed = tuple(name for name, value in given.items() if value is not None)
-    if search.state is State.CONFIRMED and not search.by_name:
-        return _Shape(search.state, True, False, before, search.loose, narrowed, ())
-    # Of these no index knows more than state or name.
+    is_upward = search.goes_up is not before
+    if search.state is State.CONFIRMED and not search.by_size:
+        return _Shape(search.state, True, False, is_upward, before, search.loose, narrowed, ())
+    # Of these no index knows more than state or size.
     unindexed = [*narrowed, *["loose"] * search.loose]
-    if search.by_name:
+    if search.by_size:
         unindexed += ["first"] * (search.first is not None) + ["end"] * (search.end is not None)
     else:
-        unindexed += ["name"] * bool(search.name)
-    return _Shape(search.state, False, search.by_name, before, False, (), tuple(unindexed))
+        unindexed += ["words"] * bool(search.q)
+    return _Shape(
+        search.state, False, search.by_size, is_upward, before, False, (), tuple(unindexed)
+    )
 
 
 def _walk(shape: _Shape) -> sa.Select[Any]:
-    """WALK files along the names, or along what is in no list, in that order (or backwards)."""
-    if shape.by_name:
-        order: list[sa.ColumnElement[Any]] = [_LOWERED, _c.id]
+    """WALK files along the sizes, or along what is in no list."""
+    if shape.by_size:
+        order: list[sa.ColumnElement[Any]] = [_c.size, _c.id]
         low, high = (
-            sa.tuple_(sa.func.lower(_text(f"{end}_name")), _uuid(end)) for end in ("low", "high")
+            sa.tuple_(sa.bindparam(f"{end}_size", type_=sa.BigInteger()), _uuid(end))
+            for end in ("low", "high")
         )
         limits = [sa.tuple_(*order) > low, sa.tuple_(*order) < high]
     else:
@@ -130,7 +159,6 @@ def _walk(shape: _Shape) -> sa.Select[Any]:
     return (
         sa.select(
             files,
-            _LOWERED.label("sort_name"),
             LISTED_BY["family"].label("family"),
             UNLISTED_ID.label("unlisted_id"),
         )
@@ -165,7 +193,7 @@ def _page_statement(shape: _Shape) -> Statement[File]:
     found = _found(shape).subquery("found").c
     wanted = sa.select(*(found[column.name] for column in _c))
     if not shape.is_list:
-        columns = [found.sort_name, found.id] if shape.by_name else [found.unlisted_id]
+        columns = [found.size, found.id] if shape.by_size else [found.unlisted_id]
         wanted = wanted.order_by(*(c if shape.is_upward else c.desc() for c in columns))
     return write(wanted, File._make)
 
@@ -176,10 +204,10 @@ def _count_statement(shape: _Shape) -> Statement[tuple[int]]:
 
 
 @lru_cache(maxsize=256)
-def _end_statement(shape: _Shape) -> Statement[tuple[UUID, str]]:
+def _end_statement(shape: _Shape) -> Statement[tuple[UUID, int | None]]:
     walked = _walk(shape).subquery("walked").c
     return write(
-        sa.select(walked.id, walked.filename)
+        sa.select(walked.id, walked.size)
         .offset(unforeseen(_number(WALK - 1)))
         .limit(unforeseen(_number(1)))
     )
@@ -187,27 +215,28 @@ def _end_statement(shape: _Shape) -> Statement[tuple[UUID, str]]:
 
 def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) -> dict[str, Any]:
     first, end = search.first or LEAST, search.end or GREATEST
-    low, low_name, high, high_name = LEAST, search.name, LEAST, search.name + _AFTER_PREFIX
+    low, low_size, high, high_size = LEAST, -1, GREATEST, _LARGEST
     if at is not None:
-        if shape.by_name and at.before:
-            high, high_name = at.id, at.filename
-        elif shape.by_name:
-            low, low_name = at.id, at.filename
-        elif at.before:
+        if shape.is_upward:
+            low, low_size = at.id, at.size or 0
             first = max(first, UUID(int=at.id.int + 1))
         else:
+            high, high_size = at.id, at.size or 0
             end = min(end, at.id)
+    if shape.by_size:
+        # The position is one of sizes, whenever its file was announced.
+        first, end = search.first or LEAST, search.end or GREATEST
     return {
         "tenant": tenant,
         "destination": search.destination,
         "owner": search.owner,
         **search.kind,
-        "name": search.name,
+        "words": words_of(search.q),
         **between(first, end),
         "low": low,
         "high": high,
-        "low_name": low_name,
-        "high_name": high_name,
+        "low_size": low_size,
+        "high_size": high_size,
     }
 
 
@@ -236,7 +265,49 @@ async def end_of_walk(
 
 async def count(db: asyncpg.Connection, tenant: str, search: Search) -> int:
     """How many there are, of those within WALK; COUNTED + 1 where there are more than COUNTED."""
+    search = replace(search, order=Order.NEWEST)
     shape = _shape(search)
     values = _arguments(search, shape, tenant, None)
     counted: int = await _count_statement(shape).value(db, limit=COUNTED + 1, **values)
     return min(counted, COUNTED + 1)
+
+
+def _alike(*within: sa.ColumnElement[bool], order: sa.ColumnElement[Any]) -> Statement[File]:
+    """The tenant's among the first files in that order, without those that are removed."""
+    first = (
+        sa.select(files)
+        .where(*within)
+        .order_by(order)
+        .limit(unforeseen(_number(_ALIKE)))
+        .subquery("alike")
+    )
+    return write(
+        sa.select(first)
+        .where(first.c.tenant == _text("tenant"), first.c.state != literal(State.REMOVED))
+        .limit(LIMIT),
+        File._make,
+    )
+
+
+_OF_IDS = _alike(_c.id.between(_uuid("low"), _uuid("high")), order=_c.id.desc())
+_OF_KEYS = _alike(
+    _c.bucket == _text("bucket"), _c.key >= _text("low"), _c.key < _text("high"), order=_c.key
+)
+
+
+async def of_ids(db: asyncpg.Connection, tenant: str, digits: str, limit: int) -> list[File]:
+    """Files in any state, removed ones apart, whose ids begin with these hexadecimal digits."""
+    low, high = (UUID(digits.ljust(32, fill)) for fill in "0f")
+    return await _OF_IDS.rows(db, tenant=tenant, low=low, high=high, limit=limit)
+
+
+async def of_keys(
+    db: asyncpg.Connection, tenant: str, buckets: Iterable[str], prefix: str, limit: int
+) -> list[File]:
+    """Files in any state, removed ones apart, whose keys begin with this, from each bucket."""
+    found: list[File] = []
+    for bucket in buckets:
+        found += await _OF_KEYS.rows(
+            db, tenant=tenant, bucket=bucket, low=prefix, high=prefix + _AFTER_PREFIX, limit=limit
+        )
+    return found[:limit]

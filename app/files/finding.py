@@ -1,8 +1,8 @@
 """Find confirmed files by metadata and by parts of their names, and keep what finds them."""
 
-from dataclasses import replace
+from uuid import UUID
 
-from app.core.narrowing import Narrowing, list_name
+from app.core.narrowing import Narrowing
 from app.core.principal import Principal
 from app.core.search_text import Wanted, metadata_line, property_line, wanted
 from app.db import blocks as db_blocks
@@ -12,26 +12,30 @@ from app.models.files import File
 from app.runtime.resources import Resources
 
 
-def _wanted(caller: Principal, narrowing: Narrowing) -> Wanted:
-    exact = {"owner": caller.seen_owner, "destination": narrowing.destination, **narrowing.kind}
+def _wanted(owner: str | None, narrowing: Narrowing, *, owners: bool) -> Wanted:
+    exact = {"owner": owner, "destination": narrowing.destination, **narrowing.kind}
     lines = [property_line(kind, value) for kind, value in exact.items() if value is not None]
     # What is rarest is most likely among these.
     by_metadata = [metadata_line(name, value) for name, value in narrowing.metadata]
-    return wanted(narrowing.q, [*by_metadata, *lines])
+    return wanted(narrowing.q, [*by_metadata, *lines], owners=owners)
 
 
 async def find_files(
-    res: Resources, caller: Principal, narrowing: Narrowing, *, cursor: str | None, limit: int
-) -> tuple[list[File], str | None]:
-    """Files, newest first, and the cursor of the next page, None after the last.
+    res: Resources,
+    caller: Principal,
+    narrowing: Narrowing,
+    *,
+    limit: int,
+    owner: str | None = None,
+    owners: bool = False,
+) -> tuple[list[File], UUID | None]:
+    """Files, newest first, and the id before which the next page begins, None after the last.
 
     A page looks at a bounded number of files: it may have fewer than `limit`, even none, and still
-    a cursor to go on with. Raises InvalidCursor.
+    an id to go on from. `owner`: of that owner alone, for those who see others' files. `owners`:
+    the words of `q` are looked for in owners, too.
     """
-    scope = list_name(narrowing, caller)
-    if cursor is not None:
-        narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))
-    sought = _wanted(caller, narrowing)
+    sought = _wanted(caller.seen_owner or owner, narrowing, owners=owners)
     async with res.db.connection() as db:
         found = await db_blocks.find(
             db,
@@ -56,8 +60,7 @@ async def find_files(
         key=lambda file: file.id,
         reverse=True,
     )
-    last = found.ids[limit - 1] if len(found.ids) > limit else found.down_to
-    return files, res.cursor_at(scope, last) if last else None
+    return files, found.ids[limit - 1] if len(found.ids) > limit else found.down_to
 
 
 async def take_changes(res: Resources, tenant: str) -> int:

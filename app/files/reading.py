@@ -43,13 +43,15 @@ async def list_files(
 ) -> tuple[list[File], str | None]:
     """Files, newest first, and the cursor of the next page, None after the last.
 
-    A keyset page, whose cost does not depend on where it lies. Raises InvalidCursor.
+    A keyset page, whose cost does not depend on where it lies; one of a search may have fewer than
+    `limit` and still a cursor. Raises InvalidCursor.
     """
-    if narrowing.is_search:
-        return await find_files(res, caller, narrowing, cursor=cursor, limit=limit)
     scope = list_name(narrowing, caller)
     if cursor is not None:
         narrowing = replace(narrowing, end=res.read_cursor(scope, cursor))
+    if narrowing.is_search:
+        files, last = await find_files(res, caller, narrowing, limit=limit)
+        return files, None if last is None else res.cursor_at(scope, last)
     async with res.db.connection() as db:
         files = await db_lists.list_files(db, caller, narrowing, limit + 1)
     return res.cut_page(scope, files, limit)

@@ -282,16 +282,9 @@ sa.Index(
     files.c.claimed_until,
     postgresql_where=files.c.state == State.REMOVED.value,
 )
-# For whoever looks through all files of a tenant (app.db.search): what their names begin with,
-# and what is in no list of the API. The migration has the names in byte order; alembic does not see
-# that, and would see a difference if it were said here.
-sa.Index(
-    "ix_files_tenant_name",
-    files.c.tenant,
-    sa.func.lower(files.c.filename),
-    files.c.id,
-    postgresql_where=_LISTED,
-)
+# For whoever looks through all files of a tenant (app.db.search): by size, and what is in no list
+# of the API.
+sa.Index("ix_files_tenant_size", files.c.tenant, files.c.size, files.c.id, postgresql_where=_LISTED)
 sa.Index(
     "ix_files_tenant_unlisted",
     files.c.tenant,

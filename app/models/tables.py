@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 # The newest migration: it brings the tables to what stands in this package.
-REVISION: Final = "0019"
+REVISION: Final = "0020"
 
 metadata: Final = sa.MetaData(
     naming_convention={

@@ -31,7 +31,23 @@ def test_every_part_of_a_name_is_found_by_its_terms(name: str, data: st.DataObje
     part = folded[begin : data.draw(st.integers(begin, len(folded)))]
     sought = wanted(part, [property_line("owner", "ann")])
     assert sought.is_in(text)
-    assert set(sought.terms("acme")) <= set(terms_of("acme", [text]))
+    [terms] = sought.terms("acme")
+    assert set(terms) <= set(terms_of("acme", [text]))
+    # And every part of an owner by that of owners, where these are looked in.
+    text = text_of("x", {"owner": name}, None)
+    sought = wanted(part, [], owners=True)
+    assert sought.is_in(text)
+    assert any(set(terms) <= set(terms_of("acme", [text])) for terms in sought.terms("acme"))
+
+
+def test_searches_of_names_are_not_led_to_owners() -> None:
+    text = text_of("a.png", {"owner": "Harbour Master"}, None)
+    assert not wanted("harbour", []).is_in(text)
+    assert not set(wanted("harbour", []).terms("")[0]) & set(terms_of("", [text]))
+    for q in ("harbour", "MASTER har", "rm"):
+        assert wanted(q, [], owners=True).is_in(text) is (q != "rm")
+    # Each word in one of them, but not all in either.
+    assert not wanted("harbour png", [], owners=True).is_in(text)
 
 
 @given(st.dictionaries(st.uuids(), NAMES, max_size=5))
@@ -64,7 +80,7 @@ def test_metadata_are_exact() -> None:
     ):
         sought = wanted("", [metadata_line(name, value)])
         assert sought.is_in(text), name
-        assert set(sought.terms("")) <= set(terms_of("", [text])), name
+        assert set(sought.terms("")[0]) <= set(terms_of("", [text])), name
     for name, value in (
         ("album", "sprin"),
         ("albu", "spring"),
@@ -89,9 +105,9 @@ def test_a_name_cannot_pass_for_a_line() -> None:
 def test_terms_tell_tenants_apart_and_are_few() -> None:
     text = text_of("harbour.png", PROPERTIES, None)
     assert not set(terms_of("acme", [text])) & set(terms_of("other", [text]))
-    assert len(wanted("x" * 50 + " " + "abc" * 50, []).terms("")) <= 16
-    assert wanted("ab", []).terms("") == []
-    assert wanted("写真", []).terms("")
+    assert len(wanted("x" * 50 + " " + "abc" * 50, []).terms("")[0]) <= 16
+    assert wanted("ab", []).terms("") == [[]]
+    assert all(wanted("写真", []).terms(""))
     assert all(-(2**31) <= term < 2**31 for term in terms_of("acme", [text]))
 
 

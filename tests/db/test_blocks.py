@@ -15,7 +15,8 @@ from app.core.principal import Principal, Scope
 from app.core.search_text import as_text, fold, metadata_line, property_line, wanted
 from app.db import blocks as db_blocks
 from app.db.lists import GREATEST, LEAST
-from app.files.finding import find_files, take_all_changes, take_changes
+from app.files.finding import take_all_changes, take_changes
+from app.files.reading import list_files
 from app.models.files import File, State
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings
@@ -96,7 +97,7 @@ async def found(res: Resources, caller: Principal, narrowing: Narrowing, limit: 
     ids: list[UUID] = []
     cursor, pages = None, 0
     while True:
-        files, cursor = await find_files(res, caller, narrowing, cursor=cursor, limit=limit)
+        files, cursor = await list_files(res, caller, narrowing, cursor=cursor, limit=limit)
         assert len(files) <= limit
         ids += [file.id for file in files]
         pages += 1
@@ -177,7 +178,8 @@ _FILL = """
 INSERT INTO files (id, owner, tenant, destination, bucket, key, url, filename, content_type, size,
   method, state, created_at, expires_at, metadata)
 SELECT (lpad(to_hex(1780000000000 + n * 997), 12, '0') || '7' || substr(md5(n::text), 1, 3)
-    || '8' || substr(md5(n::text), 4, 15))::uuid, 'dev', '', 'images', 'bkt', 'key ' || n, 'u',
+    || '8' || substr(md5(n::text), 4, 15))::uuid,
+  CASE WHEN n % ($1 / 10) = 11 THEN 'zeppo' ELSE 'dev' END, '', 'images', 'bkt', 'key ' || n, 'u',
   CASE WHEN n % 2 = 0 THEN 'Harbour ' ELSE 'Holiday ' END || n
     || CASE WHEN n % ($1 / 10) = 7 THEN ' zeppelin.png' ELSE '.png' END, 'image/png', 1, 'post',
   'confirmed', now(), now(), '{"album":"' || CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END
@@ -209,6 +211,10 @@ async def test_what_a_search_costs_on_a_large_table(
         (wanted("", [metadata_line("rare", "true"), own]), 10),
         (wanted("", [metadata_line("album", "c"), own]), 0),
         (wanted("holiday", [metadata_line("album", "a"), own]), 0),
+        (wanted("dev", [], owners=True), 51),
+        (wanted("zeppelin", [], owners=True), 10),
+        (wanted("zep", [], owners=True), 20),
+        (wanted("nosuchword", [], owners=True), 0),
     ):
         page = await db_blocks.find(db, "", sought, first=LEAST, end=GREATEST, limit=51)
         assert len(page.ids) >= least, sought

@@ -11,7 +11,7 @@ from app.core.narrowing import Narrowing
 from app.core.principal import Principal, Scope
 from app.db import lists as db_lists
 from app.db import search as db_search
-from app.db.search import Position, Search
+from app.db.search import Order, Position, Search
 from app.models.files import State
 from tests.support.plans import Plan, Planning, dearest
 
@@ -26,7 +26,8 @@ SELECT (lpad(to_hex(1780000000000 + n * 997), 12, '0') || '7' || substr(md5(n::t
     || '8' || substr(md5(n::text), 4, 15))::uuid,
   'owner ' || n % 10, CASE WHEN n % 10 = 9 THEN 'acme' ELSE $2 END,
   CASE WHEN n % 21 = 0 THEN 'docs' ELSE 'images' END, 'bkt', 'key ' || n, 'u',
-  'Holiday ' || n || '.png', CASE WHEN n % 21 = 0 THEN 'text/plain' ELSE 'image/png' END, 1, 'post',
+  'Holiday ' || n || '.png', CASE WHEN n % 21 = 0 THEN 'text/plain' ELSE 'image/png' END, n % 997,
+  'post',
   CASE WHEN n % 11 = 10 THEN 'pending' ELSE 'confirmed' END, now(), now(), (n % 7 = 0)::int
 FROM generate_series(1, $1::int) AS n
 """
@@ -42,10 +43,10 @@ async def fill(db: asyncpg.Connection, count: int, tenant: str) -> None:
 async def middle(db: asyncpg.Connection) -> Position:
     """A file in the middle of the table."""
     row = await db.fetchrow(
-        "SELECT id, filename FROM files WHERE state = 'confirmed' "
+        "SELECT id, size FROM files WHERE state = 'confirmed' "
         "ORDER BY id OFFSET (SELECT count(*) / 2 FROM files WHERE state = 'confirmed') LIMIT 1"
     )
-    return Position(UUID(str(row["id"])), row["filename"])
+    return Position(UUID(str(row["id"])), row["size"])
 
 
 async def list_plans(db: asyncpg.Connection, tenant: str) -> list[Plan]:
@@ -64,15 +65,17 @@ async def list_plans(db: asyncpg.Connection, tenant: str) -> list[Plan]:
 
 async def search_plans(db: asyncpg.Connection, tenant: str) -> dict[str, list[Plan]]:
     """Those of every search, of the ends of walks and of counts, by what they are for."""
-    planning = {name: Planning(db) for name in ("pages", "walks", "ends", "counts")}
+    planning = {name: Planning(db) for name in ("pages", "walks", "ends", "counts", "named")}
     at = await middle(db)
-    places = (None, at, Position(at.id, at.filename, before=True))
-    for whose, owner, destination, kind, loose, name, state, end, place in itertools.product(
+    places = (None, at, Position(at.id, at.size, before=True))
+    for whose, owner, destination, kind, loose, q, order, state, end, place in itertools.product(
         *((tenant, "nosuch"), (None, "owner 7"), (None, "docs"), (None, "image/png", "image/*")),
-        *((False, True), ("", "holiday 1"), (State.CONFIRMED, State.PENDING), (None, at.id)),
-        places,
+        *((False, True), ("", "nosuch"), (Order.NEWEST, Order.LARGEST)),
+        *((State.CONFIRMED, State.PENDING), (None, at.id), places),
     ):
-        search = Search(destination, kind, None, end, loose, state, name, owner)
+        if q and (state is State.CONFIRMED or order is not Order.NEWEST):
+            continue
+        search = Search(destination, kind, None, end, loose, state, owner, order, q=q)
         is_walk = bool(db_search._shape(search).unindexed)
         for one in planning.values():
             one.what = f"{whose!r} {search} {place}"
@@ -81,6 +84,11 @@ async def search_plans(db: asyncpg.Connection, tenant: str) -> dict[str, list[Pl
         await db_search.end_of_walk(planning["ends"], whose, search, place)
         if place is None:
             await db_search.count(planning["counts"], whose, search)
+    for whose in (tenant, "nosuch"):
+        planning["named"].what = repr(whose)
+        await db_search.of_ids(planning["named"], whose, at.id.hex[:8], PAGE)
+        for prefix in ("key ", "key 1999", "nosuch"):
+            await db_search.of_keys(planning["named"], whose, ["bkt"], prefix, PAGE)
     return {name: one.plans for name, one in planning.items()}
 
 
@@ -125,3 +133,5 @@ async def test_what_lists_and_searches_cost_on_a_large_table(
     looked_at = db_search.WALK * 1.1
     assert dearest([*searches["walks"], *searches["ends"]]).buffers <= looked_at
     assert dearest(searches["counts"]).buffers <= looked_at
+    # A beginning of an id or of a key is asked of 500 files at most, whosever they are.
+    assert dearest(searches["named"]).buffers <= 600
