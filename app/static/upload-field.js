@@ -36,6 +36,7 @@ var y=document.createElement("template");y.innerHTML=`
 `;var v=new CSSStyleSheet;v.replaceSync(`
   :host {
     --accent: var(--claimcheck-accent, var(--tblr-primary, #0f766e));
+    --danger: var(--claimcheck-danger, #d63939);
     --radius: var(--claimcheck-radius, var(--tblr-border-radius, 8px));
     --line: color-mix(in srgb, currentColor 22%, transparent);
     --tint: color-mix(in srgb, currentColor 5%, transparent);
@@ -106,7 +107,8 @@ var y=document.createElement("template");y.innerHTML=`
   progress::-moz-progress-bar { background: var(--accent); }
   .file .problem { grid-area: problem; margin-top: 8px; }
   .problem { padding: 8px 12px; border-radius: var(--radius);
-    border-inline-start: 4px solid #d63939; background: rgb(214 57 57 / 10%); overflow-wrap: anywhere; }
+    border-inline-start: 4px solid var(--danger);
+    background: color-mix(in srgb, var(--danger) 10%, transparent); overflow-wrap: anywhere; }
   .problem strong { display: block; }
 
   button, .sign-in {

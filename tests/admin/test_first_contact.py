@@ -11,6 +11,10 @@ from tests.admin.steps import choose, png, uploaded
 from tests.support.browser.chromium import Watch, watched
 from tests.support.browser.dev import started
 
+GROUND = "one => getComputedStyle(one).backgroundColor.match(/\\d+/g).map(Number)"
+ACCENT = "one => getComputedStyle(one).getPropertyValue('--accent')"
+ACCENT_OF_TOKENS = "getComputedStyle(document.body).getPropertyValue('--accent')"
+
 
 async def test_the_panel_opens_with_what_is_printed_and_may_send_to_the_bucket(
     tmp_path: Path, browser: Browser, watch: Watch, picture: bytes
@@ -43,4 +47,13 @@ async def test_the_panel_opens_with_what_is_printed_and_may_send_to_the_bucket(
                 field = page.locator("claimcheck-upload[name=field-picture]")
                 await choose(field, png("a.png", picture))
                 await uploaded(field)
+                # The panel and the field in it follow the colour scheme.
+                for is_light in (False, True):
+                    await page.emulate_media(color_scheme="light" if is_light else "dark")
+                    for one in (page.locator("body"), page.locator(".card").first):
+                        ground = await one.evaluate(GROUND)
+                        assert (min(ground) > 200) is is_light
+                        assert (max(ground) < 60) is not is_light
+                    accent = await field.evaluate(ACCENT)
+                    assert accent == await page.evaluate(ACCENT_OF_TOKENS)
         assert watch.complaints == []

@@ -37,6 +37,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         ("/static/uploader.d.ts", "text/plain; charset=utf-8"),
         ("/static/claimcheck-uploader-0.1.0.tgz", "application/gzip"),
         ("/static/page.css", "text/css; charset=utf-8"),
+        ("/static/tokens.css", "text/css; charset=utf-8"),
         ("/static/favicon.svg", "image/svg+xml"),
         ("/static/swagger/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
     ],

@@ -38,11 +38,12 @@ template.innerHTML = `
 `;
 
 /* Everything is made of the page's own text colour and one accent, so that it suits light pages and
-   dark ones; a page may set --claimcheck-accent and --claimcheck-radius. */
+   dark ones; a page may set --claimcheck-accent, --claimcheck-danger and --claimcheck-radius. */
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
   :host {
     --accent: var(--claimcheck-accent, var(--tblr-primary, #0f766e));
+    --danger: var(--claimcheck-danger, #d63939);
     --radius: var(--claimcheck-radius, var(--tblr-border-radius, 8px));
     --line: color-mix(in srgb, currentColor 22%, transparent);
     --tint: color-mix(in srgb, currentColor 5%, transparent);
@@ -113,7 +114,8 @@ sheet.replaceSync(`
   progress::-moz-progress-bar { background: var(--accent); }
   .file .problem { grid-area: problem; margin-top: 8px; }
   .problem { padding: 8px 12px; border-radius: var(--radius);
-    border-inline-start: 4px solid #d63939; background: rgb(214 57 57 / 10%); overflow-wrap: anywhere; }
+    border-inline-start: 4px solid var(--danger);
+    background: color-mix(in srgb, var(--danger) 10%, transparent); overflow-wrap: anywhere; }
   .problem strong { display: block; }
 
   button, .sign-in {
