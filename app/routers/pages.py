@@ -20,11 +20,11 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 
 # The browser client and the form field, built from `clients/js`, are for other origins too: their
 # pages may import them, and their projects install the package.
-_SCRIPT = "text/javascript; charset=utf-8"
+_SCRIPTS = ("uploader.js", "upload-field.js", "words.js", "md5.js", "md5-worker.js")
 _SHARED = {
-    **dict.fromkeys(("uploader.js", "upload-field.js", "words.js"), _SCRIPT),
-    # By its extension it would be a video.
-    "uploader.d.ts": "text/plain; charset=utf-8",
+    **dict.fromkeys(_SCRIPTS, "text/javascript; charset=utf-8"),
+    # By their extension they would be videos.
+    **dict.fromkeys(("uploader.d.ts", "problems.d.ts"), "text/plain; charset=utf-8"),
     **dict.fromkeys((path.name for path in STATIC.glob("*.tgz")), "application/gzip"),
 }
 _TO_PANEL: Final = '        <a href="admin/">Admin panel</a>\n'
@@ -143,6 +143,12 @@ class _HeadedFiles(StaticFiles):
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(self._headers)
-        if (shared := _SHARED.get(Path(full_path).relative_to(STATIC).as_posix())) is not None:
+        name = Path(full_path).relative_to(STATIC).as_posix()
+        if (shared := _SHARED.get(name)) is not None:
             response.headers.update({**_FOR_ALL, "Content-Type": shared})
+        if name == "md5-worker.js":
+            # A worker has the policy of its script. This one runs WebAssembly; no page does.
+            policy = self._headers["Content-Security-Policy"]
+            policy = policy.replace("script-src", "script-src 'wasm-unsafe-eval'")
+            response.headers["Content-Security-Policy"] = policy
         return response

@@ -1,5 +1,9 @@
 /** Claimcheck's uploader: files of any size from a browser straight into the bucket. */
 
+import type { Problem, ProblemType } from "./problems.d.ts";
+
+export type { Problem, ProblemMembers, ProblemType } from "./problems.d.ts";
+
 /** A value, or a function that returns it, called before each request to the service. */
 export type Given<T> = T | (() => T | Promise<T>);
 
@@ -71,6 +75,10 @@ export interface Progress {
   loaded: number;
   total: number;
   state: UploadState;
+  /** Bytes a second, the mean of the last eight seconds; 0 where nothing is sent, or too little yet. */
+  speed: number;
+  /** What the rest takes at this speed; null where there is none. */
+  secondsLeft: number | null;
 }
 
 /** An upload: the promise of its file, with methods to control it. */
@@ -145,9 +153,9 @@ export declare class UploadError extends Error {
   /** The HTTP status of the service or the bucket; 0 without an answer. */
   readonly status: number;
   /** The problem's slug, such as `size-not-allowed`; only from the service. */
-  readonly type?: string;
+  readonly type?: ProblemType | (string & {});
   /** The whole problem (RFC 9457), with its further members; only from the service. */
-  readonly problem?: Record<string, unknown>;
+  readonly problem?: Problem & Record<string, unknown>;
   /** Whether the same upload may succeed later. */
   readonly retry: boolean;
 }
@@ -168,3 +176,61 @@ export declare class Uploader {
   /** Upload each file, in order; `Promise.allSettled` waits for all of them. */
   uploadAll(files: Iterable<Blob>, options?: UploadOptions): Upload[];
 }
+
+export interface UploadsOptions extends UploaderOptions {
+  /** One upload at a time: another one takes its place, and cancels it if it is under way. */
+  single?: boolean;
+}
+
+/** An upload as a list shows it; another object after each change. */
+export interface UploadItem extends Omit<Progress, "state"> {
+  /** Unique in its list. */
+  readonly id: number;
+  readonly file: Blob;
+  readonly name: string;
+  readonly state: UploadState | "stored" | "failed" | "cancelled";
+  /** The file at the service, once it is stored. */
+  readonly stored: StoredFile | null;
+  /** Why it failed: an `UploadError`, or what `token` or `headers` threw. */
+  readonly error: Error | null;
+  /** The upload itself; the same promise until a retry. */
+  readonly promise: Upload;
+  pause(): void;
+  resume(): void;
+  /** Begin it again after it failed; what had arrived stays. */
+  retry(): void;
+  cancel(): Promise<boolean>;
+  /** Take it off the list, and cancel it if it is under way. */
+  remove(): void;
+}
+
+/** A list of uploads for a user interface to show; its functions need no `this`. */
+export declare class Uploads {
+  constructor(options?: UploadsOptions);
+  readonly single: boolean;
+  /** The uploads in order: another array after each change, at most some twelve a second. */
+  readonly snapshot: () => readonly UploadItem[];
+  /** Call `listener` after each change; returns a function that ends that. */
+  readonly subscribe: (listener: () => void) => () => void;
+  /** Begin to upload. A file object that is in the list is not begun twice. */
+  readonly add: (files: Iterable<Blob>, options?: UploadOptions) => UploadItem[];
+  /**
+   * Begin to upload what was dropped or pasted, files in folders with their paths. To be called
+   * within the event. Rejects after all others have begun where one of them cannot be read.
+   */
+  readonly addFrom: (transfer: DataTransfer, options?: UploadOptions) => Promise<UploadItem[]>;
+  /** Take off the list those that have ended. */
+  readonly clear: () => void;
+}
+
+/** Handlers of events for drop zones, pasting and file inputs, as the hooks have them. */
+export declare function handlers(
+  uploads: Uploads,
+  setOver: (isOver: boolean) => void,
+): {
+  over(event: Pick<DragEvent, "dataTransfer" | "preventDefault">): void;
+  leave(event: Pick<DragEvent, "currentTarget" | "relatedTarget">): void;
+  drop(event: Pick<DragEvent, "dataTransfer" | "preventDefault">): void;
+  paste(event: Pick<ClipboardEvent, "clipboardData" | "preventDefault">): void;
+  choose(event: { currentTarget: EventTarget | null }): void;
+};

@@ -18,8 +18,10 @@ const SERVED = process.argv[2] ?? join(HERE, "../../app/static");
 const { version } = JSON.parse(await readFile(join(HERE, "package.json"), "utf8"));
 
 /** Files of their own. Each imports the others, and contains whatever else it needs. */
-const ENTRIES = ["uploader.js", "upload-field.js", "words.js"];
-const DECLARED = ["uploader.d.ts", "upload-field.d.ts"];
+const HASHING = ["md5.js", "md5-worker.js"];
+const PAGES = ["uploader.js", "upload-field.js", "words.js", ...HASHING];
+const ENTRIES = [...PAGES, "react.js", "vue.js"];
+const DECLARED = ["uploader.d.ts", "upload-field.d.ts", "problems.d.ts"];
 
 const apart = (entry) => ({
   name: "apart",
@@ -35,6 +37,7 @@ const apart = (entry) => ({
 
 await rm(DIST, { recursive: true, force: true });
 for (const entry of ENTRIES) {
+  const banner = `/*! Claimcheck ${version}, built from clients/js/src/${entry} */`;
   await build({
     entryPoints: [join(SRC, entry)],
     outfile: join(DIST, entry),
@@ -44,16 +47,27 @@ for (const entry of ENTRIES) {
     minify: true,
     charset: "utf8",
     target: ["chrome116", "firefox124", "safari17.4"],
-    banner: { js: `/*! Claimcheck ${version}, built from clients/js/src/${entry} */` },
+    banner: { js: entry === "md5.js" ? banner + (await license("hash-wasm")) : banner },
+    external: ["react", "vue"],
     plugins: [apart(entry)],
     logLevel: "warning",
   });
 }
+run("tsc", "--project", HERE); // checks, and declares what react.js and vue.js export
 for (const name of DECLARED) await cp(join(SRC, name), join(DIST, name));
 await mkdir(SERVED, { recursive: true });
-for (const name of [...ENTRIES, "uploader.d.ts"]) await cp(join(DIST, name), join(SERVED, name));
+const served = [...PAGES, "uploader.d.ts", "problems.d.ts"];
+for (const name of served) await cp(join(DIST, name), join(SERVED, name));
 for (const name of await readdir(SERVED)) if (name.endsWith(".tgz")) await rm(join(SERVED, name));
-execFileSync("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", SERVED], {
-  cwd: HERE,
-  stdio: ["ignore", "ignore", "inherit"],
-});
+run("npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", SERVED);
+
+/** What a package asks to be kept with its code, as a comment. */
+async function license(name) {
+  const text = await readFile(join(HERE, "node_modules", name, "LICENSE"), "utf8");
+  return `\n/*! With ${name}:\n\n${text.trim()}\n*/`;
+}
+
+function run(program, ...args) {
+  const env = { ...process.env, PATH: `${join(HERE, "node_modules/.bin")}:${process.env.PATH}` };
+  execFileSync(program, args, { cwd: HERE, env, stdio: ["ignore", "ignore", "inherit"] });
+}

@@ -54,14 +54,17 @@ def test_everything_that_is_declared_is_there(project: Path) -> None:
     """Run, not only compiled: names and members of the module and of its declarations."""
     (project / "main.mjs").write_text(
         """import * as module from "./uploader.js";
-        const { Uploader, UploadError } = module;
+        const { Uploader, Uploads, UploadError } = module;
         console.log(Object.keys(module).sort().join());
         console.log(Object.getOwnPropertyNames(Uploader.prototype).sort().join());
+        console.log(Object.keys(new Uploads()).sort().join());
         console.log(Object.keys(new UploadError("Title", "Detail")).sort().join());"""
     )
-    names, members, error = run("node", "main.mjs", at=project).splitlines()
+    names, members, lists, error = run("node", "main.mjs", at=project).splitlines()
     declared = (STATIC / "uploader.d.ts").read_text()
-    assert names.split(",") == sorted(re.findall(r"export declare class (\w+)", declared))
-    errors, uploaders = declared.split("declare class UploadError ")[1].split("declare class ")
+    assert names.split(",") == sorted(re.findall(r"export declare \w+ (\w+)", declared))
+    _, errors, uploaders, uploads = declared.split("declare class ")
+    uploaders = uploaders.split("interface ")[0]
+    assert set(re.findall(r"^  readonly (\w+):", uploads, re.MULTILINE)) <= set(lists.split(","))
     assert members.split(",") == sorted(set(re.findall(r"^  (\w+)[<(]", uploaders, re.MULTILINE)))
     assert set(re.findall(r"readonly (\w+):", errors)) <= set(error.split(","))

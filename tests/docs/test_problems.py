@@ -19,6 +19,8 @@ ARGUMENTS = {"retry_after", "headers"}
 def test_the_page_is_made_from_the_classes() -> None:
     page = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
     assert page == MAKER["page"](), "app/errors.py has changed: run `make docs`"
+    types = MAKER["TYPES"].read_text(encoding="utf-8")
+    assert types == MAKER["types"](), "app/errors.py has changed: run `make docs js`"
     assert len({problem.slug() for problem in FOUND}) == len(FOUND) > 20
 
 

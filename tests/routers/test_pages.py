@@ -71,7 +71,8 @@ async def test_the_first_page_leads_to_the_panel_where_there_is_one(panel: bool)
 
 
 [PACKAGE] = [path.name for path in STATIC.glob("*.tgz")]
-SHARED = ["uploader.js", "uploader.d.ts", "upload-field.js", "words.js", PACKAGE]
+SCRIPTS = ["uploader.js", "upload-field.js", "words.js", "md5.js", "md5-worker.js"]
+SHARED = [*SCRIPTS, "uploader.d.ts", "problems.d.ts", PACKAGE]
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -85,6 +86,16 @@ async def test_pages_of_other_origins_may_import_the_uploader_and_the_field(
     for answer in (first, again):
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+async def test_no_script_but_the_worker_of_hashes_runs_webassembly(
+    client: httpx.AsyncClient,
+) -> None:
+    found = {}
+    for name in SCRIPTS:
+        policy = (await client.get(f"/static/{name}")).headers["content-security-policy"]
+        found[name] = "wasm-unsafe-eval" in policy
+    assert found == {name: name == "md5-worker.js" for name in SCRIPTS}
 
 
 async def test_and_nothing_else(client: httpx.AsyncClient) -> None:

@@ -4,53 +4,11 @@
  *   const uploader = new Uploader({ destination: "images" });
  *   const stored = await uploader.upload(file, { onProgress: ({ loaded, total }) => ... });
  *
- * It has no dependencies but its own modules in uploader/; uploader.d.ts describes all of it. Bytes go
- * from here to the bucket, in one request or in parts, as the service says; the service only signs
- * and confirms.
+ * It has no dependencies; uploader.d.ts describes all of it. Bytes go from here to the bucket, in one
+ * request or in parts, as the service says; the service only signs and confirms.
  */
 
-import { Queue } from "./uploader/queue.js";
-import { Transfer } from "./uploader/transfer.js";
-
+export { Uploader } from "./uploader/client.js";
+export { handlers } from "./uploader/handlers.js";
 export { UploadError } from "./uploader/service.js";
-
-/** The service's address, where this module comes from it. */
-const here = () => new URL("..", import.meta.url).href;
-
-export class Uploader {
-  #queue;
-  #destination;
-
-  constructor({ destination, endpoint = here(), ...options } = {}) {
-    this.#destination = destination;
-    this.#queue = new Queue({ endpoint, ...options });
-  }
-
-  /**
-   * Upload a file; returns the promise of the stored file, with `pause()`, `resume()` and `cancel()`.
-   * Uploads that begin together are announced together.
-   */
-  upload(file, { destination = this.#destination, ...options } = {}) {
-    const { filename = file.name ?? "file", contentType = file.type } = options;
-    const { path = file.webkitRelativePath ?? "" } = options;
-    const how = { ...options, destination, filename, contentType, path };
-    const transfer = new Transfer(this.#queue, file, how);
-    if (transfer.state === "waiting") this.#queue.add(transfer);
-    return Object.assign(transfer.promise, {
-      file,
-      pause: () => transfer.pause(),
-      resume: () => transfer.resume(),
-      cancel: () => transfer.cancel(),
-    });
-  }
-
-  /** Another request to the service, with the same headers, retries and errors; its JSON. */
-  request(method, path, options) {
-    return this.#queue.service.call(method, path, options);
-  }
-
-  /** Upload each of the files; `Promise.allSettled` waits for all of them. */
-  uploadAll(files, options) {
-    return Array.from(files, (file) => this.upload(file, options));
-  }
-}
+export { Uploads } from "./uploader/uploads.js";

@@ -21,7 +21,7 @@ def install(folder: Path, lock: Path = _LOCK) -> None:
 
 def copy_module(folder: Path) -> None:
     """uploader.js with its declarations, as a front end copies it."""
-    for name in ("uploader.js", "uploader.d.ts"):
+    for name in ("uploader.js", "uploader.d.ts", "problems.d.ts", "md5.js"):
         shutil.copy(STATIC / name, folder)
     (folder / "package.json").write_text('{"type": "module"}')
 

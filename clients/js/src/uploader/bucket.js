@@ -1,5 +1,6 @@
 /** Requests to the bucket: how many at once, and what they end with. */
 
+import { readable } from "./pieces.js";
 import { answers, isTransient, leavesOut, UploadError } from "./service.js";
 
 // Milliseconds: after a quicker request one more may run at once, after a slower one fewer.
@@ -62,8 +63,33 @@ export function requestOf({ fields, ...request }, file) {
   return { ...request, body: form };
 }
 
+/**
+ * Send what `prepare` gives when both limits allow it: a request, or nothing where its bytes have
+ * arrived. `onLeft` is called when all of them have left; then they count no longer in `room`.
+ */
+export function transmit(prepare, { file, slots, room, signal, onLeft, ...how }) {
+  const sendNow = async (leave) => {
+    const left = () => {
+      onLeft();
+      leave();
+    };
+    how.onSent(0);
+    try {
+      const request = await prepare();
+      signal.throwIfAborted();
+      if (request) await send({ ...request, ...how, signal, onLeft: left });
+    } catch (error) {
+      // Perhaps the file cannot be read any more, and then no retry helps.
+      if (error.status === 0) await readable(file.slice(0, 1));
+      throw error.unanswered ? await refused(error) : error;
+    }
+  };
+  const inTurn = (leave) => slots.run(() => sendNow(leave), signal);
+  return room.run(inTurn, signal);
+}
+
 /** Send a body to the bucket by XMLHttpRequest, because fetch has no upload progress. */
-export function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }) {
+function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer;
@@ -117,7 +143,7 @@ export function send({ method, url, headers = {}, body, signal, stall, onSent, o
  * The error for an upload that got no answer, which retries would only repeat where the bucket's
  * rules for other origins (CORS) leave this page out. Then no byte leaves: the browser asks first.
  */
-export async function refused(error) {
+async function refused(error) {
   const { url, sent } = error.unanswered;
   if (sent || !(await leavesOut(url))) return error;
   return new UploadError(

@@ -1,4 +1,4 @@
-/** Signed URLs of parts, asked for as they are needed. */
+/** Signed requests of parts, asked for as they are needed. */
 
 const BATCH = 100; // parts signed in one request
 
@@ -9,12 +9,12 @@ export function until(expiresAt) {
 }
 
 export class PartUrls {
-  #urls = new Map(); // by part number
+  #parts = new Map(); // by number, with their URLs
   #end = 0; // when they expire, in epoch milliseconds
   #signing;
 
   /**
-   * `ask` asks the service for the URLs of `{part_numbers}`; `todo` are the parts that wait for their
+   * `ask` asks the service to sign `{part_numbers}`; `todo` are the parts that wait for their
    * turn; `first` is an answer that is there already, or null.
    */
   constructor(ask, todo, first) {
@@ -22,23 +22,27 @@ export class PartUrls {
     if (first) this.#learn(first);
   }
 
-  /** The URL of a part; signed anew after failures, which may come of the old one. */
-  async get(n, failures) {
-    if (failures || this.#end < Date.now()) this.#urls.clear();
-    while (!this.#urls.has(n)) {
+  /**
+   * The `url` of a part, and its `headers` where its MD5 is signed; anew after failures, which may
+   * come of the old one.
+   */
+  async get(n, failures, md5) {
+    if (md5) return (await this.ask({ part_numbers: [n], checksums_md5: [md5] })).parts[0];
+    if (failures || this.#end < Date.now()) this.#parts.clear();
+    while (!this.#parts.has(n)) {
       // Where several parts need URLs at once, one request signs them.
       await (this.#signing ??= this.#sign(n).finally(() => (this.#signing = null)));
     }
-    return this.#urls.get(n);
+    return this.#parts.get(n);
   }
 
   async #sign(n) {
-    const next = this.todo.filter((m) => !this.#urls.has(m)).slice(0, BATCH - 1);
+    const next = this.todo.filter((m) => !this.#parts.has(m)).slice(0, BATCH - 1);
     this.#learn(await this.ask({ part_numbers: [n, ...next] }));
   }
 
   #learn({ parts, expires_at: end }) {
-    for (const { part_number: n, url } of parts) this.#urls.set(n, url);
+    for (const part of parts) this.#parts.set(part.part_number, part);
     this.#end = until(end);
   }
 }

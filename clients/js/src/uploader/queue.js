@@ -2,7 +2,7 @@
 
 import { Slots } from "./bucket.js";
 import { browserStorage, Memory } from "./memory.js";
-import { newKey, problemError, Service } from "./service.js";
+import { keptPath, newKey, problemError, Service } from "./service.js";
 
 const BATCH = 100; // announcements in one request
 
@@ -18,6 +18,7 @@ export class Queue {
     this.service = new Service(how);
     this.slots = new Slots(parallel);
     this.memory = new Memory(storage);
+    this.md5Sizes = new Map(); // by destination: sizes up to which files need an MD5 to be announced
   }
 
   add(transfer) {
@@ -53,7 +54,7 @@ export class Queue {
     const first = this.#asking.splice(0);
     const asking = [...first];
     const soon = this.#waiting.filter(({ isReady }) => isReady).slice(0, BATCH - asking.length);
-    const bodies = [...asking.map(({ transfer }) => transfer), ...soon].map((t) => t.announcement);
+    const bodies = [...asking.map(({ transfer }) => transfer), ...soon].map(announcement);
     for (const transfer of soon) transfer.announceWith(this.#ask(asking, transfer));
     const tell = (state) => first.forEach(({ transfer }) => transfer.tell(state));
     // Each retry has the same key: where only the answer was lost, it gives the same uploads.
@@ -73,4 +74,18 @@ export class Queue {
       for (const { reject } of asking) reject(error);
     }
   }
+}
+
+/** The body of the request; JSON leaves out what is undefined. */
+function announcement({ destination, filename, file, contentType, path, metadata, hashed, md5 }) {
+  return {
+    destination,
+    filename,
+    size: file.size,
+    content_type: contentType || undefined,
+    path: keptPath(path),
+    metadata,
+    checksum_sha256: hashed || undefined,
+    checksum_md5: md5 || undefined,
+  };
 }

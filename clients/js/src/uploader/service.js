@@ -168,7 +168,7 @@ export function problemError(status, problem, wait) {
       retry: later || isTransient(status) || status === 401 || (status === 404 && !type),
       again: status === 401 ? 1 : undefined, // `token` may give a newer one
       // The upload is in another state than assumed here: ask the service.
-      gone: /-(expired|not-pending|not-found)$/.test(type),
+      gone: /-(expired|not-pending|not-found)$|^part-differs$/.test(type),
       lacks: problem?.missing_parts,
     },
   );

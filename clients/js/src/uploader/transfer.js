@@ -1,15 +1,18 @@
 /** The upload of one file: announced, sent, confirmed; paused, resumed, cancelled. */
 
-import { explained, refused, requestOf, send, Slots } from "./bucket.js";
+import { explained, requestOf, Slots, transmit } from "./bucket.js";
+import { md5Of } from "./hashing.js";
 import { Lock } from "./lock.js";
 import { PartUrls, until } from "./part-urls.js";
 import { canHash, PIECE, Pieces, readable, sha256 } from "./pieces.js";
-import { isLost, keptPath } from "./service.js";
+import { isLost } from "./service.js";
+import { Speed } from "./speed.js";
 
 /** The upload of one file. Each run of `proceed` lasts until its end, a failure or a pause. */
 export class Transfer {
   state = "waiting";
   hashed = null; // base64 of the SHA-256
+  md5 = null; // base64
   #announcing = null; // promise of the service's answer
   #announced = null; // that answer, with `upload` in it
   #until = 0; // when its URLs expire, in epoch milliseconds
@@ -21,6 +24,7 @@ export class Transfer {
   #sent = false;
   #done = new Set(); // part numbers that the bucket has
   #moved = new Map(); // part number -> bytes that have left at most
+  #speed = new Speed();
   #resolve;
   #reject;
   #onAbort = () => this.cancel(this.signal.reason);
@@ -41,26 +45,20 @@ export class Transfer {
     else signal?.addEventListener("abort", this.#onAbort);
   }
 
-  get announcement() {
-    return {
-      destination: this.destination,
-      filename: this.filename,
-      size: this.file.size,
-      content_type: this.contentType || undefined, // which JSON leaves out
-      path: keptPath(this.path),
-      metadata: this.metadata,
-      checksum_sha256: this.hashed || undefined,
-    };
-  }
-
   /** Whether it can be announced together with others before its turn. */
   get isReady() {
-    return !this.#announcing && !this.#announced && !this.#toHash && !this.#remembered.length;
+    const isHashed = !this.#toHash && !this.#toMd5;
+    return !this.#announcing && !this.#announced && isHashed && !this.#remembered.length;
   }
 
   get #toHash() {
     const { size } = this.file;
     return size && size <= this.queue.sha256 && !this.hashed && canHash();
+  }
+
+  /** Whether its MD5 is asked for, as that of a file of its size was. */
+  get #toMd5() {
+    return !this.md5 && this.file.size <= this.queue.md5Sizes.get(this.destination);
   }
 
   /** Earlier, unfinished uploads of such a file that no other transfer has taken. */
@@ -85,7 +83,10 @@ export class Transfer {
     const { size: total } = this.file;
     let loaded = this.#sent ? total : 0;
     if (!this.#sent) for (const bytes of this.#moved.values()) loaded += bytes;
-    this.onProgress?.({ loaded, total, state }, this.file);
+    if (state !== "sending") this.#speed.stop();
+    const speed = state === "sending" ? this.#speed.at(Date.now(), loaded) : 0;
+    const secondsLeft = speed ? (total - loaded) / speed : null;
+    this.onProgress?.({ loaded, total, state, speed, secondsLeft }, this.file);
   }
 
   /** Start or continue. Never rejects; failures reject the upload's promise. */
@@ -235,16 +236,30 @@ export class Transfer {
       this.tell("hashing");
       this.hashed = await sha256(await readable(this.file));
     }
-    const announced = await this.#persist(() => {
+    if (this.#toMd5) await this.#makeMd5(signal);
+    const announce = () => {
       if (!this.#announcing) this.announceWith(this.queue.announce(this));
       return this.#announcing;
-    }, signal);
+    };
+    const announced = await this.#persist(announce, signal).catch(async (error) => {
+      if (error.type !== "checksum-required" || this.md5) throw error;
+      await this.#makeMd5(signal);
+      return this.#persist(announce, signal);
+    });
     await this.#lock.take(announced.id);
     signal.throwIfAborted();
     this.#own = announced.id;
     const { part_size: size } = announced.upload ?? {};
     if (size) this.#pieces = new Pieces(this.file, size, this.#isStored);
     return announced;
+  }
+
+  async #makeMd5(signal) {
+    this.tell("hashing");
+    this.md5 = await md5Of(this.file);
+    signal.throwIfAborted();
+    const { md5Sizes } = this.queue;
+    md5Sizes.set(this.destination, Math.max(this.file.size, md5Sizes.get(this.destination) ?? 0));
   }
 
   /** Continue it; null where it is another file's, or there is doubt. */
@@ -295,8 +310,9 @@ export class Transfer {
   async #list(id, signal) {
     const { parts } = await this.#ask("GET", `${id}/parts`, signal);
     const { digests } = this.#pieces;
-    for (const { part_number: n, size } of parts) {
+    for (const { part_number: n, size, checksum_md5: known } of parts) {
       if (!digests[n] || size !== this.#pieces.slice(n).size) continue;
+      if (known === null) continue; // the bucket may have other bytes than were announced
       this.#done.add(n);
       this.#moved.set(n, size);
     }
@@ -350,11 +366,11 @@ export class Transfer {
         await (listing ??= this.#list(id, signal).finally(() => (listing = null)));
         if (this.#done.has(n)) return undefined;
       }
-      const url = await urls.get(n, failures);
       const body = await this.#pieces.take(n);
+      const { url, headers } = await urls.get(n, failures, upload.integrity && (await md5Of(body)));
       signal.throwIfAborted();
       this.#remember(this.#pieces); // before a byte leaves, so that no other bytes can be taken for them
-      return { method: "PUT", url, body };
+      return { method: "PUT", url, headers, body };
     };
     // A part that is being sent when the page closes is lost, so there are never more than two.
     // Others may still wait for the bucket's answer: all their bytes are sent.
@@ -382,25 +398,8 @@ export class Transfer {
       this.tell("sending");
     };
     const { slots, stall } = this.queue;
-    const transmit = async (failures, leave) => {
-      const left = () => {
-        onLeft();
-        leave();
-      };
-      onSent(0);
-      try {
-        const request = await prepare(failures);
-        signal.throwIfAborted();
-        if (request) await send({ ...request, signal, stall, onSent, onLeft: left });
-      } catch (error) {
-        // Perhaps the file cannot be read any more, and then no retry helps.
-        if (error.status === 0) await readable(this.file.slice(0, 1));
-        throw error.unanswered ? await refused(error) : error;
-      }
-    };
-    const inTurn = (failures) =>
-      room.run((leave) => slots.run(() => transmit(failures, leave), signal), signal);
-    return this.#persist(inTurn, signal);
+    const how = { file: this.file, slots, room, stall, signal, onSent, onLeft };
+    return this.#persist((failures) => transmit(() => prepare(failures), how), signal);
   }
 
   #confirm(id, signal) {
