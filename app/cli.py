@@ -14,8 +14,8 @@ from app.logs.log import Actor, current_actor
 # asked for is loaded: together they take longer than any of them runs, and `serve` prepares the
 # process before it loads the application.
 _NAMED_ALIKE: Final = (
-    *("dev", "serve", "check", "migrate", "bucket", "doctor", "reconcile", "sweep"),
-    *("keys", "quotas", "scan", "webhooks", "listen", "admin"),
+    *("dev", "serve", "check", "migrate", "bucket", "doctor", "reconcile", "adopt"),
+    *("sweep", "keys", "quotas", "scan", "webhooks", "listen", "admin"),
 )
 _MODULES: Final = {name: name for name in _NAMED_ALIKE} | {"worker": "sweep"}
 

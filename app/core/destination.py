@@ -223,6 +223,11 @@ class Destination(BaseModel):
         """Seconds that a link may live from its making."""
         return self.link_expires_in + self.window
 
+    @property
+    def is_scanned_by_worker(self) -> bool:
+        """Whether a worker asks the scanner; others come by themselves."""
+        return self.scan == "required" and self.scanner != "api"
+
     def admits(self, caller: Principal) -> bool:
         """Whether the caller may upload here: all of `scopes`, and one value of each of `claims`.
 

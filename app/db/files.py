@@ -59,10 +59,13 @@ def _stored(inserted: Insert) -> sa.CTE:
     )
 
 
-def _insertion(stored: sa.CTE, *, with_keys: bool = False) -> Statement[UUID]:
+def _insertion(
+    stored: sa.CTE, state: State = State.PENDING, *, with_keys: bool = False
+) -> Statement[UUID]:
     """Store files, note what their owners use by them, and keep their idempotency keys."""
     more = [kept_with(stored)] if with_keys else []
-    return write(sa.select(stored.c.id).add_cte(noted(stored, State.PENDING), *more), FIRST)
+    use = noted(stored, state, was_pending=state == State.PENDING)
+    return write(sa.select(stored.c.id).add_cte(use, *more), FIRST)
 
 
 # One array a column, so that any number of files are the same prepared statement ...
@@ -71,6 +74,16 @@ _INSERT = _insertion(inserting(_ROWS))
 _INSERT_KEPT = _insertion(inserting(_ROWS), with_keys=True)
 # ... except for one, which the driver and the server handle faster without arrays.
 _INSERT_ONE = _insertion(_stored(insert(files).values(arguments(files, File._fields))))
+
+
+_INSERT_CONFIRMED = _insertion(inserting(_ROWS), State.CONFIRMED)
+
+
+async def insert_confirmed(db: asyncpg.Connection, rows: Sequence[File]) -> set[UUID]:
+    """Store files that were never uploads, and return the ids of those that were stored; the
+    others' keys are taken.
+    """
+    return set(await _INSERT_CONFIRMED.rows(db, **arrays(File._fields, rows)))
 
 
 async def insert_files(

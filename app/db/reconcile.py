@@ -1,11 +1,13 @@
 """The SQL of the comparison of rows with buckets, as functions of a connection."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.statements import write
 from app.models.files import files
@@ -35,6 +37,19 @@ _PAGE = write(
     Row._make,
 )
 _BY_KEY = write(_ROW.where(_c.key == sa.bindparam("key")), Row._make)
+
+
+_STATES = write(
+    sa.select(_c.key, _c.state).where(
+        _c.bucket == sa.bindparam("bucket"),
+        _c.key == sa.func.any(sa.bindparam("keys", type_=ARRAY(sa.Text()))),
+    )
+)
+
+
+async def states_of(db: asyncpg.Connection, bucket: str, keys: Iterable[str]) -> dict[str, str]:
+    """The state of each of these keys that has a row."""
+    return dict(await _STATES.rows(db, bucket=bucket, keys=list(keys)))
 
 
 async def rows_in_order(

@@ -16,8 +16,9 @@ _level = usage_levels.c.level
 _ONE, _NOTHING = (sa.literal_column(f"{n}::bigint", sa.BigInteger()) for n in (1, 0))
 
 
-def noted(moved: sa.CTE, to: State) -> sa.CTE:
-    """Note the rows that have just come to this state, from whichever there is before it.
+def noted(moved: sa.CTE, to: State, *, was_pending: bool = True) -> sa.CTE:
+    """Note the rows that have just come to this state, from whichever there is before it; files
+    that were never uploads (`was_pending`) have nothing reserved.
 
     A rejected upload has given back what was reserved for it, and what removes it gives nothing.
     """
@@ -30,7 +31,8 @@ def noted(moved: sa.CTE, to: State) -> sa.CTE:
         case State.PENDING:
             changes = (_NOTHING, _NOTHING, _ONE, reserved)
         case State.CONFIRMED:
-            changes = (_ONE, size, -_ONE, -reserved)
+            given_back = (-_ONE, -reserved) if was_pending else (_NOTHING, _NOTHING)
+            changes = (_ONE, size, *given_back)
         case State.REJECTED:
             changes = (_NOTHING, _NOTHING, -_ONE, -reserved)
         case State.RELEASED:

@@ -63,6 +63,7 @@ class StoredObject:
     `version_id` is None unless the bucket is versioned. `metadata` names are lower case.
     `serving` are the headers with which it is served besides its type, by their names, lower case.
     `start` are its first bytes, None where none were asked for, or the object is archived.
+    `last_modified` is as the store writes it (RFC 9110, section 8.8.2).
     """
 
     size: int
@@ -73,6 +74,7 @@ class StoredObject:
     metadata: dict[str, str]
     serving: dict[str, str]
     start: bytes | None = None
+    last_modified: str = ""
 
     def is_of(self, file_id: UUID) -> bool:
         """Whether it was uploaded with instructions for this file."""
@@ -215,6 +217,7 @@ def _described(said: Headers, size: int, start: bytes | None = None) -> StoredOb
         metadata=metadata,
         serving={name: said[name] for name in _SERVING if said.get(name)},
         start=start,
+        last_modified=said.get("Last-Modified", ""),
     )
 
 

@@ -82,7 +82,7 @@ def pending_file(
     """
     content_type = announcement.content_type or guess_content_type(name.extension)
     size = announcement.size
-    _check_rules(destination, name, content_type, size)
+    check_rules(destination, name, content_type, size)
     _check_max_size(caller.session, size, destination)
     file_id = res.new_id(now)
     if key is None:
@@ -173,9 +173,10 @@ def look_at(
     return first_look(file_id, now, size)
 
 
-def _check_rules(
+def check_rules(
     destination: Destination, name: Filename, content_type: str, size: int | None
 ) -> None:
+    """Raises ContentTypeNotAllowed, ExtensionNotAllowed, SizeNotAllowed."""
     if not destination.takes_type(content_type):
         raise ContentTypeNotAllowed(
             f"Destination {destination.name} takes {in_kinds(destination.content_types)}; "

@@ -152,8 +152,6 @@ async def _confirm(
         sealed=_seal(destination, file, found),
         scan=Scan.PENDING.value if destination.scan == "required" else None,
     )
-    # Other scanners than these come by themselves.
-    by_worker = destination.scan == "required" and destination.scanner != "api"
     # The MD5s of parts go with the last need of them.
     has_digests = file.integrity is not None and file.method == "multipart"
     change = None
@@ -163,7 +161,7 @@ async def _confirm(
             # The record first, as in every change of one: so no two wait for each other.
             record = attachment and await lock_record(res, db, attachment)
             confirmed = await moves.mark_confirmed(
-                db, verified, verified.confirmed_at if by_worker else None
+                db, verified, verified.confirmed_at if destination.is_scanned_by_worker else None
             )
             if confirmed is None:
                 raise _Rollback(None)

@@ -107,6 +107,24 @@ export interface StoredFile {
   path: string | null;
   metadata: Record<string, string | number | boolean>;
   content_type: string;
+  /** As its header says; null unless it is an image of a destination with `max_pixels`. */
+  image: {
+    /** As the pixels are stored, before they are turned. */
+    width: number;
+    height: number;
+    /** As Exif numbers it; from 5 on width and height change places. */
+    orientation: number;
+    animated: boolean;
+  } | null;
+  /** As its directory says; null unless it is an archive of a destination with `archives`. */
+  archive: {
+    /** False: nothing else is known. */
+    judged: boolean;
+    entries: number | null;
+    unpacked_size: number | null;
+    encrypted: boolean | null;
+    symlinks: boolean | null;
+  } | null;
   size: number;
   /** Base64; the client's claim, unless `checksum_verified`. */
   checksum_sha256: string | null;
@@ -116,9 +134,11 @@ export interface StoredFile {
   version_id: string | null;
   created_at: string;
   confirmed_at: string;
-  /** A link for reading, which expires. */
-  presigned_url: string;
-  presigned_url_expires_at: string;
+  /** What a virus scanner said of it; null where none is asked. */
+  scan: "pending" | "clean" | "infected" | "failed" | null;
+  /** A link for reading, which expires; null until a scanner has found the file clean. */
+  presigned_url: string | null;
+  presigned_url_expires_at: string | null;
   /** True where the link may end before that, with credentials whose end nobody knows. */
   may_end_sooner?: boolean;
   /** A path for `<img src>`; with `&reader=script` it answers with a link for scripts. */
