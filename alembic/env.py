@@ -22,6 +22,7 @@ from app.models import (
     events,  # noqa: F401
     files,  # noqa: F401
     idempotency,  # noqa: F401
+    part_digests,  # noqa: F401
     records,  # noqa: F401
     seals,  # noqa: F401
     search,  # noqa: F401
