@@ -1,4 +1,4 @@
-"""What failures are made of; `app.errors` declares each."""
+"""The base of failures that somebody is told about; `app.errors` declares each."""
 
 import re
 from collections.abc import Mapping

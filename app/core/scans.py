@@ -8,7 +8,7 @@ from app.core.destination import Destination
 
 
 class Scan(StrEnum):
-    """What a scanner has said of a confirmed file."""
+    """A scanner's verdict on a confirmed file."""
 
     PENDING = "pending"  # nothing yet
     CLEAN = "clean"

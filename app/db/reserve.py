@@ -99,8 +99,9 @@ kept AS (
 
 
 def _reserving(*, with_keys: bool) -> Statement[tuple[Any, ...]]:
-    """What was reserved and not stored, as a key was taken or the tenant had no room, is given
-    back by a row of `usage_changes`; so is noted what is stored at a level that is not counted yet.
+    """Room that was reserved for rows that were not stored, as a key was taken or the tenant had
+    no room, is given back by a row of `usage_changes`; so is noted what is stored at a level that
+    is not counted yet.
     """
     return write(
         sa.text(f"""

@@ -107,7 +107,7 @@ class _Shape:
 
 
 def _searched(c: Any) -> sa.ColumnElement[str]:
-    """What is looked for words in."""
+    """The texts that words are looked for in."""
     space = sa.literal_column("' '", sa.Text())
     return sa.func.lower(sa.func.concat_ws(space, c.filename, c.owner, c.key, c.id))
 

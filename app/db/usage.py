@@ -30,7 +30,7 @@ _LONG: Final = 6 * 3600.0
 
 
 class KeyUsage(NamedTuple):
-    """What a key uses, and its own limits (None: those of the settings)."""
+    """The use of a key, and its own limits (None: those of the settings)."""
 
     usage: Usage
     quota: Quota
@@ -81,7 +81,7 @@ RETURNING u.tenant, u.owner, {", ".join(f"u.{name}" for name in _COUNTS)},
 
 
 async def lock_usage(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, KeyUsage]:
-    """What those of these keys use whose level is counted, all changes being folded in; until the
+    """The use of those of these keys whose level is counted, all changes being folded in; until the
     transaction ends nobody takes more.
     """
     wanted = list(set(keys))
@@ -123,7 +123,7 @@ LEFT JOIN LATERAL (
 
 
 async def read_usage(db: asyncpg.Connection, keys: Sequence[Key]) -> dict[Key, KeyUsage]:
-    """What these keys use at this moment, nothing being locked."""
+    """The use of these keys at this moment, nothing being locked."""
     found = await _READ.rows(db, tenants=[key[0] for key in keys], owners=[key[1] for key in keys])
     return {(row.usage.tenant, row.usage.owner): row for row in found}
 

@@ -1,4 +1,4 @@
-"""What was proved of a file's bucket: the seal that keeps its bytes, and what its MD5s say."""
+"""Proofs about a file's bucket: the seal that keeps its bytes, and what its MD5s say."""
 
 from collections.abc import Sequence
 from datetime import timedelta

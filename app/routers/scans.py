@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
 
 class VerdictBody(BaseModel):
-    """What a scanner has found."""
+    """A scanner's verdict."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,4 +1,4 @@
-"""What one uses and may use; limits of one's own, for those who manage them."""
+"""The use of an owner and of a tenant; their limits, for those who manage them."""
 
 from typing import Annotated, Any, Final
 
@@ -40,7 +40,7 @@ class LimitsBody(BaseModel):
 
 
 class ShareBody(BaseModel):
-    """What is used. Not `counted`: that is not known yet, and nothing is refused.
+    """A use and its limits. Not `counted`: that is not known yet, and nothing is refused.
 
     `bytes` are of `files`; `reserved` is what the `pending` uploads may come to.
     """

@@ -29,7 +29,7 @@ class ClamdUnavailable(Exception):
 
 
 class Answer(NamedTuple):
-    """What clamd says of a stream, and why."""
+    """clamd's answer about a stream, and why."""
 
     verdict: Scan
     reason: str | None

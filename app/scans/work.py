@@ -152,7 +152,7 @@ class Scanner:
         )
 
     async def ask(self, file: File) -> Answer | None:
-        """What the scanner says of the version that was confirmed; None where it has no verdict
+        """The scanner's answer about the version that was confirmed; None where it has no verdict
         yet, or clamd was not proved to scan all of a file.
 
         Raises ClamdUnavailable, and what the calls of a handle do.
@@ -162,7 +162,7 @@ class Scanner:
         return await self._ask_clamd(file)
 
     async def _tagged(self, file: File) -> Answer | None:
-        """What the object's tag says; None where it has none yet."""
+        """The verdict of the object's tag; None where it has none yet."""
         tags = await tags_of(self.res.bucket_of(file), file.version_id)
         if tags is None:
             return _GONE

@@ -18,6 +18,8 @@ export interface ProblemMembers {
   "invalid-grant": never;
   /** 403: With `auth = none` the service answers this machine alone, under a loopback host name. */
   "loopback-only": never;
+  /** 403: There is no room for this: delete files, confirm or cancel uploads, or ask for more room. */
+  "quota-exceeded": "level" | "quota" | "used" | "reserved" | "limit";
   /** 403: Nobody can grant more than they hold: make the key with scopes that your credential has. */
   "scope-not-grantable": "scopes";
   /** 403: The upload session has too few files or bytes left for this; ask for a new session. */
@@ -28,6 +30,8 @@ export interface ProblemMembers {
   "delivery-not-found": never;
   /** 404: No file of yours has this id or URL. */
   "file-not-found": "file_ids";
+  /** 404: No request for files of yours has this id, or your credential is not of a request's link. */
+  "file-request-not-found": never;
   /** 404: No record of yours has this type and id; it is made when a file is put into it. */
   "record-not-found": never;
   /** 404: No such path, or not with this method; the API is described at /docs. */
@@ -50,10 +54,16 @@ export interface ProblemMembers {
   "file-in-use": "records";
   /** 409: A file or an object with this key exists already; choose another key. */
   "key-taken": never;
+  /** 409: Other bytes were announced for a part before, so this is another file: announce it anew. */
+  "part-differs": "part_numbers";
+  /** 409: The settings limit nothing at this level, so no limit would hold; set CLAIMCHECK_QUOTA. */
+  "quotas-not-kept": never;
   /** 409: Another request is removing this file; ask again in a moment. */
   "removal-under-way": never;
   /** 409: Another request with this Idempotency-Key is under way: repeat yours after `Retry-After`. */
   "request-under-way": never;
+  /** 409: The file is served once a virus scanner has found it clean: ask again after `Retry-After`. */
+  "scan-pending": never;
   /** 409: Your tenant has as many webhooks as one may have: delete one that is not needed. */
   "too-many-webhooks": never;
   /** 409: The multipart upload began too long ago for anything more to be signed; announce it anew. */
@@ -68,12 +78,16 @@ export interface ProblemMembers {
   "webhook-off": never;
   /** 410: Events behind this cursor are not kept any more: read your files, then go on without it. */
   "cursor-expired": never;
+  /** 410: A virus scanner found something in the file, or could not scan it, so it is not served. */
+  "file-quarantined": never;
   /** 412: The record is not as If-Match or If-None-Match says: get it again, and decide anew. */
   "precondition-failed": never;
   /** 413: The body is larger than this route reads; files go to the bucket, never through here. */
   "request-too-large": "limit";
   /** 414: Path or query are longer than any that this API has; what is long goes into a body. */
   "address-too-long": "limit";
+  /** 422: The destination takes nothing without its MD5: say `checksum_md5`, or one for each part. */
+  "checksum-required": "integrity";
   /** 422: No destination lets the client choose this key; announce the file with POST /v1/uploads. */
   "client-keys-not-allowed": never;
   /** 422: The destination does not take this content type; `allowed` lists those it takes. */
@@ -110,8 +124,6 @@ export interface ProblemMembers {
   "webhook-url-refused": never;
   /** 422: The field takes files of another destination, which `destination` names. */
   "wrong-destination": "destination";
-  /** 429: You have too many unfinished uploads: confirm or cancel some, or let them expire. */
-  "too-many-pending": never;
   /** 429: You ask too often, or were not let in too often: wait `Retry-After` seconds. */
   "too-many-requests": never;
   /** 431: A header, or all of them and the address, are larger than is read; send shorter ones. */

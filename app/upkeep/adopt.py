@@ -48,7 +48,7 @@ _NO_TYPES: Final = types_in(
 
 
 class Outcome(StrEnum):
-    """What becomes of an object."""
+    """The end of a look at an object."""
 
     ADOPTED = "adopted"  # it is a file now; on a dry run, it would be one
     KNOWN = "known"  # its key has a row already
@@ -74,7 +74,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What became of a candidate; `size` in bytes, `reason` in words."""
+    """The outcome of a candidate; `size` in bytes, `reason` in words."""
 
     outcome: Outcome
     bucket: str

@@ -1,4 +1,4 @@
-"""What is counted of owners and tenants, compared with the sums of their files."""
+"""The counts of owners and tenants, compared with the sums of their files."""
 
 from app.db import usage as db_usage
 from app.db.usage import Difference

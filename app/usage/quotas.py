@@ -1,4 +1,4 @@
-"""What an owner or a tenant uses and may use, and limits of their own."""
+"""The use of an owner or a tenant, its limits, and limits of their own."""
 
 from typing import Final, NamedTuple
 
@@ -14,8 +14,8 @@ _TENANT: Final = ""
 
 
 class Share(NamedTuple):
-    """What a key uses, and its limits. Not `is_counted`: what is used is not known yet, and nothing
-    is refused.
+    """The use of a key, and its limits. Not `is_counted`: its use is not known yet, and nothing is
+    refused.
     """
 
     level: Level
@@ -25,7 +25,7 @@ class Share(NamedTuple):
 
 
 async def read_shares(res: Resources, caller: Principal, owner: str | None = None) -> list[Share]:
-    """What the owner uses, the caller if None, and the tenant where the caller acts for it; of
+    """The use of the owner, the caller if None, and of the tenant where the caller acts for it; of
     levels at which nothing is limited there is none.
 
     Raises InsufficientScope where another's is asked for by whoever does not act for the tenant.

@@ -1,4 +1,4 @@
-"""What is sent is held to the MD5 that was announced for it, on its way and at confirm."""
+"""Each request is held to the MD5 that was announced for it, on its way and at confirm."""
 
 import base64
 import hashlib

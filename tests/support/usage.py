@@ -1,4 +1,4 @@
-"""What `usage` says, against the files themselves."""
+"""The rows of `usage`, against the files themselves."""
 
 import asyncpg
 

@@ -23,7 +23,9 @@ from app.uploads.parts import sign_parts
 from tests.support.service import owner_of_bucket, prepared, running
 from tests.support.steps import announced, send, slug, without_length
 from tests.support.upkeep import EXPIRED, swept
-from tests.uploads.parts.steps import DATA, PART
+
+PART = 5 * 1024**2
+DATA = bytes(range(32, 96)) * (2 * PART // 64) + b"the end"
 
 PARTS = {1: DATA[:PART], 2: DATA[PART : 2 * PART], 3: DATA[2 * PART :]}
 DESTINATIONS: dict[str, Any] = {
@@ -296,7 +298,7 @@ async def test_nothing_is_left_of_what_is_cancelled(
 async def test_without_integrity_nothing_is_asked_and_nothing_is_told(
     client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
 ) -> None:
-    """What a client sends all the same is ignored, and no answer has a member more."""
+    """Whatever a client sends all the same is ignored, and no answer has a member more."""
     upload = await announced(client, DATA, destination="off", checksum_md5=md5(b"other"))
     answer = await ask(client, upload, {1: b"other"})
     assert set(answer.json()["parts"][0]) == {"part_number", "url", "size"}

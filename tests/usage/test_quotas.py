@@ -1,4 +1,4 @@
-"""What owners and tenants may have: exactly so much, whoever ends it and how."""
+"""Limits of owners and tenants: exactly so much, whoever ends it and how."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
