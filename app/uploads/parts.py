@@ -175,9 +175,8 @@ async def signed_parts(
     # With the last part, these are all that is still to come, as a rule.
     is_last = layout is not None and any(number == layout.count for number, _ in sizes)
     coming = sum(size or 0 for _, size in sizes) if is_last else file.size
-    digests = [
-        (n, from_base64(one)) for (n, _), one in zip(sizes, checksums, strict=bool(checksums))
-    ]
+    paired = zip(sizes, checksums, strict=True) if checksums else ()
+    digests = [(number, from_base64(checksum)) for (number, _), checksum in paired]
     file = await keep_until(res, file, expires_at, coming, digests)
     parts = [
         SignedPart(number, url, size, None if checksum is None else {"content-md5": checksum})

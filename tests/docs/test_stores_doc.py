@@ -22,12 +22,13 @@ def words(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def test_the_example_is_one_that_starts(tmp_path: Path) -> None:
-    [toml] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+def test_the_examples_are_some_that_start(tmp_path: Path) -> None:
+    toml = "\n".join(re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL))
     path = tmp_path / "claimcheck.toml"
     path.write_text(toml, encoding="utf-8")
-    footage = load_settings({"CLAIMCHECK_CONFIG": str(path)}).destinations["footage"]
-    assert footage.method_for(1) == "multipart"
+    destinations = load_settings({"CLAIMCHECK_CONFIG": str(path)}).destinations
+    assert destinations["footage"].method_for(1) == "multipart"
+    assert destinations["recordings"].integrity == "md5"
 
 
 def test_every_seal_is_explained_and_every_store_has_one() -> None:

@@ -17,6 +17,7 @@ RULES = {
     "CLAIMCHECK_DESTINATIONS__FILES__MIN_SIZE": "1",
     "CLAIMCHECK_DESTINATIONS__FILES__MAX_SIZE": str(12 * MIB),
     "CLAIMCHECK_DESTINATIONS__EMPTY__MIN_SIZE": "0",
+    "CLAIMCHECK_DESTINATIONS__HELD__INTEGRITY": "md5",
 }
 ACCEPT = {5: {"Accept": "application/json"}, 6: {"Accept": "*/*"}}
 # What the two put into metadata: 5 strings, 6 whatever there is.

@@ -1,7 +1,10 @@
 """Uppy's uploads in parts, over HTTP, in the words of both majors of its client."""
 
+import base64
+import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import asyncpg
@@ -96,6 +99,45 @@ async def test_an_empty_file_is_one_empty_part(upload: Uppy, client: httpx.Async
     await upload.send(1, b"")
     assert (await upload.complete()).status_code == 200
     assert (await client.get(f"/v1/files/{upload.upload_id}")).json()["size"] == 0
+
+
+async def test_parts_are_held_to_the_md5_that_a_page_says(
+    upload: Uppy, client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    """Uppy itself says none, and is told why it is refused."""
+    await upload.create("/uppy/to/held/s3/multipart")
+    assert explained(await upload.sign(1), 422) == "checksum-required"
+    batch = await upload.ask("GET", f"{upload.path}/batch?partNumbers=1,2")
+    assert explained(batch, 422) == "checksum-required"
+    wrong = await upload.ask("GET", f"{upload.path}/1?checksum_md5=short")
+    assert explained(wrong, 422) == "validation-failed"
+    md5 = base64.b64encode(hashlib.md5(b"hello", usedforsecurity=False).digest()).decode()
+    answer = await upload.ask("GET", f"{upload.path}/1?checksum_md5={quote(md5)}")
+    signed = answer.json()
+    assert signed["headers"] == {"content-md5": md5}
+    assert (await web.put(signed["url"], content=b"hello")).status_code == 403
+    sent = await web.put(signed["url"], content=b"hello", headers=signed["headers"])
+    upload.etags[1] = sent.headers["etag"]
+    assert (await upload.complete()).status_code == 200
+    file = (await client.get(f"/v1/files/{upload.upload_id}")).json()
+    assert file["parts_verified"] is True
+
+
+@pytest.mark.parametrize("given", [True, False])
+async def test_a_form_is_announced_with_the_md5_in_the_metadata(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, *, given: bool
+) -> None:
+    md5 = base64.b64encode(hashlib.md5(b"hello", usedforsecurity=False).digest()).decode()
+    query = {"filename": "a.txt", "metadata[checksum_md5]": md5 if given else "null"}
+    answer = await client.get("/uppy/to/held/s3/params", params=query)
+    if not given:
+        assert explained(answer, 422) == "checksum-required"
+        return
+    form = answer.json()
+    await web.post(form["url"], data=form["fields"], files={"file": ("blob", b"hello")})
+    key = {"destination": "held", "key": form["fields"]["key"]}
+    file = (await client.post("/v1/files", json=key)).json()
+    assert (file["parts_verified"], file["metadata"]) == (True, {})
 
 
 async def test_a_batch_of_urls(upload: Uppy, web: httpx.AsyncClient) -> None:
