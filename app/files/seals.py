@@ -1,4 +1,4 @@
-"""Proofs about a file's bucket: the seal that keeps its bytes, and what its MD5s say."""
+"""The seal of a confirmed file, and all else, as far as it was proved for its bucket."""
 
 from collections.abc import Sequence
 from datetime import timedelta

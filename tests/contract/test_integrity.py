@@ -1,4 +1,4 @@
-"""Each request is held to the MD5 that was announced for it, on its way and at confirm."""
+"""Bytes are held to the MD5 that was announced for them, on their way and at confirm."""
 
 import base64
 import hashlib

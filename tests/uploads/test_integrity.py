@@ -10,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
+from app.core.parts import MIB
 from app.core.principal import DEV
 from app.doctor.seals import remember_seals
 from app.errors import ChecksumRequired, ConfigurationError
@@ -24,9 +25,8 @@ from tests.support.service import owner_of_bucket, prepared, running
 from tests.support.steps import announced, send, slug, without_length
 from tests.support.upkeep import EXPIRED, swept
 
-PART = 5 * 1024**2
+PART = 5 * MIB
 DATA = bytes(range(32, 96)) * (2 * PART // 64) + b"the end"
-
 PARTS = {1: DATA[:PART], 2: DATA[PART : 2 * PART], 3: DATA[2 * PART :]}
 DESTINATIONS: dict[str, Any] = {
     "parts": {"method": "multipart", "part_size": PART, "integrity": "md5"},
@@ -298,7 +298,7 @@ async def test_nothing_is_left_of_what_is_cancelled(
 async def test_without_integrity_nothing_is_asked_and_nothing_is_told(
     client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
 ) -> None:
-    """Whatever a client sends all the same is ignored, and no answer has a member more."""
+    """MD5s that a client sends all the same are ignored, and no answer has a member more."""
     upload = await announced(client, DATA, destination="off", checksum_md5=md5(b"other"))
     answer = await ask(client, upload, {1: b"other"})
     assert set(answer.json()["parts"][0]) == {"part_number", "url", "size"}
