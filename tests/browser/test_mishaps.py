@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 @needs_npm
-@pytest.mark.parametrize("name", ["mishaps.test.mjs", "contents.test.mjs"])
+@pytest.mark.parametrize("name", ["mishaps.test.mjs", "contents.test.mjs", "integrity.test.mjs"])
 def test_mishaps_are_made_good(name: str, tmp_path: Path) -> None:
     """Each on its own, in Node's test runner, which says which one is not."""
     copy_module(tmp_path)

@@ -10,23 +10,13 @@ from pathlib import Path
 import pytest
 
 from app.routers.pages import STATIC
-from tests.support.browser.packages import install, needs_npm, run
+from tests.browser.package.conftest import ROOT, SOURCE
+from tests.support.browser.packages import needs_npm, run
 
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "clients" / "js"
-CORE = 9 * 1024  # bytes, compressed
+CORE, HOOK = 9 * 1024, 1024  # bytes, compressed
 
 SCRIPTS = ("uploader.js", "upload-field.js", "words.js", "md5.js", "md5-worker.js")
 BUILT = (*SCRIPTS, "uploader.d.ts", "problems.d.ts")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh build: `clients/js` with its packages, and `static` beside it."""
-    folder = tmp_path_factory.mktemp("package")
-    install(folder / "js", SOURCE)
-    run("node", "build.mjs", folder / "static", at=folder / "js")
-    return folder
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -70,3 +60,22 @@ def test_it_depends_on_nothing_but_itself() -> None:
 def test_its_modules_are_short() -> None:
     for path in (SOURCE / "src").rglob("*.js"):
         assert len(path.read_text().splitlines()) <= 410, path
+
+
+def test_the_hooks_are_small_and_hashing_is_apart() -> None:
+    files = contents(next(STATIC.glob("*.tgz")))
+    for name in ("react.js", "vue.js"):
+        assert len(gzip.compress(files[f"package/dist/{name}"], 9)) <= HOOK, name
+    core = files["package/dist/uploader.js"].decode()
+    assert re.findall(r'(?:\bfrom|\bimport)\s*"(.*?)"', core) == []
+    assert re.findall(r'import\("(.*?)"\)', core) == ["./md5.js"]
+
+
+@needs_npm
+@pytest.mark.slow
+def test_publint_and_arethetypeswrong_have_no_complaint(front_end: Path) -> None:
+    programs = front_end / "node_modules" / ".bin"
+    said = run(programs / "publint", "--strict", "node_modules/@claimcheck/uploader", at=front_end)
+    assert "All good!" in said
+    [package] = STATIC.glob("*.tgz")
+    run(programs / "attw", package, "--profile", "esm-only", at=front_end)
