@@ -130,6 +130,8 @@ export interface StoredFile {
   checksum_sha256: string | null;
   /** Whether the bucket itself computed it, which it never does for files in parts. */
   checksum_verified: boolean;
+  /** Whether each part, or the one request, was compared with the MD5 announced for it. */
+  parts_verified: boolean;
   etag: string | null;
   version_id: string | null;
   created_at: string;

@@ -30,6 +30,8 @@ DESTINATIONS = {
     # Signed for so short a time that a test can wait until it is over.
     "brief-posts": {"method": "post", "upload_expires_in": 4},
     "brief-parts": {"method": "multipart", "part_size": PART, "upload_expires_in": 4},
+    "held": {"method": "multipart", "part_size": PART, "integrity": "md5"},
+    "held-whole": {"method": "put", "integrity": "md5"},
     "pictures": {"content_types": ["image/*"], "max_size": 1_000_000},
 }
 # What the tests drive the module with.

@@ -23,6 +23,7 @@ class Wire:
         self._stopped = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._answers_to_lose = 0
+        self._flips = 0
         self.sent = 0
         self.rate: float | None = None  # bytes a second, all connections together
 
@@ -33,6 +34,10 @@ class Wire:
     def lose_answers(self, count: int) -> None:
         """Break as many connections as the answer to a large request begins."""
         self._answers_to_lose = count
+
+    def flip(self, count: int) -> None:
+        """Change one bit in the body of as many large requests."""
+        self._flips = count
 
     @property
     def answers_left(self) -> int:
@@ -87,6 +92,9 @@ class Wire:
                 if self.rate:
                     async with self._one_at_a_time:
                         await asyncio.sleep(len(data) / self.rate)
+                if self._flips and came >= _LARGE:
+                    self._flips -= 1
+                    data = data[:-1] + bytes([data[-1] ^ 1])
                 here.write(data)
                 await here.drain()
         except OSError:
