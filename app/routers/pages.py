@@ -20,14 +20,15 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 
 # The browser client and the form field, built from `clients/js`, are for other origins too: their
 # pages may import them, and their projects install the package.
-_SCRIPTS = ("uploader.js", "upload-field.js", "words.js", "md5.js", "md5-worker.js")
+_SCRIPTS = ("uploader.js", "upload-field.js", "thumbnail.js", "words.js", "md5.js", "md5-worker.js")
+_WORDS = sorted(f"words/{path.name}" for path in (STATIC / "words").iterdir())
 _SHARED = {
-    **dict.fromkeys(_SCRIPTS, "text/javascript; charset=utf-8"),
+    **dict.fromkeys((*_SCRIPTS, *_WORDS), "text/javascript; charset=utf-8"),
     # By their extension they would be videos.
     **dict.fromkeys(("uploader.d.ts", "problems.d.ts"), "text/plain; charset=utf-8"),
     **dict.fromkeys((path.name for path in STATIC.glob("*.tgz")), "application/gzip"),
 }
-_TO_PANEL: Final = '        <a href="admin/">Admin panel</a>\n'
+_TO_PANEL: Final = '        <a href="admin/" data-say="panel">Admin panel</a>\n'
 _FOR_ALL = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 

@@ -19,7 +19,8 @@ const { version } = JSON.parse(await readFile(join(HERE, "package.json"), "utf8"
 
 /** Files of their own. Each imports the others, and contains whatever else it needs. */
 const HASHING = ["md5.js", "md5-worker.js"];
-const PAGES = ["uploader.js", "upload-field.js", "words.js", ...HASHING];
+const WORDS = ["words.js", ...(await readdir(join(SRC, "words"))).sort().map((name) => `words/${name}`)];
+const PAGES = ["uploader.js", "upload-field.js", "thumbnail.js", ...WORDS, ...HASHING];
 const ENTRIES = [...PAGES, "react.js", "vue.js"];
 const DECLARED = ["uploader.d.ts", "upload-field.d.ts", "problems.d.ts"];
 
@@ -55,7 +56,7 @@ for (const entry of ENTRIES) {
 }
 run("tsc", "--project", HERE); // checks, and declares what react.js and vue.js export
 for (const name of DECLARED) await cp(join(SRC, name), join(DIST, name));
-await mkdir(SERVED, { recursive: true });
+await mkdir(join(SERVED, "words"), { recursive: true });
 const served = [...PAGES, "uploader.d.ts", "problems.d.ts"];
 for (const name of served) await cp(join(DIST, name), join(SERVED, name));
 for (const name of await readdir(SERVED)) if (name.endsWith(".tgz")) await rm(join(SERVED, name));

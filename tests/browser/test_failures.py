@@ -1,7 +1,7 @@
 """The page at `/` when something goes wrong."""
 
 import httpx
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.support.browser.chromium import Watch
 from tests.support.browser.steps import (
@@ -177,3 +177,22 @@ async def test_an_error_page_of_a_proxy_is_said_in_words(page: Page, watch: Watc
     await page.reload()
     await expect(page.locator("#notice")).to_contain_text("The service answered with status 502")
     watch.expect("502")
+
+
+async def test_offline_and_refused_are_told_apart(
+    page: Page, context: BrowserContext, picture: bytes
+) -> None:
+    offline = page.get_by_text("You are offline. Uploads go on when the connection is back.")
+    await expect(offline).to_be_hidden()
+    await page.get_by_label("Upload to").select_option("images")
+    await page.get_by_label("Choose files").set_input_files(payload("no.txt", b"x", "text/plain"))
+    await expect(under_way(page, "no.txt")).to_contain_text("Refused, 1 byte")
+    await context.set_offline(True)
+    await expect(offline).to_be_visible()
+    await page.get_by_label("Choose files").set_input_files(payload("later.png", picture))
+    row = under_way(page, "later.png")
+    await expect(row).to_contain_text("No connection, going on when it is back")
+    await expect(row.get_by_role("alert")).to_be_hidden()
+    await context.set_offline(False)
+    await expect(offline).to_be_hidden()
+    await expect(listed(page, "later.png")).to_be_visible()

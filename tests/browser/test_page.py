@@ -12,6 +12,7 @@ from playwright.async_api import BrowserContext, Page, Route, expect
 from tests.browser.picture import take
 from tests.support.browser.chromium import Watch
 from tests.support.browser.steps import (
+    gradient,
     listed,
     payload,
     record,
@@ -204,25 +205,88 @@ async def test_show_more_goes_through_the_whole_list(
 
 
 async def test_everything_goes_by_keyboard(page: Page, picture: bytes) -> None:
+    # The first Tab of the page leads to a link past what is the same on every page.
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("main")).to_be_focused()
     # Around all three steps: the interception takes hold a moment after it was asked for.
     async with page.expect_file_chooser() as chooser:
-        await page.get_by_label("Upload to").focus()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_label("Upload to")).to_be_focused()
+        await page.keyboard.type("images")
         await page.keyboard.press("Tab")
         await expect(page.get_by_label("Choose files")).to_be_focused()
         await page.keyboard.press("Space")
     await (await chooser.value).set_files(payload("by keyboard.png", picture))
-    row = listed(page, "by keyboard.png")
-    await row.get_by_role("link", name="Open by keyboard.png").focus()
+    await (await chooser.value).set_files(payload("another.png", picture))
+    await expect(listed(page, "another.png")).to_be_visible()
+    row = listed(page, "by keyboard.png").first
+    await expect(row).to_be_visible()
+    # A row is one stop for Tab, at the action that had the focus last; arrows move in it.
+    opens = row.get_by_role("link", name="Open by keyboard.png")
+    copies = row.get_by_role("button", name="Copy link")
+    removes = row.get_by_role("button", name="Remove by keyboard.png")
+    await opens.focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(copies).to_be_focused()
     await page.keyboard.press("Tab")
-    await expect(row.get_by_role("button", name="Copy link")).to_be_focused()
-    await page.keyboard.press("Tab")
+    await page.keyboard.press("Shift+Tab")
+    await expect(copies).to_be_focused()
+    await page.keyboard.press("End")
+    await expect(removes).to_be_focused()
+    await page.keyboard.press("ArrowRight")
+    await expect(removes).to_be_focused()
+    assert await row.locator("[tabindex='0']").count() == 1
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="Keep the file")).to_be_focused()
     await page.get_by_role("button", name="Remove from the list").focus()
     await page.keyboard.press("Enter")
-    await expect(row).to_have_count(0)
+    await expect(page.get_by_role("status")).to_contain_text("is removed from the list")
     # The button that had the focus is gone: it must not fall back to the top of the page.
     assert await page.evaluate("document.activeElement !== document.body")
+
+
+async def test_up_and_down_lead_to_the_same_action_of_other_rows(
+    page: Page, picture: bytes
+) -> None:
+    await upload(page, "below.png", picture)
+    await upload(page, "above.png", picture)
+    await listed(page, "above.png").get_by_role("button", name="Copy link").focus()
+    await page.keyboard.press("ArrowDown")
+    below = listed(page, "below.png").get_by_role("button", name="Copy link")
+    await expect(below).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("ArrowUp")  # nothing is above it
+    above = listed(page, "above.png").get_by_role("button", name="Copy link")
+    await expect(above).to_be_focused()
+
+
+async def test_all_that_failed_are_dismissed_at_once(page: Page) -> None:
+    await page.get_by_label("Upload to").select_option("images")
+    choose = page.get_by_label("Choose files")
+    dismiss_all = page.get_by_role("button", name="Dismiss all")
+    await choose.set_input_files(payload("one.txt", b"x", "text/plain"))
+    await expect(page.locator("#uploads > li")).to_have_count(1)
+    await expect(dismiss_all).to_be_hidden()
+    await choose.set_input_files(payload("two.txt", b"x", "text/plain"))
+    await dismiss_all.press("Enter")
+    await expect(page.locator("#uploads > li")).to_have_count(0)
+    await expect(dismiss_all).to_be_hidden()
+    await expect(choose).to_be_focused()
+
+
+async def test_a_picture_is_shown_while_it_is_sent_and_where_it_goes(
+    page: Page, context: BrowserContext
+) -> None:
+    image = await gradient(page, "#2f8f46", "#b8d94c")
+    await slow_down(context, page, 1_000)
+    await page.get_by_label("Upload to").select_option("images")
+    await page.get_by_label("Choose files").set_input_files(payload("on its way.png", image))
+    row = under_way(page, "on its way.png")
+    assert await row.locator("canvas").evaluate("canvas => canvas.width") == 112
+    await expect(row).to_contain_text("to images")
+    await row.get_by_role("button", name="Cancel").click()
 
 
 @pytest.mark.parametrize("width", [320, 390])

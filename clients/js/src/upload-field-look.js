@@ -1,15 +1,17 @@
 /** Markup and style of <claimcheck-upload>. A constructed style sheet passes every style-src. */
 
+import { language, sayIn } from "./words.js";
+
 const template = document.createElement("template");
 template.innerHTML = `
   <div class="field" role="group">
     <ul class="files"></ul>
-    <p class="taken-out quiet" hidden><span></span> <button type="button" class="undo">Undo</button></p>
+    <p class="taken-out quiet" hidden><span></span> <button type="button" class="undo" data-say="undo"></button></p>
     <p class="problem refused" role="alert" hidden></p>
     <label class="drop">
       <input type="file" class="unseen">
       <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 16V6m0 0L8 10m4-4 4 4M5 15v2a3 3 0 0 0 3 3h8a3 3 0 0 0 3-3v-2"/></svg>
-      <span><span class="call"></span><span class="pointer"> or drop it here</span></span>
+      <span><span class="call"></span><span class="pointer"></span></span>
       <span class="quiet accepts"></span>
     </label>
     <p class="unseen said" role="status"></p>
@@ -22,16 +24,16 @@ template.innerHTML = `
       <progress max="1" value="0" hidden></progress>
       <p class="problem" role="alert" hidden></p>
       <p class="actions">
-        <button type="button" class="up" title="Move up" hidden>↑</button>
-        <button type="button" class="down" title="Move down" hidden>↓</button>
-        <button type="button" class="pause" hidden>Pause</button>
-        <button type="button" class="resume" hidden>Resume</button>
-        <a class="sign-in" target="_blank" rel="noopener" hidden>Sign in</a>
-        <button type="button" class="retry" hidden>Retry</button>
-        <button type="button" class="cancel" hidden>Cancel</button>
-        <button type="button" class="dismiss" hidden>Dismiss</button>
-        <button type="button" class="replace" hidden>Replace</button>
-        <button type="button" class="remove" hidden>Remove</button>
+        <button type="button" class="up" data-say-title="up" hidden>↑</button>
+        <button type="button" class="down" data-say-title="down" hidden>↓</button>
+        <button type="button" class="pause" data-say="pause" hidden></button>
+        <button type="button" class="resume" data-say="resume" hidden></button>
+        <a class="sign-in" target="_blank" rel="noopener" data-say="sign-in" hidden></a>
+        <button type="button" class="retry" data-say="retry" hidden></button>
+        <button type="button" class="cancel" data-say="cancel" hidden></button>
+        <button type="button" class="dismiss" data-say="dismiss" hidden></button>
+        <button type="button" class="replace" data-say="replace" hidden></button>
+        <button type="button" class="remove" data-say="remove" hidden></button>
       </p>
     </li>
   </template>
@@ -147,10 +149,13 @@ sheet.replaceSync(`
   @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 `);
 
-/** Attach the element's shadow tree; its last element is the row's template. */
+/** Attach the element's shadow tree, in the language chosen; its last element is the row's template. */
 export function dress(host) {
   const root = host.attachShadow({ mode: "open", delegatesFocus: true });
   root.adoptedStyleSheets = [sheet];
   root.append(template.content.cloneNode(true));
+  root.firstElementChild.lang = language().lang;
+  root.firstElementChild.dir = language().dir;
+  sayIn(root);
   return root;
 }

@@ -1,18 +1,14 @@
 /** A file in <claimcheck-upload>: its row, messages and buttons. */
 
+import { badge, picture } from "./thumbnail.js";
 import { UploadError } from "./uploader.js";
-import { bytes, quoted } from "./words.js";
+import { bytes, failure, listed, quoted, say, told } from "./words.js";
 
-const BITMAP_LIMIT = 50 << 20; // 50 MiB: for a thumbnail the whole image is decoded
-const THUMBNAIL = 112; // pixels
-const BUSY = {
-  waiting: "Waiting",
-  sending: "",
-  hashing: "Reading",
-  retrying: "Connection lost, trying again",
-  offline: "No connection, going on when it is back",
-  paused: "Paused",
-};
+/** An UploadError in the language chosen. */
+export function failed(name, more) {
+  const { title, detail, lang } = told(name, more);
+  return new UploadError(title, detail, { ...more, lang });
+}
 
 /** A file in the field: one that it had already, or one that was chosen. */
 export class Row {
@@ -30,9 +26,9 @@ export class Row {
     for (const button of this.item.querySelectorAll(".actions > *")) {
       this.#buttons[button.className] = button;
       const does = button.title || button.textContent;
-      button.setAttribute("aria-label", `${does} ${this.filename}`);
+      button.setAttribute("aria-label", say("does", { does, file: this.filename }));
     }
-    this.#$("progress").setAttribute("aria-label", `Upload of ${this.filename}`);
+    this.#$("progress").setAttribute("aria-label", say("upload-of", { file: this.filename }));
     const { up, down, pause, resume, retry, cancel, dismiss, replace, remove } = this.#buttons;
     up.onclick = () => this.#move(-1, up, down);
     down.onclick = () => this.#move(1, down, up);
@@ -42,13 +38,13 @@ export class Row {
     cancel.onclick = () => {
       this.abandon();
       field.dismiss(this);
-      field.say(`${quoted(this.filename)} is cancelled.`);
+      field.say(say("is-cancelled", { file: quoted(this.filename) }));
     };
     dismiss.onclick = () => field.dismiss(this);
     replace.onclick = () => field.pick();
     remove.onclick = () => field.remove(this);
     this.#picture();
-    this.show(this.state === "kept" ? this.#size : "Waiting");
+    this.show(this.state === "kept" ? this.#size : say("waiting"));
   }
 
   get isOpen() {
@@ -90,7 +86,7 @@ export class Row {
       const stored = await upload;
       this.value = stored.id;
       this.state = "stored";
-      this.show(`${this.#size}, uploaded. Save to keep it.`);
+      this.show(listed([this.#size, say("uploaded-save")]));
       this.field.uploaded(this);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -104,12 +100,14 @@ export class Row {
     const turned = state !== this.state;
     this.state = state;
     this.#$("progress").value = total ? loaded / total : 1;
-    const part = `${bytes(loaded)} of ${bytes(total)}`;
-    const text = state === "confirming" ? "Checking" : [BUSY[state], part].filter(Boolean).join(", ");
+    const part = state !== "confirming" && say("part-of", { loaded: bytes(loaded), total: bytes(total) });
+    const text = listed([state !== "sending" && say(state), part]);
     this.show(text);
     if (!turned) return;
     this.field.changed();
-    if (BUSY[state] && state !== "waiting") this.field.say(`${this.filename}: ${text}`);
+    if (!["waiting", "sending", "confirming"].includes(state)) {
+      this.field.say(`${quoted(this.filename)}: ${text}`);
+    }
   }
 
   fail(error) {
@@ -117,18 +115,16 @@ export class Row {
     this.state = "failed";
     // The session has ended, in whichever way; the file itself is not at fault.
     if (error.status === 401 && !error.signedOut) {
-      error = new UploadError(
-        "The permission to upload has ended",
-        "It is given for a while, from when a file is chosen. Press Retry for a new one; the file is then sent from its beginning.",
-        { status: 401 },
-      );
+      error = failed("session-over", { status: 401 });
       this.#uploader = null;
     }
     this.error = error;
-    const title = document.createElement("strong");
-    title.textContent = error.title ?? "Something went wrong";
-    this.#$(".problem").replaceChildren(title, ` ${error.detail ?? error.message}`);
-    this.show(`Not uploaded, ${this.#size}`);
+    const { title, detail, lang } = failure(error);
+    const strong = document.createElement("strong");
+    strong.textContent = title;
+    this.#$(".problem").lang = lang;
+    this.#$(".problem").replaceChildren(strong, ` ${detail}`);
+    this.show(listed([say("not-sent"), this.#size]));
     this.field.changed();
   }
 
@@ -136,7 +132,7 @@ export class Row {
     this.state = "waiting";
     this.#upload = null;
     this.#$("progress").value = 0;
-    this.show("Waiting");
+    this.show(say("waiting"));
     this.field.changed();
     // In the same session the upload continues where it was.
     if (this.#uploader && this.error.type !== "upload-session-exhausted") this.send(this.#uploader);
@@ -174,31 +170,18 @@ export class Row {
     if (focused?.hidden && this.item.contains(focused)) this.focus();
   }
 
-  /** Show a thumbnail; a chosen file is decoded here, which no Content-Security-Policy forbids. */
   async #picture() {
-    const badge = document.createElement("span");
-    badge.textContent = (/\.([a-z0-9]{1,4})$/i.exec(this.filename)?.[1] ?? "file").toLowerCase();
+    const instead = badge(this.filename, say("nameless").toLowerCase());
     const thumb = this.#$(".thumb");
-    thumb.replaceChildren(badge);
+    thumb.replaceChildren(instead);
     if (this.src) {
       const image = new Image();
       image.alt = "";
-      image.onerror = () => thumb.replaceChildren(badge);
+      image.onerror = () => thumb.replaceChildren(instead);
       image.src = this.src;
       thumb.replaceChildren(image);
-    } else if (this.file?.type.startsWith("image/") && this.file.size <= BITMAP_LIMIT) {
-      try {
-        const bitmap = await createImageBitmap(this.file);
-        const side = Math.min(bitmap.width, bitmap.height); // the middle, as with object-fit: cover
-        const at = [(bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side];
-        const canvas = document.createElement("canvas");
-        canvas.width = canvas.height = THUMBNAIL;
-        canvas.getContext("2d").drawImage(bitmap, ...at, 0, 0, THUMBNAIL, THUMBNAIL);
-        bitmap.close();
-        thumb.replaceChildren(canvas);
-      } catch {
-        // Not an image that this browser can read: the badge stays.
-      }
+    } else if (this.file) {
+      thumb.replaceChildren((await picture(this.file)) ?? instead);
     }
   }
 }

@@ -12,9 +12,9 @@
  */
 
 import { dress } from "./upload-field-look.js";
-import { Row } from "./upload-field-row.js";
+import { failed, Row } from "./upload-field-row.js";
 import { Uploader, UploadError } from "./uploader.js";
-import { limits, quoted, refusal } from "./words.js";
+import { limits, quoted, refusal, say, speak } from "./words.js";
 
 class UploadField extends HTMLElement {
   static formAssociated = true;
@@ -27,11 +27,19 @@ class UploadField extends HTMLElement {
   #isTemporary = false; // whether the error is shown only until the field is valid
 
   connectedCallback() {
+    // The page's language, or the first one of the reader's that there are words for.
+    const asked = this.closest("[lang]")?.lang;
+    const spoken = speak([...(asked ? [asked] : []), ...navigator.languages]);
+    if (spoken) spoken.then(() => this.isConnected && this.#begin());
+    else this.#begin();
+  }
+
+  #begin() {
     if (this.#root) return;
     this.#root = dress(this);
     const held = [...this.querySelectorAll("input[type=hidden]")].filter(({ value }) => value);
     for (const input of held) {
-      const { filename = "File", type = "", size, src } = input.dataset;
+      const { filename = say("nameless"), type = "", size, src } = input.dataset;
       this.#add(new Row(this, { value: input.value, filename, type, size, src, state: "kept" }));
     }
     this.#initial = [...this.#rows];
@@ -41,6 +49,7 @@ class UploadField extends HTMLElement {
   }
 
   formResetCallback() {
+    if (!this.#root) return;
     for (const row of [...this.#rows]) {
       if (row.isOpen) row.abandon();
       this.#drop(row);
@@ -91,8 +100,8 @@ class UploadField extends HTMLElement {
     input.accept = this.getAttribute("accept") ?? "";
     input.disabled = this.isFixed;
     input.ariaRequired = String(this.hasAttribute("required"));
-    this.#$(".call").textContent = this.#many ? "Choose files" : "Choose a file";
-    this.#$(".pointer").textContent = this.#many ? " or drop them here" : " or drop it here";
+    this.#$(".call").textContent = say(this.#many ? "choose-files" : "choose-file");
+    this.#$(".pointer").textContent = say(this.#many ? "or-drop-them" : "or-drop-it");
     const said = limits(this.#limits);
     this.#$(".accepts").textContent = said && said[0].toUpperCase() + said.slice(1);
     const named = [...this.#internals.labels].map((label) => label.textContent.trim()).join(" ");
@@ -151,13 +160,13 @@ class UploadField extends HTMLElement {
       const row = new Row(this, { file, filename: file.name, type: file.type, size: file.size });
       this.#add(row);
       const refused = refusal(file, this.#limits);
-      if (refused) row.fail(new UploadError(refused.title, refused.detail, { retry: false }));
+      if (refused) row.fail({ ...refused, retry: false });
       else rows.push(row);
     }
     this.#forgetRemoved();
     this.start(rows);
     this.#settle();
-    this.#refuse(left > 0 ? `At most ${this.#most} files can go here; ${left} left out.` : null);
+    this.#refuse(left > 0 ? say("at-most", { count: this.#most, left }) : null);
     rows[0]?.focus();
   }
 
@@ -201,34 +210,29 @@ class UploadField extends HTMLElement {
       response = await fetch(this.getAttribute("session"), how);
       said = await response.json();
     } catch {
-      if (!response) {
-        const detail = "Check the connection and press Retry.";
-        throw new UploadError("This site cannot be reached", detail, { status: 0 });
-      }
+      if (!response) throw failed("site-unreachable", { status: 0 });
     }
     if (response.ok && said?.token) {
       const { token, endpoint, destination } = said;
       // No storage: after a reload it is another session, which cannot continue this one's uploads.
       return new Uploader({ token, endpoint, destination, storage: null });
     }
-    if (said?.title) throw new UploadError(said.title, said.detail, { status: response.status });
+    if (said?.title) {
+      const { lang } = document.documentElement;
+      throw new UploadError(said.title, said.detail, { status: response.status, lang });
+    }
     const out = response.ok || response.type === "opaqueredirect";
     if (!out && ![401, 403].includes(response.status)) {
-      const detail = `It answered with status ${response.status}. Press Retry in a moment.`;
-      throw new UploadError("This site has a problem", detail, { status: response.status });
+      throw failed("site-failed", { status: response.status });
     }
-    throw new UploadError(
-      "You are not signed in any more",
-      "Sign in again in another tab, come back here and press Retry. What you have filled in stays.",
-      { status: 401, signedOut: true },
-    );
+    throw failed("signed-out", { status: 401, signedOut: true });
   }
 
   /* Actions of rows */
 
   uploaded(row) {
     this.#replaced = null;
-    this.say(`${quoted(row.filename)} is uploaded.`);
+    this.say(say("is-uploaded", { file: quoted(row.filename) }));
     this.#settle();
   }
 
@@ -250,7 +254,9 @@ class UploadField extends HTMLElement {
     this.#rows.splice(from, 1);
     this.#rows.splice(to, 0, row);
     this.#$(".files").insertBefore(row.item, this.#rows[to + 1]?.item ?? null);
-    this.say(`${quoted(row.filename)} is number ${to + 1} of ${this.#rows.length}.`);
+    this.say(
+      say("moved", { file: quoted(row.filename), place: to + 1, count: this.#rows.length }),
+    );
     this.#settle();
   }
 
@@ -259,10 +265,8 @@ class UploadField extends HTMLElement {
     const index = this.#rows.indexOf(row);
     this.#drop(row);
     this.#removed = { row, index };
-    this.#$(".taken-out span").textContent =
-      row.state === "kept"
-        ? `${quoted(row.filename)} is taken out when you save. The file itself stays stored.`
-        : `${quoted(row.filename)} is taken out.`;
+    const how = row.state === "kept" ? "taken-out-kept" : "taken-out";
+    this.#$(".taken-out span").textContent = say(how, { file: quoted(row.filename) });
     this.#$(".taken-out").hidden = false;
     this.say(this.#$(".taken-out span").textContent);
     this.#settle();
@@ -326,14 +330,14 @@ class UploadField extends HTMLElement {
     const failed = rows.find(({ state }) => state === "failed");
     const anchor = this.#$(".drop").hidden ? undefined : this.#$("input");
     if (open) {
-      const does = open.state === "paused" ? "is paused. Resume" : "is still being uploaded. Wait for";
-      const text = `${quoted(open.filename)} ${does} it, or cancel it.`;
+      const how = open.state === "paused" ? "still-paused" : "still-sending";
+      const text = say(how, { file: quoted(open.filename) });
       this.#internals.setValidity({ customError: true }, text, anchor);
     } else if (failed) {
-      const text = `${quoted(failed.filename)} was not uploaded. Try again, or dismiss it.`;
+      const text = say("not-uploaded", { file: quoted(failed.filename) });
       this.#internals.setValidity({ customError: true }, text, anchor);
     } else if (this.hasAttribute("required") && !values.length) {
-      this.#internals.setValidity({ valueMissing: true }, "Choose a file.", anchor);
+      this.#internals.setValidity({ valueMissing: true }, say("required"), anchor);
     } else {
       this.#internals.setValidity({});
       if (this.#isTemporary) this.#refuse(null);

@@ -15,8 +15,9 @@ from tests.support.browser.packages import needs_npm, run
 
 CORE, HOOK = 9 * 1024, 1024  # bytes, compressed
 
-SCRIPTS = ("uploader.js", "upload-field.js", "words.js", "md5.js", "md5-worker.js")
-BUILT = (*SCRIPTS, "uploader.d.ts", "problems.d.ts")
+SCRIPTS = ("uploader.js", "upload-field.js", "thumbnail.js", "words.js", "md5.js", "md5-worker.js")
+LANGUAGES = sorted(f"words/{path.name}" for path in (SOURCE / "src" / "words").iterdir())
+BUILT = (*SCRIPTS, *LANGUAGES, "uploader.d.ts", "problems.d.ts")
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -27,7 +28,8 @@ def contents(archive: Path) -> dict[str, bytes]:
 
 @needs_npm
 def test_a_fresh_build_is_what_is_committed(built: Path) -> None:
-    fresh = {path.name for path in (built / "static").iterdir()}
+    served = built / "static"
+    fresh = {path.relative_to(served).as_posix() for path in served.rglob("*") if path.is_file()}
     [package] = [path.name for path in STATIC.glob("*.tgz")]
     assert fresh == {*BUILT, package}
     for name in BUILT:

@@ -129,7 +129,7 @@ function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }
           : new UploadError(
               "The file could not be sent",
               "The connection to the bucket failed. Check the connection and try again.",
-              { unanswered: { url: url.split("?")[0], sent } },
+              { unanswered: { url: url.split("?")[0], sent }, type: "bucket-unreachable" },
             ),
       );
     };

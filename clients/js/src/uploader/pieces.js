@@ -25,7 +25,7 @@ export async function readable(blob) {
   } catch ({ name }) {
     if (name !== "NotFoundError") throw changed();
     const detail = "It was moved or removed since it was chosen. Choose it again.";
-    throw new UploadError("The file cannot be read", detail, { retry: false });
+    throw new UploadError("The file cannot be read", detail, { retry: false, type: "file-unreadable" });
   }
 }
 
@@ -33,7 +33,7 @@ function changed() {
   return new UploadError(
     "The file has changed",
     "It is not what it was when it was chosen, or may not be read any more, so what was sent of it is discarded. Choose it again.",
-    { retry: false, changed: true },
+    { retry: false, changed: true, type: "file-changed" },
   );
 }
 

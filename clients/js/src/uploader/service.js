@@ -107,7 +107,7 @@ export class Service {
         throw new UploadError(
           "The service cannot be reached",
           "Check the connection, and try again.",
-          { cause }, // `token` or `headers` may have thrown
+          { cause, type: "service-unreachable" }, // `token` or `headers` may have thrown
         );
       }
     }

@@ -1,0 +1,2 @@
+/*! Claimcheck 0.1.0, built from clients/js/src/thumbnail.js */
+function s(n,t){let e=document.createElement("span"),[,a]=/\.([a-z0-9]{1,4})$/i.exec(n)??[];return e.textContent=a?.toLowerCase()??t,e}async function o(n){if(!n.type.startsWith("image/")||n.size>52428800)return null;try{let t=await createImageBitmap(n),e=Math.min(t.width,t.height),a=[(t.width-e)/2,(t.height-e)/2,e,e],c=Object.assign(document.createElement("canvas"),{width:112,height:112});return c.getContext("2d").drawImage(t,...a,0,0,112,112),t.close(),c}catch{return null}}export{s as badge,o as picture};
