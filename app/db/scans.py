@@ -24,6 +24,13 @@ _c = files.c
 _now = sa.bindparam("now", type_=MOMENT)
 _CONFIRMED = in_state(State.CONFIRMED)
 
+
+def _judged(*verdicts: Scan) -> sa.ColumnElement[bool]:
+    """Whether the file has one of these verdicts, or none."""
+    written = [sa.literal_column(f"'{verdict.value}'", sa.Text()) for verdict in verdicts]
+    return sa.or_(_c.scan.is_(None), _c.scan.in_(written))
+
+
 _due = (
     sa.select(_c.id)
     .where(_CONFIRMED, _c.claimed_until.is_not(None), _c.claimed_until <= _now)
@@ -121,8 +128,8 @@ _NOTE = write(
         _c.key == _told.c.key,
         _CONFIRMED,
         _c.destination == sa.func.any(sa.bindparam("destinations", type_=ARRAY(sa.Text()))),
-        # Its object may be gone.
-        sa.or_(_c.scan.is_(None), _c.scan != Scan.INFECTED.value),
+        # Of an infected one the object may be gone.
+        _judged(Scan.PENDING, Scan.CLEAN, Scan.FAILED),
     )
     .values(claimed_until=_now)
 )
@@ -154,11 +161,7 @@ _BEHIND = write(
         _CONFIRMED,
         _c.id > sa.bindparam("after", type_=sa.Uuid()),
         _c.destination == sa.func.any(sa.bindparam("destinations", type_=ARRAY(sa.Text()))),
-        sa.or_(
-            sa.bindparam("every", type_=sa.Boolean()),
-            _c.scan.is_(None),
-            _c.scan.in_([Scan.PENDING.value, Scan.FAILED.value]),
-        ),
+        sa.or_(sa.bindparam("every", type_=sa.Boolean()), _judged(Scan.PENDING, Scan.FAILED)),
         # An infected one whose object is gone is judged for good.
         _c.ended_at.is_(None),
     )

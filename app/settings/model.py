@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     webhook_networks: Networks = ()
     clamd_url: ClamdUrl | None = None
     # Bytes of the largest file that clamd scans; what it stands at by default.
-    clamd_max_size: int = Field(100 * MIB, ge=1024, lt=2**31)
+    clamd_max_size: int = Field(100 * MIB, ge=1024, le=2_147_483_647)
     rate_limit: Limit = None
     rate_limit_failures: Limit = None
     rate_limit_storage_url: RedisUrl | None = None

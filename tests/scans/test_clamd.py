@@ -11,7 +11,7 @@ import pytest
 from app.core.scans import Scan
 from app.scans.clamd import Clamd, ClamdUnavailable
 from app.scans.proof import MARK, SMALLEST, marked, nested, prove
-from tests.support.clamd import LIMIT, NAME, start_clamd
+from tests.support.clamd import LIMIT, NAME, limits, start_clamd
 
 
 async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
@@ -100,5 +100,5 @@ class TestProof:
 
 @pytest.fixture(scope="module")
 def silent_clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clamd]:
-    with start_clamd(tmp_path_factory.mktemp("clamd"), alert=False) as clamd:
+    with start_clamd(tmp_path_factory.mktemp("clamd"), limits(alert=False)) as clamd:
         yield clamd

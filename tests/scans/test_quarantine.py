@@ -1,5 +1,6 @@
 """No way to a link gives one before a file was found clean, and none after it was not."""
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,6 +135,7 @@ async def test_never_served_has_no_links_out(
 async def test_events_tell_what_became_of_it(
     client: httpx.AsyncClient, file: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "claimcheck")
     for scan in ("clean", "clean", "infected", "failed", "clean"):
         await judged(client, file, scan)
     events = [

@@ -51,6 +51,11 @@ def test_misspelt_names_stop_the_start(name: str, hint: str) -> None:
     [
         ("PORT", SECRET, "write a whole number"),
         ("PORT", "65536", "must be at most 65_535"),
+        ("CLAIMCHECK_CLAMD_URL", "10.0.0.5:3310", "write tcp://host:3310 or unix:///"),
+        ("CLAIMCHECK_CLAMD_URL", "tcp://10.0.0.5", "write tcp://host:3310 or unix:///"),
+        ("CLAIMCHECK_CLAMD_URL", "tcp://10.0.0.5:clamd", "write tcp://host:3310 or unix:///"),
+        ("CLAIMCHECK_CLAMD_URL", "unix://run/clamd.ctl", "write tcp://host:3310 or unix:///"),
+        ("CLAIMCHECK_CLAMD_MAX_SIZE", "2147483648", "must be at most 2_147_483_647"),
         ("WEB_CONCURRENCY", SECRET, "write a whole number"),
         ("WEB_CONCURRENCY", "0", "must be at least 1"),
         ("AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES", "0", "must be at least 1 minute"),

@@ -16,33 +16,36 @@ INFECTED = MARK
 NAME = "Claimcheck.Mark.UNOFFICIAL"
 
 
-@contextmanager
-def start_clamd(folder: Path, *, limit: int = LIMIT, alert: bool = True) -> Iterator[Clamd]:
-    """Run it on a socket in the folder until the end, with files of at most `limit` bytes.
+def limits(limit: int = LIMIT, *, alert: bool = True) -> str:
+    """Lines of clamd.conf: files of at most `limit` bytes; whether it tells of what is beyond."""
+    return (
+        f"StreamMaxLength {2 * limit}\nMaxFileSize {limit}\nMaxScanSize {3 * limit}\n"
+        f"AlertExceedsMax {'yes' if alert else 'no'}\n"
+    )
 
-    `alert`: whether it tells of what it has not scanned.
-    """
+
+@contextmanager
+def start_clamd(folder: Path, configuration: str) -> Iterator[Clamd]:
+    """Run it with this configuration, on a socket in the folder, until the end."""
     program = shutil.which("clamd")
     assert program, "clamd is missing: apt-get install clamav-daemon"
-    signatures, socket = folder / "signatures", folder / "clamd.socket"
+    signatures, socket, log = folder / "signatures", folder / "clamd.socket", folder / "clamd.log"
     signatures.mkdir()
     # At the start of a file of any type (ClamAV, "Body-based Signature Content Format").
     (signatures / "mark.ndb").write_text(f"Claimcheck.Mark:0:0:{MARK.hex()}\n")
-    configuration = folder / "clamd.conf"
-    configuration.write_text(
+    (folder / "clamd.conf").write_text(
         f"DatabaseDirectory {signatures}\nLocalSocket {socket}\nTemporaryDirectory {folder}\n"
-        f"Foreground yes\nStreamMaxLength {2 * limit}\nMaxFileSize {limit}\n"
-        f"MaxScanSize {3 * limit}\nAlertExceedsMax {'yes' if alert else 'no'}\n"
+        f"Foreground yes\n{configuration}"
     )
-    log = (folder / "clamd.log").open("wb")
-    process = subprocess.Popen(
-        [program, "--config-file", str(configuration)], stdout=log, stderr=log
-    )
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [program, "--config-file", folder / "clamd.conf"], stdout=output, stderr=output
+        )
     try:
         for _ in range(1200):
             if socket.exists():
                 break
-            assert process.poll() is None, (folder / "clamd.log").read_text()
+            assert process.poll() is None, log.read_text()
             time.sleep(0.05)
         yield Clamd(f"unix://{socket}")
     finally:
@@ -51,4 +54,3 @@ def start_clamd(folder: Path, *, limit: int = LIMIT, alert: bool = True) -> Iter
             process.wait(20)
         process.kill()
         process.wait()
-        log.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-How = Literal["before", "after", "lose", "flip"]
+How = Literal["before", "after", "lose", "half", "flip"]
 
 
 def call_of(method: str, target: str) -> str:
@@ -29,9 +29,9 @@ def call_of(method: str, target: str) -> str:
 
 @dataclass
 class Rule:
-    """The fault of a call: held before or after the store has it, its answer lost, a byte of its
-    body flipped, or this answer (status and XML code) instead. `asked` is set as soon as it comes,
-    `done` once the store has answered what is held after it.
+    """The fault of a call: held before or after the store has it, its answer lost or cut in half, a
+    byte of its body flipped, or this answer (status and XML code) instead. `asked` is set as soon
+    as it comes, `done` once the store has answered what is held after it.
     """
 
     how: How | tuple[int, str]
@@ -123,7 +123,7 @@ class FaultyProxy:
                 rule.done.set()
                 await rule.released.wait()
             if how != "lose":
-                writer.write(answer)
+                writer.write(answer[: len(answer) // 2] if how == "half" else answer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
