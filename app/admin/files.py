@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette_admin.flash import flash
@@ -146,6 +147,7 @@ class Files(View):
             link=links.get(file.id),
             scan=scan_of(res, file),
             metadata=read_metadata(file.metadata),
+            image=file.image and from_json(file.image),
             is_picture=is_picture(file),
             uses=await uses_of(res, caller, file, _USES),
             events=events,

@@ -36,6 +36,7 @@ class DestinationBody(BaseModel):
     extensions: list[str]
     min_size: int
     max_size: int
+    max_pixels: int | None = Field(description="Of an image; null: any")
 
 
 class Destinations(BaseModel):

@@ -38,7 +38,7 @@ from app.records.fields import check_destination, declared_field
 from app.records.writing import Attachment, Change, attach, audit_change, lock_record
 from app.runtime.resources import Resources
 from app.store.look import StoredObject
-from app.uploads.objections import contents_objection, true_type
+from app.uploads.objections import contents_objection, is_examined, true_type
 from app.uploads.rules import check_rules
 
 # What stores say of objects that were sent without a type (AWS API, PutObject).
@@ -185,6 +185,13 @@ async def _examine(res: Resources, candidate: Candidate, how: How) -> Adoption |
     elif how.look:
         await load_once(rules)
         file, reason = _looked_at(candidate.destination, file, found.start or b"")
+        if reason is None and is_examined(candidate.destination, file):
+            from app.uploads.examine import examine  # loaded where a destination asks
+
+            try:
+                file, reason = await examine(handle, file, found)
+            except UploadNotArrived as problem:
+                reason = problem.detail
     reason = reason or _broken_rule(candidate.destination, file)
     if reason is not None and not how.anyway:
         return _said(candidate, Outcome.DIFFERS, found.size, reason)

@@ -10,17 +10,12 @@ from typing import Final
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.contents import Verdict, compare, correction, is_markup, is_media
 from app.core.destination import Destination
-from app.core.image_headers import Image
 from app.core.parts import MIN_PART_SIZE
 from app.core.words import in_bytes, two_sizes
-from app.core.zip_directory import Archive
 from app.models.files import File
 from app.store.look import StoredObject
 from app.store.objects import StoredPart
 
-# Archives that unpack to no more are never refused for their ratio: an office file of a few KiB may
-# unpack to a hundred times as much, and harms nobody.
-_SMALL: Final = 16 * 1024**2
 # Values of Cache-Control that may stand on an object without having been signed. They keep nothing
 # in a cache that should not be there, and no client has chosen them: Google Cloud Storage answers
 # so for private objects that are stored with none, and browsers add them to every request while
@@ -116,50 +111,7 @@ def contents_objection(destination: Destination, file: File, detected: str) -> s
     return None
 
 
-def image_objection(destination: Destination, image: Image | None) -> str | None:
-    """An image that was measured, beside what its destination takes; None: it is none."""
-    if image is None or destination.max_pixels is None:
-        return None
-    if image.pixels > destination.max_pixels:
-        return (
-            f"The image has {image.width:,} x {image.height:,} pixels; destination "
-            f"{destination.name} takes at most {destination.max_pixels:,}."
-        )
-    if not image.pixels and destination.unknown_contents == "reject":
-        return (
-            "The size of the image cannot be read from its header, and destination "
-            f"{destination.name} takes no such files."
-        )
-    return None
-
-
-def archive_objection(destination: Destination, archive: Archive | None, size: int) -> str | None:
-    """An archive of `size` bytes, as its directory was judged; None: it is none."""
-    limits = destination.archives
-    if archive is None or limits is None:
-        return None
-    takes = f"destination {destination.name} takes at most"
-    if (archive.entries or 0) > limits.max_entries:
-        return f"The archive has too many entries; {takes} {limits.max_entries:,}."
-    if not archive.judged:
-        return (
-            "The archive cannot be judged by its directory, and destination "
-            f"{destination.name} takes no such files."
-            if destination.unknown_contents == "reject"
-            else None
-        )
-    if archive.unpacked > limits.max_unpacked:
-        unpacked, most = two_sizes(archive.unpacked, limits.max_unpacked)
-        return f"The archive unpacks to {unpacked}; {takes} {most}."
-    if archive.unpacked > max(_SMALL, size * limits.max_ratio):
-        return (
-            f"The archive unpacks to {archive.unpacked // size:,} times its size; {takes} "
-            f"{limits.max_ratio:,} times."
-        )
-    if archive.leaves:
-        return "The archive has a path that leads out of the folder it is unpacked into."
-    if archive.symlinks and limits.symlinks == "reject":
-        return f"The archive has symbolic links, and destination {destination.name} takes none."
-    if archive.encrypted and limits.encrypted == "reject":
-        return f"The archive is encrypted, and destination {destination.name} takes none that is."
-    return None
+def is_examined(destination: Destination, file: File) -> bool:
+    """Whether images are to be measured, or archives to be judged (`app.uploads.examine`)."""
+    asks = destination.max_pixels is not None or destination.archives is not None
+    return asks and destination.name == file.destination

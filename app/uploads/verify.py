@@ -25,12 +25,10 @@ from app.records.writing import Attachment, attach, audit_change, lock_record
 from app.runtime.resources import Resources
 from app.store.look import StoredObject
 from app.store.objects import ObjectHandle
-from app.uploads.examine import examine
 from app.uploads.integrity import compare
 from app.uploads.objections import (
-    archive_objection,
     contents_objection,
-    image_objection,
+    is_examined,
     object_objection,
     too_few_bytes,
     true_type,
@@ -85,12 +83,10 @@ async def verify(
         if truly is not None:
             file = file._replace(content_type=truly, announced_type=file.content_type)
         reason = contents_objection(handle.destination, file, detected)
-    if reason is None:
-        image, archive = await examine(handle, file, found, detected)
-        reason = image_objection(handle.destination, image) or archive_objection(
-            handle.destination, archive, found.size
-        )
-        file = file._replace(image=image and image.as_json(), archive=archive and archive.as_json())
+    if reason is None and is_examined(handle.destination, file):
+        from app.uploads.examine import examine  # loaded where a destination asks
+
+        file, reason = await examine(handle, file, found)
     if reason is None:
         file = file._replace(self_confirmed=by_itself)
         return await _confirm(res, handle.destination, file, found, attachment)

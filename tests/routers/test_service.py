@@ -137,6 +137,7 @@ async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, st
         "CLAIMCHECK_DESTINATIONS__PHOTOS__MIN_SIZE": "10",
         "CLAIMCHECK_DESTINATIONS__PHOTOS__MAX_SIZE": "1000",
         "CLAIMCHECK_DESTINATIONS__DOCS__METHOD": "put",
+        "CLAIMCHECK_DESTINATIONS__PHOTOS__MAX_PIXELS": "9000",
         "CLAIMCHECK_DESTINATIONS__DOCS__KMS_KEY_ID": "a-key",
         "CLAIMCHECK_DESTINATIONS__DOCS__SERVER_SIDE_ENCRYPTION": "aws:kms",
     }
@@ -150,6 +151,7 @@ async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, st
             "extensions": ["png", "jpg"],
             "min_size": 10,
             "max_size": 1000,
+            "max_pixels": 9000,
         },
         "docs": {
             "method": "put",
@@ -157,6 +159,7 @@ async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, st
             "extensions": [],
             "min_size": 0,
             "max_size": 5 * 1024**3,
+            "max_pixels": None,
         },
     }
 

@@ -108,37 +108,44 @@ async def test_what_the_destination_does_not_take_is_listed_and_adopted_only_any
     environ = environ | {
         "CLAIMCHECK_DESTINATIONS__IMAGES__CONTENT_TYPES": "image/*",
         "CLAIMCHECK_DESTINATIONS__IMAGES__MAX_SIZE": "100",
+        "CLAIMCHECK_DESTINATIONS__IMAGES__MAX_PIXELS": "1000",
     }
     bucket = settings.destinations["files"].bucket
     await put(s3, bucket, "images/true.png", PNG, ContentType="image/png")
     # Stored without a type: the name tells it.
     await put(s3, bucket, "images/untyped.png", PNG, ContentType="binary/octet-stream")
     await put(s3, bucket, "images/large.png", PNG + b"\0" * 100, ContentType="image/png")
+    wide = PNG[:16] + bytes((0, 0, 9, 9, 0, 0, 9, 9)) + PNG[24:]
+    await put(s3, bucket, "images/wide.png", wide, ContentType="image/png")
     await put(s3, bucket, "images/page.html", b"<html>", ContentType="text/html")
     await put(s3, bucket, "images/page.png", b"<!doctype html><html>", ContentType="image/png")
     arguments = ("--prefix", "images/", "--owner", "dev")
 
     _, said, _ = await command(environ, *arguments)
     plain = {key for key, one in said.items() if one["outcome"] == "adopted"}
-    assert plain == {"images/true.png", "images/untyped.png", "images/page.png"}
+    untold = {"images/page.png", "images/wide.png"}
+    assert plain == {"images/true.png", "images/untyped.png"} | untold
     assert "text/html" in said["images/page.html"]["reason"]
 
     status, said, _ = await command(environ, *arguments, "--look", "--apply")
     adopted = {key for key, one in said.items() if one["outcome"] == "adopted"}
     assert (status, adopted) == (2, {"images/true.png", "images/untyped.png"})
     assert {
-        said[f"images/{name}"]["outcome"] for name in ("large.png", "page.html", "page.png")
+        said[f"images/{name}"]["outcome"]
+        for name in ("large.png", "page.html", "page.png", "wide.png")
     } == {"differs"}
+    assert "2,313 x 2,313 pixels" in said["images/wide.png"]["reason"]
     files = {f["filename"]: f for f in (await client.get("/v1/files")).json()["items"]}
     assert files["untyped.png"]["content_type"] == "image/png"
     assert files["untyped.png"]["announced_type"] == "binary/octet-stream"
     assert files["untyped.png"]["detected_type"] == "image/png"
+    assert files["untyped.png"]["image"]["width"] == 1
     assert "response-content-type=image" in files["untyped.png"]["presigned_url"]
 
     status, said, _ = await command(environ, *arguments, "--look", "--anyway", "--apply")
     assert status == 0
     files = {f["filename"]: f for f in (await client.get("/v1/files")).json()["items"]}
-    assert len(files) == 5
+    assert len(files) == 6
     # It is a page: no link shows it.
     for name in ("page.html", "page.png"):
         assert "attachment" in files[name]["presigned_url"]
