@@ -19,6 +19,7 @@ from app.errors import ConfigurationError
 # Each says its tables to the metadata.
 from app.models import (
     credentials,  # noqa: F401
+    daily,  # noqa: F401
     events,  # noqa: F401
     files,  # noqa: F401
     idempotency,  # noqa: F401

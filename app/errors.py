@@ -162,10 +162,7 @@ class IdempotencyKeyReused(Problem, status=422, title="The key is another reques
 
 
 class QuotaExceeded(
-    Problem,
-    status=403,
-    title="The quota is used up",
-    members=("level", "quota", "used", "reserved", "limit"),
+    Problem, status=403, title="No room", members=("level", "quota", "used", "reserved", "limit")
 ):
     """There is no room for this: delete files, confirm or cancel uploads, or ask for more room."""
 

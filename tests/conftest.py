@@ -94,9 +94,9 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     yield postgres_url
     connection = await asyncpg.connect(postgres_url)
     await connection.execute(
-        "TRUNCATE files, usage, usage_changes, usage_levels, quotas, records, api_keys, "
-        "upload_sessions, staff, sign_in_attempts, sweep_totals, proven_seals, events, listeners, "
-        "idempotency_keys, webhooks, search_changes, search_blocks, file_requests CASCADE"
+        "TRUNCATE files, usage, usage_changes, usage_levels, quotas, daily_counts, records, "
+        "api_keys, upload_sessions, staff, sign_in_attempts, sweep_totals, proven_seals, events, "
+        "listeners, idempotency_keys, webhooks, search_changes, search_blocks, file_requests CASCADE"
     )
     await connection.close()
 

@@ -38,6 +38,18 @@ def upgrade() -> None:
         sa.Column("counted", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("level", name=op.f("pk_usage_levels")),
     )
+    op.create_table(
+        "daily_counts",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("times", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "day", "tenant", "destination", "outcome", name=op.f("pk_daily_counts")
+        ),
+    )
 
 
 def create_counts(name: str, *more: sa.Column[int]) -> None:
@@ -64,7 +76,7 @@ def drop_pending_cap() -> None:
 
 
 def downgrade() -> None:
-    for table in ("usage_levels", "usage_changes", "quotas", "usage"):
+    for table in ("daily_counts", "usage_levels", "usage_changes", "quotas", "usage"):
         op.drop_table(table)
     op.drop_column("files", "reserved")
     op.add_column("files", sa.Column("pending_cap", sa.Integer(), nullable=True))

@@ -16,6 +16,7 @@ from app.admin.keys import Keys
 from app.admin.records import Records
 from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
+from app.admin.usage import Usage
 from app.admin.view import Index, breakable
 from app.admin.webhooks import Webhooks
 from app.core.words import in_bytes
@@ -48,7 +49,7 @@ def install(app: FastAPI, settings: Settings) -> None:
     async def slash() -> Response:
         return RedirectResponse("/admin/", 308)
 
-    views = Files(), Records(), Uploads(), Events(), Webhooks(), Keys(), Destinations()
+    views = Files(), Records(), Uploads(), Events(), Webhooks(), Usage(), Keys(), Destinations()
     for view in views:
         admin.add_view(view)
     admin.mount_to(app)

@@ -9,6 +9,7 @@ is in `usage_changes`. So a refusal is a reason to fold them in and look again (
 # ruff: noqa: S608 - it is put together from names of columns alone
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -36,11 +37,22 @@ class Reserved(NamedTuple):
     full: set[Key]
 
 
+def _kinds(table: sa.Table, names: Sequence[str]) -> dict[str, str]:
+    return {name: table.c[name].type.compile(_DIALECT).split(" COLLATE")[0] for name in names}
+
+
 def _arrays(table: sa.Table, names: Sequence[str], prefix: str = "") -> str:
-    """Rows of these columns of a table, from an argument a column."""
-    kinds = {name: table.c[name].type.compile(_DIALECT).split(" COLLATE")[0] for name in names}
+    """Rows of these columns of a table, from an argument a column that has the values of all."""
     return ", ".join(
-        f"unnest(CAST(:{prefix}{name} AS {kind}[])) AS {name}" for name, kind in kinds.items()
+        f"unnest(CAST(:{prefix}{name} AS {kind}[])) AS {name}"
+        for name, kind in _kinds(table, names).items()
+    )
+
+
+def _values(table: sa.Table, names: Sequence[str]) -> str:
+    """One row of these columns, which driver and server handle faster without arrays."""
+    return ", ".join(
+        f"CAST(:{name} AS {kind}) AS {name}" for name, kind in _kinds(table, names).items()
     )
 
 
@@ -88,8 +100,7 @@ def _without(level: Level, wanted: str, taken: str) -> str:
 
 _NAMES: Final = ", ".join(File._fields)
 _KEY_NAMES: Final = IdempotencyKey._fields
-_KEPT: Final = f""",
-kept AS (
+_KEPT: Final = f"""kept AS (
     INSERT INTO idempotency_keys ({", ".join(_KEY_NAMES)})
     SELECT {", ".join(f"k.{name}" for name in _KEY_NAMES)}
     FROM (SELECT {_arrays(idempotency_keys, _KEY_NAMES, "of_key_")}) AS k
@@ -98,33 +109,53 @@ kept AS (
 )"""
 
 
-def _reserving(*, with_keys: bool) -> Statement[tuple[Any, ...]]:
-    """Room that was reserved for rows that were not stored, as a key was taken or the tenant had
-    no room, is given back by a row of `usage_changes`; so is noted what is stored at a level that
-    is not counted yet.
+@cache
+def _reserving(
+    levels: tuple[Level, ...], *, one: bool, with_keys: bool
+) -> Statement[tuple[Any, ...]]:
+    """Store files, or one, under the limits of these levels.
+
+    What was reserved and not stored, as a key was taken or the tenant had no room, is given back by
+    a row of `usage_changes`; so is noted what is stored at a level that limits nothing yet.
     """
-    return write(
-        sa.text(f"""
-WITH rows AS (
-    SELECT {_arrays(files, File._fields)}
-), wanted AS (
+    taken = {
+        Level.OWNER: ("wanted", "of_owners"),
+        Level.TENANT: ("of_tenants_wanted", "of_tenants"),
+    }
+    parts = [
+        f"rows AS (SELECT {(_values if one else _arrays)(files, File._fields)})",
+        """wanted AS (
     SELECT tenant, owner, count(*) AS pending,
         CAST(sum(coalesce(reserved, size, 0)) AS bigint) AS reserved
     FROM rows GROUP BY tenant, owner
-), of_owners AS ({_taking(Level.OWNER, "wanted")}
-), full_owners AS ({_without(Level.OWNER, "wanted", "of_owners")}
-), wanted_of_tenants AS (
+)""",
+    ]
+    full: list[str] = []
+    for level in levels:
+        wanted, of_level = taken[level]
+        if level is Level.TENANT:
+            had_room = " AND ".join(
+                f"NOT EXISTS (SELECT FROM {name} AS f "
+                "WHERE f.tenant = w.tenant AND f.owner = w.owner)"
+                for name in full
+            )
+            parts.append(f"""{wanted} AS (
     SELECT tenant, CAST('' AS text) AS owner, CAST(sum(pending) AS bigint) AS pending,
         CAST(sum(reserved) AS bigint) AS reserved
-    FROM wanted AS w
-    WHERE NOT EXISTS (
-        SELECT FROM full_owners AS f WHERE f.tenant = w.tenant AND f.owner = w.owner)
-    GROUP BY tenant
-), of_tenants AS ({_taking(Level.TENANT, "wanted_of_tenants")}
-), full_tenants AS ({_without(Level.TENANT, "wanted_of_tenants", "of_tenants")}
-), full_keys AS (
-    SELECT tenant, owner FROM full_owners UNION ALL SELECT tenant, owner FROM full_tenants
-), stored AS (
+    FROM wanted AS w WHERE {had_room or "true"} GROUP BY tenant
+)""")
+        parts.append(f"{of_level} AS ({_taking(level, wanted)})")
+        parts.append(f"full_{of_level} AS ({_without(level, wanted, of_level)})")
+        full.append(f"full_{of_level}")
+    full_keys = " UNION ALL ".join(f"SELECT tenant, owner FROM {name}" for name in full)
+    given_back = "".join(
+        f"""
+        UNION ALL SELECT tenant, owner, -w.pending, -w.reserved
+        FROM {taken[level][0]} AS w JOIN {taken[level][1]} USING (tenant, owner)"""
+        for level in levels
+    )
+    parts.append(f"""full_keys AS ({full_keys}),
+stored AS (
     INSERT INTO files ({_NAMES}) SELECT {_NAMES} FROM rows AS r
     WHERE NOT EXISTS (
         SELECT FROM full_keys AS f WHERE f.tenant = r.tenant AND f.owner IN (r.owner, ''))
@@ -135,23 +166,19 @@ WITH rows AS (
     SELECT tenant, owner, 0, 0, sum(pending), sum(reserved) FROM (
         SELECT s.tenant, CASE l.level WHEN '{Level.OWNER}' THEN s.owner ELSE '' END AS owner,
             1 AS pending, coalesce(s.reserved, s.size, 0) AS reserved
-        FROM stored AS s CROSS JOIN usage_levels AS l
-        UNION ALL
-        SELECT tenant, owner, -w.pending, -w.reserved
-        FROM wanted AS w JOIN of_owners USING (tenant, owner)
-        UNION ALL
-        SELECT tenant, owner, -w.pending, -w.reserved
-        FROM wanted_of_tenants AS w JOIN of_tenants USING (tenant, owner)
+        FROM stored AS s CROSS JOIN usage_levels AS l{given_back}
     ) AS each
     GROUP BY tenant, owner HAVING sum(pending) != 0 OR sum(reserved) != 0
-){_KEPT if with_keys else ""}
+)""")
+    if with_keys:
+        parts.append(_KEPT)
+    return write(
+        sa.text(f"""
+WITH {", ".join(parts)}
 SELECT id, NULL AS tenant, NULL AS owner FROM stored
 UNION ALL SELECT NULL, tenant, owner FROM full_keys
 """)
     )
-
-
-_RESERVE: Final = {with_keys: _reserving(with_keys=with_keys) for with_keys in (False, True)}
 
 
 async def reserve_files(
@@ -165,14 +192,17 @@ async def reserve_files(
     Of stored files the idempotency keys are kept. A file that is neither stored nor of a key
     without room has a key that is taken. Raises RequestUnderWay, and then stores none.
     """
+    levels = tuple(level for level in Level if getattr(quota, level))
     limits = {
         f"{level}_{name}": getattr(getattr(quota, level), name)
-        for level in Level
+        for level in levels
         for name in _LIMITS
     }
-    values = arrays(File._fields, rows) | limits | of_keys(kept)
+    one = len(rows) == 1
+    columns = rows[0]._asdict() if one else arrays(File._fields, rows)
+    statement = _reserving(levels, one=one, with_keys=bool(kept))
     with first_of_key():
-        found = await _RESERVE[bool(kept)].rows(db, **values)
+        found = await statement.rows(db, **columns, **limits, **(of_keys(kept) if kept else {}))
     return Reserved(
         {file_id for file_id, _, _ in found if file_id is not None},
         {(tenant, owner) for file_id, tenant, owner in found if file_id is None},

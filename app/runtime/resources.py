@@ -26,6 +26,7 @@ from app.db.wake import Wake, waking
 from app.errors import ConfigurationError, InvalidCursor
 from app.models.files import File
 from app.runtime.background import Background
+from app.runtime.daily import Daily
 from app.runtime.rate_limits import RateLimits
 from app.settings.model import Settings
 from app.store.client import Buckets, open_buckets
@@ -78,6 +79,7 @@ class Resources:
     # Store, bucket and name of the seals that hold, as they were read lately.
     proven_seals: Expiring[None, frozenset[tuple[str, str, str]]]
     rate_limits: RateLimits
+    daily: Daily
     cursor_secret: bytes
     grant_secret: bytes | None
     # Of which those of webhooks are derived.
@@ -128,6 +130,8 @@ async def open_resources(
         db = Database(settings)
         stack.push_async_callback(db.close)
         wake = await stack.enter_async_context(waking(db))
+        daily = Daily(db, clock, on=settings.admin)
+        stack.push_async_callback(daily.close)
         rate_limits = RateLimits(settings)
         stack.push_async_callback(rate_limits.close)
         web_tokens = _web_tokens(settings, clock)
@@ -154,6 +158,7 @@ async def open_resources(
             large_counts=Expiring(_LARGE_COUNTS),
             proven_seals=Expiring(1),
             rate_limits=rate_limits,
+            daily=daily,
             cursor_secret=_secret(settings, cursors) or _secret_of_database(settings, cursors),
             grant_secret=_secret(settings, b"claimcheck grant"),
             webhook_secret=_secret(settings, b"claimcheck webhook"),

@@ -1,7 +1,8 @@
 """Announce files, and renew their instructions."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -138,6 +139,10 @@ async def announce_files(
                 answers[index], pending[index] = announced, announced.file
                 count_upload(announced.file.destination, "announced")
     audit_files("upload.announced", list(pending.values()))
+    for index, announcement in enumerate(announcements):
+        answer = answers.get(index)
+        if isinstance(announcement, Announcement) and isinstance(answer, Problem):
+            _count_refusal(res, caller, announcement.destination, answer)
     in_parts = {index: file for index, file in pending.items() if file.method == "multipart"}
     if in_parts:
         first = _first_of(len(in_parts))
@@ -148,6 +153,21 @@ async def announce_files(
         or KeyExhausted("No free key was found for this name; try again.", retry_after=1)
         for index in range(len(announcements))
     ]
+
+
+def _count_refusal(res: Resources, caller: Principal, destination: str, problem: Problem) -> None:
+    # Names that clients make up are without number.
+    if destination in res.settings.destinations:
+        res.daily.refused(caller.tenant, destination, problem)
+
+
+@contextmanager
+def _refusals_counted(res: Resources, caller: Principal, destination: str) -> Iterator[None]:
+    try:
+        yield
+    except Problem as problem:
+        _count_refusal(res, caller, destination, problem)
+        raise
 
 
 def _first_of(count: int) -> int:
@@ -310,15 +330,16 @@ async def announce_unsized(
     announcement = Announcement(
         destination_name, filename, content_type, method="multipart", path=path, metadata=metadata
     )
-    destination, file = announced_file(res, caller, announcement, res.clock())
-    if not destination.unsized_parts:
-        raise PartsNotOffered(
-            f"Destination {destination.name} takes no parts of a file whose size was not "
-            "announced. In Uppy, say it with `uppy.setFileMeta(file.id, { size: file.size })`, or "
-            "set `shouldUseMultipart: false`."
-        )
-    await largest(res, destination, file)
-    return await _store_and_begin(res, caller, destination, file)
+    with _refusals_counted(res, caller, destination_name):
+        destination, file = announced_file(res, caller, announcement, res.clock())
+        if not destination.unsized_parts:
+            raise PartsNotOffered(
+                f"Destination {destination.name} takes no parts of a file whose size was not "
+                "announced. In Uppy, say it with `uppy.setFileMeta(file.id, { size: file.size })`, "
+                "or set `shouldUseMultipart: false`."
+            )
+        await largest(res, destination, file)
+        return await _store_and_begin(res, caller, destination, file)
 
 
 async def announce_as_uppy(
@@ -344,9 +365,10 @@ async def announce_as_uppy(
         path=path,
         metadata=metadata,
     )
-    destination, file = announced_file(res, caller, announcement, res.clock())
-    file = file._replace(part_size=lay_out_as_uppy(size).part_size)
-    return await _store_and_begin(res, caller, destination, file)
+    with _refusals_counted(res, caller, destination_name):
+        destination, file = announced_file(res, caller, announcement, res.clock())
+        file = file._replace(part_size=lay_out_as_uppy(size).part_size)
+        return await _store_and_begin(res, caller, destination, file)
 
 
 async def _store_and_begin(

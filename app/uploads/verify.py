@@ -16,6 +16,7 @@ from app.errors import (
     DatabaseUnavailable,
     SigningUnavailable,
     UploadNotArrived,
+    UploadRejected,
 )
 from app.loading import load_once
 from app.logs.audit import audit_file
@@ -177,6 +178,7 @@ async def _confirm(
     if change:
         audit_change(change)
     count_upload(file.destination, "confirmed", found.size)
+    res.daily.confirmed(file.tenant, file.destination, found.size)
     audit_file("upload.confirmed", file, size=found.size)
     return After(confirmed, by_us=True)
 
@@ -211,6 +213,7 @@ async def reject(res: Resources, file: File, reason: str, *, foreign: bool = Fal
         if rejected is None:
             return After(await db_files.get_again(db, file), by_us=False)
     count_upload(file.destination, "rejected")
+    res.daily.refused(file.tenant, file.destination, UploadRejected(reason))
     audit_file("upload.rejected", file, reason=reason)
     if clear_by is not None:
         with suppress(BucketRefused, BucketUnavailable, SigningUnavailable, DatabaseUnavailable):

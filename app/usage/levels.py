@@ -13,6 +13,7 @@ from app.errors import DatabaseUnavailable, Problem
 from app.logs.log import get_logger
 from app.models.usage import Level
 from app.runtime.resources import Resources
+from app.usage.daily import forget_days
 
 _log: Final = get_logger("usage")
 # Keys that are locked at once to fold in their changes: announcements wait meanwhile.
@@ -63,10 +64,12 @@ async def _switch_on(res: Resources, level: Level, *, is_kept: bool) -> None:
 
 
 async def look_after_usage(res: Resources, stopping: asyncio.Event) -> None:
-    """The sweep's part: levels as the settings have them now, and changes folded in.
+    """For the sweep: levels as the settings have them now, changes folded in, old days forgotten.
 
     Raises DatabaseUnavailable.
     """
+    if res.settings.admin:
+        await forget_days(res)
     async with res.db.connection() as db:
         there = await db_usage.read_levels(db)
     for level in there:

@@ -12,11 +12,17 @@ from app.core.destination import Archives, Destination
 from app.core.jwt_settings import JwtSettings
 from app.core.record_field import RecordField
 from app.settings.model import EventSettings, Settings, load_settings
+from app.settings.quotas import Limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 # Tables of their own, and what is filled in from elsewhere.
-ELSEWHERE = {"destinations", "records", "jwt", "events", "name"}
-TABLES = {"jwt": JwtSettings, "events": EventSettings}
+ELSEWHERE = {"destinations", "records", "jwt", "events", "quota", "name"}
+TABLES: dict[str, type[BaseModel]] = {
+    "jwt": JwtSettings,
+    "events": EventSettings,
+    "quota__owner": Limits,
+    "quota__tenant": Limits,
+}
 # Read before there are settings: the file's own path.
 NOT_IN_THE_MODEL = {"CLAIMCHECK_CONFIG"}
 
