@@ -10,7 +10,7 @@ import pytest
 
 from app.models.daily import DailyCount
 from app.settings.model import Settings
-from tests.admin.panel import Panel, member, resources
+from tests.admin.panel import Panel, member, said
 from tests.admin.views.steps import RECORDS, signed_in
 from tests.support.service import prepared
 from tests.support.steps import stored
@@ -73,11 +73,7 @@ async def test_limits_take_their_scope(
 
 
 async def test_each_day_is_plotted(
-    panel: Panel,
-    client: httpx.AsyncClient,
-    web: httpx.AsyncClient,
-    settings: Settings,
-    db: asyncpg.Connection,
+    panel: Panel, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
 ) -> None:
     assert "No uploads in the last 30 days" in await panel.page("/usage")
     await stored(client, web)
@@ -86,12 +82,10 @@ async def test_each_day_is_plotted(
     res = client._transport.app.state.resources  # type: ignore[attr-defined]
     await res.daily.flush()
     found = {DailyCount._make(row)[1:] for row in await db.fetch("SELECT * FROM daily_counts")}
-    assert ("acme", "images", "content-type-not-allowed", 1, 0) in {
-        row for row in found if row[2] == "content-type-not-allowed"
-    } | found
-    assert {row[1] for row in found} == {"images"}
-    [size] = [row[4] for row in found if row[2] == "confirmed"]
-    # A day of long ago, and another tenant's.
+    # Of a destination that is none nothing is kept.
+    refused = ("acme", "images", "content-type-not-allowed", 2, 0)
+    assert found == {refused, ("acme", "files", "confirmed", 1, 5)}
+    # Of days before; of long ago, and another tenant's.
     await db.execute("UPDATE daily_counts SET day = day - 3 WHERE outcome != 'confirmed'")
     await db.execute(
         "INSERT INTO daily_counts VALUES (current_date - 400, 'acme', 'old', 'confirmed', 1, 1), "
@@ -99,10 +93,11 @@ async def test_each_day_is_plotted(
     )
     page = await panel.get("/usage")
     assert "theirs" not in page.text
-    assert ">old<" not in page.text
-    assert page.text.count("<g><title>") == 30
-    assert f"1 files, {size}" in page.text.replace("&#39;", "'") or "1 files" in page.text
-    assert re.search(r"refused: .*content-type-not-allowed", page.text)
-    assert 'height="60.0"' in page.text
-    async with resources(settings) as other:
-        assert (other.clock().date() - timedelta(days=3)).isoformat() in page.text
+    assert "old:" not in page.text
+    assert page.text.count("<g><title>") == 2 * 30
+    before = (res.clock().date() - timedelta(days=3)).isoformat()
+    assert f"{before}: 0 files, 0 bytes; refused: 2 content-type-not-allowed" in page.text
+    assert "In 30 days 1 files, 5 bytes." in said(page)
+    # The tallest of each: a file above the line, refusals below it.
+    assert re.search(r'class="files" x="291" y="0.0" width="8" height="60.0"', page.text)
+    assert re.search(r'class="refused" x="261" y="62" width="8" height="60.0"', page.text)
