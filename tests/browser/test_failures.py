@@ -180,7 +180,7 @@ async def test_an_error_page_of_a_proxy_is_said_in_words(page: Page, watch: Watc
 
 
 async def test_offline_and_refused_are_told_apart(
-    page: Page, context: BrowserContext, picture: bytes
+    page: Page, context: BrowserContext, picture: bytes, watch: Watch
 ) -> None:
     offline = page.get_by_text("You are offline. Uploads go on when the connection is back.")
     await expect(offline).to_be_hidden()
@@ -196,3 +196,4 @@ async def test_offline_and_refused_are_told_apart(
     await context.set_offline(False)
     await expect(offline).to_be_hidden()
     await expect(listed(page, "later.png")).to_be_visible()
+    watch.allow("ERR_INTERNET_DISCONNECTED")
