@@ -20,10 +20,10 @@ from playwright.async_api import Browser, BrowserContext, FilePayload, Locator, 
 from app.runtime.resources import open_resources
 from app.settings.model import Settings
 from app.staff import accounts as staff
-from tests.admin.inspector import Inspector
 from tests.admin.panel import NAME, PASSWORD, member
 from tests.admin.shop import MIB, own_database
 from tests.admin.steps import choose, png, uploaded
+from tests.support.browser.axe import Inspector
 from tests.support.browser.chromium import Watch, watched
 from tests.support.browser.packages import needs_npm
 from tests.support.browser.steps import gradient, payload, status_of

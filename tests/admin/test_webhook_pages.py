@@ -9,9 +9,9 @@ import httpx
 from playwright.async_api import Page, expect
 
 from app.db import deliveries, events
-from tests.admin.inspector import Inspector
 from tests.admin.panel import NAME, PASSWORD
 from tests.admin.shop import Shop
+from tests.support.browser.axe import Inspector
 from tests.support.browser.chromium import Watch
 from tests.support.browser.packages import needs_npm
 from tests.support.steps import stored

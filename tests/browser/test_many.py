@@ -1,15 +1,12 @@
 """The page at `/` with many uploads at once, for everybody: folders, paste, pause, axe."""
 
-import json
 import os
 from pathlib import Path
 
 import httpx
-import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.support.browser.chromium import Watch
-from tests.support.browser.packages import needs_npm
 from tests.support.browser.steps import listed, payload, slow_down, stored, under_way
 
 BINARY = "application/octet-stream"
@@ -160,46 +157,3 @@ async def test_a_token_is_asked_for_where_the_service_wants_one(
     await expect(page.get_by_role("alert")).to_be_hidden()
     assert seen[0] is None
     watch.expect("401")
-
-
-@needs_npm
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing(
-    page: Page,
-    context: BrowserContext,
-    packages: Path,
-    picture: bytes,
-    watch: Watch,
-    width: int,
-    scheme: str,
-) -> None:
-    axe = (packages / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-
-    async def violations() -> list[str]:
-        found = await page.evaluate(axe + "; axe.run().then(({ violations }) => violations)")
-        return [f"{one['id']}: {json.dumps(one['nodes'])[:500]}" for one in found]
-
-    await page.set_viewport_size({"width": width, "height": 900})
-    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    await page.get_by_label("Upload to").select_option("images")
-    name = f"seen {width} {scheme}.png"
-    await page.get_by_label("Choose files").set_input_files(payload(name, picture))
-    await expect(listed(page, name)).to_be_visible()
-    assert await violations() == []
-
-    # One on its way, one paused, one refused, and a dialog.
-    await page.get_by_label("Choose files").set_input_files(payload("no.txt", b"x", "text/plain"))
-    await expect(under_way(page, "no.txt").get_by_role("alert")).to_be_visible()
-    await slow_down(context, page)
-    await choose(page, ("going.bin", 3_000_000), ("waits.bin", 3_000_000))
-    await page.get_by_role("button", name="Pause waits.bin").click()
-    await expect(under_way(page, "waits.bin")).to_contain_text("Paused")
-    assert await violations() == []
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    await listed(page, name).get_by_role("button", name="Remove").click()
-    await expect(page.get_by_role("dialog")).to_be_visible()
-    assert await violations() == []
-    await page.keyboard.press("Escape")
-    await page.get_by_role("button", name="Cancel all").click()
-    await expect(page.get_by_role("status")).to_have_text("Cancelled.")

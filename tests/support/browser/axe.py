@@ -1,0 +1,53 @@
+"""Looks at pages with axe: by WCAG 2.2, levels A and AA, and by axe's own good practice."""
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.async_api import Page
+
+WIDTHS = (390, 1280)  # of a telephone, and of a desktop's window
+SCHEMES = ("light", "dark")
+# The size of targets is the one rule of WCAG 2.2 that axe does not look at by itself.
+_RUN = """; axe.run({ rules: { "target-size": { enabled: true } } })
+  .then(({ violations }) => violations)"""
+LOOKS = Path(os.environ["LOOKS"]) if "LOOKS" in os.environ else None
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """axe, which looks at a page in both colour schemes, at the width of a telephone's screen and
+    of a desktop's window. It takes pictures of them too, into the folder that LOOKS names.
+    """
+
+    script: str
+    found: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, packages: Path) -> "Inspector":
+        return cls((packages / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8"))
+
+    async def look(self, page: Page, passing_over: Collection[str] = ()) -> None:
+        """Add what it finds to `found`, but for the rules in `passing_over`; and what a page is
+        wider than its window.
+        """
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            for width in WIDTHS:
+                await page.set_viewport_size({"width": width, "height": 900})
+                at = f"{page.url}, {scheme}, at {width} pixels"
+                if LOOKS:
+                    name = re.sub(r"\W+|[0-9a-f-]{36}", "-", page.url.partition("//")[2])
+                    number = len(list(LOOKS.iterdir()))
+                    await page.screenshot(path=LOOKS / f"{number:03}{name}-{scheme}-{width}.png")
+                self.found.extend(
+                    f"{at}: {one['id']}: {node['html'][:200]} {node['failureSummary']}"
+                    for one in await page.evaluate(self.script + _RUN)
+                    if one["id"] not in passing_over
+                    for node in one["nodes"]
+                )
+                whole = await page.evaluate("document.documentElement.scrollWidth")
+                if whole > width:
+                    self.found.append(f"{at}: the page is {whole} pixels wide")
