@@ -14,6 +14,7 @@ from app.admin.files import Files
 from app.admin.guard import Guard
 from app.admin.keys import Keys
 from app.admin.records import Records
+from app.admin.requests import Requests
 from app.admin.sign_in import StaffSignIn, cookie_name, panel_secret
 from app.admin.uploads import Uploads
 from app.admin.usage import Usage
@@ -49,7 +50,10 @@ def install(app: FastAPI, settings: Settings) -> None:
     async def slash() -> Response:
         return RedirectResponse("/admin/", 308)
 
-    views = Files(), Records(), Uploads(), Events(), Webhooks(), Usage(), Keys(), Destinations()
+    views = (
+        *(Files(), Records(), Uploads(), Requests()),
+        *(Events(), Webhooks(), Usage(), Keys(), Destinations()),
+    )
     for view in views:
         admin.add_view(view)
     admin.mount_to(app)

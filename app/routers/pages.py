@@ -1,4 +1,6 @@
-"""The page at `/`, the API reference at `/docs` and the files that they load from `/static`."""
+"""The page at `/`, that of requests for files at `/r`, the API reference at `/docs`, and the files
+that they load from `/static`.
+"""
 
 import asyncio
 import hashlib
@@ -63,6 +65,11 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     @router.api_route("/docs", methods=["GET", "HEAD"])
     async def docs(request: Request) -> Response:
         return await files.get_response("docs.html", request.scope)
+
+    @router.api_route("/r", methods=["GET", "HEAD"])
+    async def request_for_files(request: Request) -> Response:
+        """Where a request's link leads; which request it is stays behind the #, in the browser."""
+        return await files.get_response("request.html", request.scope)
 
     # Made once, in a thread, for it takes as long as some hundred announcements, and anybody may
     # ask. By the path prefix that it is served under, which the server's settings say.

@@ -87,6 +87,7 @@ class Line:
     gateway: rgw.Rgw
     environ: dict[str, str]
     page: str  # origin of the page, which has the module from the service
+    log: Path  # of the service
     plain: str  # another origin of it, of plain http; see `PLAIN`
 
     @property
@@ -126,7 +127,7 @@ async def open_line(gateway: rgw.Rgw, database_url: str, log: Path) -> AsyncIter
         # RGW 16.2 refuses every upload under the rest of it.
         block_public_access(gateway.client(), "line", "IgnorePublicAcls")
         async with served(environ, log) as service:
-            line = Line(service, service.client, wire, address, gateway, environ, page, plain)
+            line = Line(service, service.client, wire, address, gateway, environ, page, log, plain)
             html.append(DRIVER % line.address)
             yield line
 

@@ -14,6 +14,7 @@ PUBLIC = {
     "/readyz",
     "/",
     "/docs",
+    "/r",
     "/openapi.json",
     "/static/page.js",
 }

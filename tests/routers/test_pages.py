@@ -32,6 +32,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     [
         ("/", "text/html; charset=utf-8"),
         ("/docs", "text/html; charset=utf-8"),
+        ("/r", "text/html; charset=utf-8"),
         ("/static/page.js", "text/javascript; charset=utf-8"),
         ("/static/uploader.js", "text/javascript; charset=utf-8"),
         ("/static/uploader.d.ts", "text/plain; charset=utf-8"),
