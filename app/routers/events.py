@@ -28,6 +28,7 @@ _LINKS: Final = ("presigned_url", "presigned_url_expires_at", "content_url")
 _DATA_EXAMPLE: Final = {
     **{name: value for name, value in FILE_EXAMPLE.items() if name not in _LINKS},
     "owner": "ann",
+    "file_request_id": None,
 }
 _EXAMPLE: Final[dict[str, Any]] = {
     "id": "019ac8a0-85fe-7b0c-9a61-2c5d8f0e4b77",
@@ -56,6 +57,7 @@ class EventFile(BaseModel):
     filename: str
     path: str | None
     metadata: dict[str, str | bool | int | float]
+    file_request_id: UUID | None = Field(description="The request for files by which it was sent")
     content_type: str
     announced_type: str
     detected_type: str | None

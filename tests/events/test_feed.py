@@ -61,7 +61,11 @@ class TestWhatIsTold:
         assert (event["type"], event["tenant"]) == ("file.confirmed", "")
         assert event["created_at"] == file["confirmed_at"]
         shown = {name: value for name, value in file.items() if name not in LINKS}
-        assert event["data"] == shown | {"owner": "dev", "reason": None}
+        assert event["data"] == shown | {
+            "owner": "dev",
+            "reason": None,
+            "file_request_id": None,
+        }
 
     async def test_a_file_s_life_in_order(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
