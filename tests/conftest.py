@@ -96,7 +96,8 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     await connection.execute(
         "TRUNCATE files, usage, usage_changes, usage_levels, quotas, daily_counts, records, "
         "api_keys, upload_sessions, staff, sign_in_attempts, sweep_totals, proven_seals, events, "
-        "listeners, idempotency_keys, webhooks, search_changes, search_blocks, file_requests CASCADE"
+        "listeners, idempotency_keys, webhooks, search_changes, search_blocks, "
+        "file_requests CASCADE"
     )
     await connection.close()
 
