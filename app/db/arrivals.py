@@ -9,9 +9,10 @@ import asyncpg
 import sqlalchemy as sa
 
 from app.core.deadlines import FIRST_LOOK
-from app.db.files import in_state
+from app.db.files import in_state, literal
 from app.db.statements import array, write
 from app.db.sweep import NOT_IN_SKIPPED_PLACES, Place, excluding
+from app.db.usage_changes import noted
 from app.models.files import File, State, files
 from app.models.tables import MOMENT
 
@@ -99,7 +100,18 @@ async def note_arrivals(
     )
 
 
-_DELETE_PROBE = write(sa.delete(files).where(_c.id == sa.bindparam("file_id", type_=sa.Uuid())))
+_deleted = (
+    sa.delete(files)
+    .where(_c.id == sa.bindparam("file_id", type_=sa.Uuid()))
+    .returning(files)
+    .cte("deleted")
+)
+_counted = (
+    sa.select(_deleted)
+    .where(_deleted.c.state.not_in([literal(State.RELEASED), literal(State.REMOVED)]))
+    .cte("counted")
+)
+_DELETE_PROBE = write(sa.select(_deleted.c.id).add_cte(noted(_counted, State.REMOVED)))
 
 
 async def delete_probe(db: asyncpg.Connection, file_id: UUID) -> None:

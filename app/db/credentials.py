@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.core.principal import Principal, SessionBounds
 from app.db.files import inserting
 from app.db.idempotency import first_of_key, kept_with, of_keys
-from app.db.statements import FIRST, Statement, array, arrays, or_any, visible_to, write
+from app.db.statements import FIRST, Statement, arrays, or_any, rows_of, visible_to, write
 from app.db.usage_changes import noted
 from app.models.credentials import ApiKey, UploadSession, api_keys, file_requests, upload_sessions
 from app.models.files import File, State, files
@@ -190,9 +190,7 @@ def _spent(payer: sa.Table) -> ReturningUpdate[Any]:
 def _spend_and_store(payer: sa.Table, *, with_keys: bool) -> Statement[UUID | None]:
     """Take files and bytes from the payer and store the files, or do neither."""
     spent = _spent(payer).cte("spent")
-    rows = sa.select(
-        *(array(column, files.c[column].type).label(column) for column in File._fields)
-    ).subquery("rows")
+    rows = rows_of(files.c).subquery("rows")
     stored = inserting(
         sa.select(*(rows.c[column] for column in File._fields)).where(
             sa.exists(sa.select(spent.c.id))

@@ -20,6 +20,7 @@ from app.db.statements import (
     array,
     arrays,
     or_any,
+    rows_of,
     visible,
     visible_to,
     write,
@@ -69,7 +70,7 @@ def _insertion(
 
 
 # One array a column, so that any number of files are the same prepared statement ...
-_ROWS = sa.select(*(array(column, files.c[column].type) for column in File._fields))
+_ROWS = rows_of(_c)
 _INSERT = _insertion(inserting(_ROWS))
 _INSERT_KEPT = _insertion(inserting(_ROWS), with_keys=True)
 # ... except for one, which the driver and the server handle faster without arrays.

@@ -87,6 +87,20 @@ def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
     return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
 
 
+def rows_of(columns: Iterable[sa.Column[Any]]) -> sa.Select[Any]:
+    """Rows of these columns, from an argument that is an array for each; `arrays` has them.
+
+    Behind OFFSET, so that PostgreSQL knows no array's length, and does not plan anew for each: that
+    takes longer than storing a few rows.
+    """
+    given = (
+        sa.select(*(sa.bindparam(c.name, type_=ARRAY(c.type)).label(c.name) for c in columns))
+        .offset(sa.literal_column("0"))
+        .subquery("given")
+    )
+    return sa.select(*(sa.func.unnest(array).label(array.key) for array in given.c))
+
+
 def arrays(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
     """The rows' columns by name, for a statement that takes an `array` of each.
 

@@ -17,27 +17,31 @@ SOON, LATER = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
 
 def new_file(state: State = State.PENDING, **values: Any) -> File:
     made = values.get("created_at", NOW)
-    defaults = dict.fromkeys(File._fields) | {
-        "id": uuid7(made, os.urandom(8)),
-        "owner": "dev",
-        "tenant": "",
-        "destination": "images",
-        "bucket": "bkt",
-        "key": f"images/{secrets.token_hex(8)}.png",
-        "url": "https://s3.example.com/bkt/images/a.png",
-        "filename": "été 日本.png",
-        "content_type": "image/png",
-        "size": 5,
-        "checksum_verified": False,
-        "method": "post",
-        "state": state.value,
-        "created_at": made,
-        "expires_at": made + timedelta(hours=1),
-        "claimed_until": SOON if state in {State.COMPLETING, State.REMOVING} else None,
-        "sealed": "no",
-        "attachments": 0,
-        "self_confirmed": False,
-    }
+    defaults = (
+        dict.fromkeys(File._fields)
+        | File._field_defaults
+        | {
+            "id": uuid7(made, os.urandom(8)),
+            "owner": "dev",
+            "tenant": "",
+            "destination": "images",
+            "bucket": "bkt",
+            "key": f"images/{secrets.token_hex(8)}.png",
+            "url": "https://s3.example.com/bkt/images/a.png",
+            "filename": "été 日本.png",
+            "content_type": "image/png",
+            "size": 5,
+            "checksum_verified": False,
+            "method": "post",
+            "state": state.value,
+            "created_at": made,
+            "expires_at": made + timedelta(hours=1),
+            "claimed_until": SOON if state in {State.COMPLETING, State.REMOVING} else None,
+            "sealed": "no",
+            "attachments": 0,
+            "self_confirmed": False,
+        }
+    )
     return File(**(defaults | values))
 
 

@@ -1,7 +1,6 @@
 """Levels are switched on and off, and what was there before is counted, whoever moves files."""
 
 import asyncio
-import random
 
 import asyncpg
 import pytest
@@ -9,9 +8,10 @@ import pytest
 from app.db import files as db_files
 from app.db import moves
 from app.db import usage as db_usage
+from app.db.arrivals import delete_probe
 from app.db.reserve import reserve_files
 from app.errors import DatabaseUnavailable
-from app.models.files import File, State
+from app.models.files import State
 from app.models.usage import Level, Usage
 from app.runtime.resources import open_resources
 from app.settings.model import Settings, load_settings
@@ -21,7 +21,8 @@ from app.usage.compare import compare
 from app.usage.levels import keep_levels, look_after_usage
 from tests.support.rows import LATER, NOW, insert, new_file
 from tests.support.service import prepared, running
-from tests.support.usage import switch_on
+from tests.support.usage import pending, switch_on
+from tests.usage.steps import live
 
 BODY = {"destination": "files", "filename": "a.png", "size": 1}
 QUOTA = QuotaSettings(owner=Limits(files=3))
@@ -136,6 +137,22 @@ async def test_a_sweep_folds_changes_in(environ: dict[str, str], db: asyncpg.Con
     assert await db.fetchval("SELECT pending FROM usage") == 0
 
 
+async def test_what_the_doctor_deletes_is_given_back(
+    db: asyncpg.Connection, database_url: str
+) -> None:
+    await switch_on(db, *Level)
+    probes = [new_file(), new_file(State.CONFIRMED, confirmed_at=NOW), new_file()]
+    await db_files.insert_files(db, [probes[0], probes[2]])
+    await db_files.insert_confirmed(db, [probes[1]])
+    removing = await moves.claim_upload_removal(db, probes[2], NOW, LATER)
+    assert removing is not None
+    assert await moves.finish_removal(db, removing, NOW, LATER)
+    for probe in probes:
+        await delete_probe(db, probe.id)
+    assert await used(db, "dev") == ("", "dev", 0, 0, 0, 0)
+    assert await pending(database_url) == {"dev": 0, "": 0}
+
+
 async def test_differences_are_found_and_mended(db: asyncpg.Connection, database_url: str) -> None:
     await switch_on(db, *Level)
     await insert(db, new_file(owner="ann"), new_file(owner="bob", state=State.PENDING))
@@ -149,61 +166,11 @@ async def test_differences_are_found_and_mended(db: asyncpg.Connection, database
         assert await compare(res, mend=False) == []
 
 
-async def _moved(db: asyncpg.Connection, file: File, chance: random.Random) -> File:
-    """The file after one of the moves that its state allows; the file itself if there is none."""
-    size = chance.randrange(40) if file.size is None else file.size
-    moved: File | None = file
-    match State(file.state), chance.randrange(3):
-        case State.PENDING, 0:
-            moved = await moves.mark_confirmed(db, file._replace(confirmed_at=NOW, size=size))
-        case State.PENDING, 1:
-            moved = await moves.mark_rejected(db, file, "why", NOW)
-        case State.CONFIRMED, 0:
-            moved = await moves.mark_released(db, file, NOW)
-        case State.CONFIRMED, _:
-            moved = await moves.claim_file_removal(db, file, NOW, LATER)
-        case ((State.PENDING | State.REJECTED), _):
-            moved = await moves.claim_upload_removal(db, file, NOW, LATER)
-        case State.REMOVING, _:
-            moved = await moves.finish_removal(db, file, NOW, LATER)
-    assert moved is not None
-    return moved
-
-
-async def _live(url: str, seed: int, steps: int) -> None:
-    """Announce and move files at random, as processes with limits and without do."""
-    chance = random.Random(seed)
-    db = await asyncpg.connect(url)
-    mine: list[File] = []
-    quota = QuotaSettings(owner=Limits(bytes=600), tenant=Limits(pending=40))
-    for _ in range(steps):
-        if not mine or chance.random() < 0.4:
-            size = chance.choice([{"size": None, "reserved": 50}, {"size": chance.randrange(40)}])
-            owner = f"owner {chance.randrange(3)}"
-            rows = [new_file(owner=owner, **size) for _ in range(chance.randrange(1, 4))]
-            if chance.random() < 0.2:
-                stored = await db_files.insert_files(db, rows)
-            else:
-                stored = (await reserve_files(db, rows, [], quota)).stored
-            mine += [row for row in rows if row.id in stored]
-            continue
-        place = chance.randrange(len(mine))
-        move = db.transaction()
-        await move.start()
-        moved = await _moved(db, mine[place], chance)
-        if chance.random() < 0.2:
-            await move.rollback()
-        else:
-            await move.commit()
-            mine[place] = moved
-    await db.close()
-
-
 async def test_whatever_moves_meanwhile_what_is_counted_is_the_sum(
     db: asyncpg.Connection, database_url: str
 ) -> None:
     """Levels are switched on and off, and compared, while six connections announce and move."""
-    living = asyncio.gather(*(_live(database_url, seed, 300) for seed in range(6)))
+    living = asyncio.gather(*(live(database_url, seed, 300) for seed in range(6)))
     stopping = asyncio.Event()
     with_limits = settings_of(database_url, owner__files="9", tenant__files="9")
     async with (
