@@ -1,11 +1,12 @@
 /** The page at `/`: choose or drop files, follow their uploads; list, open and remove files. */
 
-import { $, attempt, keepToken, moveByArrows, toast } from "./page/basics.js";
+import { $, attempt, keepToken, moveByArrows } from "./page/basics.js";
 import { loadDestinations, showDestination } from "./page/destinations.js";
-import { dropped, withoutLitter } from "./page/dropped.js";
+import { takeFiles, withoutLitter } from "./page/dropped.js";
 import { loadFiles, onFiles } from "./page/files.js";
-import { cancelAll, dismissAll, enqueue, pauseAll, underWay } from "./page/uploads.js";
-import { language, quoted, say, sayIn, speak } from "./words.js";
+import { underWay } from "./page/upload-row.js";
+import { cancelAll, dismissAll, enqueue, pauseAll } from "./page/uploads.js";
+import { language, sayIn, speak } from "./words.js";
 
 function listen() {
   $("destination").onchange = showDestination;
@@ -35,25 +36,7 @@ function listen() {
     };
   }
 
-  // The whole page accepts drops: beside the target the browser would open the file.
-  const dragging = (on) => $("drop").classList.toggle("over", on);
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    dragging(event.dataTransfer.types.includes("Files"));
-  });
-  document.addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? dragging(false));
-  document.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    dragging(false);
-    if ($("choose").disabled) return;
-    for await (const { files, failed } of dropped(event.dataTransfer.items)) {
-      if (failed) toast(say("unreadable", { file: quoted(failed) }));
-      else enqueue(files.keys(), files);
-    }
-  });
-  document.addEventListener("paste", ({ clipboardData }) => {
-    if (!$("choose").disabled) enqueue(clipboardData.files);
-  });
+  takeFiles(enqueue);
   const showLine = () => ($("offline").hidden = navigator.onLine !== false);
   addEventListener("online", showLine);
   addEventListener("offline", showLine);

@@ -71,6 +71,7 @@ def test_each_text_is_used_and_each_that_is_used_is_there(words: dict[str, Texts
     names = set(words["en"]["texts"])
     scripts = [path for path in SOURCE.rglob("*.js") if path.parent.name != "words"]
     pages = [*STATIC.glob("*.html"), STATIC / "page.js", *(STATIC / "page").iterdir()]
+    pages.append(STATIC / "request.js")
     code = "\n".join(path.read_text() for path in [*scripts, *pages])
     asked = r"(?:\bsay\(|data-say(?:-\w+)?=|\btold\(|\bfailed\()\"([\w-]+)\""
     assert set(re.findall(asked, code)) <= names | {"name"}
@@ -82,10 +83,13 @@ def test_each_text_is_used_and_each_that_is_used_is_there(words: dict[str, Texts
 
 
 @needs_npm
-def test_the_page_has_the_english_words_before_its_script_runs(words: dict[str, Texts]) -> None:
-    page = (STATIC / "index.html").read_text()
+@pytest.mark.parametrize(("name", "most"), [("index.html", 30), ("request.html", 10)])
+def test_the_page_has_the_english_words_before_its_script_runs(
+    words: dict[str, Texts], name: str, most: int
+) -> None:
+    page = (STATIC / name).read_text()
     found = re.findall(r"data-say=\"([\w-]+)\"[^>]*>([^<]*)<", page)
-    assert len(found) > 30
+    assert len(found) > most
     for name, said in found:
         assert said in (words["en"]["texts"][name], ""), name
     for name, said in re.findall(r"aria-label=\"([^\"]+)\" data-say-label=\"([\w-]+)\"", page):

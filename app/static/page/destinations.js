@@ -27,8 +27,12 @@ export const chosenDestination = () =>
 
 export function showDestination() {
   const chosen = chosenDestination();
-  if (!chosen) return;
-  const { types, extensions, sizes } = rulesOf(chosen);
+  if (chosen) showRules(chosen);
+}
+
+/** Say what a destination takes, and have the browser offer that. */
+export function showRules(destination) {
+  const { types, extensions, sizes } = rulesOf(destination);
   $("choose").accept = [...types, ...extensions].join(",");
   const accepted = extensions.length ? extensions : types;
   const text = accepted.length ? limits({ accepted, ...sizes }) : limits({ accepted: ["*/*"], ...sizes });

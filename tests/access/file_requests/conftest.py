@@ -22,7 +22,6 @@ async def settings(environ: dict[str, str]) -> Settings:
         | {
             "CLAIMCHECK_AUTH": "keys",
             "CLAIMCHECK_DATABASE_POOL_SIZE": "10",
-            "CLAIMCHECK_MAX_PENDING_UPLOADS": "2",
             "CLAIMCHECK_DESTINATIONS__VIDEOS__ALLOW_CLIENT_KEYS": "true",
             "CLAIMCHECK_DESTINATIONS__IMAGES__SCOPES": "studio",
             "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "files",

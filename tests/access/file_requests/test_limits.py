@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from app.access import file_requests
+from app.core.principal import Scope
 from app.db import file_requests as db_file_requests
 from app.settings.model import Settings
 from tests.access.file_requests.steps import asked, file, holding, sending
-from tests.support.service import Clock, bearer, running
-from tests.support.steps import announced, slug
+from tests.support.service import Clock, bearer, key_for, prepared, running
+from tests.support.steps import slug
 
 
 async def used(shop: httpx.AsyncClient, request: dict[str, Any]) -> tuple[int, int]:
@@ -84,16 +85,19 @@ async def test_the_link_itself_uploads_nothing(shop: httpx.AsyncClient) -> None:
     assert await used(shop, request) == (0, 0)
 
 
-async def test_strangers_do_not_use_up_what_its_owner_may_have_pending(
-    shop: httpx.AsyncClient,
+async def test_a_quota_of_its_owner_holds_and_a_refusal_costs_the_request_nothing(
+    environ: dict[str, str],
 ) -> None:
-    request = await asked(shop, max_files=5)
-    async with sending(shop, request) as browser:
-        for _ in range(5):
-            assert (await browser.post("/v1/uploads", json=file())).status_code == 201
-    for _ in range(2):  # CLAIMCHECK_MAX_PENDING_UPLOADS
-        await announced(shop, b"mine")
-    assert slug(await shop.post("/v1/uploads", json=file())) == "too-many-pending"
+    ours = {"CLAIMCHECK_AUTH": "keys", "CLAIMCHECK_QUOTA__OWNER__FILES": "2"}
+    settings = await prepared(environ | ours)
+    async with running(settings) as client:
+        client.headers.update(await key_for(settings, Scope.REQUESTS_MANAGE, Scope.UPLOADS_WRITE))
+        request = await asked(client, max_files=5)
+        async with sending(client, request) as browser:
+            answers = [await browser.post("/v1/uploads", json=file()) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [201, 201, 403]
+        assert slug(answers[2]) == "quota-exceeded"
+        assert await used(client, request) == (2, 20)
 
 
 async def test_it_ends(shop: httpx.AsyncClient, clock: Clock) -> None:

@@ -74,7 +74,7 @@ async def test_what_is_sent_arrives_and_only_its_sender_sees_it(
     seen: list[Request] = []
     context.on("request", lambda one: seen.append(one))
     page = await opened(context, line, request)
-    await expect(page.locator("#accepts")).to_contain_text("3 more files")
+    await expect(page.locator("#left")).to_contain_text("3 more files")
     await expect(page.locator("#sent-section")).to_be_hidden()
 
     await page.get_by_label("Your name").fill("Bob")
@@ -90,19 +90,19 @@ async def test_what_is_sent_arrives_and_only_its_sender_sees_it(
     await page.reload()
     await expect(sent(page, "large.bin")).to_contain_text("7 MiB, arrived")
     await expect(page.get_by_label("Your name")).to_have_value("Bob")
-    await expect(page.locator("#accepts")).to_contain_text("1 more file,")
+    await expect(page.locator("#left")).to_contain_text("1 more file,")
     assert await page.evaluate("document.cookie") == ""
     assert await page.evaluate("scrollX || document.documentElement.scrollWidth") <= PHONE["width"]
 
     # Somebody else with the link sees nothing of it, and has what is left.
     async with another(browser, watch) as elsewhere:
         other = await opened(elsewhere, line, request)
-        await expect(other.locator("#accepts")).to_contain_text("1 more file,")
+        await expect(other.locator("#left")).to_contain_text("1 more file,")
         await expect(other.locator("#sent-section")).to_be_hidden()
         await choose(other, files.make("two.txt", 10), files.make("three.txt", 10))
         await expect(sent(other, "two.txt")).to_contain_text("arrived")
         await expect(other.locator("#uploads > li")).to_contain_text("Too many files")
-        await expect(other.locator("#accepts")).to_contain_text("No more files")
+        await expect(other.locator("#left")).to_contain_text("No more files")
         await expect(sent(page, "two.txt")).to_have_count(0)
 
         assert sorted(await told(line, request)) == [

@@ -113,6 +113,24 @@ export default {
   "is-removed": "{file} is removed from the list.",
   "is-deleted": "{file} is deleted.",
 
+  /* The page of a request for files */
+  "request-heading": "Send files",
+  "request-name": "Your name (optional)",
+  "request-email": "Your e-mail address (optional)",
+  "request-email-wrong": "This is not an e-mail address.",
+  "request-sent": "You have sent",
+  "request-remembered": "Only this browser shows what you have sent.",
+  "request-incomplete": "This link is not complete. Open it once more as it was sent to you.",
+  "request-ended": "This link has ended. Ask whoever sent it to you for a new one.",
+  "request-left": { one: "{count} more file, {size} in all, until {end}.", other: "{count} more files, {size} in all, until {end}." },
+  "request-full": "No more files can be sent by this link. What you have begun goes on.",
+  "request-too-many": "Too many files",
+  "request-too-many-detail": { one: "{count} more file can be sent by this link.", other: "{count} more files can be sent by this link." },
+  "request-arrived": "{size}, arrived {time}",
+  "request-unfinished": "{size}, not finished. Choose the same file again to go on.",
+  "request-checking": "{size}, being checked",
+  "request-rejected": "{size}, not accepted: {reason}",
+
   /* The field of a form */
   "or-drop-it": " or drop it here",
   "or-drop-them": " or drop them here",
