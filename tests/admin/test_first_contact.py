@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.admin.panel import Panel
 from tests.admin.steps import choose, png, uploaded
@@ -56,4 +56,8 @@ async def test_the_panel_opens_with_what_is_printed_and_may_send_to_the_bucket(
                         assert (max(ground) < 60) is not is_light
                     accent = await field.evaluate(ACCENT)
                     assert accent == await page.evaluate(ACCENT_OF_TOKENS)
+            # Times are those of where the reader is, with how long ago.
+            await page.goto(f"{address}/admin/files")
+            await expect(page.locator("time .ago").first).to_have_text(re.compile("now|ago"))
+            await expect(page.get_by_text("Times are those of")).to_be_visible()
         assert watch.complaints == []

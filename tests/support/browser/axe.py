@@ -34,7 +34,10 @@ class Inspector:
         wider than its window.
         """
         for scheme in SCHEMES:
-            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            await page.emulate_media(
+                color_scheme="dark" if scheme == "dark" else "light",
+                reduced_motion="reduce",  # or it would look at colours on their way to others
+            )
             for width in WIDTHS:
                 await page.set_viewport_size({"width": width, "height": 900})
                 at = f"{page.url}, {scheme}, at {width} pixels"
