@@ -150,6 +150,7 @@ export interface StoredFile {
 
 /** A failure with a message for people. */
 export declare class UploadError extends Error {
+  constructor(title: string, detail: string, more?: object);
   readonly title: string;
   readonly detail: string;
   /** The HTTP status of the service or the bucket; 0 without an answer. */

@@ -54,7 +54,8 @@ for (const entry of ENTRIES) {
     logLevel: "warning",
   });
 }
-run("tsc", "--project", HERE); // checks, and declares what react.js and vue.js export
+run("tsc", "--project", "tsconfig.core.json"); // checks
+run("tsc", "--project", "tsconfig.json"); // checks, and declares what react.js and vue.js export
 for (const name of DECLARED) await cp(join(SRC, name), join(DIST, name));
 await mkdir(join(SERVED, "words"), { recursive: true });
 const served = [...PAGES, "uploader.d.ts", "problems.d.ts"];

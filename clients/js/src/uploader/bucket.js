@@ -90,7 +90,7 @@ export function transmit(prepare, { file, slots, room, signal, onLeft, ...how })
 
 /** Send a body to the bucket by XMLHttpRequest, because fetch has no upload progress. */
 function send({ method, url, headers = {}, body, signal, stall, onSent, onLeft }) {
-  return new Promise((resolve, reject) => {
+  return new Promise((/** @type {(value?: undefined) => void} */ resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer;
     let sent = 0;
@@ -183,7 +183,7 @@ function refusal(status, xml, headers) {
   return new UploadError("The bucket refused the file", `${why}.`, {
     status,
     gone: status === 404, // NoSuchUpload
-    wait: /^retry-after: *(\d+)/im.exec(headers)?.[1] * 1000,
+    wait: Number(/^retry-after: *(\d+)/im.exec(headers)?.[1]) * 1000,
     retry: later || status === 400 || status === 403,
     // Most likely an expired signature: each retry is signed anew, so one is enough.
     again: later ? undefined : 1,

@@ -10,6 +10,7 @@ export class Uploader {
   #queue;
   #destination;
 
+  /** @param {import("../uploader.js").UploaderOptions} [options] */
   constructor({ destination, endpoint = here(), ...options } = {}) {
     this.#destination = destination;
     this.#queue = new Queue({ endpoint, ...options });
@@ -18,6 +19,9 @@ export class Uploader {
   /**
    * Upload a file; returns the promise of the stored file, with `pause()`, `resume()` and `cancel()`.
    * Uploads that begin together are announced together.
+   *
+   * @param {Blob & { name?: string, webkitRelativePath?: string }} file
+   * @param {import("../uploader.js").UploadOptions} [options]
    */
   upload(file, { destination = this.#destination, ...options } = {}) {
     const { filename = file.name ?? "file", contentType = file.type } = options;

@@ -12,7 +12,7 @@ const waiting = new Map(); // id -> what takes the digest
 
 /** MD5 of a file, or of a piece of it, in Base64. Throws UploadError where it cannot be read. */
 export async function md5Of(blob) {
-  const digest = await new Promise((resolve) => {
+  const digest = await new Promise((/** @type {(digest?: string) => void} */ resolve) => {
     clearTimeout(idle);
     if (!start()) return resolve();
     const id = ++count;

@@ -12,6 +12,10 @@ export class PartUrls {
   #parts = new Map(); // by number, with their URLs
   #end = 0; // when they expire, in epoch milliseconds
   #signing;
+  /** @type {(body: object) => Promise<{ parts: { part_number: number, url: string }[], expires_at: string }>} */
+  ask;
+  /** @type {number[]} */
+  todo;
 
   /**
    * `ask` asks the service to sign `{part_numbers}`; `todo` are the parts that wait for their

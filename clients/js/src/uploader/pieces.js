@@ -42,6 +42,15 @@ function changed() {
  * never sent with other bytes than those of its digest, and its digest is there before it is sent.
  */
 export class Pieces {
+  /** @type {Blob} */
+  file;
+  /** @type {number} */
+  size;
+  /** @type {Record<number, string | true>} */
+  digests;
+  /** @type {boolean} */
+  isHashed;
+
   /** `digests` are those of the pieces that were sent, by number from 1. */
   constructor(file, size, isHashed, digests = {}) {
     Object.assign(this, { file, size, digests, isHashed: isHashed && size <= LARGEST });
@@ -89,6 +98,8 @@ export class Pieces {
   /**
    * Whether the file has the pieces that were sent: all of them, or with `sample` the first and the
    * last. `onPiece` is called with the number of each that it has.
+   *
+   * @param {{ signal?: AbortSignal, sample?: boolean, onPiece?: (n: number) => void }} how
    */
   async agree({ signal, sample, onPiece }) {
     const { numbers } = this;

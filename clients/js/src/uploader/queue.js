@@ -12,13 +12,20 @@ export class Queue {
   #waiting = [];
   #running = 0;
   #asking = [];
+  #md5Sizes = new Map(); // by destination: the size of the largest file that its MD5 was asked for
+  /** @type {number} */
+  parallel;
+  /** @type {number} */
+  sha256;
+  /** @type {number} */
+  stall;
 
+  /** @param {import("../uploader.js").UploaderOptions} options */
   constructor({ parallel = 4, sha256 = 0, stall = 60_000, storage = browserStorage(), ...how }) {
     Object.assign(this, { parallel, sha256, stall });
     this.service = new Service(how);
     this.slots = new Slots(parallel);
     this.memory = new Memory(storage);
-    this.md5Sizes = new Map(); // by destination: sizes up to which files need an MD5 to be announced
   }
 
   add(transfer) {
@@ -38,6 +45,16 @@ export class Queue {
         this.#next();
       });
     }
+  }
+
+  /** Whether its MD5 will be asked for, as that of a file of its size was. */
+  wantsMd5({ md5, file, destination }) {
+    return !md5 && file.size <= this.#md5Sizes.get(destination);
+  }
+
+  /** Note that its MD5 was asked for. */
+  noteMd5({ file, destination }) {
+    this.#md5Sizes.set(destination, Math.max(file.size, this.#md5Sizes.get(destination) ?? 0));
   }
 
   /** Announce it, in one request with others that need it now or are next in the queue. */

@@ -12,6 +12,20 @@ const PROBE = 10_000; // milliseconds to wait for a server that is asked whether
  * upload may succeed later.
  */
 export class UploadError extends Error {
+  /** @type {string} */
+  title;
+  /** @type {string} */
+  detail;
+  /** @type {number} */
+  status;
+  /** @type {boolean} */
+  retry;
+
+  /**
+   * @param {string} title
+   * @param {string} detail
+   * @param {object} [more]
+   */
   constructor(title, detail, more) {
     super(detail ? `${title}. ${detail}` : title);
     Object.assign(this, { name: "UploadError", title, detail, status: 0, retry: true }, more);
@@ -33,7 +47,7 @@ export const newKey = () => btoa(String.fromCharCode(...crypto.getRandomValues(n
 
 /** Wait, but not longer than until the browser is online again. Throws the signal's reason. */
 function sleep(milliseconds, signal) {
-  return new Promise((resolve, reject) => {
+  return new Promise((/** @type {(value?: undefined) => void} */ resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
       removeEventListener("online", end);
@@ -47,8 +61,14 @@ function sleep(milliseconds, signal) {
   });
 }
 
-/** Whether a server answers a harmless request; in mode "cors", whether it answers this page. */
+/**
+ * Whether a server answers a harmless request; in mode "cors", whether it answers this page.
+ *
+ * @param {string} url
+ * @param {RequestMode} mode
+ */
 export function answers(url, mode = "no-cors") {
+  /** @type {RequestInit} */
   const how = { method: "HEAD", mode, cache: "no-store", credentials: "omit" };
   const asked = fetch(url, { ...how, signal: AbortSignal.timeout(PROBE) });
   return asked.then(() => true, () => false);
@@ -67,6 +87,14 @@ export async function leavesOut(url) {
 
 /** Requests to the service. */
 export class Service {
+  /** @type {import("../uploader.js").UploaderOptions["headers"]} */
+  headers;
+  /** @type {import("../uploader.js").UploaderOptions["token"]} */
+  token;
+  /** @type {number} */
+  retries;
+
+  /** @param {import("../uploader.js").UploaderOptions} options */
   constructor({ endpoint, headers, token, retries = 8 }) {
     this.base = new URL(endpoint.replace(/\/*$/, "/"), globalThis.location?.href).href;
     Object.assign(this, { headers, token, retries });
@@ -75,6 +103,10 @@ export class Service {
   /**
    * One request; the answer's JSON. Throws an UploadError made from problem+json (RFC 9457). `once`
    * is its idempotency key: a repeat with the same one makes nothing twice.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {{ body?: unknown, signal?: AbortSignal, once?: string }} [options]
    */
   async ask(method, path, { body, signal, once } = {}) {
     let response, answer;
@@ -119,6 +151,11 @@ export class Service {
   /**
    * Repeat `work` (called with the number of failures so far) until it succeeds, fails for good or
    * has failed too often, with exponential backoff and full jitter in between.
+   *
+   * @template T
+   * @param {(failures: number) => Promise<T>} work
+   * @param {{ signal?: AbortSignal, tell?: (state: string) => void, retries?: number }} [options]
+   * @returns {Promise<T>}
    */
   async persist(work, { signal, tell, retries = this.retries } = {}) {
     const refusals = {}; // counts of failures with a limit of their own, by status
@@ -145,7 +182,13 @@ export class Service {
     }
   }
 
-  /** `ask`, with retries. */
+  /**
+   * `ask`, with retries.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {{ body?: unknown, signal?: AbortSignal, once?: string, retries?: number, tell?: (state: string) => void }} [options]
+   */
   call(method, path, { body, once, ...how } = {}) {
     return this.persist(() => this.ask(method, path, { body, once, signal: how.signal }), how);
   }

@@ -27,6 +27,11 @@ export class Transfer {
   #speed = new Speed();
   #resolve;
   #reject;
+  /** @type {import("./queue.js").Queue} */ queue;
+  /** @type {File} */ file;
+  /** @type {string} */ destination;
+  /** @type {AbortSignal | undefined} */ signal;
+  /** @type {import("../uploader.js").UploadOptions["onProgress"]} */ onProgress;
   #onAbort = () => this.cancel(this.signal.reason);
 
   constructor(queue, file, options) {
@@ -47,18 +52,13 @@ export class Transfer {
 
   /** Whether it can be announced together with others before its turn. */
   get isReady() {
-    const isHashed = !this.#toHash && !this.#toMd5;
+    const isHashed = !this.#toHash && !this.queue.wantsMd5(this);
     return !this.#announcing && !this.#announced && isHashed && !this.#remembered.length;
   }
 
   get #toHash() {
     const { size } = this.file;
     return size && size <= this.queue.sha256 && !this.hashed && canHash();
-  }
-
-  /** Whether its MD5 is asked for, as that of a file of its size was. */
-  get #toMd5() {
-    return !this.md5 && this.file.size <= this.queue.md5Sizes.get(this.destination);
   }
 
   /** Earlier, unfinished uploads of such a file that no other transfer has taken. */
@@ -83,8 +83,7 @@ export class Transfer {
     const { size: total } = this.file;
     let loaded = this.#sent ? total : 0;
     if (!this.#sent) for (const bytes of this.#moved.values()) loaded += bytes;
-    if (state !== "sending") this.#speed.stop();
-    const speed = state === "sending" ? this.#speed.at(Date.now(), loaded) : 0;
+    const speed = this.#speed.at(Date.now(), state === "sending" ? loaded : null);
     const secondsLeft = speed ? (total - loaded) / speed : null;
     this.onProgress?.({ loaded, total, state, speed, secondsLeft }, this.file);
   }
@@ -236,7 +235,7 @@ export class Transfer {
       this.tell("hashing");
       this.hashed = await sha256(await readable(this.file));
     }
-    if (this.#toMd5) await this.#makeMd5(signal);
+    if (this.queue.wantsMd5(this)) await this.#makeMd5(signal);
     const announce = () => {
       if (!this.#announcing) this.announceWith(this.queue.announce(this));
       return this.#announcing;
@@ -258,8 +257,7 @@ export class Transfer {
     this.tell("hashing");
     this.md5 = await md5Of(this.file);
     signal.throwIfAborted();
-    const { md5Sizes } = this.queue;
-    md5Sizes.set(this.destination, Math.max(this.file.size, md5Sizes.get(this.destination) ?? 0));
+    this.queue.noteMd5(this);
   }
 
   /** Continue it; null where it is another file's, or there is doubt. */

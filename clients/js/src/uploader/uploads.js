@@ -10,6 +10,13 @@ const ENDED = ["stored", "failed", "cancelled"];
 
 /** One upload; `view` is what is shown of it, a new object after each change. */
 class Entry {
+  /** @type {Uploads} */
+  list;
+  /** @type {Blob & { name?: string }} */
+  file;
+  /** @type {import("../uploader.js").UploadOptions} */
+  options;
+
   constructor(list, file, options) {
     Object.assign(this, { list, file, options });
     this.view = {
@@ -55,7 +62,12 @@ export class Uploads {
   #listeners = new Set();
   #later;
   #uploader;
+  /** @type {boolean} */
+  single;
+  /** @type {import("../uploader.js").UploaderOptions} */
+  options;
 
+  /** @param {import("../uploader.js").UploadsOptions} [options] */
   constructor({ single = false, ...options } = {}) {
     Object.assign(this, { single, options });
   }

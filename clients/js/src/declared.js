@@ -1,0 +1,13 @@
+/** For tsc alone: the modules are as uploader.d.ts declares them. */
+
+import { Uploader } from "./uploader/client.js";
+import { handlers } from "./uploader/handlers.js";
+import { UploadError } from "./uploader/service.js";
+import { Uploads } from "./uploader/uploads.js";
+
+/** @import * as Declared from "./uploader.js" */
+
+/** @type {[typeof Declared.Uploader, typeof Declared.UploadError]} */
+export const classes = [Uploader, UploadError];
+/** @type {[typeof Declared.Uploads, typeof Declared.handlers]} */
+export const lists = [Uploads, handlers];
