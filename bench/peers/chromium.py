@@ -1,6 +1,7 @@
 """Upload a file by uploader.js in headless Chromium; prints the seconds that it took.
 
-`python -m bench.peers.chromium SERVICE FILE PARALLEL PART_SIZE`; the service chooses the part size.
+`python -m bench.peers.chromium SERVICE[#DESTINATION] FILE PARALLEL PART_SIZE`; the service chooses
+the part size.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from urllib.parse import urlsplit
 
 from playwright.sync_api import sync_playwright
 
-_UPLOAD = """async (parallel) => {
+_UPLOAD = """async ([destination, parallel]) => {
   const { Uploader } = await import("/static/uploader.js");
-  const uploader = new Uploader({ destination: "large", parallel });
+  const uploader = new Uploader({ destination, parallel });
   const start = performance.now();
   const file = await uploader.upload(document.querySelector("#bench").files[0]);
   return { seconds: (performance.now() - start) / 1000, size: file.size };
@@ -22,6 +24,7 @@ _UPLOAD = """async (parallel) => {
 
 def main() -> None:
     service, path, parallel, _ = sys.argv[1:]
+    destination = urlsplit(service).fragment or "large"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox"]
@@ -36,7 +39,7 @@ def main() -> None:
             }"""
         )
         page.set_input_files("#bench", path)
-        found = page.evaluate(_UPLOAD, int(parallel))
+        found = page.evaluate(_UPLOAD, [destination, int(parallel)])
         browser.close()
     print(json.dumps(found))  # noqa: T201
 

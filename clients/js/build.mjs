@@ -56,6 +56,7 @@ for (const entry of ENTRIES) {
 }
 run("tsc", "--project", "tsconfig.core.json"); // checks
 run("tsc", "--project", "tsconfig.json"); // checks, and declares what react.js and vue.js export
+await rm(join(DIST, "handlers.d.ts")); // is in both of them
 for (const name of DECLARED) await cp(join(SRC, name), join(DIST, name));
 await mkdir(join(SERVED, "words"), { recursive: true });
 const served = [...PAGES, "uploader.d.ts", "problems.d.ts"];

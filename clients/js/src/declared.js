@@ -1,7 +1,6 @@
 /** For tsc alone: the modules are as uploader.d.ts declares them. */
 
 import { Uploader } from "./uploader/client.js";
-import { handlers } from "./uploader/handlers.js";
 import { UploadError } from "./uploader/service.js";
 import { Uploads } from "./uploader/uploads.js";
 
@@ -9,5 +8,5 @@ import { Uploads } from "./uploader/uploads.js";
 
 /** @type {[typeof Declared.Uploader, typeof Declared.UploadError]} */
 export const classes = [Uploader, UploadError];
-/** @type {[typeof Declared.Uploads, typeof Declared.handlers]} */
-export const lists = [Uploads, handlers];
+/** @type {typeof Declared.Uploads} */
+export const list = Uploads;

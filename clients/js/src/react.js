@@ -1,7 +1,8 @@
 /** Hooks for React 19: a list of uploads, and one upload. */
 
 import { useMemo, useState, useSyncExternalStore } from "react";
-import { handlers, Uploads } from "./uploader.js";
+import { handlers } from "./handlers.js";
+import { Uploads } from "./uploader.js";
 
 /** @import { UploadItem, UploadsOptions } from "./uploader.js" */
 /** @import { ChangeEvent, ClipboardEvent, DragEvent } from "react" */

@@ -225,15 +225,3 @@ export declare class Uploads {
   /** Take off the list those that have ended. */
   readonly clear: () => void;
 }
-
-/** Handlers of events for drop zones, pasting and file inputs, as the hooks have them. */
-export declare function handlers(
-  uploads: Uploads,
-  setOver: (isOver: boolean) => void,
-): {
-  over(event: Pick<DragEvent, "dataTransfer" | "preventDefault">): void;
-  leave(event: Pick<DragEvent, "currentTarget" | "relatedTarget">): void;
-  drop(event: Pick<DragEvent, "dataTransfer" | "preventDefault">): void;
-  paste(event: Pick<ClipboardEvent, "clipboardData" | "preventDefault">): void;
-  choose(event: { currentTarget: EventTarget | null }): void;
-};

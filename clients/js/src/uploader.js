@@ -9,6 +9,5 @@
  */
 
 export { Uploader } from "./uploader/client.js";
-export { handlers } from "./uploader/handlers.js";
 export { UploadError } from "./uploader/service.js";
 export { Uploads } from "./uploader/uploads.js";

@@ -1,7 +1,8 @@
 /** A composable for Vue 3: a list of uploads. */
 
 import { getCurrentInstance, onMounted, onScopeDispose, shallowRef } from "vue";
-import { handlers, Uploads } from "./uploader.js";
+import { handlers } from "./handlers.js";
+import { Uploads } from "./uploader.js";
 
 /** @import { UploadItem, UploadsOptions } from "./uploader.js" */
 /** @import { ShallowRef } from "vue" */

@@ -1,6 +1,6 @@
 /** Requests to the bucket: how many at once, and what they end with. */
 
-import { readable } from "./pieces.js";
+import { readable } from "./reading.js";
 import { answers, isTransient, leavesOut, UploadError } from "./service.js";
 
 // Milliseconds: after a quicker request one more may run at once, after a slower one fewer.

@@ -3,8 +3,8 @@
 import { Queue } from "./queue.js";
 import { Transfer } from "./transfer.js";
 
-/** The service's address, where this module comes from it. */
-const here = () => new URL("..", import.meta.url).href;
+/** The service's address, where this module comes from it. (`new URL` is where bundlers look for files.) */
+const here = () => import.meta.url.replace(/[^/]*\/[^/]*$/, "");
 
 export class Uploader {
   #queue;

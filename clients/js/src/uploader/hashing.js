@@ -1,6 +1,6 @@
 /** MD5s, made in a worker, with code that is loaded when the first one is wanted. */
 
-import { readable } from "./pieces.js";
+import { readable } from "./reading.js";
 
 const IDLE = 10_000; // milliseconds after which a worker without work is ended
 

@@ -1,6 +1,6 @@
 /** Unfinished uploads, remembered so that they go on after a failure, a reload or a restart. */
 
-import { canHash } from "./pieces.js";
+import { canHash } from "./reading.js";
 
 export const PREFIX = "claimcheck:";
 const KEPT = 30 * 86_400_000; // milliseconds that an unfinished upload is remembered in storage

@@ -1,41 +1,11 @@
 /** A file in pieces, and the SHA-256 of each by which it is known again. */
 
-import { UploadError } from "./service.js";
+import { md5Of } from "./hashing.js";
+import { changed, readable, sha256 } from "./reading.js";
 
 /** Bytes of each piece of a file that goes in one request; others have the size of their parts. */
 export const PIECE = 16 << 20;
 const LARGEST = 128 << 20; // a piece is read into memory to be hashed
-
-/** Whether the browser can hash: pages of plain http, but for `localhost`, cannot. */
-export const canHash = () => Boolean(globalThis.crypto?.subtle);
-
-/** SHA-256 in Base64. */
-export async function sha256(bytes) {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return btoa(String.fromCharCode(...digest));
-}
-
-/**
- * The bytes of a file or of a piece of it. Throws UploadError where it cannot be read, which browsers
- * refuse once its time is another than when it was chosen.
- */
-export async function readable(blob) {
-  try {
-    return await blob.arrayBuffer();
-  } catch ({ name }) {
-    if (name !== "NotFoundError") throw changed();
-    const detail = "It was moved or removed since it was chosen. Choose it again.";
-    throw new UploadError("The file cannot be read", detail, { retry: false, type: "file-unreadable" });
-  }
-}
-
-function changed() {
-  return new UploadError(
-    "The file has changed",
-    "It is not what it was when it was chosen, or may not be read any more, so what was sent of it is discarded. Choose it again.",
-    { retry: false, changed: true, type: "file-changed" },
-  );
-}
 
 /**
  * Pieces of a file, and which of them were sent in one upload. Where they are hashed, a piece is
@@ -50,6 +20,7 @@ export class Pieces {
   digests;
   /** @type {boolean} */
   isHashed;
+  #ahead = new Map(); // number -> promise of a piece that is read before its turn; one at most
 
   /** `digests` are those of the pieces that were sent, by number from 1. */
   constructor(file, size, isHashed, digests = {}) {
@@ -73,8 +44,28 @@ export class Pieces {
     return this.file.slice((n - 1) * this.size, n * this.size);
   }
 
-  /** A piece to send. Throws UploadError where it is not what it was. */
-  async take(n) {
+  /**
+   * A piece to send: its `body`, and its `md5` where `isHeld`. The piece `next` is read meanwhile, so
+   * that the line does not wait for it. Throws UploadError where it is not what it was.
+   */
+  async take(n, isHeld, next) {
+    const made = this.#ahead.get(n) ?? this.#make(n, isHeld);
+    this.#ahead.delete(n);
+    const piece = await made;
+    if (next && !this.#ahead.size) {
+      const soon = this.#make(next, isHeld);
+      soon.catch(() => {}); // whoever takes it hears of it
+      this.#ahead.set(next, soon);
+    }
+    return piece;
+  }
+
+  async #make(n, isHeld) {
+    const body = await this.#read(n);
+    return { body, md5: isHeld ? await md5Of(body) : undefined };
+  }
+
+  async #read(n) {
     const piece = this.slice(n);
     if (!this.isHashed) {
       this.digests[n] = true;

@@ -4,7 +4,8 @@ import { explained, requestOf, Slots, transmit } from "./bucket.js";
 import { md5Of } from "./hashing.js";
 import { Lock } from "./lock.js";
 import { PartUrls, until } from "./part-urls.js";
-import { canHash, PIECE, Pieces, readable, sha256 } from "./pieces.js";
+import { PIECE, Pieces } from "./pieces.js";
+import { canHash, readable, sha256 } from "./reading.js";
 import { isLost } from "./service.js";
 import { Speed } from "./speed.js";
 
@@ -364,8 +365,8 @@ export class Transfer {
         await (listing ??= this.#list(id, signal).finally(() => (listing = null)));
         if (this.#done.has(n)) return undefined;
       }
-      const body = await this.#pieces.take(n);
-      const { url, headers } = await urls.get(n, failures, upload.integrity && (await md5Of(body)));
+      const { body, md5 } = await this.#pieces.take(n, upload.integrity, todo[0]);
+      const { url, headers } = await urls.get(n, failures, md5);
       signal.throwIfAborted();
       this.#remember(this.#pieces); // before a byte leaves, so that no other bytes can be taken for them
       return { method: "PUT", url, headers, body };
