@@ -11,7 +11,12 @@ import pytest
 from app.models.files import MOVES
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *(ROOT / "bench").glob("*.md")]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "clients" / "js" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / "bench").glob("*.md"),
+]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
