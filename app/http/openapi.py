@@ -50,6 +50,9 @@ def _with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -
     for kind in _kinds(schema, schemas):
         if isinstance(example, list) and "items" in kind:
             return [_with_nulls(each, kind["items"], schemas) for each in example]
+        values = kind.get("additionalProperties")
+        if isinstance(example, dict) and isinstance(values, dict):
+            return {name: _with_nulls(each, values, schemas) for name, each in example.items()}
         members = kind.get("properties", {})
         if isinstance(example, dict) and example.keys() <= members.keys():
             found = {name: _with_nulls(example[name], members[name], schemas) for name in example}

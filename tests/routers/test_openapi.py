@@ -75,6 +75,7 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("GET", "/v1/files/{file_id}/content"),
         ("DELETE", "/v1/files/{file_id}"),
         ("PATCH", "/v1/files/{file_id}"),
+        ("PUT", "/v1/files/{file_id}/scan"),
         ("PUT", "/v1/records/{record_type}/{record_id}/{field}"),
         ("GET", "/v1/records/{record_type}/{record_id}"),
         ("GET", "/v1/records/{record_type}"),
@@ -94,6 +95,10 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("GET", "/v1/upload-sessions"),
         ("GET", "/v1/upload-sessions/{session_id}"),
         ("DELETE", "/v1/upload-sessions/{session_id}"),
+        ("GET", "/v1/usage"),
+        ("GET", "/v1/quotas"),
+        ("PUT", "/v1/quotas"),
+        ("DELETE", "/v1/quotas"),
         ("POST", "/v1/api-keys"),
         ("GET", "/v1/api-keys"),
         ("DELETE", "/v1/api-keys/{key_id}"),
@@ -167,9 +172,10 @@ async def test_the_example_bodies_fit(document: dict[str, Any], client: httpx.As
                 "upload-not-found",
                 "unknown-record-field",
                 "webhook-not-found",
+                "quotas-not-kept",
             }
         seen += 1
-    assert seen == 18
+    assert seen == 20
     file = document["components"]["schemas"]["FileBody"]
     assert set(file["example"]) == set(file["required"])
 

@@ -55,7 +55,7 @@ async def choose(page: Page, *paths: Path) -> None:
 
 
 async def told(line: Line, request: dict[str, Any]) -> list[tuple[str, str, str | None]]:
-    """What the maker is told: names, states, and who sent them."""
+    """The maker's view: names, states, and who sent them."""
     items = (await line.api.get(f"/v1/requests/{request['id']}/files")).json()["items"]
     return [(item["filename"], item["state"], item["sender"]["name"]) for item in items]
 
