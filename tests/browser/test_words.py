@@ -130,8 +130,8 @@ async def test_the_field_speaks_the_language_of_its_page(
         await page.goto(f"{service}/form")
         field = page.locator("claimcheck-upload")
         await expect(field.locator(".call")).to_have_text(call)
-        style = "getComputedStyle(document.querySelector('claimcheck-upload').shadowRoot.firstElementChild)"
-        assert await page.evaluate(f"{style}.direction") == direction
+        style = "field => getComputedStyle(field.shadowRoot.firstElementChild).direction"
+        assert await field.evaluate(style) == direction
         await field.evaluate(
             "field => field.dispatchEvent(new Event('invalid', {cancelable: true}))"
         )

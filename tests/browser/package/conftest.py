@@ -14,15 +14,8 @@ from playwright.async_api import Browser, BrowserContext
 from app.routers.pages import STATIC
 from tests.support.browser.chromium import Watch, watched
 from tests.support.browser.packages import install, run
+from tests.support.browser.site import SOURCE, Site
 
-ROOT = Path(__file__).parents[3]
-SOURCE = ROOT / "clients" / "js"
-DEFINED = (
-    '--define:process.env.NODE_ENV="development"',
-    "--define:__VUE_OPTIONS_API__=false",
-    "--define:__VUE_PROD_DEVTOOLS__=false",
-    "--define:__VUE_PROD_HYDRATION_MISMATCH_DETAILS__=false",
-)
 APPS = Path(__file__).parent / "apps"
 
 
@@ -49,32 +42,6 @@ def front_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in APPS.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
-
-
-class Site:
-    """Pages of `origin`, each with one script that esbuild makes of an app."""
-
-    def __init__(self, origin: str, front_end: Path, service: str) -> None:
-        self.origin, self.front_end, self.service = origin, front_end, service
-
-    def script(self, app: str, *how: str) -> Path:
-        """The bundle of an app, in `www`."""
-        out = self.front_end / "www" / f"{Path(app).stem}.js"
-        options = ("--bundle", "--format=esm", "--jsx=automatic", "--log-level=warning", *DEFINED)
-        esbuild = self.front_end / "node_modules" / ".bin" / "esbuild"
-        run(esbuild, app, *options, *how, f"--outfile={out}", at=self.front_end)
-        return out
-
-    def page(self, app: str, inside: str = "") -> str:
-        """The URL of a page with the app, and with HTML in its `<main>`."""
-        script = self.script(app)
-        html = (
-            f"<!doctype html><title>{app}</title><main>{inside}</main>"
-            f"<script>globalThis.endpoint = {self.service!r}</script>"
-            f'<script type="module" src="{script.name}"></script>'
-        )
-        script.with_suffix(".html").write_text(html)
-        return f"{self.origin}/{script.with_suffix('.html').name}"
 
 
 class _Quiet(SimpleHTTPRequestHandler):

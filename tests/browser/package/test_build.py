@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.routers.pages import STATIC
-from tests.browser.package.conftest import ROOT, SOURCE
 from tests.support.browser.packages import needs_npm, run
+from tests.support.browser.site import ROOT, SOURCE
 
 CORE, HOOK = 9 * 1024, 1024  # bytes, compressed
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.browser.package.conftest import Site
 from tests.support.browser.chromium import Watch
 from tests.support.browser.packages import needs_npm, run
+from tests.support.browser.site import Site
 
 pytestmark = [needs_npm, pytest.mark.slow]
 FIFTY = 50

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.async_api import BrowserContext, expect
 
-from tests.browser.package.conftest import SOURCE, Site
 from tests.support.browser.packages import needs_npm, run
+from tests.support.browser.site import SOURCE, Site
 
 pytestmark = [needs_npm, pytest.mark.slow]
 

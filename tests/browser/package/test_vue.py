@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import BrowserContext, expect
 
-from tests.browser.package.conftest import Site
 from tests.support.browser.packages import needs_npm
+from tests.support.browser.site import Site
 
 
 @needs_npm
