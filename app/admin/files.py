@@ -12,13 +12,22 @@ from starlette.responses import RedirectResponse, Response
 from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
+from app.admin.many import Action, act_on_many
+from app.admin.previews import (
+    READ_BY,
+    TEXT_BYTES,
+    is_on_request,
+    is_thumbnail,
+    preview_link,
+    preview_of,
+)
+from app.admin.sending import MOST_FILES, session_for, upload_page
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, caller_of, id_of, list_url, may, position
-from app.core.content_types import essence, normalize_content_type
+from app.admin.view import PAGE, View, caller_of, id_of, list_url, may, origins_of, position
+from app.core.content_types import normalize_content_type
 from app.core.ids import first_uuid7
 from app.core.metadata import as_lines, read_lines, read_metadata
-from app.core.parts import MIB
-from app.core.principal import MAX_NAME, Scope
+from app.core.principal import MAX_NAME, Principal, Scope, is_name
 from app.db.search import Order, Search
 from app.errors import Problem
 from app.files.links import Link, read_link, read_links, scan_of
@@ -28,32 +37,59 @@ from app.models.files import File, State
 from app.records.reading import uses_of
 from app.runtime.resources import Resources
 from app.scans.verdicts import clear_file
-from app.staff.search import search_events, search_files
+from app.staff.search import any_file, search_events, search_files
 from app.uploads.change import FileChange, change_file
-from app.uploads.remove import release_file, remove_file
+from app.uploads.remove import cancel_upload, release_file, remove_file
+from app.uploads.restore import restore_file
 
-# Types that browsers show as an image, with no script in it, and decode fast enough for a list.
-_RASTER: Final = frozenset(
-    {"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/avif", "image/bmp"}
-)
-_LARGEST_PICTURE: Final = 30 * MIB
-# Thumbnails are the files themselves, and a list may show fifty.
-_LARGEST_THUMBNAIL: Final = 2 * MIB
+# What can be done to many files at once.
+ACTIONS: Final = {
+    "release": Action(
+        release_file,
+        Scope.FILES_DELETE,
+        label="Forget",
+        title="Forget these files, and keep their objects?",
+        words="Nobody finds them through Claimcheck any more, and links to them are not made "
+        "again. Their objects stay in the bucket.",
+        done="forgotten",
+    ),
+    "delete": Action(
+        remove_file,
+        Scope.FILES_DELETE,
+        label="Delete",
+        title="Delete these files and their objects?",
+        words="Their objects go from the bucket, with every version. Nobody can bring them back.",
+        done="deleted",
+    ),
+    "restore": Action(
+        restore_file,
+        Scope.FILES_DELETE,
+        label="Take back",
+        title="Take these files back?",
+        words="They are found again, and links to them are made, where the object is still the "
+        "one that was confirmed.",
+        done="taken back",
+        is_harmless=True,
+    ),
+    "abort": Action(
+        cancel_upload,
+        Scope.UPLOADS_WRITE,
+        label="Abort",
+        title="Abort these uploads?",
+        words="What has arrived of them is deleted.",
+        done="aborted",
+    ),
+}
+_IN_STATE: Final = {
+    State.CONFIRMED: ("release", "delete"),
+    State.RELEASED: ("restore",),
+    State.PENDING: ("abort",),
+    State.REJECTED: ("abort",),
+}
 _USES: Final = 20
 _EVENTS: Final = 20
 # Within these years a day can be added without overflow; UUIDv7 begins in 1970.
 _YEARS: Final = range(1971, 9999)
-
-
-def is_picture(file: File, largest: int = _LARGEST_PICTURE) -> bool:
-    """Whether a page shows the file as an image: a raster image of at most `largest` bytes."""
-    kinds = {essence(file.content_type), essence(file.detected_type or file.content_type)}
-    return kinds <= _RASTER and (file.size or 0) <= largest
-
-
-def is_thumbnail(file: File) -> bool:
-    """Whether a list shows the file as an image, rather than its extension."""
-    return is_picture(file, _LARGEST_THUMBNAIL)
 
 
 async def links_to(res: Resources, files: Sequence[File]) -> dict[UUID, Link]:
@@ -96,6 +132,36 @@ def _search(request: Request) -> Search:
     )
 
 
+def _actions_for(request: Request, shown: Sequence[File]) -> dict[str, Action]:
+    """What the caller may do to files in some of these files' states."""
+    slugs = {slug for file in shown for slug in _IN_STATE.get(State(file.state), ())}
+    return {
+        slug: action
+        for slug, action in ACTIONS.items()
+        if slug in slugs and may(request, action.scope)
+    }
+
+
+def _sorts(request: Request, search: Search) -> dict[str, dict[str, str]]:
+    """For each column that the list can go by: where it then is, and which way it goes now."""
+    ways = {"size": (Order.LARGEST, Order.SMALLEST), "announced": (Order.NEWEST, Order.OLDEST)}
+    if search.state is not State.CONFIRMED:
+        del ways["size"]
+    return {
+        column: {
+            "url": list_url(request, order=up if search.order is down else down),
+            "now": {down: "descending", up: "ascending"}.get(search.order, "none"),
+        }
+        for column, (down, up) in ways.items()
+        # What is looked for by words is found newest first.
+        if not search.q
+    }
+
+
+async def _name_of(res: Resources, caller: Principal, file_id: UUID) -> str:
+    return (await any_file(res, caller, file_id)).filename
+
+
 class Files(View):
     """The files of the tenant."""
 
@@ -111,14 +177,22 @@ class Files(View):
         found = await search_files(res, caller_of(request), search, **position(request), limit=PAGE)
         asked_for = (search.owner, search.content_type, search.first, search.end, search.loose)
         confirmed = [file for file in found.files if file.state == State.CONFIRMED]
+        links = await links_to(res, confirmed)
+        shown = [links[file.id] for file in confirmed if file.id in links and is_thumbnail(file)]
+        asked = request.query_params
         return await self.page(
             request,
             "files.html",
+            stores={"img": origins_of(shown)},
             search=search,
             found=found,
-            links=await links_to(res, confirmed),
+            sorts=_sorts(request, search),
+            actions=_actions_for(request, found.files),
+            may_upload=may(request, Scope.UPLOADS_WRITE),
+            past="after" in asked or "before" in asked,
+            links=links,
             is_thumbnail=is_thumbnail,
-            asked=request.query_params,
+            asked=asked,
             states=list(State),
             destinations=sorted(res.settings.destinations),
             newer=found.newer and list_url(request, before=found.newer),
@@ -126,6 +200,28 @@ class Files(View):
             clear=self.to(request),
             is_narrowed=search != Search(),
             is_more=any(asked_for),
+        )
+
+    @route("/many", methods=["POST"], name="files-many")
+    async def many(self, request: Request) -> Response:
+        """Ask whether to act on each file that was selected, and do it."""
+        return await act_on_many(self, request, ACTIONS, _name_of)
+
+    @route("/upload", name="files-upload")
+    async def upload(self, request: Request) -> Response:
+        return await upload_page(self, request)
+
+    @route("/upload/session", methods=["POST"], name="files-upload-session")
+    async def session(self, request: Request) -> Response:
+        """The token of an upload session for what the page's address says, and nothing else."""
+        asked = request.query_params
+        owner = asked.get("owner", "")
+        return await session_for(
+            request,
+            asked.get("destination", ""),
+            owner=owner if is_name(owner) else "",
+            max_files=MOST_FILES,
+            scopes=(Scope.UPLOADS_WRITE,),
         )
 
     async def _file(self, request: Request) -> File:
@@ -136,19 +232,27 @@ class Files(View):
         res, caller = resources_of(request), caller_of(request)
         file = await self._file(request)
         links = await links_to(res, [file])
-        events = []
+        link = links.get(file.id)
+        preview, shown, events = preview_of(file), None, []
+        is_asked = not is_on_request(file) or request.query_params.get("show") == "1"
+        # What may not be read has no link, and is not shown either.
+        if preview and link and is_asked:
+            shown = await preview_link(res, file, link)
         if may(request, Scope.EVENTS_READ):
             events = await search_events(res, caller, str(file.id), limit=_EVENTS)
         return await self.page(
             request,
             "file.html",
+            stores={READ_BY[preview]: origins_of([shown])} if preview and shown else {},
             title=file.filename,
             file=file,
-            link=links.get(file.id),
+            link=link,
             scan=scan_of(res, file),
+            preview=preview if link else None,
+            shown=shown,
+            text_bytes=TEXT_BYTES,
             metadata=read_metadata(file.metadata),
             image=file.image and from_json(file.image),
-            is_picture=is_picture(file),
             uses=await uses_of(res, caller, file, _USES),
             events=events,
             most_events=_EVENTS,

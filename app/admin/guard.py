@@ -1,6 +1,6 @@
 """The panel's outermost middleware: security headers, the origin of forms, unexpected errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,6 +23,23 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FILES: Final = frozenset({200, 206, 304})
 
 
+def policy(**stores: Iterable[str]) -> str:
+    """The Content-Security-Policy of a page, which reads from this service alone.
+
+    `stores` are the origins of stores that this page reads from as well, by what it reads from
+    there: `img`, `media`, `frame`, `connect`.
+    """
+    ours = {"default": "'self'", "script": "'self'", "style": "'self'"}
+    ours |= {"img": "'self' data: blob:", "connect": "'self'", "media": "'self'", "frame": "'none'"}
+    for what, origins in stores.items():
+        before = [one for one in ours[what].split() if one != "'none'"]
+        ours[what] = " ".join([*before, *sorted(set(origins))]) or "'none'"
+    sources = "; ".join(f"{what}-src {where}" for what, where in ours.items())
+    return (
+        f"{sources}; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    )
+
+
 class Guard:
     """Sets the scheme that browsers see, refuses other sites' forms, and adds headers.
 
@@ -34,16 +51,10 @@ class Guard:
     plain text.
     """
 
-    def __init__(
-        self, app: ASGIApp, bucket_origins: Sequence[str], provider: BaseAuthProvider
-    ) -> None:
+    def __init__(self, app: ASGIApp, provider: BaseAuthProvider) -> None:
         self.app = app
         self.provider = provider
-        buckets = "".join(f" {origin}" for origin in bucket_origins)
         self.headers = {
-            "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; "
-            f"img-src 'self' data: blob:{buckets}; connect-src 'self'{buckets}; "
-            "object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Cross-Origin-Opener-Policy": "same-origin",
@@ -73,6 +84,7 @@ class Guard:
                 caching = "public, max-age=3600" if is_cacheable else "no-store"
                 headers = MutableHeaders(scope=message)
                 headers.update({**self.headers, "Cache-Control": caching})
+                headers.setdefault("Content-Security-Policy", policy())
             await send(message)
 
         # Python's reader of quoted cookies takes time with the square of the backslashes in them.

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 from functools import partial
+from typing import Any, Final
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -9,13 +11,31 @@ from starlette_admin.routing import route
 
 from app.access import api_keys
 from app.access.makers import MAX_LISTED
+from app.admin.many import Action, act_on_many
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, caller_of, id_of, list_url
-from app.core.principal import KEY_OWNER, Scope, is_name
+from app.core.principal import KEY_OWNER, Principal, Scope, is_name
 from app.errors import InvalidCursor, Problem
 from app.http.permissions import require
+from app.runtime.resources import Resources
 from app.staff.accounts import every_scope
 from app.uploads.unsized import end_key
+
+_ACTIONS: Final = {
+    "revoke": Action(
+        end_key,
+        Scope.ADMIN,
+        label="Revoke",
+        title="Revoke these keys?",
+        words="Whoever uses them is refused from now on, in other processes within five seconds, "
+        "and so are the upload sessions that they made. They cannot be made good again.",
+        done="revoked",
+    )
+}
+
+
+async def _name_of(res: Resources, caller: Principal, key_id: UUID) -> str:
+    return (await api_keys.get_key(res, caller, key_id)).name
 
 
 class Keys(View):
@@ -30,7 +50,7 @@ class Keys(View):
     async def index(self, request: Request) -> Response:
         return await self._list(request)
 
-    async def _list(self, request: Request, status: int = 200, **context: object) -> Response:
+    async def _list(self, request: Request, status: int = 200, **context: Any) -> Response:
         res, caller = resources_of(request), caller_of(request)
         cursor = request.query_params.get("cursor")
         try:
@@ -45,6 +65,7 @@ class Keys(View):
             older=older and list_url(request, cursor=older),
             first=self.to(request) if cursor else None,
             now=res.clock(),
+            actions=_ACTIONS,
             known={
                 s: lets for s, lets in every_scope(res.settings).items() if s in caller.grantable
             },
@@ -86,6 +107,11 @@ class Keys(View):
         except Problem as problem:
             return await self._list(request, problem.status, wrong=problem.detail, asked=asked)
         return await self._list(request, made=key, token=token)
+
+    @route("/many", methods=["POST"], name="keys-many")
+    async def many(self, request: Request) -> Response:
+        """Ask whether to revoke each key that was selected, and do it."""
+        return await act_on_many(self, request, _ACTIONS, _name_of)
 
     @route("/{id}/revoke", methods=["GET", "POST"], name="key-revoke")
     async def revoke(self, request: Request) -> Response:

@@ -13,10 +13,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
-from app.access import upload_sessions
-from app.admin.files import is_picture, is_thumbnail, links_to
+from app.admin.files import links_to
+from app.admin.previews import is_picture, is_thumbnail
+from app.admin.sending import session_for
 from app.admin.sign_in import resources_of
-from app.admin.view import PAGE, View, caller_of, list_url, may, message_of
+from app.admin.view import PAGE, View, caller_of, list_url, may, message_of, origins_of
 from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope, is_name, missing_scopes
 from app.core.record_field import RecordField, is_record_id
@@ -32,7 +33,6 @@ from app.staff.search import search_records
 
 # Extra uploads of a session, for uploads that are tried again.
 _SPARE: Final = 5
-_SESSION_SECONDS: Final = 6 * 3600
 
 
 class FormField(NamedTuple):
@@ -76,16 +76,18 @@ class Records(View):
         found = await search_records(
             res, caller_of(request), kind, prefix=prefix, **place, limit=PAGE
         )
+        links = await self._links(request, [f for one in found.records for f in _all(one)])
         return await self.page(
             request,
             "records.html",
+            stores={"img": origins_of(links.values())},
             title=kind.capitalize(),
             kind=kind,
             types=sorted(res.settings.records),
             fields=declared_fields(res, kind),
             found=found,
             prefix=prefix,
-            links=await self._links(request, [f for one in found.records for f in _all(one)]),
+            links=links,
             is_thumbnail=is_thumbnail,
             newer=found.earlier and list_url(request, before=found.earlier),
             older=found.later and list_url(request, after=found.later),
@@ -199,16 +201,20 @@ class Records(View):
             )
         record = context.pop("record", None)
         shown = [file for one in fields for file in one.files]
+        links = await self._links(request, shown)
+        to = res.settings.destinations
+        sent = {to[one.field.destination].address.origin for one in fields}
         return await self.page(
             request,
             "record.html",
             422 if wrong else 200,
+            stores={"img": sent | origins_of(links.values()), "connect": sent},
             title=f"{kind.capitalize()} {context['record_id']}" if record else f"New {kind}",
             kind=kind,
             record=record,
             etag=record and etag_of(record),
             fields=fields,
-            links=await self._links(request, shown),
+            links=links,
             is_picture=is_picture,
             wrong=wrong,
             may_write=_may_write(request),
@@ -226,27 +232,17 @@ class Records(View):
     @route("/{type}/fields/{field}/session", methods=["POST"], name="record-upload")
     async def session(self, request: Request) -> Response:
         """The token of an upload session for the field's destination, and nothing else."""
-        res, caller = resources_of(request), caller_of(request)
         kind, name = request.path_params["type"], request.path_params["field"]
         try:
-            require(caller, Scope.RECORDS_WRITE)
-            require(caller, Scope.UPLOADS_WRITE)
-            field = declared_field(res, kind, name)
-            session, token = await upload_sessions.mint(
-                res,
-                caller,
-                destination=field.destination,
-                owner=caller.owner,
-                max_files=2 * field.capacity + _SPARE,
-                max_bytes=None,
-                expires_in=_SESSION_SECONDS,
-            )
+            field = declared_field(resources_of(request), kind, name)
         except Problem as problem:
-            said = {"title": problem.title, "detail": problem.detail}
-            return JSONResponse(said, problem.status)
-        service = str(request.base_url.replace(path="/"))
-        return JSONResponse(
-            {"token": token, "endpoint": service, "destination": session.destination}
+            return JSONResponse({"title": problem.title, "detail": problem.detail}, problem.status)
+        return await session_for(
+            request,
+            field.destination,
+            owner="",
+            max_files=2 * field.capacity + _SPARE,
+            scopes=(Scope.RECORDS_WRITE, Scope.UPLOADS_WRITE),
         )
 
     @route("/{type}/of/{id}/forget", methods=["GET", "POST"], name="record-forget")

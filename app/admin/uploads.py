@@ -1,21 +1,30 @@
 """The page of uploads in flight: announced, and not confirmed yet."""
 
 from functools import partial
+from uuid import UUID
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette_admin.routing import route
 
+from app.admin.files import ACTIONS
+from app.admin.many import act_on_many
 from app.admin.sign_in import resources_of
 from app.admin.view import PAGE, View, caller_of, id_of, list_url, position
-from app.core.principal import Scope
+from app.core.principal import Principal, Scope
 from app.db.search import Search
 from app.http.permissions import require
 from app.models.files import State
+from app.runtime.resources import Resources
 from app.staff.search import search_files
 from app.uploads.lookup import get_upload
 from app.uploads.remove import cancel_upload
+
+
+async def _name_of(res: Resources, caller: Principal, upload_id: UUID) -> str:
+    return (await get_upload(res, caller, upload_id)).filename
+
 
 _SHOWN = (State.PENDING, State.COMPLETING, State.REJECTED)
 
@@ -49,7 +58,13 @@ class Uploads(View):
             newer=found.newer and list_url(request, before=found.newer),
             older=found.older and list_url(request, after=found.older),
             now=resources_of(request).clock(),
+            actions={"abort": ACTIONS["abort"]} if state != State.COMPLETING else {},
         )
+
+    @route("/many", methods=["POST"], name="uploads-many")
+    async def many(self, request: Request) -> Response:
+        """Ask whether to abort each upload that was selected, and do it."""
+        return await act_on_many(self, request, {"abort": ACTIONS["abort"]}, _name_of)
 
     @route("/{id}/abort", methods=["GET", "POST"], name="upload-abort")
     async def abort(self, request: Request) -> Response:

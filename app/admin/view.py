@@ -1,7 +1,8 @@
 """Shared by the panel's views: the caller, pages, lists, and actions that end with a message."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from markupsafe import Markup, escape
@@ -12,12 +13,15 @@ from starlette_admin.flash import flash, get_flashed_messages
 from starlette_admin.routing import route
 from starlette_admin.views import CustomView
 
+from app.admin.guard import policy
 from app.admin.sign_in import Member
 from app.core.principal import Principal, Scope
 from app.errors import Problem
+from app.files.links import Link
 from app.turns import Turn
 
 PAGE = 50
+_NONE: Final[Mapping[str, Iterable[str]]] = {}
 
 
 def caller_of(request: Request) -> Principal:
@@ -50,6 +54,12 @@ def position(request: Request) -> dict[str, UUID | None]:
     return found
 
 
+def origins_of(links: Iterable[Link]) -> set[str]:
+    """The origins of the stores that these links read from."""
+    parts = [urlsplit(link.url) for link in links]
+    return {f"{part.scheme}://{part.netloc}" for part in parts}
+
+
 def list_url(request: Request, **changes: object) -> str:
     """The URL of this list with other parameters, from its first page; None removes one."""
     kept = {
@@ -74,10 +84,16 @@ class View(CustomView):
         return bool(within == self.path or within.startswith(f"{self.path}/"))
 
     async def page(
-        self, request: Request, template: str, status: int = 200, **context: Any
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        *,
+        stores: Mapping[str, Iterable[str]] = _NONE,
+        **context: Any,
     ) -> Response:
         """Render a template of this view, in turns with other requests; besides `context` it gets
-        the caller and their scopes.
+        the caller and their scopes. `stores`: from where it may read, as for `guard.policy`.
         """
         assert self._admin is not None
         templates = self._admin.templates
@@ -90,7 +106,8 @@ class View(CustomView):
         for piece in templates.get_template(template).generate(context):
             pieces.append(piece)
             await turn.over()
-        return HTMLResponse("".join(pieces), status)
+        headers = {"Content-Security-Policy": policy(**stores)}
+        return HTMLResponse("".join(pieces), status, headers)
 
     def to(self, request: Request, path: str = "") -> str:
         """The URL of a page below this view's own."""

@@ -152,7 +152,13 @@ _FROM_BUCKET: Final = (
     "image",
     "archive",
 )
-_CONFIRM = _move(State.CONFIRMED, *_FROM_BUCKET, "claimed_until")
+# What was released is taken back by `mark_restored` alone.
+_CONFIRM = _move(
+    State.CONFIRMED,
+    *_FROM_BUCKET,
+    "claimed_until",
+    only=[in_state(State.PENDING, State.COMPLETING)],
+)
 
 
 async def mark_confirmed(
@@ -204,6 +210,25 @@ _RELEASE = _move(State.RELEASED, "ended_at", only=[LOOSE])
 async def mark_released(db: asyncpg.Connection, file: File, now: datetime) -> File | None:
     """Move to released, unless a record holds the file."""
     return await _move_row(db, _RELEASE, file, ended_at=now)
+
+
+# No column says when a file was taken back.
+_RESTORE = telling_of_file(
+    sa.update(files)
+    .where(
+        _c.id == sa.bindparam("file_id"),
+        _c.owner == sa.bindparam("of_owner"),
+        in_state(State.RELEASED),
+    )
+    .values(state=literal(State.CONFIRMED), ended_at=sa.null()),
+    EventType.FILE_RESTORED,
+    moment="now()",
+)
+
+
+async def mark_restored(db: asyncpg.Connection, file: File) -> File | None:
+    """Move a released file back to confirmed."""
+    return await _move_row(db, _RESTORE, file)
 
 
 def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:

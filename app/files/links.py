@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from app.core.delivery import Disposition, response_overrides, served_type
+from app.core.delivery import Disposition, content_disposition, response_overrides, served_type
 from app.core.destination import Destination
 from app.core.grants import grant_maker, is_granted, window_end
 from app.core.key_normalizer import InvalidName, clean_filename
@@ -164,6 +164,28 @@ def _url(
 def _known(*_made_of: UrlSigner | str | bool) -> list[Link]:
     """Where the link is kept: empty, until whoever asks first has signed it."""
     return []
+
+
+async def pdf_link(res: Resources, file: File) -> Link:
+    """A link that shows a PDF, for a frame of a page of ours.
+
+    Other links have it downloaded. Whatever the object is, the store says that it is a PDF, so that
+    no browser takes it for a page; and the frame has the store's origin, not ours. Raises
+    ScanPending, FileQuarantined.
+    """
+    # There is none where there is no other link.
+    await read_link(res, file)
+    to = res.settings.destination_of(file.destination, file.bucket)
+    signer, expires_at = await res.signer.link_signer(
+        to.address, expires_in=to.link_expires_in, window=to.window, method="GET"
+    )
+    query = {
+        "response-content-disposition": content_disposition("inline", file.filename),
+        "response-content-type": "application/pdf",
+    }
+    if file.version_id is not None:
+        query["versionId"] = file.version_id
+    return Link(signer.url(file.key, query), expires_at)
 
 
 def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:

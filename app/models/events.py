@@ -22,6 +22,7 @@ class EventType(StrEnum):
     # A scanner's verdict, or that of staff: no link to it is made any more; or they are.
     FILE_QUARANTINED = "file.quarantined"
     FILE_CLEARED = "file.cleared"
+    FILE_RESTORED = "file.restored"
     FILE_REMOVED = "file.removed"
     RECORD_CHANGED = "record.changed"
     # It never became a file: nobody confirmed it in time, or it was cancelled.

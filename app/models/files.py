@@ -32,7 +32,7 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     State.COMPLETING: frozenset({State.PENDING, State.CONFIRMED, State.REJECTED}),
     State.CONFIRMED: frozenset({State.RELEASED, State.REMOVING}),
     State.REJECTED: frozenset({State.REMOVING}),
-    State.RELEASED: frozenset(),
+    State.RELEASED: frozenset({State.CONFIRMED}),
     State.REMOVING: frozenset({State.REMOVED}),
     State.REMOVED: frozenset(),
 }

@@ -16,7 +16,7 @@ from app.db import files as db_files
 from app.db import records as db_records
 from app.db import search as db_search
 from app.db.search import COUNTED, Order, Position, Search
-from app.errors import UrlNotOurs
+from app.errors import FileNotFound, UrlNotOurs
 from app.files.finding import find_files
 from app.files.urls import parse_url
 from app.models.events import Event
@@ -81,8 +81,18 @@ async def search_files(
         files, last = await find_files(
             res, caller, search, limit=limit, owner=search.owner, owners=True
         )
-        return Found(files, None, last, None, last is not None, bool(last) and len(files) < limit)
+        count = len(files) if last is after is None else None
+        return Found(files, None, last, count, last is not None, bool(last) and len(files) < limit)
     return await _listed(res, caller, search, after, before, limit)
+
+
+async def any_file(res: Resources, caller: Principal, file_id: UUID) -> File:
+    """The file, in whatever state it is. Raises FileNotFound, also for everybody else's."""
+    async with res.db.connection() as db:
+        file = await db_files.get_file(db, file_id, caller)
+    if file is None:
+        raise FileNotFound("There is no such file.")
+    return file
 
 
 async def _named(res: Resources, caller: Principal, q: str) -> list[File]:

@@ -53,6 +53,11 @@ MOVES: dict[
         lambda db, file: moves.mark_released(db, file, LATER),
         ["file.released"],
     ),
+    "restore": (
+        new_file(State.RELEASED, confirmed_at=NOW, ended_at=NOW),
+        moves.mark_restored,
+        ["file.restored"],
+    ),
     "remove": (
         new_file(State.REMOVING, confirmed_at=NOW),
         lambda db, file: moves.finish_removal(db, file, LATER, LATER),

@@ -39,6 +39,7 @@ STEPS = {
         State.RELEASED,
         {State.CONFIRMED},
     ),
+    "restore": (moves.mark_restored, State.CONFIRMED, {State.RELEASED}),
     "claim file": (
         lambda db, file: moves.claim_file_removal(db, file, NOW, LATER),
         State.REMOVING,

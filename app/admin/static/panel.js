@@ -1,4 +1,4 @@
-/* Copying, and thumbnails that cannot be shown. Everything else works without a script. */
+/* Copying, selecting all, texts, and thumbnails that cannot be shown. All else needs no script. */
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
@@ -19,4 +19,61 @@ for (const image of document.querySelectorAll(".thumbnail img")) {
   const give = () => image.replaceWith(image.dataset.ending);
   if (image.complete && !image.naturalWidth && image.getAttribute("loading") !== "lazy") give();
   image.addEventListener("error", give);
+}
+
+for (const all of document.querySelectorAll("[data-select-all]")) {
+  const each = () => document.querySelectorAll(`input[name=id][form="${all.dataset.selectAll}"]`);
+  all.hidden = false;
+  all.addEventListener("change", () => each().forEach((one) => (one.checked = all.checked)));
+  document.addEventListener("change", ({ target }) => {
+    if (target.name !== "id") return;
+    const chosen = [...each()].filter((one) => one.checked).length;
+    all.checked = chosen > 0 && chosen === each().length;
+    all.indeterminate = chosen > 0 && chosen < each().length;
+  });
+}
+
+/* The beginning of a text. It is read by a range, and cut again where a store sends all of it. */
+for (const text of document.querySelectorAll("[data-text]")) showText(text);
+
+async function showText(text) {
+  const most = Number(text.dataset.bytes);
+  const said = text.nextElementSibling;
+  try {
+    const answer = await fetch(text.dataset.text, { headers: { Range: `bytes=0-${most - 1}` } });
+    if (!answer.ok && answer.status !== 416) throw new Error(answer.status);
+    const start = answer.status === 416 ? new Uint8Array() : await beginning(answer, most);
+    // With `stream` a character that the cut has halved is left out.
+    text.textContent = new TextDecoder(charset(answer, start)).decode(start, { stream: true });
+    if (Number(text.dataset.size) > most) said.textContent = "This is the beginning. Open the file to see all of it.";
+    if (!text.dataset.size || text.dataset.size === "0") said.textContent = "The file is empty.";
+  } catch {
+    text.hidden = true;
+    said.textContent = "The bucket does not let this page read the file. Open it instead.";
+  }
+}
+
+async function beginning(answer, most) {
+  const reader = answer.body.getReader();
+  const chunks = [];
+  let size = 0;
+  while (size < most) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    size += value.length;
+  }
+  reader.cancel();
+  return new Uint8Array(await new Blob(chunks).arrayBuffer()).subarray(0, most);
+}
+
+function charset(answer, start) {
+  if (start[0] === 0xff && start[1] === 0xfe) return "utf-16le";
+  if (start[0] === 0xfe && start[1] === 0xff) return "utf-16be";
+  const said = /charset=([\w-]+)/i.exec(answer.headers.get("Content-Type") ?? "")?.[1];
+  try {
+    return new TextDecoder(said).encoding;
+  } catch {
+    return "utf-8";
+  }
 }

@@ -43,7 +43,9 @@ async def test_files_are_found(
     today = notes["created_at"][:10]
     for query, found in (
         ("q=NOT", "notes.txt"),
-        ("q=x", None),
+        ("q=xyz", None),
+        ("q=OTES", "notes.txt"),
+        ("order=largest&type=text/plain", "notes.txt"),
         ("destination=images", "Été <b>.png"),
         ("destination=nosuch", None),
         ("owner=shop&type=text/plain", "notes.txt"),

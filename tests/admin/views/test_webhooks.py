@@ -189,9 +189,10 @@ async def test_events_are_found_by_file_and_by_request(
     for nothing in ("nosuch", "%25", "x%00"):
         assert "No event of this id" in await panel.page(f"/events?q={nothing}")
     # From the files' own search box, too.
-    nothing = await panel.get("/files?q=order-8")
-    hint = link(nothing, "Look for it among the ids of files and requests")
-    assert "record.changed" in await panel.page(hint)
+    named = await panel.get("/files?q=order-8")
+    assert "other.txt" in said(named)
+    assert "notes.txt" not in said(named)
+    assert "record.changed" in await panel.page(link(named, "Look at the events"))
     # Before a worker gave them their places, and afterwards.
     await sequenced(settings)
     assert await panel.page("/events") == newest

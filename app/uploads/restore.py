@@ -1,0 +1,36 @@
+"""Take a released file back, whose object is still what was confirmed."""
+
+from uuid import UUID
+
+from app.core.principal import Principal
+from app.db import files as db_files
+from app.db import moves
+from app.errors import FileNotFound
+from app.logs.audit import audit_file
+from app.models.files import File, State
+from app.runtime.resources import Resources
+
+
+async def restore_file(res: Resources, caller: Principal, file_id: UUID) -> File:
+    """Confirmed again, as it was; repeating it is no error.
+
+    Raises FileNotFound, also where the object is gone from the bucket, or another is there now.
+    """
+    async with res.db.connection() as db:
+        file = await db_files.get_file(db, file_id, caller)
+    if file is not None and file.state == State.CONFIRMED:
+        return file
+    if file is None or file.state != State.RELEASED:
+        raise FileNotFound("No released file of yours has this id.")
+    found = await res.bucket_of(file).head(file.version_id)
+    if found is None:
+        raise FileNotFound("Its object is gone from the bucket.")
+    if (found.size, found.etag) != (file.size, file.etag):
+        raise FileNotFound("Its object is not the one that was confirmed any more.")
+    async with res.db.connection() as db:
+        restored = await moves.mark_restored(db, file)
+    if restored is None:
+        # Somebody else was first.
+        raise FileNotFound("No released file of yours has this id.")
+    audit_file("file.restored", restored)
+    return restored
