@@ -20,7 +20,7 @@ from app.admin.uploads import Uploads
 from app.admin.usage import Usage
 from app.admin.view import Index, breakable
 from app.admin.webhooks import Webhooks
-from app.core.words import in_bytes
+from app.core.words import in_bytes, in_time
 from app.errors import Problem
 from app.http.problems import log_cause
 from app.settings.model import Settings
@@ -43,7 +43,7 @@ def install(app: FastAPI, settings: Settings) -> None:
         # Times are shown in UTC, and marked so.
         timezone_config=None,
     )
-    admin.templates.env.filters |= {"breakable": breakable, "bytes": in_bytes}
+    admin.templates.env.filters |= {"breakable": breakable, "bytes": in_bytes, "duration": in_time}
 
     @app.get("/admin", include_in_schema=False)
     async def slash() -> Response:

@@ -29,6 +29,14 @@ def two_sizes(one: int, other: int) -> tuple[str, str]:
     return rounded if rounded[0] != rounded[1] else (exact_bytes(one), exact_bytes(other))
 
 
+def in_time(seconds: int) -> str:
+    """A duration in the largest unit that says it exactly."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size:,} {unit}{'' if seconds == size else 's'}"
+    return f"{seconds:,} second{'' if seconds == 1 else 's'}"
+
+
 def in_kinds(content_types: Sequence[str], conjunction: str = "or") -> str:
     """Content types, `image/*` among them, as a list: "any image, PDF or text/csv"."""
     return in_list([_kind(one) for one in content_types], conjunction)

@@ -25,6 +25,11 @@ class ReportCache:
         self._newest: tuple[Report, datetime] | None = None
         self._examinations = SingleFlight()
 
+    @property
+    def newest(self) -> tuple[Report, datetime] | None:
+        """The newest report and when it was made, however old; None where there is none."""
+        return self._newest
+
     async def get(self) -> tuple[Report, datetime]:
         """The report and when it was made; a new one if there is none of the last ten minutes.
 

@@ -37,11 +37,13 @@ async def seals_of(res: Resources, files: Sequence[File]) -> list[str]:
 async def proven_of(res: Resources, file: File) -> frozenset[str]:
     """All that holds where the file is."""
     store = res.settings.destination_of(file.destination, file.bucket).store
-    return frozenset(
-        what
-        for where, bucket, what in await _holding(res)
-        if (where, bucket) == (store, file.bucket)
-    )
+    return await proven_in(res, store, file.bucket)
+
+
+async def proven_in(res: Resources, store: str, bucket: str) -> frozenset[str]:
+    """All that was proved to hold in the bucket of this store."""
+    found = await _holding(res)
+    return frozenset(what for where, name, what in found if (where, name) == (store, bucket))
 
 
 async def _holding(res: Resources) -> frozenset[tuple[str, str, str]]:

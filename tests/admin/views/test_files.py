@@ -231,13 +231,6 @@ async def test_uploads_in_flight_are_aborted(
     assert "0 uploads" in await panel.page("/uploads?state=nosuch")
 
 
-async def test_destinations_are_shown(panel: Panel, settings: Settings) -> None:
-    page = await panel.page("/destinations")
-    assert "images image/*" in page
-    assert "videos/" in page
-    assert settings.destinations["files"].bucket in page
-
-
 async def test_a_database_that_is_away_is_said_in_words(
     panel: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
