@@ -17,6 +17,8 @@ _RASTER: Final = frozenset(
 )
 # A larger one is shown only to who asks for it: it is the file itself that is read.
 _LARGEST_PICTURE: Final = 5 * MIB
+# A field shows what it holds, where somebody has just sent it.
+_LARGEST_IN_FIELD: Final = 30 * MIB
 # Thumbnails are the files themselves, and a list may show fifty.
 _LARGEST_THUMBNAIL: Final = 2 * MIB
 # Of a text its beginning is read, in bytes.
@@ -73,8 +75,8 @@ def is_on_request(file: File) -> bool:
 
 
 def is_picture(file: File) -> bool:
-    """Whether a page shows the file as an image without being asked."""
-    return preview_of(file) is Preview.IMAGE and not is_on_request(file)
+    """Whether a record's field shows the file as an image."""
+    return preview_of(file) is Preview.IMAGE and (file.size or 0) <= _LARGEST_IN_FIELD
 
 
 async def preview_link(res: Resources, file: File, link: Link) -> Link:
