@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.support.browser.axe import Inspector
@@ -71,6 +72,38 @@ async def test_the_page_in_each_state(
     await expect(page.get_by_label("Access token")).to_be_visible()
     await axe.look(page)
     watch.expect("401")
+    assert axe.found == []
+
+
+@needs_npm
+async def test_the_page_of_a_request(
+    context: BrowserContext,
+    service: str,
+    api: httpx.AsyncClient,
+    packages: Path,
+    picture: bytes,
+    watch: Watch,
+) -> None:
+    axe = Inspector.of(packages)
+    asked = await api.post("/v1/requests", json={"destination": "images", "note": "The harbour."})
+    request = asked.raise_for_status().json()
+    page = await context.new_page()
+    await page.goto(service + request["link"])
+    await expect(page.get_by_text("The harbour.")).to_be_visible()
+    await axe.look(page)
+    await page.get_by_label("Choose files").set_input_files(payload("seen.png", picture))
+    await expect(page.locator("#sent > li")).to_contain_text("arrived")
+    await page.get_by_label("Choose files").set_input_files(payload("no.txt", b"x", "text/plain"))
+    await expect(page.locator("#uploads")).to_contain_text("This type of file cannot go here")
+    await page.get_by_label("e-mail").fill("nobody")
+    await page.get_by_label("Your name").fill("Ann")
+    await expect(page.get_by_text("This is not an e-mail address.")).to_be_visible()
+    await axe.look(page)
+    await api.delete(f"/v1/requests/{request['id']}")
+    await page.reload()
+    await expect(page.get_by_text("This link has ended.")).to_be_visible()
+    await axe.look(page)
+    watch.allow("401")
     assert axe.found == []
 
 
