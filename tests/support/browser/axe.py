@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.async_api import Page
 
@@ -42,7 +43,7 @@ class Inspector:
                 await page.set_viewport_size({"width": width, "height": 900})
                 at = f"{page.url}, {scheme}, at {width} pixels"
                 if LOOKS:
-                    name = re.sub(r"\W+|[0-9a-f-]{36}", "-", page.url.partition("//")[2])
+                    name = re.sub(r"\W+|[0-9a-f-]{36}", "-", urlsplit(page.url).path)
                     number = len(list(LOOKS.iterdir()))
                     await page.screenshot(path=LOOKS / f"{number:03}{name}-{scheme}-{width}.png")
                 self.found.extend(
