@@ -147,6 +147,11 @@ sheet.replaceSync(`
     .actions > * { flex: 1 1 auto; min-height: 42px; }
   }
   @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
+  @media (forced-colors: active) {
+    progress { border: 1px solid CanvasText; forced-color-adjust: none; }
+    progress::-webkit-progress-value { background: Highlight; }
+    progress::-moz-progress-bar { background: Highlight; }
+  }
 `);
 
 /** Attach the element's shadow tree, in the language chosen; its last element is the row's template. */
