@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Page
 
 WIDTHS = (390, 1280)  # of a telephone, and of a desktop's window
-SCHEMES = ("light", "dark")
+SCHEMES = ("dark", "light")  # it leaves the page in the last
 # The size of targets is the one rule of WCAG 2.2 that axe does not look at by itself.
 _RUN = """; axe.run({ rules: { "target-size": { enabled: true } } })
   .then(({ violations }) => violations)"""
