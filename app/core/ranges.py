@@ -14,6 +14,10 @@ Reading: TypeAlias = Generator[tuple[int, int], bytes, T]
 MALFORMED: Final = (ValueError, LookupError, ArithmeticError, struct.error)
 
 
+# So many parts a reading may ask for, read or kept: a tenth of a second's work.
+_MOST_STEPS: Final = 65_536
+
+
 class NoMoreReads(ValueError):
     """Thrown into a reading that has asked for too many parts."""
 
@@ -38,6 +42,7 @@ class Reader(Generic[T]):
         self._reading, self._size, self._start = reading, size, start
         self._last: list[tuple[int, bytes]] = []
         self._wanted: tuple[int, int] | None = None
+        self._steps = 0
         self.found: T | None = None
 
     def run(self, part: bytes = b"") -> tuple[int, int] | None:
@@ -50,6 +55,10 @@ class Reader(Generic[T]):
         try:
             wanted = self._within(*(self._wanted or next(self._reading)))
             while (data := self._kept(*wanted)) is not None:
+                self._steps += 1
+                if self._steps > _MOST_STEPS:
+                    self.give_up()
+                    return None
                 wanted = self._within(*self._reading.send(data))
         except StopIteration as end:
             self.found = end.value
