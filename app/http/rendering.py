@@ -63,10 +63,8 @@ FILE_EXAMPLE: dict[str, Any] = {
     "sealed": "version",
     "created_at": "2026-11-22T19:07:09.123456Z",
     "confirmed_at": "2026-11-22T19:07:11.502311Z",
-    "scan": None,
-    "scan_reason": None,
-    "scanned_at": None,
-    "links_end_at": None,
+    "scan": "clean",
+    "scanned_at": "2026-11-22T19:07:12.113052Z",
     "presigned_url": "https://my-bucket.s3.eu-central-1.amazonaws.com/images/"
     "11-22-2026_19-07-09-123456--holiday.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&...",
     "presigned_url_expires_at": "2026-11-22T20:07:11Z",
@@ -151,11 +149,14 @@ class FileBody(BaseModel):
         description="What the virus scanner said, null where none is asked. Links are made once it "
         "is `clean`; of `failed` files where the destination says so"
     )
-    scan_reason: str | None = Field(description="What was found, or why it could not be scanned")
+    scan_reason: str | None = Field(
+        default=None, description="What was found, or why it could not be scanned"
+    )
     scanned_at: Moment | None
     links_end_at: Moment | None = Field(
+        default=None,
         description="Where a verdict lets no more links be made: when the last one made before it "
-        "ends. Null where there was none, or the object was deleted with the verdict"
+        "ends. Null where there was none, or the object was deleted with the verdict",
     )
     presigned_url: str | None = Field(description="Null until the file may be read: see `scan`")
     presigned_url_expires_at: Moment | None

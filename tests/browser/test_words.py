@@ -130,13 +130,8 @@ async def test_the_field_speaks_the_language_of_its_page(
         await page.goto(f"{service}/form")
         field = page.locator("claimcheck-upload")
         await expect(field.locator(".call")).to_have_text(call)
-<<<<<<< HEAD
-        style = "field => getComputedStyle(field.shadowRoot.firstElementChild).direction"
-        assert await field.evaluate(style) == direction
-=======
         flow = "field => getComputedStyle(field.shadowRoot.firstElementChild).direction"
         assert await field.evaluate(flow) == direction
->>>>>>> 278fd78 (Look at the page of a request with axe too)
         await field.evaluate(
             "field => field.dispatchEvent(new Event('invalid', {cancelable: true}))"
         )

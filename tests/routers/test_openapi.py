@@ -69,6 +69,7 @@ def test_it_describes_every_route_of_the_api(document: dict[str, Any]) -> None:
         ("GET", "/v1/uploads/{upload_id}/parts"),
         ("POST", "/v1/upload-url"),
         ("POST", "/v1/files"),
+        ("PUT", "/v1/files/{file_id}/scan"),
         ("GET", "/v1/files"),
         ("POST", "/v1/files/presign"),
         ("GET", "/v1/files/{file_id}"),

@@ -17,7 +17,7 @@ from tests.support.steps import setting, stored
 
 
 class Ran:
-    """The end of a run: its status, its lines on stdout, and stderr."""
+    """A run's status, its lines on stdout, and stderr."""
 
     def __init__(self, status: int, out: str, err: str) -> None:
         self.status, self.err = status, err

@@ -1,8 +1,10 @@
 """No way to a link gives one before a file was found clean, and none after it was not."""
 
+import ast
 import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,6 +16,7 @@ from tests.scans.ways import OF_NO_FILE, RECORD, announcement_of, routes_of, sho
 from tests.support.service import UNKNOWN_ID, log_lines, prepared, running
 from tests.support.steps import send, setting, slug, stored
 
+ROOT = Path(__file__).parents[2]
 DATA = b"a text that a scanner is asked about"
 KEY = '"the first time"'
 
@@ -53,9 +56,29 @@ def test_every_route_is_walked(settings: Settings) -> None:
         for way in ways({"id": "", "url": "", "key": "", "filename": ""}, b"", "")
     }
     # The verdict itself shows nothing: `judged` sees to it.
-    there = routes_of(settings) - {("PUT", "/v1/files/{file_id}/scan"), ("HEAD", "/")}
+    there = routes_of(settings) - {
+        ("PUT", "/v1/files/{file_id}/scan"),
+        ("HEAD", "/"),
+        ("HEAD", "/r"),
+    }
     assert walked - {("HEAD", "/v1/files/{file_id}/content")} == there
     assert not any(route.startswith(OF_NO_FILE) for _, route in walked)
+
+
+def test_nothing_else_signs() -> None:
+    """Whoever signs a link that reads a file asks for its verdict in the same function."""
+    found = {}
+    for path in (ROOT / "app").rglob("*.py"):
+        if path.parts[-2] in {"store", "doctor"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
+                names = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+                called = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+                if "link_signer" in names:
+                    found[node.name] = "_objection" in called
+    assert found
+    assert all(found.values()), found
 
 
 async def test_the_walk_finds_links_to_a_clean_file(

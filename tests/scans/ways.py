@@ -15,6 +15,7 @@ from app.settings.model import Settings
 RECORD: Final = "/v1/records/{record_type}/{record_id}"
 # Routes by what they begin with that are about no file, and show none.
 OF_NO_FILE: Final = (
+    *("/v1/usage", "/v1/quotas", "/v1/requests"),  # whose lists of files have no links
     *("/v1/webhooks", "/v1/upload-sessions", "/v1/api-keys", "/v1/destinations"),
     *("/v1/capabilities", "/v1/bucket-events", "/livez", "/readyz", "/metrics"),
     *("/docs", "/openapi.json", "/uppy/s3/sts", "/uppy/to/{destination}/s3/sts"),
@@ -92,6 +93,7 @@ def ways(file: dict[str, Any], data: bytes, key: str) -> list[Way]:
         Way("GET", "/v1/records/{record_type}", "?ids=42"),
         Way("GET", "/v1/events"),
         Way("GET", "/"),
+        Way("GET", "/r"),
         *(
             Way(way.method, way.route.replace("{to}", to), way.query, way.json)
             for way in uppy

@@ -72,7 +72,17 @@ def routes_of(routes: list[BaseRoute], prefix: str = "") -> set[str]:
 
 
 def test_every_page_of_files_is_walked(settings: Settings) -> None:
-    of_others = ("/keys", "/webhooks", "/destinations", "/login", "/logout", "/static", "/_api")
+    of_others = (
+        "/keys",
+        "/webhooks",
+        "/requests",
+        "/usage",
+        "/destinations",
+        "/login",
+        "/logout",
+        "/static",
+        "/_api",
+    )
     there = {
         path.removeprefix("/admin")
         for path in routes_of(create_app(settings).router.routes)
