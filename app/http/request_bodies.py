@@ -38,7 +38,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "created_by": "ann",
     "created_at": "2026-11-22T19:07:09.123456Z",
     "expires_at": "2026-11-29T19:07:09.123456Z",
-    "closed_at": None,
+    "revoked_at": None,
 }
 _SENDER_EXAMPLE: Final[dict[str, Any]] = {"name": "Bob", "email": "bob@example.com"}
 _SENT_EXAMPLE: Final[dict[str, Any]] = {
@@ -141,7 +141,7 @@ class RequestBody(BaseModel):
     created_by: str
     created_at: Moment
     expires_at: Moment
-    closed_at: Moment | None
+    revoked_at: Moment | None = Field(description="When it was closed")
 
 
 class NewRequest(RequestBody):
@@ -265,7 +265,7 @@ class OpenedSession(BaseModel):
     expires_at: datetime
 
 
-_members = members(RequestBody, but=("attach_to", "closed_at"))
+_members = members(RequestBody, but=("attach_to",))
 _sent_members = members(SentBody)
 
 
@@ -273,7 +273,7 @@ def request_json(request: FileRequest) -> dict[str, Any]:
     """A RequestBody."""
     field = request.attach_to
     attach_to = field and dict(zip(AttachTo.model_fields, field, strict=False))
-    return _members(request) | {"attach_to": attach_to, "closed_at": request.revoked_at}
+    return _members(request) | {"attach_to": attach_to}
 
 
 def sent_json(sent: Sent) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Accessibility: every state of the page at `/`, and `/docs`, as axe sees them."""
+"""Accessibility: every state of the pages at `/` and `/r`, and `/docs`, as axe sees them."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ async def test_the_page_in_each_state(
 
 
 @needs_npm
-async def test_the_page_of_a_request(
+async def test_the_page_of_a_request_in_each_state(
     context: BrowserContext,
     service: str,
     api: httpx.AsyncClient,
@@ -85,24 +85,38 @@ async def test_the_page_of_a_request(
     watch: Watch,
 ) -> None:
     axe = Inspector.of(packages)
-    asked = await api.post("/v1/requests", json={"destination": "images", "note": "The harbour."})
-    request = asked.raise_for_status().json()
+    wanted = {"destination": "images", "note": "The pictures, please.", "max_files": 3}
+    made = (await api.post("/v1/requests", json=wanted)).raise_for_status().json()
     page = await context.new_page()
-    await page.goto(service + request["link"])
-    await expect(page.get_by_text("The harbour.")).to_be_visible()
+    await page.goto(service + made["link"])
+    await expect(page.locator("#left")).to_contain_text("3 more files")
     await axe.look(page)
-    await page.get_by_label("Choose files").set_input_files(payload("seen.png", picture))
+
+    choose = page.get_by_label("Choose files")
+    await choose.set_input_files([payload("seen.png", picture), payload("no.txt", b"x", "a/b")])
     await expect(page.locator("#sent > li")).to_contain_text("arrived")
-    await page.get_by_label("Choose files").set_input_files(payload("no.txt", b"x", "text/plain"))
-    await expect(page.locator("#uploads")).to_contain_text("This type of file cannot go here")
-    await page.get_by_label("e-mail").fill("nobody")
-    await page.get_by_label("Your name").fill("Ann")
+    await page.get_by_label("e-mail").fill("bob")
+    await page.get_by_label("Your name").fill("Bob")
     await expect(page.get_by_text("This is not an e-mail address.")).to_be_visible()
+    await slow_down(context, page)
+    await choose.set_input_files(payload("going.png", picture + bytes(3_000_000)))
+    await expect(under_way(page, "going.png")).to_be_visible()
     await axe.look(page)
-    await api.delete(f"/v1/requests/{request['id']}")
+    await page.get_by_role("button", name="Cancel going.png").click()
+    await expect(page.get_by_role("status")).to_contain_text("is cancelled")
+
+    # From right to left, too.
+    arabic = "Object.defineProperty(navigator, 'languages', { get: () => ['ar'] })"
+    await page.add_init_script(arabic)
     await page.reload()
-    await expect(page.get_by_text("This link has ended.")).to_be_visible()
+    await expect(page.locator("html[dir=rtl]")).to_be_attached()
+    await expect(page.locator("#sent > li").first).to_be_visible()
     await axe.look(page)
+    await api.delete(f"/v1/requests/{made['id']}")
+    await page.reload()
+    await expect(page.get_by_role("alert").first).to_be_visible()
+    await axe.look(page)
+    watch.expect("401")
     watch.allow("401")
     assert axe.found == []
 

@@ -131,7 +131,7 @@ async def test_lists_are_the_maker_s(settings: Settings, shop: httpx.AsyncClient
             answer = await shop.request(method, where, headers=stranger)
             assert slug(answer) == "file-request-not-found"
     assert len((await shop.get("/v1/requests", headers=boss)).json()["items"]) == 2
-    assert (await shop.get(path)).json()["closed_at"] is None
+    assert (await shop.get(path)).json()["revoked_at"] is None
     # Sessions that strangers have opened are in no list of sessions.
     async with sending(shop, first):
         mine = await minted(shop)
@@ -216,7 +216,7 @@ async def test_it_ends_with_the_key_that_made_it(
         async with holding(shop, request["token"]) as link:
             assert slug(await link.get("/v1/requests/open")) == "invalid-token"
     shown = await shop.get(f"/v1/requests/{request['id']}", headers=boss)
-    assert shown.json()["closed_at"] is not None
+    assert shown.json()["revoked_at"] is not None
 
 
 async def test_the_log_says_who_asked_and_who_came(
