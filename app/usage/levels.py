@@ -23,24 +23,30 @@ _TRIES: Final = 3
 _PAUSE: Final = 1.0
 
 
-async def keep_levels(res: Resources) -> None:
-    """Switch on the levels at which the settings limit anything, and see them counted.
+async def keep_levels(res: Resources, *, drop: bool = False) -> None:
+    """Switch on the levels at which the settings limit anything, and see them counted; with `drop`
+    switch off the others.
 
     Raises DatabaseUnavailable.
     """
     async with res.db.connection() as db:
         there = await db_usage.read_levels(db)
     for level in Level:
-        if getattr(res.settings.quota, level) and not there.get(level):
+        is_limited = bool(getattr(res.settings.quota, level))
+        if is_limited and not there.get(level):
             await _switch_on(res, level, is_kept=level in there)
+        elif drop and not is_limited and level in there:
+            async with res.db.transaction() as db:
+                await db_usage.drop_level(db, level)
+            _log.info("usage_forgotten", level=level.value)
 
 
-async def try_to_keep_levels(res: Resources) -> None:
-    """As `keep_levels`, for the start of a process; what fails is left to the sweep."""
+async def try_to_keep_levels(res: Resources, *, drop: bool = False) -> None:
+    """As `keep_levels`; what fails, as somebody holds the table, is left to a later sweep."""
     try:
-        await keep_levels(res)
+        await keep_levels(res, drop=drop)
     except Problem as problem:
-        _log.warning("usage_not_counted", problem=problem.slug(), reason=problem.reason)
+        _log.warning("usage_not_counted", detail=problem.detail, reason=problem.reason)
 
 
 async def _switch_on(res: Resources, level: Level, *, is_kept: bool) -> None:
@@ -70,17 +76,9 @@ async def look_after_usage(res: Resources, stopping: asyncio.Event) -> None:
     """
     if res.settings.admin:
         await forget_days(res)
-    async with res.db.connection() as db:
-        there = await db_usage.read_levels(db)
-    for level in there:
-        if not getattr(res.settings.quota, level):
-            async with res.db.transaction() as db:
-                await db_usage.drop_level(db, level)
-            _log.info("usage_forgotten", level=level.value)
-    if not res.settings.quota:
-        return
-    await keep_levels(res)
-    await fold_all(res, stopping)
+    await try_to_keep_levels(res, drop=True)
+    if res.settings.quota:
+        await fold_all(res, stopping)
 
 
 async def fold_all(res: Resources, stopping: asyncio.Event) -> None:

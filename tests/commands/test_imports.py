@@ -29,6 +29,7 @@ NOT_LOADED: Final = {
     *("redis", "joserfc", "cryptography", "alembic", "mako", "httpx", "pygments", "pydantic.v1"),
     *("boto3", "s3transfer", "pure_magic_rs", "text_unidecode", "sqlalchemy.orm", "jinja2"),
     *("starlette_admin", "argon2", "moto", "flask", "app.doctor.examine", "app.embedded"),
+    *("app.db.reserve", "app.usage.levels", "app.usage.compare"),
     *("aioboto3", "aiobotocore", "aiohttp", "app.jwt", "app.runtime.shared_counts"),
     *("app.store.session", "app.store.web", "botocore.session", "urllib3", "yarl"),
 }
