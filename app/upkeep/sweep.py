@@ -38,7 +38,6 @@ from app.uploads.confirm import end_by_itself
 from app.uploads.remove import LEASE, LOOK_AFTER, delete_object, remove_claimed, remove_upload
 from app.uploads.unsized import drop_ended
 from app.uploads.verify import JOINING, After
-from app.usage.levels import look_after_usage
 
 _log: Final = get_logger("sweep")
 
@@ -145,6 +144,8 @@ class Sweep:
         limit.reschedule(asyncio.get_running_loop().time() + _STOP_SECONDS)
 
     async def _run(self) -> None:
+        from app.usage.levels import look_after_usage  # loaded late, by who sweeps
+
         started = self.res.clock()
         # A failure ends its lease a minute in the past (`uploads.remove`): with a cutoff before
         # that no row comes twice in one run, so that every run ends.
