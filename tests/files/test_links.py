@@ -155,7 +155,7 @@ class TestContent:
             data = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
             if content_type == "application/pdf":
                 data = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
-            file = await stored(client, web, data, "a.png", content_type=content_type)
+            file = await stored(client, web, data, "a.own", content_type=content_type)
             path = f"/v1/files/{file['id']}/content"
             links = [
                 file["presigned_url"],
@@ -166,7 +166,7 @@ class TestContent:
                 read = await web.get(link)
                 assert read.content == data
                 assert read.headers["content-type"] == "application/octet-stream", content_type
-                assert read.headers["content-disposition"] == 'attachment; filename="a.png"'
+                assert read.headers["content-disposition"] == 'attachment; filename="a.own"'
             # The overrides are signed: without them the link is worth nothing.
             bare = httpx.URL(links[0]).copy_remove_param("response-content-disposition")
             assert (await web.get(bare)).status_code == 403
