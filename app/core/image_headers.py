@@ -1,8 +1,8 @@
 """Width, height, orientation and motion of an image, from its header. Pure.
 
 Own readers: the best-kept library of headers alone, imagesize 2.0.1, knows neither ICO nor JPEG XL
-nor which images move, and a HEIF of 64 KiB keeps it busy for minutes
-(findings/imagesize-small-heif-takes-minutes.sh). Formats in boxes are in app/core/image_boxes.py.
+nor which images move, nor the size of an AVIF that is turned
+(findings/imagesize-turned-avif-unmeasured.sh). Formats in boxes are in app/core/image_boxes.py.
 """
 
 import struct
