@@ -133,7 +133,7 @@ def _search(request: Request) -> Search:
 
 
 def _actions_for(request: Request, shown: Sequence[File]) -> dict[str, Action]:
-    """What the caller may do to files in some of these files' states."""
+    """Actions that the caller may do to files in some of these files' states."""
     slugs = {slug for file in shown for slug in _IN_STATE.get(State(file.state), ())}
     return {
         slug: action

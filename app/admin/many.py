@@ -101,7 +101,7 @@ def _ids(values: Sequence[str]) -> list[UUID]:
 async def _each(
     ids: Sequence[UUID], do: Callable[[UUID], Awaitable[object]]
 ) -> dict[UUID, object | Problem]:
-    """What each came to, a few of them at once. Raises the first failure that is no Problem, once
+    """The outcome of each, a few of them at once. Raises the first failure that is no Problem, once
     the others have ended.
     """
     turn = asyncio.Semaphore(_AT_ONCE)

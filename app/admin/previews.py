@@ -26,7 +26,7 @@ TEXT_BYTES: Final = 64 * 1024
 
 
 class Preview(StrEnum):
-    """What a page shows a file as."""
+    """Ways in which a page shows a file."""
 
     IMAGE = "image"
     PDF = "pdf"

@@ -1,4 +1,4 @@
-"""What the panel shows of files, and how it uploads, in Chromium on Ceph RGW."""
+"""Files that the panel shows and uploads, in Chromium on Ceph RGW."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
