@@ -21,8 +21,8 @@ RECORD = "/records/product/of/42"
 # Every page that is about files, and what it asks for.
 PAGES = {
     "/files": ["/files", "/files?q=a", "/files?destination=images&loose=0"],
+    "/files/{id}": ["/files/{id}", "/files/{id}?show=1"],
     "/files/upload": ["/files/upload"],
-    "/files/{id}": ["/files/{id}"],
     "/files/{id}/open": ["/files/{id}/open"],
     "/files/{id}/change": ["/files/{id}/change"],
     "/files/{id}/clear": ["/files/{id}/clear"],
