@@ -222,6 +222,8 @@ _RESTORE = telling_of_file(
     )
     .values(state=literal(State.CONFIRMED), ended_at=sa.null()),
     EventType.FILE_RESTORED,
+    State.CONFIRMED,
+    was_pending=False,
     moment="now()",
 )
 

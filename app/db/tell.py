@@ -65,9 +65,10 @@ def _telling(
     moment: str,
     event: Callable[[sa.CTE], dict[str, sa.ColumnElement[Any]]],
     to: State | None = None,
+    was_pending: bool = True,
 ) -> Telling[Any]:
     """A change of one row, which returns these columns, and its event; of a file that it moves `to`
-    a state, with the change of its owner's use.
+    a state, with the change of its owner's use (`was_pending` as in `noted`).
 
     Whether somebody listens is asked once, with the row; where nobody does, PostgreSQL sets up the
     insertion and is done.
@@ -89,7 +90,7 @@ def _telling(
     }
     row = sa.select(*values.values()).where(moved.c[_HEARD], values["type"].is_not(None))
     told = insert(events).from_select(list(values), row).cte("told")
-    more = [told] if to is None else [told, noted(moved, to)]
+    more = [told] if to is None else [told, noted(moved, to, was_pending=was_pending)]
     return Telling(sa.select(*moved.c).add_cte(*more), made)
 
 
@@ -106,11 +107,12 @@ def telling_of_file(
     kind: EventType | sa.ColumnElement[str],
     to: State | None = None,
     *,
+    was_pending: bool = True,
     moment: str = "coalesce(moved.ended_at, moved.confirmed_at)",
 ) -> Telling[File]:
     """The change of one file, all of whose columns are returned, and the event that it makes, none
-    where the kind is NULL; `to`: the state that it moves the file to, if it does;
-    `moment`, in SQL, is when it happened.
+    where the kind is NULL. `to`: the state that it moves the file to, if it does, and whether it
+    `was_pending` until then; `moment`, in SQL, is when it happened.
     """
     return _telling(
         move,
@@ -125,6 +127,7 @@ def telling_of_file(
             "data": sa.literal_column(f"jsonb_strip_nulls({_ROW})", JSONB()),
         },
         to=to,
+        was_pending=was_pending,
     )
 
 

@@ -164,6 +164,10 @@ async def _release(db: asyncpg.Connection, file: File) -> File | None:
     return await moves.mark_released(db, file, NOW)
 
 
+async def _restore(db: asyncpg.Connection, file: File) -> File | None:
+    return await moves.mark_restored(db, file)
+
+
 async def _claim_file(db: asyncpg.Connection, file: File) -> File | None:
     return await moves.claim_file_removal(db, file, NOW, LATER)
 
@@ -192,6 +196,7 @@ _PENDING, _FILE, _NOTHING = (0, 0, 1, 9), (1, 7, 0, 0), (0, 0, 0, 0)
         ([_confirm], _FILE),
         ([_confirm, _confirm], _FILE),
         ([_confirm, _release], _NOTHING),
+        ([_confirm, _release, _restore, _restore], _FILE),
         ([_confirm, _claim_file], _FILE),
         ([_confirm, _claim_file, _finish], _NOTHING),
         ([_confirm, _claim_file, _finish, _finish], _NOTHING),
