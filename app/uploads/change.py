@@ -12,6 +12,7 @@ from app.errors import FileNotFound, InvalidFilename, ValidationFailed
 from app.logs.audit import audit_file
 from app.models.files import File
 from app.runtime.resources import Resources
+from app.uploads.objections import name_objection
 from app.uploads.rules import check_extension
 
 
@@ -56,7 +57,12 @@ def _changed(res: Resources, file: File, change: FileChange) -> File:
         except InvalidName as error:
             raise InvalidFilename(str(error)) from None
         if name.display != file.filename:
-            check_extension(res.bucket_of(file).destination, name)
+            destination = res.bucket_of(file).destination
+            check_extension(destination, name)
+            if file.detected_type and destination.name == file.destination:
+                objection = name_objection(destination, name.display, file.detected_type)
+                if objection is not None:
+                    raise InvalidFilename(objection)
             changed = changed._replace(filename=name.display)
     if change.metadata is not None or change.replaces:
         before = None if change.replaces else file.metadata

@@ -82,6 +82,17 @@ def true_type(destination: Destination, file: File, detected: str) -> str | None
     return next((name for name in names if destination.takes_type(name)), None)
 
 
+def name_objection(destination: Destination, filename: str, detected: str) -> str | None:
+    """The type that the first bytes show beside the one that the name ends in (ASVS 5.2.2)."""
+    extension = filename.rpartition(".")[2].lower()
+    named = guess_content_type(extension)
+    if compare(named, detected) is Verdict.DIFFERS and not (
+        destination.mistaken_types == "correct" and correction(named, detected)
+    ):
+        return f"The contents are {detected}; the name ends in .{extension}."
+    return None
+
+
 def contents_objection(destination: Destination, file: File, detected: str) -> str | None:
     """The type that the first bytes show beside the announced one, once that is corrected, and
     beside the one that the file's name ends in.
@@ -91,12 +102,9 @@ def contents_objection(destination: Destination, file: File, detected: str) -> s
         return f"The contents are {detected}; {file.content_type} was announced."
     if destination.name != file.destination:
         return None
-    extension = file.filename.rpartition(".")[2].lower()
-    named = guess_content_type(extension)
-    if compare(named, detected) is Verdict.DIFFERS and not (
-        destination.mistaken_types == "correct" and correction(named, detected)
-    ):
-        return f"The contents are {detected}; the name ends in .{extension}."
+    objection = name_objection(destination, file.filename, detected)
+    if objection is not None:
+        return objection
     if verdict is Verdict.UNKNOWN and destination.unknown_contents == "reject":
         return (
             f"Nothing shows that the contents, {detected}, are {file.content_type}, and "

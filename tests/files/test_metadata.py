@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from app.settings.model import Settings
+from tests.support.samples import PNG
 from tests.support.service import UNKNOWN_ID, key_for, log_lines, prepared, running
 from tests.support.steps import announced, confirm_all, minted, setting, slug, stored
 
@@ -135,6 +136,19 @@ async def test_changes_that_are_refused(client: httpx.AsyncClient, database_url:
     assert unknown.status_code == 404
 
 
+async def test_a_new_name_ends_in_no_other_type_than_the_contents(
+    client: httpx.AsyncClient, web: httpx.AsyncClient
+) -> None:
+    """OWASP ASVS 5.2.2: as at confirm."""
+    file = await stored(client, web, PNG, "a.png", content_type="image/png")
+    for name, status in (("b.exe", 422), ("b.html", 422), ("b.jpg", 200), ("b", 200)):
+        answer = await client.patch(f"/v1/files/{file['id']}", json={"filename": name})
+        assert answer.status_code == status, name
+        if status == 422:
+            assert slug(answer) == "invalid-filename"
+            assert "image/png" in answer.json()["detail"]
+
+
 async def test_found_at_once_by_metadata_and_parts_of_names(
     client: httpx.AsyncClient, database_url: str
 ) -> None:
@@ -250,4 +264,5 @@ async def test_a_change_is_told_once_with_what_it_came_to(
         for name, value in answer.json().items()
         if "ed_url" not in name and name != "content_url"
     }
-    assert event["data"] == shown | {"owner": "dev", "reason": None}
+    more = {"owner": "dev", "reason": None, "file_request_id": None}
+    assert event["data"] == shown | more
