@@ -38,7 +38,9 @@ class Plot(NamedTuple):
     """A destination's days."""
 
     destination: str
+    days: list[Day]
     bars: list[Bar]
+    most: int  # of a day: files, or refusals
     files: int
     bytes: int
     refused: list[tuple[str, int]]
@@ -49,23 +51,25 @@ def _plot(destination: str, days: list[Day]) -> Plot:
     for day in days:
         for problem, count in day.refused.items():
             refused[problem] = refused.get(problem, 0) + count
-    most = max(1, *(max(day.files, sum(day.refused.values())) for day in days))
+    most = max(1, *(max(day.files, day.times_refused) for day in days))
     bars = [
         Bar(
             n * _STEP,
             round(_HEIGHT * day.files / most, 1),
-            round(_HEIGHT * sum(day.refused.values()) / most, 1),
+            round(_HEIGHT * day.times_refused / most, 1),
             _words(day),
         )
         for n, day in enumerate(days)
     ]
     files, size = sum(day.files for day in days), sum(day.bytes for day in days)
-    return Plot(destination, bars, files, size, sorted(refused.items(), key=lambda one: -one[1]))
+    by_times = sorted(refused.items(), key=lambda one: -one[1])
+    return Plot(destination, days, bars, most, files, size, by_times)
 
 
 def _words(day: Day) -> str:
     refused = ", ".join(f"{count:,} {problem}" for problem, count in day.refused.items())
-    said = f"{day.day}: {day.files:,} files, {in_bytes(day.bytes)}"
+    files = "file" if day.files == 1 else "files"
+    said = f"{day.day}: {day.files:,} {files}, {in_bytes(day.bytes)}"
     return f"{said}; refused: {refused}" if refused else said
 
 

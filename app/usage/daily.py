@@ -22,6 +22,10 @@ class Day(NamedTuple):
     bytes: int
     refused: dict[str, int]
 
+    @property
+    def times_refused(self) -> int:
+        return sum(self.refused.values())
+
 
 async def read_days(res: Resources, caller: Principal) -> dict[str, list[Day]]:
     """The last 30 days (UTC) of the caller's tenant by destination, all of them, the last today.

@@ -97,7 +97,10 @@ async def test_each_day_is_plotted(
     assert page.text.count("<g><title>") == 2 * 30
     before = (res.clock().date() - timedelta(days=3)).isoformat()
     assert f"{before}: 0 files, 0 bytes; refused: 2 content-type-not-allowed" in page.text
-    assert "In 30 days 1 files, 5 bytes." in said(page)
+    assert "1 file in 30 days, 5 bytes." in said(page)
+    # In words, for those who cannot point at a bar.
+    assert re.search(r"Day Files Size Refused \d+ \w+ \d{4} 1 5 bytes 0", said(page)), said(page)
+    assert re.search(r"\d+ \w+ \d{4} 0 0 bytes 2", said(page)), said(page)
     # The tallest of each: a file above the line, refusals below it.
     assert re.search(r'class="files" x="291" y="0.0" width="8" height="60.0"', page.text)
     assert re.search(r'class="refused" x="261" y="62" width="8" height="60.0"', page.text)
