@@ -60,8 +60,8 @@ async def act_on_many(
     back = f"{view.to(request)}?{form.get('list') or ''}".removesuffix("?")
     ids = _ids([str(value) for value in form.getlist("id")])
     if not ids:
-        flash(request, "Select some first.", "error")
-        return RedirectResponse(view.to(request), 303)
+        flash(request, "Nothing is selected: tick the boxes of those that you mean.", "error")
+        return RedirectResponse(back, 303)
     if len(ids) > PAGE:
         raise HTTPException(400, f"Select at most {PAGE} at once.")
     names = await _each(ids, lambda one: name_of(res, caller, one))

@@ -60,7 +60,7 @@ async def test_files_are_sent_shown_and_deleted_together(
     await page.get_by_role("link", name="Upload files…").click()
     await page.get_by_label("Destination").select_option("papers")
     await page.get_by_label("Whose files").fill("shop")
-    await page.get_by_role("button", name="Choose", exact=True).click()
+    await page.get_by_role("button", name="Change", exact=True).click()
     await axe.look(page)
     words = "<script>alert(1)</script> Grüße\n" + "x" * 100_000
     large = png("Large.png", await gradient(page, "#111", "#eee"), 6 * MIB)
@@ -108,7 +108,7 @@ async def test_files_are_sent_shown_and_deleted_together(
 
     # All of them, but one.
     await page.get_by_role("link", name="Files", exact=True).first.click()
-    await page.get_by_label("Select all on this page").check()
+    await page.get_by_label("All on this page").check()
     await page.get_by_label("Select sound.wav").uncheck()
     await page.get_by_role("button", name="Delete…").click()
     await axe.look(page)

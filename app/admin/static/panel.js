@@ -1,4 +1,5 @@
-/* Copying, selecting all, texts, and thumbnails that cannot be shown. All else needs no script. */
+/* Copying, selecting all, a field that waits for its form, texts, and thumbnails that cannot be
+   shown. All else needs no script. */
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
@@ -23,14 +24,39 @@ for (const image of document.querySelectorAll(".thumbnail img")) {
 
 for (const all of document.querySelectorAll("[data-select-all]")) {
   const each = () => document.querySelectorAll(`input[name=id][form="${all.dataset.selectAll}"]`);
-  all.hidden = false;
-  all.addEventListener("change", () => each().forEach((one) => (one.checked = all.checked)));
-  document.addEventListener("change", ({ target }) => {
-    if (target.name !== "id") return;
+  const label = all.form.querySelector(".many-label");
+  const unsaid = label.textContent;
+  all.parentElement.hidden = false;
+  all.addEventListener("change", () => {
+    for (const one of each()) one.checked = all.checked;
+    count();
+  });
+  document.addEventListener("change", ({ target }) => target.name === "id" && count());
+  count(); // browsers keep what was selected when one comes back
+
+  function count() {
     const chosen = [...each()].filter((one) => one.checked).length;
     all.checked = chosen > 0 && chosen === each().length;
     all.indeterminate = chosen > 0 && chosen < each().length;
-  });
+    label.textContent = chosen ? `${chosen} selected:` : unsaid;
+  }
+}
+
+/* A field whose files go where a form says: while other values are in the form than the page was
+   made with, the field takes none. */
+for (const form of document.querySelectorAll("[data-holds]")) {
+  const field = document.getElementById(form.dataset.holds);
+  const isChanged = (one) =>
+    one.options
+      ? [...one.options].some(({ selected, defaultSelected }) => selected !== defaultSelected)
+      : one.type !== "submit" && one.value !== one.defaultValue;
+  const hold = () => {
+    const isHeld = [...form.elements].some(isChanged);
+    field.toggleAttribute("disabled", isHeld);
+    form.querySelector("[type=submit]").classList.toggle("btn-primary", isHeld);
+  };
+  form.addEventListener("input", hold);
+  addEventListener("pageshow", hold);
 }
 
 /* The beginning of a text. It is read by a range, and cut again where a store sends all of it. */

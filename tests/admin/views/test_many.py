@@ -129,7 +129,7 @@ async def test_who_may_and_what_is_no_selection(
     ):
         assert (await panel.post("/files/many", many | data)).status_code == status, data
     answer = await panel.act("/files/many", {"action": "delete"})
-    assert "Select some first." in answer
+    assert "Nothing is selected" in answer
     assert (await panel.get("/files/many")).status_code in {404, 405}
 
     reader = await signed_in(browsers(), settings, "reader", tenant="acme", scopes=["files:read"])
