@@ -117,7 +117,7 @@ export default {
   "request-full": "Über diesen Link können keine weiteren Dateien gesendet werden. Was Sie begonnen haben, läuft weiter.",
   "request-too-many": "Zu viele Dateien",
   "request-too-many-detail": { one: "Über diesen Link kann noch {count} Datei gesendet werden.", other: "Über diesen Link können noch {count} Dateien gesendet werden." },
-  "request-arrived": "{size}, angekommen am {time}",
+  "request-arrived": "{size}, angekommen: {time}",
   "request-unfinished": "{size}, nicht fertig. Wählen Sie dieselbe Datei noch einmal, um fortzufahren.",
   "request-checking": "{size}, wird geprüft",
   "request-rejected": "{size}, nicht angenommen: {reason}",
