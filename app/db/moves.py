@@ -220,7 +220,12 @@ _RESTORE = telling_of_file(
         _c.owner == sa.bindparam("of_owner"),
         in_state(State.RELEASED),
     )
-    .values(state=literal(State.CONFIRMED), ended_at=sa.null()),
+    .values(
+        state=literal(State.CONFIRMED),
+        ended_at=sa.null(),
+        # Of one that was to be scanned when it was released the moment is still there.
+        claimed_until=sa.func.coalesce(_c.claimed_until, sa.bindparam("scan_at", type_=MOMENT)),
+    ),
     EventType.FILE_RESTORED,
     State.CONFIRMED,
     was_pending=False,
@@ -228,9 +233,14 @@ _RESTORE = telling_of_file(
 )
 
 
-async def mark_restored(db: asyncpg.Connection, file: File) -> File | None:
-    """Move a released file back to confirmed."""
-    return await _move_row(db, _RESTORE, file)
+async def mark_restored(
+    db: asyncpg.Connection, file: File, scan_at: datetime | None = None
+) -> File | None:
+    """Move a released file back to confirmed; a worker scans it from `scan_at` on, if that is said.
+
+    It counts as its owner's again, whatever they may have: whoever takes it back decides.
+    """
+    return await _move_row(db, _RESTORE, file, scan_at=scan_at)
 
 
 def _claim(*states: State, only: Sequence[sa.ColumnElement[bool]] = ()) -> Statement[File]:

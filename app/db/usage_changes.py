@@ -17,8 +17,8 @@ _ONE, _NOTHING = (sa.literal_column(f"{n}::bigint", sa.BigInteger()) for n in (1
 
 
 def noted(moved: sa.CTE, to: State, *, was_pending: bool = True) -> sa.CTE:
-    """Note the rows that have just come to this state, from whichever there is before it; files
-    that were never uploads (`was_pending`) have nothing reserved.
+    """Note the rows that have just come to this state, from whichever there is before it. Files
+    that were not pending before (`was_pending`), but released or adopted, have nothing reserved.
 
     A rejected upload has given back what was reserved for it, and what removes it gives nothing.
     """

@@ -22,13 +22,16 @@ async def restore_file(res: Resources, caller: Principal, file_id: UUID) -> File
         return file
     if file is None or file.state != State.RELEASED:
         raise FileNotFound("No released file of yours has this id.")
-    found = await res.bucket_of(file).head(file.version_id)
+    handle = res.bucket_of(file)
+    found = await handle.head(file.version_id)
     if found is None:
         raise FileNotFound("Its object is gone from the bucket.")
     if (found.size, found.etag) != (file.size, file.etag):
         raise FileNotFound("Its object is not the one that was confirmed any more.")
+    # One that was released before its destination had files scanned has no verdict yet.
+    waits = file.scan is None and handle.destination.is_scanned_by_worker
     async with res.db.connection() as db:
-        restored = await moves.mark_restored(db, file)
+        restored = await moves.mark_restored(db, file, res.clock() if waits else None)
     if restored is None:
         # Somebody else was first.
         raise FileNotFound("No released file of yours has this id.")

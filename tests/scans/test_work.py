@@ -6,17 +6,20 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from app.core.principal import Principal
 from app.core.scans import Scan
 from app.runtime.resources import Resources, open_resources
 from app.scans import verdicts, work
 from app.scans.clamd import Answer, Clamd
 from app.scans.work import Scanner
 from app.settings.model import Settings, load_settings
+from app.uploads.restore import restore_file
 from tests.support.clamd import INFECTED, LIMIT, NAME
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.samples import PNG
@@ -311,3 +314,20 @@ async def test_uploads_that_confirm_themselves_wait_too(
     [file] = (await client.get("/v1/files")).json()["items"]
     assert (file["scan"], file["presigned_url"]) == ("pending", None)
     assert await scanned(res) == {"infected": 1}
+
+
+async def test_what_is_taken_back_is_scanned(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    """Also one that was released before its destination had files scanned."""
+    me, ids = Principal("dev"), []
+    for scan in ("off", "required"):
+        async with running(await prepared(environ | setting("files", "scan", scan))) as client:
+            file = await stored(client, web, INFECTED, f"{scan}.txt")
+            assert (await client.delete(f"/v1/files/{file['id']}")).status_code == 204
+            ids.append(UUID(file["id"]))
+    async with open_resources(load_settings(environ)) as res:
+        assert await scanned(res) == {}
+        for file_id in ids:
+            await restore_file(res, me, file_id)
+        assert await scanned(res) == {"infected": 2}

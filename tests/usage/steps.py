@@ -25,6 +25,8 @@ async def _moved(db: asyncpg.Connection, file: File, chance: random.Random) -> F
             moved = await moves.mark_rejected(db, file, "why", NOW)
         case State.CONFIRMED, 0:
             moved = await moves.mark_released(db, file, NOW)
+        case State.RELEASED, _:
+            moved = await moves.mark_restored(db, file)
         case State.CONFIRMED, _:
             moved = await moves.claim_file_removal(db, file, NOW, LATER)
         case ((State.PENDING | State.REJECTED), _):

@@ -196,6 +196,7 @@ _PENDING, _FILE, _NOTHING = (0, 0, 1, 9), (1, 7, 0, 0), (0, 0, 0, 0)
         ([_confirm], _FILE),
         ([_confirm, _confirm], _FILE),
         ([_confirm, _release], _NOTHING),
+        ([_confirm, _release, _restore], _FILE),
         ([_confirm, _release, _restore, _restore], _FILE),
         ([_confirm, _claim_file], _FILE),
         ([_confirm, _claim_file, _finish], _NOTHING),
