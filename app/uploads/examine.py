@@ -7,7 +7,7 @@ in a thread: a hostile header takes tens of milliseconds.
 import asyncio
 from typing import Final, TypeVar
 
-from app.core.content_types import essence
+from app.core.content_types import essence, guess_content_type
 from app.core.contents import is_media
 from app.core.destination import Destination
 from app.core.formats import ZIP, family_of, group_of
@@ -62,7 +62,9 @@ async def _judged(
     detected = file.detected_type or ""
     if group_of(detected) == "archive" and family_of(detected) != ZIP:
         return Archive()
-    surely = ZIP in {family_of(detected), family_of(essence(file.content_type))}
+    # By its name too: programs that open it by that find a directory behind which something stands.
+    named = guess_content_type(file.filename.rpartition(".")[2].lower())
+    surely = ZIP in map(family_of, (detected, essence(file.content_type), named))
     return await _read(
         handle, found, judge(found.size, most_entries, surely=surely), _READS_OF_AN_ARCHIVE
     )

@@ -143,6 +143,20 @@ async def test_limits_of_archives(
             assert says in (await rejected(client, web, data, **said))["detail"]
 
 
+async def test_what_only_its_name_calls_an_archive_is_judged(
+    environ: dict[str, str], web: httpx.AsyncClient
+) -> None:
+    """With something before and behind it no detector finds a zip; Python's zipfile opens it."""
+    data = b"\0" + zipped([Entry(mode=_LINK)]) + b"\0"
+    how = {"destination": "zips", "content_type": "application/octet-stream"}
+    async with running(await prepared(environ | LIMITS)) as client:
+        for name in ("a.zip", "a.docx"):
+            problem = await rejected(client, web, data, filename=name, **how)
+            assert "has symbolic links" in problem["detail"]
+        file = await stored(client, web, data, "a.bin", **how)
+        assert file["archive"] is None
+
+
 async def test_the_parts_are_few_and_of_the_version_that_was_found(
     environ: dict[str, str], web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
