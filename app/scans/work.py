@@ -115,7 +115,8 @@ class Scanner:
         """Scan a file that was claimed; its verdict, or what else became of it."""
         try:
             async with asyncio.timeout(_SCAN_SECONDS):
-                if file.scan == Scan.INFECTED:
+                destination = self.res.bucket_of(file).destination
+                if file.scan == Scan.INFECTED and destination.infected_objects == "delete":
                     await delete_infected(self.res, file)
                     return "deleted"
                 return await self._scan(file)
@@ -163,7 +164,15 @@ class Scanner:
 
     async def _tagged(self, file: File) -> Answer | None:
         """The verdict of the object's tag; None where it has none yet."""
-        tags = await tags_of(self.res.bucket_of(file), file.version_id)
+        handle = self.res.bucket_of(file)
+        if file.version_id is None:
+            # Before the tags: what is put there later has none for seconds.
+            there = await handle.head()
+            if there is None:
+                return _GONE
+            if (there.size, there.etag) != (file.size, file.etag):
+                return _REPLACED
+        tags = await tags_of(handle, file.version_id)
         if tags is None:
             return _GONE
         status = tags.get(GUARDDUTY_TAG, "")
@@ -189,8 +198,7 @@ class Scanner:
             if found is None:
                 return _GONE
             if found.size != file.size or (file.version_id is None and found.etag != file.etag):
-                # A bucket without versions does not hold what was confirmed any more.
-                return Answer(Scan.FAILED, "its object was replaced after it was confirmed")
+                return _REPLACED
             return await clamd.scan(found.chunks)
 
     async def _is_proven(self, clamd: Clamd) -> bool:
@@ -221,3 +229,5 @@ class Scanner:
 
 
 _GONE: Final = Answer(Scan.FAILED, "its object is not in the bucket")
+# A bucket without versions does not hold what was confirmed any more.
+_REPLACED: Final = Answer(Scan.FAILED, "its object was replaced after it was confirmed")

@@ -154,6 +154,27 @@ async def test_an_event_hastens_the_look_and_is_not_believed(
     assert await scanned(res) == {}
 
 
+async def test_a_tag_of_other_bytes_clears_nothing(
+    settings: Settings,
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    res: Resources,
+    db: asyncpg.Connection,
+) -> None:
+    """On a bucket without versions whoever still holds the form may put something clean there."""
+    replaced, kept = [await stored(client, web, b"hello", name) for name in ("a.txt", "b.txt")]
+    await db.execute("UPDATE files SET version_id = NULL")
+    bucket = settings.destinations["files"].bucket
+    async with owner_of_bucket(settings) as s3:
+        put = await s3.put_object(Bucket=bucket, Key=replaced["key"], Body=b"HELLO")
+    for file in (replaced | {"version_id": put["VersionId"]}, kept):
+        await tag(settings, file, "NO_THREATS_FOUND")
+    assert await scanned(res) == {"failed": 1, "clean": 1}
+    read = (await client.get(f"/v1/files/{replaced['id']}")).json()
+    assert (read["scan"], read["presigned_url"]) == ("failed", None)
+    assert "replaced" in read["scan_reason"]
+
+
 class Queue:
     """SQS, as far as the worker deletes what it has read."""
 

@@ -159,6 +159,23 @@ async def test_a_deletion_that_fails_is_tried_again(
             assert "Versions" not in listed
 
 
+async def test_no_object_goes_that_is_to_be_kept_by_now(
+    environ: dict[str, str], deleting: Settings, web: httpx.AsyncClient, clock: Clock
+) -> None:
+    async with running(deleting) as client, open_resources(deleting) as res:
+        file = await stored(client, web, INFECTED)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(verdicts, "delete_object", away)
+            assert await scanned(res) == {"infected": 1}
+        clock.ahead = timedelta(minutes=5)
+        async with open_resources(load_settings(environ), clock=clock) as keeping:
+            assert await scanned(keeping) == {"infected": 1}
+            assert await scanned(keeping) == {}
+        async with owner_of_bucket(deleting) as s3:
+            where = {"Bucket": deleting.destinations["files"].bucket, "Key": file["key"]}
+            assert (await s3.head_object(**where))["ContentLength"] == len(INFECTED)
+
+
 async def away(*_: Any) -> None:
     raise verdicts.BucketUnavailable("It is away.")
 
