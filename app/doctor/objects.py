@@ -175,10 +175,12 @@ def _report_unsealed(examination: Examination) -> None:
             f"Set conditional_writes = false. {APPLY} It turns versioning on, which seals better.",
         )
     else:
-        findings.warn(
+        # Otherwise the way around a scanner is to send malware where a clean file was scanned.
+        is_scanned = destination.scan == "required"
+        (findings.fail if is_scanned else findings.warn)(
             "sealing",
             "The bucket keeps no versions: whoever holds an upload can replace the bytes until it "
-            "expires.",
+            f"expires{', after they were scanned too' if is_scanned else ''}.",
             f"{APPLY} It turns versioning on. Where the store has none, do as `advice` says.",
         )
 

@@ -72,6 +72,12 @@ def suspended(bucket: SetUpBucket) -> None:
     bucket.owner.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=status)
 
 
+def scanned_but_suspended(bucket: SetUpBucket) -> None:
+    suspended(bucket)
+    for name, value in {"SCAN": "required", "SCANNER": "api"}.items():
+        bucket.environ[f"CLAIMCHECK_DESTINATIONS__FILES__{name}"] = value
+
+
 BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
     ("embedded", environment(AWS_S3_REGION_NAME="eu-west-1"), FAILS, {"region": "=us-east-1"}),
     (
@@ -168,6 +174,7 @@ BROKEN: list[tuple[str, Break, Level, dict[str, str]]] = [
         {"lifecycle": "12 days"},
     ),
     ("ceph", suspended, WARNS, {"sealing": "turns versioning on"}),
+    ("embedded", scanned_but_suspended, FAILS, {"sealing": "turns versioning on"}),
     ("ceph", deny("s3:PutObject"), FAILS, {"post": "s3:PutObject", "multipart": "s3:PutObject"}),
     (
         "ceph",
