@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.core.destination import Destination
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.metadata import Value, merge_metadata
 from app.core.principal import Principal
@@ -12,7 +13,7 @@ from app.errors import FileNotFound, InvalidFilename, ValidationFailed
 from app.logs.audit import audit_file
 from app.models.files import File
 from app.runtime.resources import Resources
-from app.uploads.objections import name_objection
+from app.uploads.objections import is_archive_by_name, name_objection
 from app.uploads.rules import check_extension
 
 
@@ -59,11 +60,8 @@ def _changed(res: Resources, file: File, change: FileChange) -> File:
         if name.display != file.filename:
             destination = res.bucket_of(file).destination
             check_extension(destination, name)
-            if file.detected_type and destination.name == file.destination:
-                objection = name_objection(destination, name.display, file.detected_type)
-                if objection is not None:
-                    raise InvalidFilename(objection)
             changed = changed._replace(filename=name.display)
+            _check_ending(destination, file, changed)
     if change.metadata is not None or change.replaces:
         before = None if change.replaces else file.metadata
         try:
@@ -74,3 +72,17 @@ def _changed(res: Resources, file: File, change: FileChange) -> File:
             ) from None
         changed = changed._replace(metadata=written)
     return changed
+
+
+def _check_ending(destination: Destination, file: File, changed: File) -> None:
+    """Hold another extension to the contents, as at confirm. Raises InvalidFilename."""
+    before, after = (one.filename.rpartition(".")[2].lower() for one in (file, changed))
+    if before == after or file.detected_type is None or destination.name != file.destination:
+        return
+    objection = name_objection(destination, changed, file.detected_type)
+    # Nobody has looked for a directory in what was not called an archive.
+    is_judged = file.archive is not None or destination.archives is None
+    if objection is None and not is_judged and is_archive_by_name(changed):
+        objection = f"It was not judged as an archive; the name ends in .{after}."
+    if objection is not None:
+        raise InvalidFilename(objection)

@@ -7,7 +7,7 @@ in a thread: a hostile header takes tens of milliseconds.
 import asyncio
 from typing import Final, TypeVar
 
-from app.core.content_types import essence, guess_content_type
+from app.core.content_types import essence
 from app.core.contents import is_media
 from app.core.destination import Destination
 from app.core.formats import ZIP, family_of, group_of
@@ -19,6 +19,7 @@ from app.core.zip_directory import MOST, READ, Archive, judge
 from app.models.files import File
 from app.store.look import StoredObject
 from app.store.objects import ObjectHandle
+from app.uploads.objections import is_archive_by_name
 
 # Bytes that are read at once of an image, and how often: a JPEG has its size behind its colour
 # profile and its previews.
@@ -63,8 +64,8 @@ async def _judged(
     if group_of(detected) == "archive" and family_of(detected) != ZIP:
         return Archive()
     # By its name too: programs that open it by that find a directory behind which something stands.
-    named = guess_content_type(file.filename.rpartition(".")[2].lower())
-    surely = ZIP in map(family_of, (detected, essence(file.content_type), named))
+    announced = family_of(essence(file.content_type))
+    surely = ZIP in {family_of(detected), announced} or is_archive_by_name(file)
     return await _read(
         handle, found, judge(found.size, most_entries, surely=surely), _READS_OF_AN_ARCHIVE
     )

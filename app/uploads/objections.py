@@ -10,6 +10,7 @@ from typing import Final
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.contents import Verdict, compare, correction, is_markup, is_media
 from app.core.destination import Destination
+from app.core.formats import ZIP, family_of
 from app.core.parts import MIN_PART_SIZE
 from app.core.words import in_bytes, two_sizes
 from app.models.files import File
@@ -82,17 +83,6 @@ def true_type(destination: Destination, file: File, detected: str) -> str | None
     return next((name for name in names if destination.takes_type(name)), None)
 
 
-def name_objection(destination: Destination, filename: str, detected: str) -> str | None:
-    """The type that the first bytes show beside the one that the name ends in (ASVS 5.2.2)."""
-    extension = filename.rpartition(".")[2].lower()
-    named = guess_content_type(extension)
-    if compare(named, detected) is Verdict.DIFFERS and not (
-        destination.mistaken_types == "correct" and correction(named, detected)
-    ):
-        return f"The contents are {detected}; the name ends in .{extension}."
-    return None
-
-
 def contents_objection(destination: Destination, file: File, detected: str) -> str | None:
     """The type that the first bytes show beside the announced one, once that is corrected, and
     beside the one that the file's name ends in.
@@ -102,8 +92,7 @@ def contents_objection(destination: Destination, file: File, detected: str) -> s
         return f"The contents are {detected}; {file.content_type} was announced."
     if destination.name != file.destination:
         return None
-    objection = name_objection(destination, file.filename, detected)
-    if objection is not None:
+    if (objection := name_objection(destination, file, detected)) is not None:
         return objection
     if verdict is Verdict.UNKNOWN and destination.unknown_contents == "reject":
         return (
@@ -117,6 +106,22 @@ def contents_objection(destination: Destination, file: File, detected: str) -> s
             f"{file.content_type} was announced."
         )
     return None
+
+
+def name_objection(destination: Destination, file: File, detected: str) -> str | None:
+    """The type that the first bytes show beside the one that the file's name ends in."""
+    extension = file.filename.rpartition(".")[2].lower()
+    named = guess_content_type(extension)
+    if compare(named, detected) is Verdict.DIFFERS and not (
+        destination.mistaken_types == "correct" and correction(named, detected)
+    ):
+        return f"The contents are {detected}; the name ends in .{extension}."
+    return None
+
+
+def is_archive_by_name(file: File) -> bool:
+    """Whether the file's name ends as a zip's does, or that of something made of one."""
+    return family_of(guess_content_type(file.filename.rpartition(".")[2].lower())) == ZIP
 
 
 def is_examined(destination: Destination, file: File) -> bool:

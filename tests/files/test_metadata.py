@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from app.settings.model import Settings
-from tests.support.samples import PNG
+from tests.support.archives import Entry, zipped
+from tests.support.samples import NOISE, PNG
 from tests.support.service import UNKNOWN_ID, key_for, log_lines, prepared, running
 from tests.support.steps import announced, confirm_all, minted, setting, slug, stored
 
@@ -136,17 +137,27 @@ async def test_changes_that_are_refused(client: httpx.AsyncClient, database_url:
     assert unknown.status_code == 404
 
 
-async def test_a_new_name_ends_in_no_other_type_than_the_contents(
-    client: httpx.AsyncClient, web: httpx.AsyncClient
+async def test_a_new_extension_is_held_to_the_contents(
+    environ: dict[str, str], web: httpx.AsyncClient
 ) -> None:
-    """OWASP ASVS 5.2.2: as at confirm."""
-    file = await stored(client, web, PNG, "a.png", content_type="image/png")
-    for name, status in (("b.exe", 422), ("b.html", 422), ("b.jpg", 200), ("b", 200)):
-        answer = await client.patch(f"/v1/files/{file['id']}", json={"filename": name})
-        assert answer.status_code == status, name
-        if status == 422:
-            assert slug(answer) == "invalid-filename"
-            assert "image/png" in answer.json()["detail"]
+    """A name cannot become at last the one that was refused at first."""
+    limits = setting("zips", "archives", '{"max_entries": 1}')
+    said = {"content_type": "application/octet-stream", "destination": "zips"}
+    hidden = b"\0" + zipped([Entry()] * 9) + b"\0"
+    async with running(await prepared(environ | limits)) as client:
+        for data, before, after, status in (
+            (PNG, "a.bin", "a.pdf", 422),
+            (PNG, "a.bin", "a.png", 200),
+            (PNG, "a.png", "b.jpg", 200),  # harmless
+            (NOISE, "a.bin", "a.pdf", 200),  # unknown
+            (hidden, "a.bin", "a.zip", 422),
+            (hidden, "a.bin", "b.bin", 200),
+            (zipped([Entry()]), "a.bin", "a.zip", 200),
+        ):
+            file = await stored(client, web, data, before, **said)
+            answer = await client.patch(f"/v1/files/{file['id']}", json={"filename": after})
+            assert answer.status_code == status, (before, after)
+            assert status == 200 or slug(answer) == "invalid-filename"
 
 
 async def test_found_at_once_by_metadata_and_parts_of_names(
