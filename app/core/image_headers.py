@@ -170,11 +170,24 @@ def bmp() -> Reading[Image]:
 
 
 def ico() -> Reading[Image]:
-    """The largest of the icons; 0 is 256."""
+    """The largest of the icons, 0 being 256; each is a PNG or a bitmap, with a size of its own that
+    decoders go by.
+    """
     [count] = yield from read_struct("<H", 4)
     entries = yield 6, 16 * count
-    sizes = [(w or 256, h or 256) for w, h in zip(entries[::16], entries[1::16], strict=False)]
-    return Image(*max(sizes, key=lambda size: size[0] * size[1]))
+    width = height = decoded = 0
+    for at in range(0, len(entries) - 15, 16):
+        across, over, place = struct.unpack_from("<BB10xI", entries, at)
+        across, over = across or 256, over or 256
+        if across * over > width * height:
+            width, height = across, over
+        head = yield place, 24
+        if head.startswith(b"\x89PNG"):
+            size = struct.unpack_from(">II", head, 16)
+        else:
+            size = struct.unpack_from("<ii", head, 4)  # twice as high: behind it is a mask
+        decoded = max(decoded, abs(size[0] * size[1]))
+    return Image(width, height, decoded=decoded if decoded > 2 * width * height else 0)
 
 
 def tiff() -> Reading[Image]:

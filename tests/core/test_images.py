@@ -73,6 +73,17 @@ def test_a_heif_that_is_cut_counts_all_pixels_that_are_decoded() -> None:
     assert found.pixels >= 64 * 64
 
 
+def test_a_picture_larger_than_its_icon_counts() -> None:
+    """Decoders go by the header of the PNG, and not by the directory in front of it."""
+    data = bytearray(written((16, 16), "ICO", sizes=[(16, 16)]))
+    inner = written((3000, 2000), "PNG")
+    data[14:18] = len(inner).to_bytes(4, "little")
+    found, reads = measured(bytes(data[:22]) + inner)
+    assert found is not None
+    assert (found.width, found.height, found.pixels) == (16, 16, 6_000_000)
+    assert reads == 0
+
+
 def test_a_frame_beyond_the_screen_counts() -> None:
     """GIF's decoders make room for it."""
     data = bytearray(written((4, 4), "GIF"))
