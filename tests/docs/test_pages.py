@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "clients" / "js" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / "bench").glob("*.md"),
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
