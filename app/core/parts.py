@@ -27,7 +27,7 @@ class Layout:
     @property
     def count(self) -> int:
         """The number of parts."""
-        return max(1, _ceil(self.size, self.part_size))
+        return _ceil(self.size, self.part_size) if self.size else 1
 
     def size_of(self, number: int) -> int:
         """Bytes in the part."""

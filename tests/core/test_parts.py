@@ -56,6 +56,8 @@ def test_what_has_arrived_is_not_missing(layout: Layout) -> None:
 def test_known_layouts() -> None:
     assert lay_out(0, 16 * MIB) == Layout(0, 16 * MIB)
     assert (Layout(0, 16 * MIB).count, Layout(0, 16 * MIB).size_of(1)) == (1, 0)
+    # Of one that is joined the part's own size is known.
+    assert Layout(0, 0).count == 1
     assert lay_out(160 * MIB, 16 * MIB).count == 10
     assert lay_out(160 * MIB + 1, 16 * MIB).count == 11
     assert lay_out(10**12, 16 * MIB) == Layout(10**12, 96 * MIB)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
+from claimcheck_client.errors import Problem
 from claimcheck_client.steps import Steps, request
 from claimcheck_client.types import Events, Field, File, Link, Metadata, Record, Records, Session
 
@@ -78,8 +79,10 @@ def delete(file_id: str, *, with_object: bool = False) -> Steps[None]:
 
 
 def link(file_id: str) -> Steps[str]:
-    """A link that reads a file until it expires."""
-    found = yield from file(file_id)
+    """A link that reads a file until it expires. Raises Problem where nobody may read it."""
+    [found] = yield from links([file_id])
+    if "problem" in found:
+        raise Problem(found["problem"]["status"], found["problem"], None)
     return found["presigned_url"]
 
 

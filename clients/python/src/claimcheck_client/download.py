@@ -30,7 +30,7 @@ def download(
     """Download a file; where it lies then: at the path, in it under its own name if it is a folder.
 
     What is there is replaced once all has come. `on_progress` is called with bytes so far and
-    bytes of all. Raises Problem, Unreachable, BucketError, FileChanged.
+    bytes of all. Raises Problem, Unreachable, BucketError, FileChanged, OSError.
     """
     file = yield from calls.file(file_id)
     target = Path(path)
@@ -48,6 +48,7 @@ def download(
 class _Download:
     def __init__(self, file: File, part: Path, progress: Progress) -> None:
         self._file, self._part, self._progress = file, part, progress
+        self._link = file["presigned_url"]
 
     def told(self) -> Steps[None]:
         with self._part.open("ab") as out:
@@ -58,8 +59,8 @@ class _Download:
 
     def _more(self, out: IO[bytes], failures: int) -> Steps[None]:
         have = out.tell()
-        if failures:
-            self._file = yield from calls.file(self._file["id"])
+        if failures or self._link is None:
+            self._link = yield from calls.link(self._file["id"])
         headers = {"accept-encoding": "identity"}
         if have:
             headers["range"] = f"bytes={have}-"
@@ -80,7 +81,7 @@ class _Download:
             self._progress.add(1, len(block))
 
         try:
-            answer: Answer = yield Http("GET", self._file["presigned_url"], headers, open=take)
+            answer: Answer = yield Http("GET", self._link, headers, open=take)
         except Unreachable:
             if out.tell() > have:
                 return

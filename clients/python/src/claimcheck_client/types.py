@@ -9,7 +9,10 @@ Metadata: TypeAlias = Mapping[str, str | bool | int | float]
 
 
 class File(TypedDict):
-    """A confirmed file. `url` is for keeping; `presigned_url` reads it until it expires."""
+    """A confirmed file. `url` is for keeping; `presigned_url` reads it until it expires.
+
+    The links are None where the file waits for a virus scanner, or one found something.
+    """
 
     id: str
     state: str
@@ -34,9 +37,9 @@ class File(TypedDict):
     scan: str | None
     created_at: str
     confirmed_at: str
-    presigned_url: str
-    presigned_url_expires_at: str
-    content_url: str
+    presigned_url: str | None
+    presigned_url_expires_at: str | None
+    content_url: str | None
 
 
 class Link(TypedDict):

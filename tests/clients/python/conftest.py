@@ -1,0 +1,136 @@
+"""The service on Ceph RGW, which clients reach through a proxy that tests can disturb."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from claimcheck_client import AsyncClient, Client, steps
+
+from app.db.migrations import migrate
+from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.support.service import SESSION_SECRET, Store, in_thread, key_for, prepared, served
+from tests.support.stores.rgw import Rgw
+
+PART = 5 << 20
+SCOPES = (
+    *("uploads:write", "files:read", "files:delete", "records:read", "records:write"),
+    *("sessions:create", "events:read"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where clients find the service, their key, and what lies before its bucket."""
+
+    url: str
+    key: str
+    proxy: FaultyProxy
+
+
+@pytest.fixture(scope="package")
+async def open_place(
+    postgres_url: str, gateway: Rgw, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Place]:
+    """One service for all of these tests, on a database of its own."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("CREATE DATABASE clients")
+    await connection.close()
+    database_url = urlsplit(postgres_url)._replace(path="/clients").geturl()
+    in_thread(migrate, database_url)
+    owner = gateway.owner
+    store = Store(gateway.endpoint_url, owner.access_key, owner.secret_key)
+    parts = {"method": "multipart", "part_size": PART}
+    destinations = {
+        "files": {"method": "post"},
+        "put": {"method": "put"},
+        "parts": parts,
+        "held": {**parts, "integrity": "md5"},
+        "small-held": {"method": "put", "integrity": "md5"},
+        "texts": {"content_types": ["text/*"]},
+    }
+    records = {"product": {"picture": {"destination": "files"}, "video": {"destination": "parts"}}}
+    async with faulty_proxy(gateway.endpoint_url) as proxy:
+        environ = {
+            **store.environ("clients"),
+            "DATABASE_URL": database_url,
+            "CLAIMCHECK_AUTH": "keys",
+            "CLAIMCHECK_SECRET_KEY": SESSION_SECRET,
+            "CLAIMCHECK_DESTINATIONS": json.dumps(destinations),
+            "CLAIMCHECK_RECORDS": json.dumps(records),
+            "AWS_S3_PUBLIC_ENDPOINT_URL": proxy.address,
+        }
+        settings = await prepared(environ)
+        log = tmp_path_factory.mktemp("clients") / "log"
+        async with served(environ, log) as service:
+            header = await key_for(settings, *SCOPES)
+            key = header["Authorization"].removeprefix("Bearer ")
+            yield Place(str(service.client.base_url).rstrip("/"), key, proxy)
+
+
+@pytest.fixture
+def place(open_place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The service and its store in order, and clients that repeat at once."""
+    monkeypatch.setattr(steps, "_FIRST_WAIT", 0)
+    open_place.proxy.mend()
+    open_place.proxy.seen.clear()
+    return open_place
+
+
+class Caller:
+    """One of the two clients; its methods are called by name, and awaited."""
+
+    def __init__(self, client: Client | AsyncClient) -> None:
+        self.client = client
+
+    async def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
+        *rooms, last = name.split(".")
+        owner: Any = self.client
+        for room in rooms:
+            owner = getattr(owner, room)
+        method = getattr(owner, last)
+        if isinstance(self.client, AsyncClient):
+            return await method(*arguments, **options)
+        return await asyncio.to_thread(method, *arguments, **options)
+
+    async def listed(self, name: str, **options: Any) -> list[Any]:
+        owner: Any = self.client
+        for room in name.split("."):
+            owner = getattr(owner, room)
+        if isinstance(self.client, AsyncClient):
+            return [item async for item in owner(**options)]
+        return await asyncio.to_thread(lambda: list(owner(**options)))
+
+
+@pytest.fixture(params=[Client, AsyncClient], ids=["blocking", "asynchronous"])
+async def caller(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Any:
+    client = request.param(place.url, place.key, parallel=1, cache=tmp_path / "cache")
+    yield Caller(client)
+    closed = client.close()
+    if closed is not None:
+        await closed
+
+
+@pytest.fixture
+def blocking(place: Place, tmp_path: Path) -> Iterator[Caller]:
+    """One client, for what is told once for both."""
+    with Client(place.url, place.key, parallel=1, cache=tmp_path / "cache") as client:
+        yield Caller(client)
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a file of random bytes of a size."""
+
+    def sample(size: int, name: str = "film.bin") -> Path:
+        path = tmp_path / name
+        path.write_bytes(os.urandom(size))
+        return path
+
+    return sample
