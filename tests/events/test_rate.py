@@ -1,8 +1,9 @@
-"""Very many events by two workers, beside a bare client that posts to such a receiver.
+"""Very many events by two workers: each arrives once, in order, in little memory.
 
-The two take turns, some seconds each, so that both have the same machine whatever else it does. The
-workers' rate is that of tries, from the first until four of five events are there: meanwhile events
-are put in order, fail and are tried again. What comes later is mostly pauses between tries.
+How fast is printed (`-s`), beside a bare client that posts to such a receiver. The two take turns,
+some seconds each, so that both have the same machine whatever else it does. The workers' rate is
+that of tries, from the first until four of five events are there: meanwhile events are put in
+order, fail and are tried again. What comes later is mostly pauses between tries.
 """
 
 import asyncio
@@ -135,7 +136,6 @@ async def test_rate_and_memory(
             f"{statistics.median(bare_rates):.0f}/s, in {len(rates)} turns {ratio:.2f} of it, most "
             f"memory {most / 2**20:.0f} MiB"
         )
-        assert ratio > 0.5
         assert most < MOST_MEMORY
 
 
