@@ -31,8 +31,8 @@ async def test_destinations_are_shown(panel: Panel, settings: Settings, database
     assert "videos/" in page
     assert to.bucket in page
     assert "Uploads last 1 hour, in parts 7 days" in page
-    assert "Links last 1 hour, the same for 15 minutes" in page
-    assert "Sealed version" in page
+    assert "Links last 1 hour; the same link for 15 minutes" in page
+    assert "Sealed by links of one version" in page
     assert "multipart," not in page
     assert "Not examined since the service was started" in page
 
