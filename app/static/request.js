@@ -104,11 +104,16 @@ function tooMany() {
   return new UploadError(say("request-too-many"), most, { retry: false, lang });
 }
 
-async function changeSender() {
+/** Say what is wrong with the address, if anything; returns whether nothing is. */
+function checkEmail() {
   const isRight = $("email").validity.valid;
   $("email-wrong").textContent = isRight ? "" : say("request-email-wrong");
   $("email").ariaInvalid = String(!isRight);
-  if (!isRight) return;
+  return isRight;
+}
+
+async function changeSender() {
+  if (!checkEmail()) return;
   try {
     await introduce($("name").value.trim(), $("email").value.trim());
   } catch (error) {
@@ -123,6 +128,8 @@ function listen() {
     $("choose").value = ""; // so that choosing the same file again is a change
   };
   $("name").onchange = $("email").onchange = changeSender;
+  // What is wrong is said once one has left the field, and no longer than it is wrong.
+  $("email").oninput = () => $("email").validity.valid && checkEmail();
   takeFiles(send);
   moveByArrows($("uploads"));
   addEventListener("beforeunload", (event) => {
