@@ -74,8 +74,11 @@ async def test_an_example_uploads(
 
 def test_the_example_for_react_has_the_types_that_it_needs(built: Path) -> None:
     """Props of the hook fit the elements that they are given to, and a mistake is found."""
-    code = example("jsx")
+    field = '<claimcheck-upload name="photo" session="/session" max-size={5} id="photo" />'
+    code = example("jsx").replace("<ul>", f"{field}<ul>")
+    (built / "js" / "field.ts").write_text(example("ts"))
     wrong = code.replace("upload.secondsLeft !== null", "upload.minutesLeft !== null")
+    wrong = wrong.replace('session="/session"', 'sessions="/session"')
     tsc = built / "js" / "node_modules" / ".bin" / "tsc"
     options = "--ignoreConfig --noEmit --strict --jsx react-jsx --module esnext --pretty false"
     for name, text in (("right", code), ("wrong", wrong)):
@@ -83,8 +86,9 @@ def test_the_example_for_react_has_the_types_that_it_needs(built: Path) -> None:
     said = run(
         "sh",
         "-c",
-        f"{tsc} {options} --moduleResolution bundler right.tsx wrong.tsx || true",
+        f"{tsc} {options} --moduleResolution bundler field.ts right.tsx wrong.tsx || true",
         at=built / "js",
     )
     assert set(re.findall(r"^(\w+\.tsx)\(", said, re.MULTILINE)) == {"wrong.tsx"}
     assert "minutesLeft" in said
+    assert "sessions" in said
