@@ -1,4 +1,4 @@
-"""The page of uploads in flight: announced, and not confirmed yet."""
+"""The page of uploads: announced, and not confirmed."""
 
 from functools import partial
 from uuid import UUID
@@ -51,7 +51,7 @@ class Uploads(View):
         return await self.page(
             request,
             "uploads.html",
-            title="Uploads in flight",
+            title="Uploads",
             found=found,
             state=state,
             states=[(one, list_url(request, state=one.value)) for one in _SHOWN],

@@ -25,20 +25,20 @@ for (const image of document.querySelectorAll(".thumbnail img")) {
 for (const all of document.querySelectorAll("[data-select-all]")) {
   const each = () => document.querySelectorAll(`input[name=id][form="${all.dataset.selectAll}"]`);
   const label = all.form.querySelector(".many-label");
-  const unsaid = label.textContent;
   all.parentElement.hidden = false;
   all.addEventListener("change", () => {
     for (const one of each()) one.checked = all.checked;
     count();
   });
   document.addEventListener("change", ({ target }) => target.name === "id" && count());
-  count(); // browsers keep what was selected when one comes back
+  count();
+  addEventListener("pageshow", count); // browsers keep what was selected when one comes back
 
   function count() {
     const chosen = [...each()].filter((one) => one.checked).length;
     all.checked = chosen > 0 && chosen === each().length;
     all.indeterminate = chosen > 0 && chosen < each().length;
-    label.textContent = chosen ? `${chosen} selected:` : unsaid;
+    label.textContent = `${chosen} selected:`;
   }
 }
 
