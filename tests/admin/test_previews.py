@@ -60,6 +60,8 @@ async def test_files_are_sent_shown_and_deleted_together(
     await page.get_by_role("link", name="Upload files…").click()
     await page.get_by_label("Destination").select_option("papers")
     await page.get_by_label("Whose files").fill("shop")
+    # Files go to whom the page was made for: not to somebody whose name is only typed in.
+    await expect(page.locator("claimcheck-upload")).to_have_attribute("disabled", "")
     await page.get_by_role("button", name="Change", exact=True).click()
     await axe.look(page)
     words = "<script>alert(1)</script> Grüße\n" + "x" * 100_000
@@ -110,6 +112,7 @@ async def test_files_are_sent_shown_and_deleted_together(
     await page.get_by_role("link", name="Files", exact=True).first.click()
     await page.get_by_label("All on this page").check()
     await page.get_by_label("Select sound.wav").uncheck()
+    await expect(page.get_by_text("3 selected:")).to_be_visible()
     await page.get_by_role("button", name="Delete…").click()
     await axe.look(page)
     await page.get_by_role("button", name="Delete (3)").click()
