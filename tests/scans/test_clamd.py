@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -49,6 +50,18 @@ async def test_a_stream_that_breaks_is_no_clean_file(clamd: Clamd) -> None:
 
     with pytest.raises(OSError, match="the bucket is gone"):
         await clamd.scan(broken())
+
+
+async def test_what_is_encrypted_hides(clamd: Clamd, tmp_path: Path) -> None:
+    """It is clean, unless clamd is set to say so."""
+    data = bytearray(b"".join(marked(SMALLEST)))
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        for found in re.finditer(header, bytes(data)):
+            data[found.start() + flags] |= 1
+    assert (await clamd.scan(stream(bytes(data)))).verdict is Scan.CLEAN
+    with start_clamd(tmp_path, limits() + "AlertEncrypted yes\n") as strict:
+        answer = await strict.scan(stream(bytes(data)))
+    assert answer == (Scan.INFECTED, "Heuristics.Encrypted.Zip")
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
