@@ -54,8 +54,17 @@ async def open_place(
         "held": {**parts, "integrity": "md5"},
         "small-held": {"method": "put", "integrity": "md5"},
         "texts": {"content_types": ["text/*"]},
+        # Those of the README.
+        "footage": parts | {"content_types": ["video/*", "image/*"]},
+        "images": {"content_types": ["image/*", "text/plain"]},
     }
-    records = {"product": {"picture": {"destination": "files"}, "video": {"destination": "parts"}}}
+    records = {
+        "product": {
+            "picture": {"destination": "files"},
+            "video": {"destination": "parts"},
+            "clip": {"destination": "footage"},
+        }
+    }
     async with faulty_proxy(gateway.endpoint_url) as proxy:
         environ = {
             **store.environ("clients"),

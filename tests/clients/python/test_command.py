@@ -1,0 +1,121 @@
+"""`claimcheck-upload`, and the README's examples."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from claimcheck_client import Client
+
+from tests.clients.python.conftest import PART, Place
+
+ROOT = Path(__file__).parents[3] / "clients" / "python"
+README = (ROOT / "README.md").read_text()
+Sample = Callable[..., Path]
+
+
+def environ_of(place: Place, tmp_path: Path) -> dict[str, str]:
+    return {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "PYTHONPATH": str(ROOT / "src"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "CLAIMCHECK_URL": place.url,
+        "CLAIMCHECK_KEY": place.key,
+    }
+
+
+async def run(
+    place: Place, tmp_path: Path, *arguments: str, data: bytes = b"", status: int = 0
+) -> tuple[str, str]:
+    """What the command prints, to both."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "claimcheck_client", *arguments),
+        env=environ_of(place, tmp_path),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    output, errors = await process.communicate(data)
+    assert process.returncode == status, errors.decode()
+    return output.decode(), errors.decode()
+
+
+async def test_files_and_records(place: Place, sample: Sample, tmp_path: Path) -> None:
+    sample(PART + 7)
+    attach = ("--attach", "product/cli/video", "--metadata", "scene=12")
+    output, errors = await run(place, tmp_path, "film.bin", "--to", "parts", "--json", *attach)
+    file = json.loads(output)
+    assert (file["filename"], file["size"], errors) == ("film.bin", PART + 7, "")
+    assert file["metadata"] == {"scene": "12"}
+    with Client(place.url, place.key, cache=None) as client:
+        record = client.records.get("product", "cli")
+    assert record["fields"]["video"]["file_id"] == file["id"]
+
+
+async def test_standard_input(place: Place, tmp_path: Path) -> None:
+    how = ("-", "--name", "a.txt", "--to", "files")
+    output, _ = await run(place, tmp_path, *how, data=b"hello")
+    assert re.fullmatch(r"[0-9a-f-]{36}  -\n", output)
+
+
+async def test_each_is_tried(place: Place, sample: Sample, tmp_path: Path) -> None:
+    sample(7)
+    output, errors = await run(place, tmp_path, "absent.bin", "film.bin", "--to", "files", status=1)
+    assert "film.bin" in output
+    assert "absent.bin: " in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("film.bin",),
+        ("-", "--to", "files"),
+        ("a", "b", "--name", "c", "--to", "files"),
+        ("a", "--to", "files", "--attach", "product/42"),
+        ("a", "--to", "files", "--metadata", "scene"),
+    ],
+)
+def test_it_is_called_wrongly(arguments: tuple[str, ...]) -> None:
+    from claimcheck_client.command import main
+
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--url", "http://127.0.0.1:9"])
+    assert end.value.code == 2
+
+
+async def test_readme(place: Place, sample: Sample, tmp_path: Path) -> None:
+    """Its examples run as they stand."""
+    sample(7, "film.mp4")
+    sample(7, "poster.png")
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    command = bin_ / "claimcheck-upload"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m claimcheck_client "$@"\n')
+    command.chmod(0o755)
+    environ = environ_of(place, tmp_path)
+    environ["PATH"] = f"{bin_}:{environ['PATH']}"
+    programs = [(sys.executable, "-c", code) for code in blocks("python")]
+    scripts = [("bash", "-ec", code) for code in blocks("bash")]
+    assert (len(programs), len(scripts)) == (3, 1)
+    for program in (*programs, *scripts):
+        process = await asyncio.create_subprocess_exec(
+            *program, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+    assert (tmp_path / "copy.mp4").read_bytes() == (tmp_path / "film.mp4").read_bytes()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_links_of_the_readme() -> None:
+    for target in re.findall(r"\]\((\.\./[^)#]*)", README):
+        assert (ROOT / target).is_file(), target

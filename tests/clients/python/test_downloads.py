@@ -1,0 +1,88 @@
+"""Downloads by the Python client: they go on in the same bytes, or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from claimcheck_client import FileChanged, Problem
+from claimcheck_client.download import _own_name
+
+from tests.clients.python.conftest import Caller, Place
+from tests.support.service import UNKNOWN_ID
+
+Sample = Callable[..., Path]
+
+
+async def test_it_goes_on_after_a_lost_line(
+    caller: Caller, place: Place, sample: Sample, tmp_path: Path
+) -> None:
+    path = sample(3 << 20)
+    file = await caller("upload", path, "put")
+    place.proxy.disturb("GET", "half")
+    told: list[int] = []
+    target = tmp_path / "new"
+    target.mkdir()
+    got = await caller("download", file["id"], target, on_progress=lambda so, _: told.append(so))
+    assert got == target / "film.bin"
+    assert list(target.iterdir()) == [got]
+    assert got.read_bytes() == path.read_bytes()
+    assert place.proxy.seen.count("GET") == 2
+    assert (sorted(told), told[-1]) == (told, 3 << 20)
+
+
+async def test_it_goes_on_after_a_crash(
+    blocking: Caller, place: Place, sample: Sample, tmp_path: Path
+) -> None:
+    path = sample(3 << 20)
+    file = await blocking("upload", path, "put")
+
+    def breaks(sent: int, total: int) -> None:
+        if sent > 1 << 20:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await blocking("download", file["id"], tmp_path / "got", on_progress=breaks)
+    [part] = (path for path in os.scandir(tmp_path) if path.name.startswith(".got."))
+    have = part.stat().st_size
+    told: list[int] = []
+    got = await blocking(
+        "download", file["id"], tmp_path / "got", on_progress=lambda so, _: told.append(so)
+    )
+    assert 1 << 20 < have == told[0]
+    assert got.read_bytes() == path.read_bytes()
+
+
+async def test_other_bytes_are_not_taken(blocking: Caller, place: Place, tmp_path: Path) -> None:
+    file = await blocking("upload", b"hello", "files", filename="a.txt")
+    place.proxy.disturb("GET", (412, "PreconditionFailed"))
+    with pytest.raises(FileChanged, match="other bytes"):
+        await blocking("download", file["id"], tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+
+
+async def test_a_link_that_has_expired(blocking: Caller, place: Place, tmp_path: Path) -> None:
+    file = await blocking("upload", b"hello", "files", filename="a.txt")
+    place.proxy.disturb("GET", (403, "AccessDenied"))
+    got = await blocking("download", file["id"], tmp_path / "got")
+    assert got.read_bytes() == b"hello"
+
+
+async def test_no_such_file(blocking: Caller, tmp_path: Path) -> None:
+    with pytest.raises(Problem) as problem:
+        await blocking("download", UNKNOWN_ID, tmp_path / "got")
+    assert problem.value.type == "file-not-found"
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("a.txt", "a.txt"),
+        ("../../a.txt", "a.txt"),
+        ("..\\b", "b"),
+        ("..", "the-id"),
+        ("", "the-id"),
+    ],
+)
+def test_names_lead_nowhere_else(filename: str, name: str) -> None:
+    assert _own_name({"id": "the-id", "filename": filename}) == name  # type: ignore[typeddict-item]
