@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -182,7 +183,7 @@ async def test_quickstart(
     async with watched(browser, watch) as context:
         page = await context.new_page()
         await page.goto(origin)
-        large = files.make(f"{name}.png", SIZE)
+        large = files.make(f"{name}-{secrets.token_hex(4)}.png", SIZE)
         await send_half(page, name, large)
         await page.reload()
         if name == "uppy":
@@ -197,8 +198,9 @@ async def test_quickstart(
         watch.allow("409")
 
         await page.goto(origin)
-        await is_refused(page, name, files)
-        assert await found(api, "notes") == []
+        text = files.make(f"{name}-notes.txt", 5)
+        await is_refused(page, name, text)
+        assert await found(api, text.name) == []
         watch.allow("422")
 
         assert watch.complaints == []
@@ -262,8 +264,8 @@ async def is_shown(page: Page, name: str, files: Files, path: Path) -> None:
     assert hashlib.sha256(body).hexdigest() == files.digests[path.name]
 
 
-async def is_refused(page: Page, name: str, files: Files) -> None:
-    text = files.make("notes.txt", 5)
+async def is_refused(page: Page, name: str, text: Path) -> None:
+    """Choose a text, and see the page say that it takes pictures alone."""
     await page.set_input_files("input[type=file] >> nth=0", text)
     says = "You can only upload: image/*" if name == "uppy" else "takes any image"
     await expect(page.get_by_text(says).first).to_be_visible()

@@ -10,7 +10,12 @@ const destination = "images";
 const token = "any"; // of an upload session; `make run` needs none
 
 const uppy = new Uppy({ restrictions: { allowedFileTypes: ["image/*"] } });
-uppy.use(Dashboard, { inline: true, target: "#dashboard", width: "100%" });
+uppy.use(Dashboard, {
+  inline: true,
+  target: "#dashboard",
+  width: "100%",
+  showLinkToFileUploadResult: true,
+});
 uppy.use(GoldenRetriever); // after a reload it goes on
 uppy.use(AwsS3, {
   companionEndpoint: `${api}/uppy/${token}/to/${destination}`,
@@ -32,7 +37,7 @@ async function store(id) {
     });
     const stored = await answer.json();
     if (!answer.ok) throw new Error(stored.detail);
-    // Keep stored.id or stored.url. The link, on the file's name, expires.
+    // Keep stored.id or stored.url. The link, on the picture, expires.
     uppy.setFileState(id, { uploadURL: stored.presigned_url });
   } catch (error) {
     uppy.emit("upload-error", file, error);
