@@ -205,7 +205,7 @@ async def test_quickstart(
 
         assert watch.complaints == []
         service = str(api.base_url).rstrip("/")
-        assert watch.origins <= {origin, service, bench.bucket}
+        assert watch.origins - {"blob://"} <= {origin, service, bench.bucket}  # blobs: thumbnails
         await connects_nowhere_else(page, watch)
 
 
