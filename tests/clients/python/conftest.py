@@ -21,7 +21,7 @@ from tests.support.stores.rgw import Rgw
 PART = 5 << 20
 SCOPES = (
     *("uploads:write", "files:read", "files:delete", "records:read", "records:write"),
-    *("sessions:create", "events:read"),
+    *("sessions:mint", "events:read"),
 )
 
 
@@ -58,13 +58,8 @@ async def open_place(
         "footage": parts | {"content_types": ["video/*", "image/*"]},
         "images": {"content_types": ["image/*", "text/plain"]},
     }
-    records = {
-        "product": {
-            "picture": {"destination": "files"},
-            "video": {"destination": "parts"},
-            "clip": {"destination": "footage"},
-        }
-    }
+    fields = {"picture": "files", "clip": "parts", "video": "footage"}
+    records = {"product": {name: {"destination": to} for name, to in fields.items()}}
     async with faulty_proxy(gateway.endpoint_url) as proxy:
         environ = {
             **store.environ("clients"),

@@ -13,6 +13,7 @@ import pytest
 from claimcheck_client import Client
 
 from tests.clients.python.conftest import PART, Place
+from tests.support.samples import PNG, ftyp
 
 ROOT = Path(__file__).parents[3] / "clients" / "python"
 README = (ROOT / "README.md").read_text()
@@ -48,14 +49,14 @@ async def run(
 
 async def test_files_and_records(place: Place, sample: Sample, tmp_path: Path) -> None:
     sample(PART + 7)
-    attach = ("--attach", "product/cli/video", "--metadata", "scene=12")
+    attach = ("--attach", "product/cli/clip", "--metadata", "scene=12")
     output, errors = await run(place, tmp_path, "film.bin", "--to", "parts", "--json", *attach)
     file = json.loads(output)
     assert (file["filename"], file["size"], errors) == ("film.bin", PART + 7, "")
     assert file["metadata"] == {"scene": "12"}
     with Client(place.url, place.key, cache=None) as client:
         record = client.records.get("product", "cli")
-    assert record["fields"]["video"]["file_id"] == file["id"]
+    assert record["fields"]["clip"]["file_id"] == file["id"]
 
 
 async def test_standard_input(place: Place, tmp_path: Path) -> None:
@@ -89,10 +90,10 @@ def test_it_is_called_wrongly(arguments: tuple[str, ...]) -> None:
     assert end.value.code == 2
 
 
-async def test_readme(place: Place, sample: Sample, tmp_path: Path) -> None:
+async def test_readme(place: Place, tmp_path: Path) -> None:
     """Its examples run as they stand."""
-    sample(7, "film.mp4")
-    sample(7, "poster.png")
+    (tmp_path / "film.mp4").write_bytes(ftyp("isom"))
+    (tmp_path / "poster.png").write_bytes(PNG)
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     command = bin_ / "claimcheck-upload"
