@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from claimcheck_client import Client, FileChanged, Problem, Unreachable
-from claimcheck_client.memory import Entry
+from claimcheck_client.memory import Entry, cache_directory
 
 from tests.clients.python.conftest import PART, Caller, Place
 
@@ -221,3 +221,21 @@ async def test_no_key_and_a_new_key(place: Place) -> None:
 async def test_nobody_there(place: Place) -> None:
     with Client("http://127.0.0.1:9", cache=None) as client, pytest.raises(Unreachable):
         client.destinations()
+
+
+@pytest.mark.parametrize(
+    ("slug", "is_of_upload"),
+    [("upload-not-found", True), ("part-differs", True), ("record-not-found", False)],
+)
+def test_only_another_state_of_the_upload_begins_it_anew(slug: str, is_of_upload: bool) -> None:
+    problem = Problem(404, {"type": f"urn:claimcheck:problem:{slug}"}, None)
+    assert problem.is_of_another_state is is_of_upload
+
+
+def test_users_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    assert cache_directory() is None

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
+_OF_ANOTHER_STATE = ("upload-expired", "upload-not-pending", "upload-not-found", "part-differs")
+
+
 class ClaimcheckError(Exception):
     """Any failure of this package. `status` is the HTTP status, 0 where there was no answer.
 
@@ -62,8 +65,7 @@ class Problem(ClaimcheckError):
     @property
     def is_of_another_state(self) -> bool:
         """Whether the upload is in another state than was assumed: expired, ended, not there."""
-        gone = ("-expired", "-not-pending", "-not-found")
-        return self.type == "part-differs" or self.type.endswith(gone)
+        return self.type in _OF_ANOTHER_STATE
 
 
 class BucketError(ClaimcheckError):

@@ -29,13 +29,21 @@ else:
 _KEPT = 30 * 86_400  # seconds for which an unfinished upload is remembered
 
 
-def cache_directory() -> Path:
-    """Where this user's programs keep what can be made again (on Linux XDG_CACHE_HOME)."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"), "claimcheck")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "claimcheck"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "claimcheck")
+def cache_directory() -> Path | None:
+    """Where this user's programs keep what can be made again (on Linux XDG_CACHE_HOME).
+
+    None where the user has no home.
+    """
+    try:
+        if sys.platform == "win32":
+            return Path(
+                os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local", "claimcheck"
+            )
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "claimcheck"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "claimcheck")
+    except RuntimeError:
+        return None
 
 
 class Entry:

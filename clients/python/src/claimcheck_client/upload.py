@@ -18,12 +18,13 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
-from claimcheck_client.errors import BucketError, FileChanged, Problem
+from claimcheck_client.errors import BucketError, ClaimcheckError, FileChanged, Problem
 from claimcheck_client.memory import Entry
 from claimcheck_client.source import Body, Source
 from claimcheck_client.steps import (
@@ -96,15 +97,16 @@ class _Upload:
             self.entry.forget()
             return cast(File, announced)
         self.id = announced["id"]
-        if how["method"] == "multipart":
-            yield from self._send_parts(how)
-        else:
-            yield from persist(partial(self._send_whole, how))
         try:
+            if how["method"] == "multipart":
+                yield from self._send_parts(how)
+            else:
+                yield from persist(partial(self._send_whole, how))
             self.source.require_unchanged()
         except FileChanged:
-            yield from request("DELETE", f"/v1/uploads/{self.id}", retries=1)
             self.entry.forget()
+            with suppress(ClaimcheckError):  # else it is swept away
+                yield from request("DELETE", f"/v1/uploads/{self.id}", retries=1)
             raise
         file = yield from self._confirm()
         self.entry.forget()
