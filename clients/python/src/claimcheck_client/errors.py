@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-
 _OF_ANOTHER_STATE = ("upload-expired", "upload-not-pending", "upload-not-found", "part-differs")
 
 
