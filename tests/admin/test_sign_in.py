@@ -196,12 +196,16 @@ async def test_nobody_is_sent_to_another_site(panel: Panel) -> None:
 async def test_headers(panel: Panel, settings: Settings) -> None:
     await panel.sign_in()
     bucket = next(iter(settings.destinations.values())).address.origin
-    for path in ("/login", "/files", "/files/nosuch", "/nosuch"):
+    # The bucket is for pages that send to it.
+    for path, bucket_too in (
+        *(("/login", ""), ("/files", ""), ("/files/nosuch", ""), ("/nosuch", "")),
+        ("/files/upload", f" {bucket}"),
+    ):
         headers = (await panel.get(path)).headers
         policy = headers["content-security-policy"]
         assert "script-src 'self';" in policy
         assert "frame-ancestors 'none'" in policy
-        assert f"connect-src 'self' {bucket};" in policy
+        assert f"connect-src 'self'{bucket_too};" in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
         assert headers["referrer-policy"] == "same-origin"
