@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 SIZE = int(os.environ.get("CLIENT_SIZE", 5 << 30))
 PART = 16 << 20
 PARALLEL = 4
-TURNS = 3
+TURNS = int(os.environ.get("CLIENT_TURNS", 3))
 pytestmark = pytest.mark.slow
 
 # The client, by itself: the seconds that the upload took, and the most memory it had (MiB).
