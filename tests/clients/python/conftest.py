@@ -1,10 +1,8 @@
 """The service on Ceph RGW, which clients reach through a proxy that tests can disturb."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,24 +12,10 @@ import pytest
 from claimcheck_client import AsyncClient, Client, steps
 
 from app.db.migrations import migrate
-from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.clients.python.place import PART, SCOPES, Caller, Place
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.service import SESSION_SECRET, Store, in_thread, key_for, prepared, served
 from tests.support.stores.rgw import Rgw
-
-PART = 5 << 20
-SCOPES = (
-    *("uploads:write", "files:read", "files:delete", "records:read", "records:write"),
-    *("sessions:mint", "events:read"),
-)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where clients find the service, their key, and what lies before its bucket."""
-
-    url: str
-    key: str
-    proxy: FaultyProxy
 
 
 @pytest.fixture(scope="package")
@@ -85,31 +69,6 @@ def place(open_place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     open_place.proxy.mend()
     open_place.proxy.seen.clear()
     return open_place
-
-
-class Caller:
-    """One of the two clients; its methods are called by name, and awaited."""
-
-    def __init__(self, client: Client | AsyncClient) -> None:
-        self.client = client
-
-    async def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
-        *rooms, last = name.split(".")
-        owner: Any = self.client
-        for room in rooms:
-            owner = getattr(owner, room)
-        method = getattr(owner, last)
-        if isinstance(self.client, AsyncClient):
-            return await method(*arguments, **options)
-        return await asyncio.to_thread(method, *arguments, **options)
-
-    async def listed(self, name: str, **options: Any) -> list[Any]:
-        owner: Any = self.client
-        for room in name.split("."):
-            owner = getattr(owner, room)
-        if isinstance(self.client, AsyncClient):
-            return [item async for item in owner(**options)]
-        return await asyncio.to_thread(lambda: list(owner(**options)))
 
 
 @pytest.fixture(params=[Client, AsyncClient], ids=["blocking", "asynchronous"])

@@ -9,7 +9,7 @@ import pytest
 from claimcheck_client import Client, InvalidSignature, Problem, verify
 
 from app.core.webhook_signature import secret_text, signed_headers
-from tests.clients.python.conftest import Caller, Place
+from tests.clients.python.place import Caller, Place
 from tests.support.service import UNKNOWN_ID
 
 

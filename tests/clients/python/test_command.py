@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from claimcheck_client import Client
 
-from tests.clients.python.conftest import PART, Place
+from tests.clients.python.place import PART, Place
 from tests.support.samples import PNG, ftyp
 
 ROOT = Path(__file__).parents[3] / "clients" / "python"
@@ -33,7 +33,7 @@ def environ_of(place: Place, tmp_path: Path) -> dict[str, str]:
 async def run(
     place: Place, tmp_path: Path, *arguments: str, data: bytes = b"", status: int = 0
 ) -> tuple[str, str]:
-    """What the command prints, to both."""
+    """Run the command; its output and its errors."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "claimcheck_client", *arguments),
         env=environ_of(place, tmp_path),

@@ -8,7 +8,7 @@ import pytest
 from claimcheck_client import FileChanged, Problem
 from claimcheck_client.download import _own_name
 
-from tests.clients.python.conftest import Caller, Place
+from tests.clients.python.place import Caller, Place
 from tests.support.service import UNKNOWN_ID
 
 Sample = Callable[..., Path]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from claimcheck_client import Client
 
-from tests.clients.python.conftest import SCOPES
+from tests.clients.python.place import SCOPES
 from tests.support.service import Store, key_for, prepared, served
 from tests.support.stores import rgw
 

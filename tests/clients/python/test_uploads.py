@@ -11,7 +11,7 @@ import pytest
 from claimcheck_client import Client, FileChanged, Problem, Unreachable
 from claimcheck_client.memory import Entry, cache_directory
 
-from tests.clients.python.conftest import PART, Caller, Place
+from tests.clients.python.place import PART, Caller, Place
 
 Sample = Callable[..., Path]
 

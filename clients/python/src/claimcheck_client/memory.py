@@ -47,7 +47,7 @@ def cache_directory() -> Path | None:
 
 
 class Entry:
-    """What is remembered of one upload: its `id` and `part_size`. It is ours until `close`."""
+    """The memory of one upload: its `id` and `part_size`. It is ours until `close`."""
 
     def __init__(self, path: Path | None, file: IO[str] | None) -> None:
         self._path, self._file = path, file
