@@ -2,33 +2,20 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
-import httpx
 import pytest
 
 from app.core.principal import Scope
+from tests.quickstarts.bench import MIB, Bench
 from tests.support.browser import fixtures
 from tests.support.service import Store, key_for, prepared, served
 from tests.support.stores import block_public_access, free_port, rgw
 
 browser, watch = fixtures.browser, fixtures.watch
 
-MIB = 1 << 20
 BUCKET = "quickstarts"
 # As `make run` has it, but for parts of a size that lets a small file have some.
 IMAGES = {"content_types": ["image/*"], "multipart_threshold": 5 * MIB, "part_size": 5 * MIB}
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Services on one bucket: one that needs no credential, as `make run`, and one that does."""
-
-    port: int  # of the examples' pages
-    bucket: str  # its origin
-    open: httpx.AsyncClient
-    keyed: httpx.AsyncClient  # with a key that may do everything
-    key: str  # that the back ends get
 
 
 @pytest.fixture(scope="session")
