@@ -53,7 +53,7 @@ async def painted(page: Page, name: str, colours: tuple[str, str], size: int = 0
 
 async def save(page: Page) -> None:
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_role("status").filter(has_text="is saved.")).to_be_visible()
+    await expect(page.locator(".alert[role=status]").filter(has_text="is saved.")).to_be_visible()
 
 
 def field(page: Page, name: str) -> Locator:
@@ -219,7 +219,7 @@ async def test_the_story(
     await axe.look(page)
     assert office.answers_head(second)
     await page.get_by_role("button", name="Delete file and object").click()
-    await expect(page.get_by_role("status")).to_contain_text("is deleted, and its object with it.")
+    await expect(page.locator(".alert[role=status]")).to_contain_text("is deleted, and its object with it.")
     assert not office.answers_head(second)
     assert office.answers_head(first)
 
@@ -228,7 +228,7 @@ async def test_the_story(
     await axe.look(page)
     await page.get_by_role("link", name="Abort Contract.pdf").click()
     await page.get_by_role("button", name="Abort the upload").click()
-    await expect(page.get_by_role("status")).to_contain_text("is aborted")
+    await expect(page.locator(".alert[role=status]")).to_contain_text("is aborted")
     gone = await office.api.get(f"/v1/uploads/{paper.json()['id']}")
     assert gone.status_code == 404
     await page.get_by_role("link", name="API keys").click()
@@ -241,7 +241,7 @@ async def test_the_story(
     assert (await office.api.get("/v1/files", headers=bearer)).status_code == 200
     await page.get_by_role("link", name="Revoke nightly").click()
     await page.get_by_role("button", name="Revoke the key").click()
-    await expect(page.get_by_role("status")).to_contain_text("The key is revoked.")
+    await expect(page.locator(".alert[role=status]")).to_contain_text("The key is revoked.")
     await axe.look(page)
     await page.get_by_role("link", name="Destinations").click()
     await axe.look(page)

@@ -33,8 +33,8 @@ async def test_a_changed_name_and_metadata_are_in_later_events(
     assert (await client.put("/v1/records/product/42/gallery", json=attach_to)).is_success
     await client.delete("/v1/records/product/42")
     await client.delete(f"/v1/files/{file['id']}")
-    # The change itself is none.
-    held, _, released = (await client.get(FEED, params={"after": after})).json()["items"]
+    told, held, _, released = (await client.get(FEED, params={"after": after})).json()["items"]
+    assert told["type"] == "file.changed"
     assert held["data"]["fields"]["gallery"][0]["filename"] == "new.txt"
     assert {name: released["data"][name] for name in change} == change
 

@@ -74,6 +74,7 @@ class Known:
     session_id: str
     key_id: str
     webhook_id: str
+    request_id: str
 
 
 @dataclass
@@ -104,6 +105,8 @@ async def known(
         assert made.status_code == 201, made.text
         told = await client.post("/v1/webhooks", json={"url": "https://hooks.example.com/a"})
         assert told.status_code == 201, told.text
+        wanted = await client.post("/v1/requests", json={"destination": "files", "note": "Send them."})
+        assert wanted.status_code == 201, wanted.text
         await client.get("/openapi.json")  # made at the first request, which holds up all others
         yield {
             "client": client,
@@ -115,6 +118,7 @@ async def known(
             "session_id": (await minted(client))["id"],
             "key_id": made.json()["id"],
             "webhook_id": told.json()["id"],
+            "request_id": wanted.json()["id"],
         }
 
 
@@ -158,6 +162,7 @@ async def every_route(of: Known) -> list[Ask]:
         "session_id": of.session_id,
         "key_id": of.key_id,
         "webhook_id": of.webhook_id,
+        "request_id": of.request_id,
         "record_type": "product",
         "record_id": "42",
         "field": "manual",

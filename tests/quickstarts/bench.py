@@ -1,4 +1,4 @@
-"""What the examples are tried on."""
+"""The services that the examples are tried on."""
 
 from dataclasses import dataclass
 
