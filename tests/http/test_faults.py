@@ -34,12 +34,19 @@ EVERY: Final = {
     "CLAIMCHECK_METRICS_TOKEN": "scrape-" + secrets.token_hex(16),
     "CLAIMCHECK_DESTINATIONS__FILES__ALLOW_CLIENT_KEYS": "true",
     "CLAIMCHECK_RECORDS__PRODUCT__MANUAL__DESTINATION": "files",
+    "CLAIMCHECK_QUOTA__OWNER__FILES": "1000",
+    "CLAIMCHECK_QUOTA__TENANT__FILES": "1000",
 }
 LARGE: Final = {"destination": "files", "filename": "a.bin", "size": 1 << 30}
 UPPY: Final = {"filename": "a.txt", "type": "text/plain", "metadata": {}}
-# What answers without a database: keys that were seen a moment ago are remembered.
+# What answers without a database: keys that were seen a moment ago are remembered, and a key is no
+# link of a request.
 NO_DATABASE: Final = frozenset(
-    {"GET /livez", "GET /readyz", "GET /metrics", "GET /v1/destinations", "GET /v1/capabilities"}
+    {
+        *("GET /livez", "GET /readyz", "GET /metrics", "GET /v1/destinations"),
+        *("GET /v1/capabilities", "GET /v1/requests/open"),
+        *("POST /v1/requests/open", "PATCH /v1/requests/open"),
+    }
 )
 NEED_STORE: Final = frozenset(
     {
