@@ -219,7 +219,9 @@ async def test_the_story(
     await axe.look(page)
     assert office.answers_head(second)
     await page.get_by_role("button", name="Delete file and object").click()
-    await expect(page.locator(".alert[role=status]")).to_contain_text("is deleted, and its object with it.")
+    await expect(page.locator(".alert[role=status]")).to_contain_text(
+        "is deleted, and its object with it."
+    )
     assert not office.answers_head(second)
     assert office.answers_head(first)
 

@@ -112,7 +112,8 @@ async def known(
         assert made.status_code == 201, made.text
         told = await client.post("/v1/webhooks", json={"url": "https://hooks.example.com/a"})
         assert told.status_code == 201, told.text
-        wanted = await client.post("/v1/requests", json={"destination": "files", "note": "Send them."})
+        request = {"destination": "files", "note": "Send them."}
+        wanted = await client.post("/v1/requests", json=request)
         assert wanted.status_code == 201, wanted.text
         await client.get("/openapi.json")  # made at the first request, which holds up all others
         yield {
