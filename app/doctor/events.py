@@ -65,27 +65,31 @@ async def check_events(examination: Examination, settings: Settings) -> None:
 
 def _upload(examination: Examination) -> File:
     destination, now = examination.destination, examination.clock()
-    values: dict[str, Any] = dict.fromkeys(File._fields) | {
-        "id": examination.new_id(),
-        "owner": _NOBODY,
-        "tenant": _NOBODY,
-        "destination": destination.name,
-        "bucket": destination.bucket,
-        "key": examination.new_key(),
-        "url": "",
-        "filename": _NOBODY,
-        "content_type": CONTENT_TYPE,
-        "size": len(CONTENT),
-        "checksum_verified": False,
-        "method": "put",
-        "state": State.PENDING,
-        "created_at": now,
-        # If this process dies the sweep takes it away.
-        "expires_at": now + timedelta(seconds=SIGNED_FOR),
-        "sealed": Seal.NO,
-        "attachments": 0,
-        "self_confirmed": False,
-    }
+    values: dict[str, Any] = (
+        dict.fromkeys(File._fields)
+        | File._field_defaults
+        | {
+            "id": examination.new_id(),
+            "owner": _NOBODY,
+            "tenant": _NOBODY,
+            "destination": destination.name,
+            "bucket": destination.bucket,
+            "key": examination.new_key(),
+            "url": "",
+            "filename": _NOBODY,
+            "content_type": CONTENT_TYPE,
+            "size": len(CONTENT),
+            "checksum_verified": False,
+            "method": "put",
+            "state": State.PENDING,
+            "created_at": now,
+            # If this process dies the sweep takes it away.
+            "expires_at": now + timedelta(seconds=SIGNED_FOR),
+            "sealed": Seal.NO,
+            "attachments": 0,
+            "self_confirmed": False,
+        }
+    )
     return File(**values)
 
 

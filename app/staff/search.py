@@ -69,8 +69,8 @@ async def search_files(
 
     Where that file is gone, or neither is given, the first page. With `q`, files that it names:
     part of a file's name or owner, the beginning of its key or id, or the id of a request; those
-    of names and owners newest first, and they are not counted. The caller must see their whole
-    tenant. The cost does not grow with the number of files.
+    of names and owners newest first, counted where the page has them all. The caller must see
+    their whole tenant. The cost does not grow with the number of files.
     """
     assert caller.sees_tenant
     if search.q and after is before is None and (files := await _named(res, caller, search.q)):

@@ -14,6 +14,7 @@ from app.core.deadlines import CONFIRM_WITHIN
 from app.core.principal import Scope
 from app.errors import BucketUnavailable
 from app.logs import audit
+from app.models.events import EventType
 from app.runtime.resources import open_resources
 from app.settings.model import Settings, load_settings
 from app.store.signer import utc_now
@@ -287,5 +288,8 @@ def test_every_event_is_documented() -> None:
     listed = set(
         re.findall(r"^\| `([a-z]+\.[a-z]+)`", (root / "docs/logging.md").read_text(), re.M)
     )
+    # A verdict is named as the event of the feed that it writes, if it does.
+    assert 'audit_file(event or "file.rescanned"' in code
+    written |= {"file.rescanned", EventType.FILE_CLEARED, EventType.FILE_QUARANTINED}
     assert len(written) > 10
     assert written == listed

@@ -43,7 +43,7 @@ def test_every_state_has_its_moves() -> None:
         State.COMPLETING: {State.PENDING, State.CONFIRMED, State.REJECTED},
         State.CONFIRMED: {State.RELEASED, State.REMOVING},
         State.REJECTED: {State.REMOVING},
-        State.RELEASED: set(),
+        State.RELEASED: {State.CONFIRMED},
         State.REMOVING: {State.REMOVED},
         State.REMOVED: set(),
     }

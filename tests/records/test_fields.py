@@ -30,6 +30,7 @@ class TestPut:
             "fields": {
                 "picture": {
                     "file_id": file["id"],
+                    "scan": None,
                     **{
                         name: file[name]
                         for name in ("url", "filename", "content_type", "size", "presigned_url")

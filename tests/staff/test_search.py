@@ -42,26 +42,30 @@ async def res(settings: Settings) -> AsyncIterator[Resources]:
 def made(number: int, dice: random.Random, **values: Any) -> File:
     at = NOW + timedelta(seconds=number)
     state = dice.choice(["confirmed"] * 6 + ["pending", "rejected", "released"])
-    row = dict.fromkeys(File._fields) | {
-        "id": uuid7(at, os.urandom(8)),
-        "owner": dice.choice(["bob", "eve"]),
-        "tenant": dice.choice(["acme"] * 5 + ["other"]),
-        "destination": dice.choice(["images", "files"]),
-        "bucket": "bkt",
-        "key": f"images/{secrets.token_hex(8)}",
-        "url": "https://s3.example.com/bkt/a",
-        "filename": dice.choice(NAMES),
-        "content_type": dice.choice(["image/png", "image/gif", "text/plain"]),
-        "size": dice.choice([0, 5, 5, 7, 2**40]),
-        "checksum_verified": False,
-        "method": "post",
-        "state": state,
-        "created_at": at,
-        "expires_at": at,
-        "sealed": "no",
-        "attachments": dice.choice([0, 1]),
-        "self_confirmed": False,
-    }
+    row = (
+        dict.fromkeys(File._fields)
+        | File._field_defaults
+        | {
+            "id": uuid7(at, os.urandom(8)),
+            "owner": dice.choice(["bob", "eve"]),
+            "tenant": dice.choice(["acme"] * 5 + ["other"]),
+            "destination": dice.choice(["images", "files"]),
+            "bucket": "bkt",
+            "key": f"images/{secrets.token_hex(8)}",
+            "url": "https://s3.example.com/bkt/a",
+            "filename": dice.choice(NAMES),
+            "content_type": dice.choice(["image/png", "image/gif", "text/plain"]),
+            "size": dice.choice([0, 5, 5, 7, 2**40]),
+            "checksum_verified": False,
+            "method": "post",
+            "state": state,
+            "created_at": at,
+            "expires_at": at,
+            "sealed": "no",
+            "attachments": dice.choice([0, 1]),
+            "self_confirmed": False,
+        }
+    )
     return File(**(row | values))
 
 
@@ -184,7 +188,9 @@ async def test_names_and_owners_by_their_parts(
     for _ in range(2):
         seen: list[UUID] = []
         page = await search_files(res, STAFF, search, limit=7)
-        assert (page.newer, page.count, page.named) == (None, None, False)
+        # They are counted where one page has them all.
+        count = None if page.older else len(page.files)
+        assert (page.newer, page.count, page.named) == (None, count, False)
         while True:
             seen += ids(page)
             assert page.more is (page.older is not None)
