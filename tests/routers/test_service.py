@@ -138,6 +138,7 @@ async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, st
         "CLAIMCHECK_DESTINATIONS__PHOTOS__MAX_SIZE": "1000",
         "CLAIMCHECK_DESTINATIONS__DOCS__METHOD": "put",
         "CLAIMCHECK_DESTINATIONS__PHOTOS__MAX_PIXELS": "9000",
+        "CLAIMCHECK_DESTINATIONS__PHOTOS__INTEGRITY": "md5",
         "CLAIMCHECK_DESTINATIONS__DOCS__KMS_KEY_ID": "a-key",
         "CLAIMCHECK_DESTINATIONS__DOCS__SERVER_SIDE_ENCRYPTION": "aws:kms",
     }
@@ -147,6 +148,7 @@ async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, st
     assert found == {
         "photos": {
             "method": "post",
+            "integrity": "md5",
             "content_types": ["image/*"],
             "extensions": ["png", "jpg"],
             "min_size": 10,
@@ -155,6 +157,7 @@ async def test_destinations_tell_a_front_end_what_to_check(environ: dict[str, st
         },
         "docs": {
             "method": "put",
+            "integrity": "off",
             "content_types": [],
             "extensions": [],
             "min_size": 0,

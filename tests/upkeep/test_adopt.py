@@ -43,7 +43,7 @@ async def command(
     out, error = await process.communicate()
     assert process.returncode is not None
     lines = [json.loads(line) for line in out.splitlines()]
-    said = {line.get("key") or line["url"]: line for line in lines}
+    said = {line.get("key") or line["url"] or str(line["line"]): line for line in lines}
     assert len(said) == len(lines)
     return process.returncode, said, error.decode()
 
