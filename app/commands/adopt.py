@@ -82,7 +82,9 @@ async def _run(res: Resources, options: argparse.Namespace) -> int:
         pace=Pace(options.rate),
     )
     checkpoint, counts = Checkpoint(options.checkpoint), Counter[str]()
-    after = checkpoint.keys.get("adopt", "")
+    # Each source has a place of its own; a dry run reads none, and leaves them as they are.
+    source = f"list {options.list}" if options.list else f"prefix {options.prefix}"
+    after = checkpoint.keys.get(source, "") if options.apply else ""
     found = _of_list(res, options, after) if options.list else _of_prefix(res, options, after)
     with progress_line("looked at: 0") as show:
         async with aclosing(_pages(found)) as pages:
@@ -92,10 +94,11 @@ async def _run(res: Resources, options: argparse.Namespace) -> int:
                     counts[line["outcome"]] += 1
                 sys.stdout.flush()
                 if options.apply:
-                    checkpoint.keys["adopt"] = page[-1].place
+                    checkpoint.keys[source] = page[-1].place
                     checkpoint.save()
                 show(f"looked at: {counts.total():,}", True)
-    checkpoint.clear()
+    if options.apply:
+        checkpoint.clear()
     said = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(counts.items()))
     end = "" if options.apply else "; nothing was stored: that takes --apply"
     sys.stderr.write(f"{said or 'no object'}{end}\n")

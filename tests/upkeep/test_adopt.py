@@ -16,6 +16,7 @@ import pytest
 
 from app.core.object_url import object_url
 from app.settings.model import Settings, load_settings
+from app.upkeep.adopt import Pace
 from tests.support.samples import PNG
 from tests.support.service import Store, as_set, owner_of_bucket, prepared, running
 from tests.support.stores import rgw
@@ -244,6 +245,20 @@ async def test_what_cannot_be_done_is_said(
     assert (status, said in error) == (1, True), error
 
 
+async def test_so_many_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("app.upkeep.adopt.monotonic", lambda: 7.0)
+    monkeypatch.setattr("app.upkeep.adopt.asyncio.sleep", sleep)
+    for pace in (Pace(4), Pace(None)):
+        for _ in range(3):
+            await pace.wait()
+    assert slept == [0.25, 0.5]
+
+
 async def test_killed_and_called_again_it_goes_on(
     settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, s3: Any, tmp_path: Path
 ) -> None:
@@ -262,6 +277,10 @@ async def test_killed_and_called_again_it_goes_on(
         await asyncio.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     await process.wait()
+    # A dry run looks at all, and keeps the place.
+    dry = (*arguments[:-1], "--checkpoint", str(checkpoint))
+    status, said, _ = await command(environ, *dry)
+    assert (status, len(said), checkpoint.exists()) == (0, count, True)
     status, said, _ = await command(environ, *arguments, "--checkpoint", str(checkpoint))
     assert (status, len(said)) == (0, count - 1000)
     assert not checkpoint.exists()
