@@ -23,7 +23,7 @@ from app.errors import ConfigurationError, UrlNotOurs
 from app.files.urls import check_host, parse_url
 from app.runtime.resources import Resources, in_utc
 from app.settings.model import Settings, require_stores
-from app.store.listing import list_bucket
+from app.store.listing import list_objects
 from app.upkeep.adopt import Candidate, How, Outcome, Pace, adopt
 
 LEFT_STATUS: Final = 2
@@ -147,10 +147,10 @@ async def _of_prefix(
     """The objects of the bucket, in the order of their keys, behind one of them."""
     first = _destination_of(res.settings, options.destination, None, options.prefix)
     # Longer prefixes may have destinations of their own.
-    async with aclosing(list_bucket(res.buckets, first, options.prefix, after)) as objects:
+    async with aclosing(list_objects(res.buckets, first, options.prefix, after)) as objects:
         async for listed in objects:
-            # What a delete marker hides, and the "folders" of consoles, are no files.
-            if listed.hidden or (listed.key.endswith("/") and not any(listed.sizes.values())):
+            # The "folders" of consoles are no files.
+            if listed.key.endswith("/") and not any(listed.sizes.values()):
                 continue
             to = _destination_of(res.settings, options.destination, first.bucket, listed.key)
             yield _Item(listed.key, {}, Candidate(to, listed.key, options.owner, options.tenant))

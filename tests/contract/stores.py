@@ -51,6 +51,8 @@ class Feature(StrEnum):
     CONTENT_MD5 = auto()  # a signed Content-MD5 is compared with the bytes, and cannot be left off
     MD5_ETAGS = auto()  # an ETag is the MD5 of the bytes, or that of the parts' MD5s
     PARTS_AGAIN = auto()  # a part that was refused for its MD5 can be sent again
+    REPLACED_PARTS = auto()  # a part that was taken can be sent again with other bytes
+    BYTE_ORDER = auto()  # lists are in the order of the keys' UTF-8 bytes
     USERS = auto()  # the service can have fewer rights than the owner of the bucket
 
 
@@ -266,6 +268,7 @@ KINDS: Final = (
             Feature.FUTURE_REFUSED: "SeaweedFS looks at the end of a URL's life alone",
             Feature.PUBLIC_ACCESS_BLOCK: "SeaweedFS has no ACLs, and knows no such call",
             Feature.BLOCKED_ACLS: "SeaweedFS has no public access block",
+            Feature.BYTE_ORDER: "SeaweedFS lists folder by folder: n/a/b before n/a!",
             Feature.BUCKET_PREFLIGHTS: "SeaweedFS answers these with *, whatever the rules are",
             Feature.USERS: "it is started with one key pair, which may do everything",
         },
@@ -310,6 +313,7 @@ KINDS: Final = (
             Feature.CHECKSUMS: "rclone compares x-amz-checksum-* with nothing",
             Feature.MD5_ETAGS: "rclone's ETag of a file in parts is the MD5 of the whole",
             Feature.PARTS_AGAIN: "rclone drops the whole upload when it refuses one part's MD5",
+            Feature.REPLACED_PARTS: "rclone has written the part's bytes already",
             Feature.COMPUTED_CHECKSUMS: "rclone keeps the announced SHA-256 and repeats it",
             Feature.RANGES: "rclone sends the part with a 200",
             Feature.FUTURE_REFUSED: "rclone looks at the end of a URL's life alone",

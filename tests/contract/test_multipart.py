@@ -68,6 +68,31 @@ async def test_parts_come_in_any_order_and_twice(flow: Flow) -> None:
     assert await known(flow, upload) == {1: PART, 2: PART, 3: 7}
 
 
+@having(Feature.REPLACED_PARTS)
+async def test_of_a_part_that_was_sent_twice_the_newer_counts(flow: Flow) -> None:
+    """SeaweedFS lists both of them, and would join either."""
+    upload = await flow.announce("multipart", DATA)
+    first = {1: DATA[:PART], 2: DATA[PART : 2 * PART], 3: DATA[2 * PART :]}
+    # The order of the ETags is not to matter.
+    for number, data in (first | {1: first[1][::-1], 2: first[2][::-1]}).items():
+        assert (await send_part(flow, upload, number, data)).status_code == 200
+    for number in (2, 1):
+        assert (await send_part(flow, upload, number, first[number])).status_code == 200
+    assert await known(flow, upload) == {1: PART, 2: PART, 3: 7}
+    file = (await flow.confirm(upload)).json()
+    assert await flow.read(file["presigned_url"]) == DATA
+
+
+@lacking(Feature.REPLACED_PARTS)
+async def test_a_store_that_replaces_no_part_keeps_the_older(flow: Flow) -> None:
+    upload = await flow.announce("multipart", b"hello")
+    assert (await send_part(flow, upload, 1, b"hello")).status_code == 200
+    refused(await send_part(flow, upload, 1, b"jello"), 501, "NotImplemented")
+    assert (await send_part(flow, upload, 1, b"hello")).status_code == 200
+    file = (await flow.confirm(upload)).json()
+    assert await flow.read(file["presigned_url"]) == b"hello"
+
+
 @having()
 async def test_a_part_of_another_length_is_refused(flow: Flow) -> None:
     upload = await flow.announce("multipart", b"hello")
