@@ -1,5 +1,6 @@
 """Links to files: for many at once, and for pages, which hold a grant in place of a token."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -8,17 +9,26 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app import errors
+from app.core.principal import Principal
 from app.files import links
 from app.files.links import get_granted, read_link, read_links
-from app.files.reading import MAX_PAGE, get_readable, readable_by_ids, readable_by_urls
+from app.files.reading import (
+    MAX_PAGE,
+    find_by_ids,
+    get_readable,
+    readable_by_ids,
+    readable_by_urls,
+)
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
 from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses
 from app.http.rendering import (
     FILE_EXAMPLE,
+    FileBody,
     MayEndSooner,
     Moment,
     ends_sooner,
+    file_json,
     json_response,
     long_json_response,
 )
@@ -47,11 +57,19 @@ class LinksWanted(BaseModel):
     reader: _Reader | None = Field(
         default=None, description="`script`: links for `fetch()` and elements with `crossorigin`"
     )
+    details: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether to answer with the files, as `GET /v1/files/{id}` does, and their "
+        "owners. Not with `reader`",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.ids is None) == (self.urls is None):
             raise ValueError("give either ids or urls")
+        if self.details and self.reader is not None:
+            raise ValueError("give either details or reader")
         return self
 
 
@@ -65,6 +83,14 @@ class Link(BaseModel):
     may_end_sooner: MayEndSooner = False
 
 
+class FileDetails(FileBody):
+    """A file, with whoever it belongs to. `presigned_url` is null while nobody may read it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": FILE_EXAMPLE | {"owner": "ann"}})
+
+    owner: str
+
+
 class NoLink(BaseModel):
     """There is no such file of the caller's, or its scanner lets nobody read it."""
 
@@ -74,7 +100,7 @@ class NoLink(BaseModel):
 class Links(BaseModel):
     """The links, in the order in which they were asked for."""
 
-    items: list[Link | NoLink]
+    items: list[FileDetails | Link | NoLink]
 
 
 def _link_json(res: Resources, file: Readable, link: links.Link) -> dict[str, Any]:
@@ -108,6 +134,8 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
     """
     # One for each 100, as in a list.
     await charge(request, caller, (len(body.ids or body.urls or []) - 1) // MAX_PAGE)
+    if body.details:
+        return await long_json_response({"items": await _details(res, caller, body, request)})
     if body.ids is not None:
         found = await readable_by_ids(res, caller, body.ids)
     else:
@@ -122,6 +150,25 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
         for file in found
     )
     return await long_json_response({"items": items})
+
+
+async def _details(
+    res: Resources, caller: Principal, body: LinksWanted, request: Request
+) -> list[dict[str, Any]]:
+    """The files whole, in order, with their owners; for each that is missing its problem."""
+    ids: Sequence[UUID | None] | None = body.ids
+    if ids is None:
+        by_url = await readable_by_urls(res, caller, body.urls or [])
+        ids = [file and file.id for file in by_url]
+    found = await find_by_ids(res, caller, [each for each in ids if each is not None])
+    present = {file.id: file for file in found if file is not None}
+    shown = await file_json(res, list(present.values()))
+    whole = {
+        file.id: json | {"owner": file.owner}
+        for file, json in zip(present.values(), shown, strict=True)
+    }
+    none = {"problem": problem_body(errors.FileNotFound(_MISSING), request_id_of(request.scope))}
+    return [none if each is None else whole.get(each, none) for each in ids]
 
 
 @router.get(

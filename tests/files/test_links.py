@@ -22,8 +22,8 @@ from app.uploads.announce import renew_upload
 from app.uploads.confirm import confirm_key, confirm_upload, confirm_url
 from app.uploads.lookup import get_upload
 from app.uploads.remove import cancel_upload, release_file, remove_file
-from tests.support.service import UNKNOWN_ID, prepared, running
-from tests.support.steps import announced, send, slug, stored
+from tests.support.service import UNKNOWN_ID, bearer, prepared, running
+from tests.support.steps import announced, minted, send, slug, stored
 
 
 def query_of(link: str) -> dict[str, str]:
@@ -56,6 +56,33 @@ class TestPresign:
             assert (await web.get(items[1]["presigned_url"])).content == b"two"
             assert items[1]["presigned_url_expires_at"] > made[1]["confirmed_at"]
 
+    async def test_details_are_the_files_with_their_owners(
+        self, client: httpx.AsyncClient, web: httpx.AsyncClient
+    ) -> None:
+        session = await minted(client, owner="bob")
+        bob = bearer(session["token"])
+        body = {"destination": "files", "filename": "a.txt", "size": 5}
+        upload = (await client.post("/v1/uploads", json=body, headers=bob)).json()
+        await send(web, upload["upload"], b"bob's")
+        confirmed = await client.post(f"/v1/uploads/{upload['id']}/confirm", headers=bob)
+        assert confirmed.status_code == 200
+        files = [await stored(client, web, b"one"), confirmed.json()]
+        for kind, unknown in (("ids", UNKNOWN_ID), ("urls", "http://evil.example/a/b")):
+            of = kind.removesuffix("s")
+            wanted = [files[1][of], unknown, files[0][of], files[1][of]]
+            body = {kind: wanted, "details": True}
+            items = (await client.post("/v1/files/presign", json=body)).json()["items"]
+            assert items[1]["problem"]["type"].endswith(":file-not-found")
+            owners = [items[at].pop("owner") for at in (2, 3)]
+            assert owners == ["dev", "bob"]
+            for file, item in zip(files, (items[2], items[3]), strict=True):
+                assert (await client.get(f"/v1/files/{file['id']}")).json().keys() == item.keys()
+                assert {n: item[n] for n in ("id", "size")} == {n: file[n] for n in ("id", "size")}
+                assert (await web.get(item["presigned_url"])).is_success
+        # A browser's token reads nothing here.
+        refused = await client.post("/v1/files/presign", json=body, headers=bob)
+        assert (refused.status_code, slug(refused)) == (403, "insufficient-scope")
+
     async def test_bodies_that_do_not_fit(self, client: httpx.AsyncClient) -> None:
         for body in (
             {},
@@ -64,6 +91,8 @@ class TestPresign:
             {"ids": [UNKNOWN_ID] * 1001},
             {"urls": ["x"] * 1001},
             {"ids": ["x"]},
+            {"ids": [UNKNOWN_ID], "details": 1},
+            {"ids": [UNKNOWN_ID], "details": True, "reader": "script"},
         ):
             response = await client.post("/v1/files/presign", json=body)
             assert (response.status_code, slug(response)) == (422, "validation-failed"), body

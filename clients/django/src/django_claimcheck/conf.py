@@ -1,0 +1,86 @@
+"""The setting `CLAIMCHECK`, a dictionary: how the service is reached, and who may upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from django_claimcheck.fields import ClaimcheckField
+
+DEFAULTS: dict[str, Any] = {
+    "URL": "",
+    "KEY": "",
+    "BROWSER_URL": "",
+    "SCRIPT": "",
+    "OWNER": "django_claimcheck.owners.owner_of",
+    "MAY_UPLOAD": "django_claimcheck.permissions.may_upload",
+    "EXPIRES_IN": 86_400,
+    "TIMEOUT": 10,
+}
+
+
+@dataclass(frozen=True)
+class Conf:
+    """The members of `CLAIMCHECK`; README.md describes them. Times are seconds."""
+
+    url: str
+    key: str
+    browser_url: str
+    script: str
+    owner: Callable[[Any], str]
+    may_upload: Callable[[HttpRequest, ClaimcheckField], bool]
+    expires_in: int
+    timeout: float
+
+
+@cache
+def conf() -> Conf:
+    """The setting as it is. Raises ImproperlyConfigured where it cannot be used."""
+    given = getattr(settings, "CLAIMCHECK", None)
+    if not isinstance(given, dict) or not given.get("URL"):
+        raise ImproperlyConfigured(
+            'Set CLAIMCHECK = {"URL": ..., "KEY": ...}: the address of your Claimcheck service, '
+            "and an API key of it."
+        )
+    if unknown := given.keys() - DEFAULTS:
+        raise ImproperlyConfigured(f"CLAIMCHECK has no {', '.join(sorted(unknown))}.")
+    full = DEFAULTS | given
+    url = full["URL"].rstrip("/")
+    browser_url = (full["BROWSER_URL"] or url).rstrip("/")
+    return Conf(
+        url=url,
+        key=full["KEY"],
+        browser_url=browser_url,
+        script=full["SCRIPT"] or f"{browser_url}/static/upload-field.js",
+        owner=_function(full["OWNER"]),
+        may_upload=_function(full["MAY_UPLOAD"]),
+        expires_in=full["EXPIRES_IN"],
+        timeout=full["TIMEOUT"],
+    )
+
+
+def _function(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return import_string(given)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"CLAIMCHECK: {error}") from error
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "CLAIMCHECK":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)
