@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES = 400
-FOLDERS = ("app", "tests", "bench", "alembic", "clients/python/src")
+FOLDERS = ("app", "tests", "bench", "alembic", "clients/python/src", "clients/django/src")
 
 
 def files_of(*folders: str) -> Iterator[Path]:

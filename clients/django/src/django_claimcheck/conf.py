@@ -22,8 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "KEY": "",
     "BROWSER_URL": "",
     "SCRIPT": "",
-    "OWNER": "django_claimcheck.owners.owner_of",
-    "MAY_UPLOAD": "django_claimcheck.permissions.may_upload",
+    "OWNER": "django_claimcheck.users.owner_of",
+    "MAY_UPLOAD": "django_claimcheck.users.may_upload",
     "EXPIRES_IN": 86_400,
     "TIMEOUT": 10,
 }

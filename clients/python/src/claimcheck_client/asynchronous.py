@@ -94,9 +94,10 @@ class AsyncClient:
         *,
         parallel: int = 8,
         cache: Path | None = cache_directory(),  # noqa: B008 - of this user, once
+        timeout: float = 60,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._set_up = SetUp(url, key, parallel, cache)
+        self._set_up = SetUp(url, key, parallel, cache, timeout)
         self._http = http or httpx.AsyncClient()
         self._is_ours = http is None
         self.records = AsyncRecords(self)

@@ -86,8 +86,8 @@ class Client:
     """A service at `url`, with an API key, an upload session's token, or a function that gives one.
 
     `parallel`: requests to the bucket at once, at most. `cache`: the folder in which unfinished
-    uploads are remembered; None: they are not. `http`: an `httpx.Client` of your own, for proxies
-    and certificates, which you close.
+    uploads are remembered; None: they are not. `timeout`: seconds that the service has to answer.
+    `http`: an `httpx.Client` of your own, for proxies and certificates, which you close.
     """
 
     def __init__(
@@ -97,9 +97,10 @@ class Client:
         *,
         parallel: int = 8,
         cache: Path | None = cache_directory(),  # noqa: B008 - of this user, once
+        timeout: float = 60,
         http: httpx.Client | None = None,
     ) -> None:
-        self._set_up = SetUp(url, key, parallel, cache)
+        self._set_up = SetUp(url, key, parallel, cache, timeout)
         self._http = http or httpx.Client()
         self._is_ours = http is None
         self.records = Records(self)

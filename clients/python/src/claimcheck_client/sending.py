@@ -22,12 +22,14 @@ class SetUp:
     """Of a client. `parallel`: requests to the bucket at once, at most.
 
     `cache`: where unfinished uploads are remembered; None: nowhere, they are never resumed.
+    `timeout`: seconds until the service must answer.
     """
 
     url: str
     key: str | Callable[[], str] | None = None
     parallel: int = 8
     cache: Path | None = field(default_factory=cache_directory)
+    timeout: float = 60
 
     def request(self, http: Http) -> dict[str, Any]:
         """A request as httpx takes it, but for its body: to the service with the key."""
@@ -42,7 +44,8 @@ class SetUp:
             if key:
                 headers["authorization"] = f"Bearer {key}"
         # The service answers within 30 s, or says "later". A bucket may need minutes for a part.
-        timeout = httpx.Timeout(60, read=60 if is_ours else 300, pool=None)
+        ours = httpx.Timeout(self.timeout, pool=None)
+        timeout = ours if is_ours else httpx.Timeout(60, read=300, pool=None)
         return {"method": http.method, "url": url, "headers": headers, "timeout": timeout}
 
 

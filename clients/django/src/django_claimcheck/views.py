@@ -1,0 +1,59 @@
+"""The view that mints an upload session for whoever is signed in."""
+
+from __future__ import annotations
+
+from claimcheck_client import ClaimcheckError, Problem
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_POST
+
+from django_claimcheck import service
+from django_claimcheck.conf import conf
+from django_claimcheck.fields import ClaimcheckField
+
+# One file is kept; some are tried in vain, or replaced before the form is sent.
+_MAX_FILES = 100
+
+
+@never_cache
+@require_POST
+@csrf_protect
+def session(request: HttpRequest, app: str, model: str, field: str) -> JsonResponse:
+    """`{token, endpoint, destination}` for `<claimcheck-upload>`, or the problem why not."""
+    user = request.user
+    if not (user.is_authenticated and user.is_active):
+        return _problem(401, "You are not signed in", "Sign in, and try again.")
+    found = _field(app, model, field)
+    if found is None:
+        return _problem(404, "There is no such field", "Reload the page, and try again.")
+    if not conf().may_upload(request, found):
+        return _problem(403, "You may not upload here", "Ask those who run this site.")
+    try:
+        made = service.mint(
+            found.dest, conf().owner(user), files=_MAX_FILES, seconds=conf().expires_in
+        )
+    except Problem as problem:
+        return _problem(502, problem.title, problem.detail)
+    except ClaimcheckError:
+        return _problem(503, "The upload service does not answer", "Try again later.")
+    answer = {
+        "token": made["token"],
+        "endpoint": conf().browser_url,
+        "destination": found.dest,
+    }
+    return JsonResponse(answer)
+
+
+def _field(app: str, model: str, name: str) -> ClaimcheckField | None:
+    try:
+        found = apps.get_model(app, model)._meta.get_field(name)
+    except (LookupError, FieldDoesNotExist):
+        return None
+    return found if isinstance(found, ClaimcheckField) else None
+
+
+def _problem(status: int, title: str, detail: str) -> JsonResponse:
+    return JsonResponse({"title": title, "detail": detail}, status=status)
