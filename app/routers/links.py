@@ -12,13 +12,7 @@ from app import errors
 from app.core.principal import Principal
 from app.files import links
 from app.files.links import get_granted, read_link, read_links
-from app.files.reading import (
-    MAX_PAGE,
-    find_by_ids,
-    get_readable,
-    readable_by_ids,
-    readable_by_urls,
-)
+from app.files.reading import MAX_PAGE, find_by_ids, get_readable, readable_by_ids, readable_by_urls
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanRead, CanReadOrHasGrant, Res, charge, count_failure
 from app.http.problems import ProblemBody, headers, problem_body, request_id_of, responses

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from django.core import checks
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
+from django_claimcheck.users import shown_values
 from django_claimcheck.value import ClaimcheckFile
 
 if TYPE_CHECKING:
     from django import forms
 
-    _Base = models.Field[str | ClaimcheckFile | None, ClaimcheckFile]
+    class _Base(models.Field[Any, Any]):
+        """The value is a ClaimcheckFile also where the column may be null."""
+
+        @overload  # type: ignore[override]
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: models.Model, owner: Any) -> ClaimcheckFile: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Self: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: models.Model, value: str | ClaimcheckFile | None) -> None: ...
 else:
     _Base = models.Field
 
 _LENGTHS = {"id": 36, "url": 2048}
+_ON_DELETE = ("keep", "release", "remove")
 
 
 class _Descriptor(DeferredAttribute):
-    """Gives a ClaimcheckFile for whatever was set."""
+    """Gives a ClaimcheckFile for whatever the attribute was set to."""
 
-    field: ClaimcheckField
+    field: Any
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         if instance is None:
@@ -33,6 +47,7 @@ class _Descriptor(DeferredAttribute):
         held = instance.__dict__[self.field.attname] = ClaimcheckFile(self.field, value)
         return held
 
+    # Else the attribute of an instance would hide the descriptor.
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self.field.attname] = value
 
@@ -40,10 +55,10 @@ class _Descriptor(DeferredAttribute):
 class ClaimcheckField(_Base):
     """A file that browsers have put into the bucket: the column has its id, or its object's URL.
 
-    `dest`: the destination at the service. `store`: "id" or "url". `attach`: the type and the field
-    of the service's record, named by the object's primary key, that shall hold the file as well.
-    `on_delete`: of a file that is replaced, or whose object is deleted: "keep" it, "release" it
-    (the service forgets it, the bucket keeps it), or "remove" it from both.
+    `dest`: the destination at the service. `store`: "id" or "url". `attach`: the type of a record
+    of the service and its field that shall hold the file as well; the record's id is the primary
+    key. `on_delete`: of a file that is replaced, or whose object is deleted: "keep" it, "release"
+    it (the service forgets it, the bucket keeps it), or "remove" it from both.
     """
 
     description = "A file at Claimcheck"
@@ -63,13 +78,30 @@ class ClaimcheckField(_Base):
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> Any:
-        """Of the options those that the column depends on; the others need no migrations."""
+        """Of the options those that the column depends on: other changes need no migration."""
         name, path, args, kwargs = super().deconstruct()
         if kwargs.get("max_length") == _LENGTHS.get(self.store):
             del kwargs["max_length"]
         if self.store != "id":
             kwargs["store"] = self.store
         return name, path, args, {"dest": self.dest, **kwargs}
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        wrong = []
+        if not (isinstance(self.dest, str) and self.dest):
+            wrong.append("dest= is missing: the name of one of the service's destinations.")
+        if self.store not in _LENGTHS:
+            wrong.append('store= is "id" or "url".')
+        if self.on_delete not in _ON_DELETE:
+            wrong.append(f"on_delete= is one of {', '.join(_ON_DELETE)}.")
+        if self.attach is not None and not (
+            isinstance(self.attach, tuple | list)
+            and len(self.attach) == 2
+            and all(isinstance(name, str) and name for name in self.attach)
+        ):
+            wrong.append('attach= is the type and the field of a record: ("product", "image").')
+        errors = [checks.Error(text, obj=self, id="claimcheck.E001") for text in wrong]
+        return [*super().check(**kwargs), *errors]
 
     def get_internal_type(self) -> str:
         return "CharField"
@@ -78,10 +110,29 @@ class ClaimcheckField(_Base):
         value = super().get_prep_value(value)
         return value.value if isinstance(value, ClaimcheckFile) else value
 
-    def value_to_string(self, obj: models.Model) -> str:
-        return str(self.value_from_object(obj))
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = super().pre_save(model_instance, add)
+        # As of other columns for text: one way to be empty.
+        is_empty = isinstance(value, ClaimcheckFile) and not value
+        return (None if self.null else "") if is_empty else value
 
-    def formfield(self, **kwargs: Any) -> forms.Field | None:  # type: ignore[override]
+    def value_from_object(self, obj: models.Model) -> Any:
+        """Forms begin with it; those of one page ask for all of theirs together."""
+        value = super().value_from_object(obj)
+        if value:
+            shown_values().append(value)
+        return value
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return str(super().value_from_object(obj))
+
+    def formfield(self, **kwargs: Any) -> forms.Field | None:
         from django_claimcheck.forms import ClaimcheckFormField
 
         return super().formfield(**{"form_class": ClaimcheckFormField, "of": self, **kwargs})
+
+
+@cache
+def claimcheck_fields(model: type[models.Model]) -> list[ClaimcheckField]:
+    """The ClaimcheckFields of a model, inherited ones too."""
+    return [field for field in model._meta.concrete_fields if isinstance(field, ClaimcheckField)]

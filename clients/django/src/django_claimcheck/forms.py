@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from claimcheck_client import ClaimcheckError
 from django import forms
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.forms.widgets import Script
 from django.urls import reverse
 
 from django_claimcheck.conf import conf
-from django_claimcheck.value import ClaimcheckFile, NoFile
+from django_claimcheck.users import shown_values
+from django_claimcheck.value import ClaimcheckFile, NoFile, ask
 from django_claimcheck.verify import verified
 
 if TYPE_CHECKING:
@@ -19,87 +22,105 @@ if TYPE_CHECKING:
 
 
 class ClaimcheckWidget(forms.Widget):
-    """`<claimcheck-upload>` in a form; `of` is the model's field, and is set by the form field.
+    """`<claimcheck-upload>` in a form.
 
     `accept` (types and extensions as in HTML) and `max_size` (bytes) spare people a wait; the
     destination's rules are enforced.
     """
 
     template_name = "django_claimcheck/upload.html"
+    of: ClaimcheckField  # set by the form field
 
     def __init__(
         self, attrs: dict[str, Any] | None = None, *, accept: str = "", max_size: int | None = None
     ) -> None:
         super().__init__(attrs)
         self.accept, self.max_size = accept, max_size
-        self.of: ClaimcheckField | None = None
 
     @property
     def media(self) -> forms.Media:
-        return forms.Media(
-            css={"all": ["django_claimcheck/upload.css"]},
-            js=[Script(conf().script, type="module")],
-        )
+        script: Any = Script(conf().script, type="module")
+        return forms.Media(css={"all": ["django_claimcheck/upload.css"]}, js=[script])
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, str(value or ""), attrs)
-        of = self.of
-        assert of is not None
-        meta = of.model._meta
-        where = (meta.app_label, meta.model_name, of.name)
-        limits = {"accept": self.accept or None, "max-size": self.max_size}
+        meta = self.of.model._meta
+        where = (meta.app_label, meta.model_name, self.of.name)
         more = {
             "name": name,
             "session": reverse("claimcheck:session", args=where),
+            # Either is enough; sites that hide the cookie from scripts have the input.
+            "csrf-input": "csrfmiddlewaretoken",
             "csrf-cookie": settings.CSRF_COOKIE_NAME,
             "csrf-header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
-            **{name: limit for name, limit in limits.items() if limit is not None},
+            "accept": self.accept or None,
+            "max-size": self.max_size,
         }
-        context["widget"]["attrs"] |= more
-        if value:
-            held = value if isinstance(value, ClaimcheckFile) else ClaimcheckFile(of, str(value))
-            context["widget"]["file"] = _shown(held)
+        given = {name: one for name, one in more.items() if one is not None}
+        context["widget"]["attrs"] |= given
+        context["widget"]["data"] = _shown(value) if isinstance(value, ClaimcheckFile) else {}
         return context
 
 
 def _shown(held: ClaimcheckFile) -> dict[str, Any]:
-    """How the element shows a file: by its name alone, where the service does not tell more."""
+    """How the element shows a file: by its URL's name alone, where the service tells no more."""
+    if held and not held.is_known:
+        ask([held, *(value for value in shown_values() if not value.is_known)])
     try:
         file = held.file
     except (NoFile, ClaimcheckError):
-        return {"filename": str(held).rpartition("/")[2]}
-    is_image = file["content_type"].startswith("image/")
-    src = file["presigned_url"] if is_image else None
-    return {"filename": file["filename"], "type": file["content_type"], "size": file["size"]} | (
-        {"src": src} if src else {}
-    )
+        name = unquote(urlsplit(str(held)).path.rpartition("/")[2]) if held else ""
+        return {"filename": name} if "/" in str(held) else {}
+    shown = {"filename": file["filename"], "type": file["content_type"], "size": file["size"]}
+    if file["content_type"].startswith("image/") and file["presigned_url"]:
+        shown["src"] = file["presigned_url"]
+    return shown
 
 
 class ClaimcheckFormField(forms.Field):
-    """A file; its clean value is a ClaimcheckFile, or `empty_value`."""
+    """A file; its clean value is a ClaimcheckFile, or what an empty column has.
+
+    A form takes a file that the user who is signed in has uploaded for this field, or the one that
+    its object has already. Nothing is shown of any other.
+    """
 
     widget = ClaimcheckWidget
 
     def __init__(self, *, of: ClaimcheckField, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.of = of
-        self._held: Any = None
-        if isinstance(self.widget, ClaimcheckWidget):
-            self.widget.of = of
+        self.widget.of = of
+        self._held: ClaimcheckFile | None = None
+        self._taken: ClaimcheckFile | str = ""
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
-        """Also notes what the object has already: that stays, whoever uploaded it."""
+        """Also notes what the object has already: that stays, whoever has uploaded it."""
         instance = getattr(form, "instance", None)
         if isinstance(instance, self.of.model):
             self._held = getattr(instance, self.of.attname)
         else:
-            self._held = form.get_initial_for_field(self, field_name)
+            initial = form.get_initial_for_field(self, field_name)
+            self._held = initial if isinstance(initial, ClaimcheckFile) else None
         return super().get_bound_field(form, field_name)
 
+    def prepare_value(self, value: Any) -> Any:
+        """The file to show: the object's, or the one just taken. Of others nothing is told."""
+        if self._taken and str(value) == str(self._taken):
+            return self._taken
+        return value and self._held
+
     def clean(self, value: Any) -> Any:
-        value = super().clean(str(value or ""))
+        if value is None:  # the form was sent without it
+            value = self._held
+        super().clean(str(value or ""))
         if not value:
             return None if self.of.null else ""
-        if self._held and str(self._held) == value:
+        if self._held and str(value) == str(self._held):
             return self._held
-        return verified(self.of, value)
+        try:
+            self._taken = verified(self.of, str(value))
+        except ValidationError as error:
+            if error.code == "unavailable":
+                self._taken = str(value)
+            raise
+        return self._taken.kept()

@@ -18,7 +18,7 @@ _MOST = 1000
 
 
 @cache
-def _client(of: Conf, process: int) -> Client:
+def _client(of: Conf, _process: int) -> Client:
     """One for each process, as connections cannot be shared."""
     return Client(of.url, of.key, timeout=of.timeout, cache=None)
 

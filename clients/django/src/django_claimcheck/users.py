@@ -45,6 +45,15 @@ def claimcheck_middleware(get_response: Callable[[HttpRequest], Any]) -> Callabl
     return answer
 
 
+def shown_values() -> list[Any]:
+    """Values that forms of this request have begun with; elsewhere an empty list."""
+    request = _request.get()
+    if request is None:
+        return []
+    seen: list[Any] = request.__dict__.setdefault("_claimcheck_shown", [])
+    return seen
+
+
 @contextmanager
 def acting_as(user: Any) -> Iterator[None]:
     """Outside of requests: forms and serializers take the files of this user."""
@@ -70,12 +79,16 @@ def owner_of(user: Any) -> str:
 def may_upload(request: HttpRequest, field: ClaimcheckField) -> bool:
     """Whether somebody who is signed in may upload for a field.
 
-    They may add or change objects of its model: by their permissions, or in an admin of theirs.
+    They may add or change objects of its model, or of one that inherits from it: by their
+    permissions, or in an admin of theirs, also as an inline.
     """
-    model = field.model
-    names = (f"{model._meta.app_label}.{act}_{model._meta.model_name}" for act in ("add", "change"))
     user: Any = request.user
-    return any(map(user.has_perm, names)) or _may_in_an_admin(request, model)
+    for model in apps.get_models():
+        if issubclass(model, field.model):
+            label, name = model._meta.app_label, model._meta.model_name
+            if any(user.has_perm(f"{label}.{act}_{name}") for act in ("add", "change")):
+                return True
+    return _may_in_an_admin(request, field.model)
 
 
 def _may_in_an_admin(request: HttpRequest, model: Any) -> bool:

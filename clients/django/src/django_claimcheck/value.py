@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from claimcheck_client import ClaimcheckError, Problem
+from claimcheck_client import ClaimcheckError
 from django.db import models
 from django.utils import timezone
 
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=models.Model)
 # Links are given to readers who still have this long to follow them.
 _SPARE = timedelta(minutes=1)
-# A failure is not asked about again for a page that has a hundred files.
-_FAILURE_LASTS = timedelta(seconds=5)
+# For so long an answer without a link is believed: not each of a hundred values asks again.
+_WITHOUT_LINK = timedelta(seconds=5)
+_log = logging.getLogger("django_claimcheck")
 
 
 class NoFile(ValueError):
@@ -33,8 +36,9 @@ class NoFile(ValueError):
 class ClaimcheckFile:
     """A file at the service, by what the column keeps: false where that is empty.
 
-    The service is asked when something else is wanted, once for all, and again when the link is
-    about to end. Raises NoFile where there is no such file, and claimcheck_client's errors.
+    The service is asked when something else is wanted, once for all of it, and again when the link
+    is about to end. Then it raises NoFile where there is no such file, and claimcheck_client's
+    errors; in templates each is shown as nothing.
     """
 
     __slots__ = ("_answer", "_until", "field", "value")
@@ -56,7 +60,7 @@ class ClaimcheckFile:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, ClaimcheckFile):
             return str(self) == str(other)
-        return other == (self.value or "") or (other is None and not self)
+        return other == str(self) or (other is None and not self)
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -66,13 +70,18 @@ class ClaimcheckFile:
         """The JSON of `GET /v1/files/{id}`, with the `owner`."""
         if not self:
             raise NoFile(f"{self.field.name} is empty.")
-        if self._until is None or self._until < timezone.now():
+        if not self.is_known:
             ask([self])
         if isinstance(self._answer, ClaimcheckError):
-            raise self._answer
+            raise self._answer.with_traceback(None)
         if self._answer is None:
             raise NoFile(f"The service has no file {self}.")
         return self._answer
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an answer of the service is at hand."""
+        return self._until is not None and timezone.now() < self._until
 
     @property
     def exists(self) -> bool:
@@ -85,21 +94,25 @@ class ClaimcheckFile:
     @property
     def id(self) -> str:
         """The file's id at the service."""
-        if self.field.store == "id" and self.value:
-            return self.value
-        return str(self.file["id"])
+        is_kept = self.field.store == "id" and self.value
+        return self.value or "" if is_kept else str(self.file["id"])
 
     @property
     def url(self) -> str:
         """A link that reads the file until it expires."""
         link: str | None = self.file["presigned_url"]
         if link is None:
-            raise NoFile(f"Nobody may read the file {self} (yet): its scan says so.")
+            raise NoFile(f"Nobody may read the file {self} (yet): its scan is {self.file['scan']}.")
         return link
 
     @property
+    def object_url(self) -> str:
+        """The object's address in the bucket, which does not change, and reads nothing."""
+        return str(self.file["url"])
+
+    @property
     def content_url(self) -> str | None:
-        """For `<img src>`: redirects to a fresh link. See docs/auth.md of the service."""
+        """For `<img src>`: redirects to a fresh link. None where the destination has none."""
         path: str | None = self.file["content_url"]
         return path and conf().browser_url + path
 
@@ -117,46 +130,42 @@ class ClaimcheckFile:
         return str(self.file["content_type"])
 
     def kept(self) -> ClaimcheckFile:
-        """This file, as the field keeps it: by its id or its object's URL."""
-        file = self.file
-        self.value = str(file["url" if self.field.store == "url" else "id"])
-        return self
+        """This file as its field keeps it, by its id or its object's URL."""
+        found = copy(self)
+        found.value = self.object_url if self.field.store == "url" else self.id
+        return found
 
     def answered(self, answer: dict[str, Any] | ClaimcheckError | None) -> None:
         """Keep an answer of the service; None: it has no such file."""
-        now = timezone.now()
-        self._answer, self._until = answer, now + _FAILURE_LASTS
+        self._answer, self._until = answer, timezone.now() + _WITHOUT_LINK
         if isinstance(answer, dict) and (end := answer["presigned_url_expires_at"]):
-            self._until = datetime.fromisoformat(end) - _SPARE
+            self._until = max(self._until, datetime.fromisoformat(end) - _SPARE)
 
 
 def ask(values: Iterable[ClaimcheckFile]) -> None:
-    """Ask the service for all of these, with one request, or two where some are kept by URL.
+    """Ask the service for all of these: with one request where all are kept by id, or all by URL.
 
-    Each value knows afterwards: a failure too, which it raises when it is used.
+    Each value has the answer afterwards, or the failure, which it raises when it is used.
     """
-    by_kind: dict[str, dict[str, list[ClaimcheckFile]]] = {"ids": {}, "urls": {}}
+    wanted: dict[str, dict[str, list[ClaimcheckFile]]] = {"ids": {}, "urls": {}}
     for value in values:
-        name = str(value)
-        if is_id(name):
-            by_kind["ids"].setdefault(name, []).append(value)
-        elif name and value.field.store == "url":
-            by_kind["urls"].setdefault(name, []).append(value)
-        else:
+        kind = "ids" if is_id(str(value)) else "urls"
+        if kind == "urls" and value.field.store == "id":
             value.answered(None)
-    for kind, named in by_kind.items():
+        else:
+            wanted[kind].setdefault(str(value), []).append(value)
+    for kind, named in wanted.items():
         answers: Iterable[Any]
         try:
             answers = list(service.files(kind, list(named)))
         except ClaimcheckError as error:
+            _log.warning("The service has not answered for %d files: %s", len(named), error)
+            error.silent_variable_failure = True  # type: ignore[attr-defined]
             answers = [error] * len(named)
-        for same, answer in zip(named.values(), answers, strict=True):
-            for value in same:
-                value.answered(None if _is_missing(answer) else answer)
-
-
-def _is_missing(answer: Any) -> bool:
-    return isinstance(answer, dict) and "problem" in answer
+        for alike, answer in zip(named.values(), answers, strict=True):
+            is_missing = isinstance(answer, dict) and "problem" in answer
+            for value in alike:
+                value.answered(None if is_missing else answer)
 
 
 def is_id(value: str) -> bool:
@@ -168,23 +177,24 @@ def is_id(value: str) -> bool:
 
 
 def prefetch_claimcheck(objects: Iterable[M], *fields: str) -> list[M]:
-    """The objects as a list, their files known: one request for all of them together.
+    """The objects as a list, with all of their files known: one request for all of them together.
 
-    `fields`: names of ClaimcheckFields; without any, all that the objects have.
+    `fields`: names of ClaimcheckFields; without any, all that the objects have. Where some fields
+    keep ids and others URLs there are two requests, and one more for each further 1,000 files.
     """
     found = list(objects)
-    values = []
+    values: list[ClaimcheckFile] = []
     for each in found:
         for name in fields or _names_of(type(each)):
             value = getattr(each, name)
             if not isinstance(value, ClaimcheckFile):
                 raise TypeError(f"{type(each).__name__}.{name} is no ClaimcheckField.")
             values.append(value)
-    ask(filter(None, values))
+    ask(value for value in values if value and not value.is_known)
     return found
 
 
 def _names_of(model: type[models.Model]) -> Sequence[str]:
-    from django_claimcheck.fields import ClaimcheckField
+    from django_claimcheck.fields import claimcheck_fields
 
-    return [f.attname for f in model._meta.concrete_fields if isinstance(f, ClaimcheckField)]
+    return [field.attname for field in claimcheck_fields(model)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def verified(field: ClaimcheckField, given: str) -> ClaimcheckFile:
-    """The file with this id, as the field keeps it.
+    """The file with this id; its `kept()` is for the field.
 
     Raises ValidationError, unless it is a file of the field's destination that the user who is
     signed in has uploaded, and that no scanner has found fault with.
@@ -40,4 +40,4 @@ def verified(field: ClaimcheckField, given: str) -> ClaimcheckFile:
     if file["presigned_url"] is None and file["scan"] != "pending":
         message = _("The file was not found to be free of viruses. Choose another.")
         raise ValidationError(message, code="quarantined")
-    return found.kept()
+    return found

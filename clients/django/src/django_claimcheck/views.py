@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from claimcheck_client import ClaimcheckError, Problem
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
@@ -32,19 +36,40 @@ def session(request: HttpRequest, app: str, model: str, field: str) -> JsonRespo
     if not conf().may_upload(request, found):
         return _problem(403, "You may not upload here", "Ask those who run this site.")
     try:
-        made = service.mint(
-            found.dest, conf().owner(user), files=_MAX_FILES, seconds=conf().expires_in
-        )
+        token = _token(request, found)
     except Problem as problem:
         return _problem(502, problem.title, problem.detail)
     except ClaimcheckError:
         return _problem(503, "The upload service does not answer", "Try again later.")
     answer = {
-        "token": made["token"],
+        "token": token,
         "endpoint": conf().browser_url,
         "destination": found.dest,
+        "resumable": True,
     }
     return JsonResponse(answer)
+
+
+def _token(request: HttpRequest, field: ClaimcheckField) -> str:
+    """The token that the user has for this field already, so that uploads go on after a reload."""
+    owner, wanted = conf().owner(request.user), conf().expires_in
+    name = f"claimcheck {field}"
+    sessions: Any = getattr(request, "session", {})
+    held = sessions.get(name, {})
+    if (held.get("owner"), held.get("destination")) == (owner, field.dest):
+        try:
+            found = service.ask("GET", f"/v1/upload-sessions/{held['id']}")
+        except Problem as problem:
+            if problem.status != 404:
+                raise
+        else:
+            ends = datetime.fromisoformat(found["expires_at"])
+            lasts = ends - timezone.now() > timedelta(seconds=wanted / 2)
+            if lasts and found["revoked_at"] is None and found["used_files"] < found["max_files"]:
+                return str(held["token"])
+    made = service.mint(field.dest, owner, files=_MAX_FILES, seconds=wanted)
+    sessions[name] = {name: made[name] for name in ("id", "token", "owner", "destination")}
+    return str(made["token"])
 
 
 def _field(app: str, model: str, name: str) -> ClaimcheckField | None:

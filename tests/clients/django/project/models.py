@@ -1,7 +1,6 @@
 """Products with files of every kind."""
 
 from django.db import models
-
 from django_claimcheck.fields import ClaimcheckField
 
 

@@ -1,0 +1,124 @@
+"""What becomes of files that are replaced, or whose objects are deleted: once that is committed.
+
+Signals tell of it, so `QuerySet.update()` and the `bulk_` methods change nothing at the service.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from claimcheck_client import ClaimcheckError, Problem
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models import signals
+
+from django_claimcheck import service
+from django_claimcheck.fields import ClaimcheckField, claimcheck_fields
+from django_claimcheck.value import ClaimcheckFile, NoFile
+
+_BEFORE = "_claimcheck_before"
+_log = logging.getLogger("django_claimcheck")
+
+
+def connect() -> None:
+    """Watch the models that have such fields; others are saved and deleted as before."""
+    for model in apps.get_models():
+        if _watched(model, None):
+            signals.pre_save.connect(_before_save, model, dispatch_uid="claimcheck")
+            signals.post_save.connect(_after_save, model, dispatch_uid="claimcheck")
+            signals.post_delete.connect(_after_delete, model, dispatch_uid="claimcheck")
+
+
+def _watched(model: type[models.Model], saved: Any) -> list[ClaimcheckField]:
+    return [
+        field
+        for field in claimcheck_fields(model)
+        if (field.attach or field.on_delete != "keep") and (saved is None or field.name in saved)
+    ]
+
+
+def _before_save(
+    sender: type[models.Model], instance: Any, raw: bool, using: str, update_fields: Any, **_: Any
+) -> None:
+    names = [] if raw else [field.attname for field in _watched(sender, update_fields)]
+    found = None
+    if names and instance.pk is not None:
+        same = sender._base_manager.using(using).filter(pk=instance.pk)
+        found = same.values(*names).first()
+    instance.__dict__[_BEFORE] = found or {}
+
+
+def _after_save(
+    sender: type[models.Model], instance: Any, raw: bool, using: str, update_fields: Any, **_: Any
+) -> None:
+    before = instance.__dict__.pop(_BEFORE, {})
+    for field in [] if raw else _watched(sender, update_fields):
+        was, now = before.get(field.attname) or "", str(getattr(instance, field.attname))
+        if was != now:
+            _on_commit(field, instance.pk, was, now, using)
+
+
+def _after_delete(sender: type[models.Model], instance: Any, using: str, **_: Any) -> None:
+    for field in _watched(sender, None):
+        if was := str(getattr(instance, field.attname)):
+            _on_commit(field, instance.pk, was, "", using)
+
+
+def _on_commit(field: ClaimcheckField, pk: Any, was: str, now: str, using: str) -> None:
+    transaction.on_commit(partial(_tell, field, str(pk), was, now, using), using=using)
+
+
+def _tell(field: ClaimcheckField, pk: str, was: str, now: str, using: str) -> None:
+    """Tell the service. What is committed stays so: failures are logged."""
+    try:
+        if field.attach:
+            _attach(field, field.attach, pk, now)
+        if was and field.on_delete != "keep":
+            _remove(field, was, using)
+    except ClaimcheckError as error:
+        _log.error("%s of %s: the service was not told that %s has become %s: %s",
+                   field, pk, was or "nothing", now or "nothing", error)  # fmt: skip
+
+
+def _attach(field: ClaimcheckField, to: tuple[str, str], pk: str, now: str) -> None:
+    path = f"/v1/records/{quote(to[0], safe='')}/{quote(pk, safe='')}/{quote(to[1], safe='')}"
+    if now:
+        service.ask("PUT", path, {"url" if field.store == "url" else "file_id": now})
+    else:
+        _without(404, "DELETE", path)
+
+
+def _remove(field: ClaimcheckField, was: str, using: str) -> None:
+    """Unless another object has the file still, or a record of the service."""
+    try:
+        file = ClaimcheckFile(field, was).file
+    except NoFile:
+        return
+    if _is_used([file["id"], file["url"]], using):
+        return
+    params = {"object": "delete"} if field.on_delete == "remove" else None
+    _without(404, "DELETE", f"/v1/files/{file['id']}", params=params)
+
+
+def _is_used(values: list[str], using: str) -> bool:
+    for model in apps.get_models():
+        if model._meta.proxy or not model._meta.managed:
+            continue
+        for field in claimcheck_fields(model):
+            if field.model is model and model._base_manager.using(using).filter(
+                **{f"{field.name}__in": values}
+            ):
+                return True
+    return False
+
+
+def _without(status: int, method: str, path: str, **options: Any) -> None:
+    """Ask for something that may be so already."""
+    try:
+        service.ask(method, path, **options)
+    except Problem as problem:
+        if problem.status != status:
+            raise
