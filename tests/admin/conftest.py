@@ -14,11 +14,11 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.admin.panel import member
-from tests.admin.shop import MIB, ROOT, Shop, own_database
+from tests.admin.shop import MIB, ROOT, Shop
 from tests.support.browser import fixtures
 from tests.support.browser.chromium import Watch, watched
 from tests.support.browser.wire import wired
-from tests.support.service import Store, as_set, key_for, prepared, served
+from tests.support.service import Store, as_set, key_for, own_database, prepared, served
 from tests.support.stores import block_public_access, free_port, rgw
 
 DESTINATIONS = {

@@ -16,9 +16,9 @@ from app.runtime.resources import open_resources
 from app.settings.model import Settings
 from app.staff import accounts as staff
 from tests.admin.panel import NAME, PASSWORD, member
-from tests.admin.shop import MIB, own_database
+from tests.admin.shop import MIB
 from tests.support.browser.wire import Wire, wired
-from tests.support.service import Store, key_for, prepared, served
+from tests.support.service import Store, key_for, own_database, prepared, served
 from tests.support.stores import block_public_access, rgw
 
 LIMIT = 30 * MIB

@@ -1,19 +1,15 @@
 """The example's admin as its tests see it."""
 
-import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 
-from app.db.migrations import migrate
 from tests.support.browser.wire import Wire
-from tests.support.service import in_thread
 
 ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
@@ -56,14 +52,3 @@ class Shop:
     def image_of(self, name: str) -> str | None:
         [image] = [image for found, image in self.rows() if found == name]
         return image
-
-
-async def own_database(url: str) -> str:
-    """A migrated database of its own, so that other tests do not take the keys away."""
-    name = f"shop_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    own = urlsplit(url)._replace(path=f"/{name}").geturl()
-    in_thread(migrate, own)
-    return own

@@ -3,19 +3,16 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 import pytest
 
 from app.core.parts import MIB
-from app.db.migrations import migrate
 from app.doctor.examine import examine
 from app.settings.model import load_settings
 from tests.contract.flow import DRESS, Clock, Flow
 from tests.contract.stores import Feature, Kind
-from tests.support.service import SESSION_SECRET, in_thread, running
+from tests.support.service import SESSION_SECRET, own_database, running
 
 DESTINATIONS = {
     "post": {"method": "post"},
@@ -41,12 +38,7 @@ RECORDS = {
 @pytest.fixture(scope="session")
 async def contract_database_url(postgres_url: str) -> str:
     """Apart from the other tests' database: here files stay while a store is open."""
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute("CREATE DATABASE contract")
-    await connection.close()
-    url = urlsplit(postgres_url)._replace(path="/contract").geturl()
-    in_thread(migrate, url)
-    return url
+    return await own_database(postgres_url)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
 from app.access import api_keys
 from app.core.principal import Principal, Scope
+from app.db.migrations import migrate
 from app.main import create_app
 from app.runtime.resources import open_resources, open_session
 from app.settings.model import Settings, load_settings
@@ -223,6 +226,17 @@ def log_lines(caplog: pytest.LogCaptureFixture, logger: str) -> list[dict[str, A
 def logged(log: Path) -> list[dict[str, Any]]:
     """The lines' fields of what a process of its own has logged to the file."""
     return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+
+
+async def own_database(url: str) -> str:
+    """A further migrated database on that server, which other tests do not empty."""
+    name = f"own_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    own = urlsplit(url)._replace(path=f"/{name}").geturl()
+    in_thread(migrate, own)
+    return own
 
 
 def in_thread(function: Callable[..., object], *arguments: object) -> None:

@@ -5,16 +5,13 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from claimcheck_client import AsyncClient, Client, steps
 
-from app.db.migrations import migrate
 from tests.clients.python.place import PART, SCOPES, Caller, Place
 from tests.support.faulty_proxy import faulty_proxy
-from tests.support.service import SESSION_SECRET, Store, in_thread, key_for, prepared, served
+from tests.support.service import SESSION_SECRET, Store, key_for, own_database, prepared, served
 from tests.support.stores.rgw import Rgw
 
 
@@ -23,11 +20,7 @@ async def open_place(
     postgres_url: str, gateway: Rgw, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Place]:
     """One service for all of these tests, on a database of its own."""
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute("CREATE DATABASE clients")
-    await connection.close()
-    database_url = urlsplit(postgres_url)._replace(path="/clients").geturl()
-    in_thread(migrate, database_url)
+    database_url = await own_database(postgres_url)
     owner = gateway.owner
     store = Store(gateway.endpoint_url, owner.access_key, owner.secret_key)
     parts = {"method": "multipart", "part_size": PART}
