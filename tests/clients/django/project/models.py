@@ -27,3 +27,9 @@ class Clip(models.Model):
     """A film, which a record of the service holds too."""
 
     film = ClaimcheckField(dest="films", attach=("clip", "film"), on_delete="release", blank=True)
+
+
+class Report(models.Model):
+    """A paper, which a scanner looks at."""
+
+    paper = ClaimcheckField(dest="scanned")

@@ -8,6 +8,8 @@ django_stubs_ext.monkeypatch()
 SECRET_KEY = "of tests alone"
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True
+TIME_ZONE = "UTC"
+LOGGING_CONFIG = None
 ROOT_URLCONF = "tests.clients.django.project.urls"
 STATIC_URL = "static/"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
