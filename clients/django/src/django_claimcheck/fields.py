@@ -58,7 +58,9 @@ class ClaimcheckField(_Base):
     `dest`: the destination at the service. `store`: "id" or "url". `attach`: the type of a record
     of the service and its field that shall hold the file as well; the record's id is the primary
     key. `on_delete`: of a file that is replaced, or whose object is deleted: "keep" it, "release"
-    it (the service forgets it, the bucket keeps it), or "remove" it from both.
+    it (the service forgets it, the bucket keeps it), or "remove" it from both. `accept` (types and
+    extensions as in HTML) and `max_size` (bytes) spare people a wait; the destination's rules are
+    enforced.
     """
 
     description = "A file at Claimcheck"
@@ -71,9 +73,12 @@ class ClaimcheckField(_Base):
         store: Literal["id", "url"] = "id",
         attach: tuple[str, str] | None = None,
         on_delete: Literal["keep", "release", "remove"] = "keep",
+        accept: str = "",
+        max_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.dest, self.store, self.attach, self.on_delete = dest, store, attach, on_delete
+        self.accept, self.max_size = accept, max_size
         kwargs.setdefault("max_length", _LENGTHS.get(store))
         super().__init__(*args, **kwargs)
 

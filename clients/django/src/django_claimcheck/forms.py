@@ -22,20 +22,10 @@ if TYPE_CHECKING:
 
 
 class ClaimcheckWidget(forms.Widget):
-    """`<claimcheck-upload>` in a form.
-
-    `accept` (types and extensions as in HTML) and `max_size` (bytes) spare people a wait; the
-    destination's rules are enforced.
-    """
+    """`<claimcheck-upload>` in a form."""
 
     template_name = "django_claimcheck/upload.html"
     of: ClaimcheckField  # set by the form field
-
-    def __init__(
-        self, attrs: dict[str, Any] | None = None, *, accept: str = "", max_size: int | None = None
-    ) -> None:
-        super().__init__(attrs)
-        self.accept, self.max_size = accept, max_size
 
     @property
     def media(self) -> forms.Media:
@@ -53,8 +43,8 @@ class ClaimcheckWidget(forms.Widget):
             "csrf-input": "csrfmiddlewaretoken",
             "csrf-cookie": settings.CSRF_COOKIE_NAME,
             "csrf-header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
-            "accept": self.accept or None,
-            "max-size": self.max_size,
+            "accept": self.of.accept or None,
+            "max-size": self.of.max_size,
         }
         given = {name: one for name, one in more.items() if one is not None}
         context["widget"]["attrs"] |= given

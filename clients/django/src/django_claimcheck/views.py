@@ -1,4 +1,4 @@
-"""The view that mints an upload session for whoever is signed in."""
+"""Upload sessions for whoever is signed in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from claimcheck_client import ClaimcheckError, Problem
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -26,35 +26,46 @@ _MAX_FILES = 100
 @require_POST
 @csrf_protect
 def session(request: HttpRequest, app: str, model: str, field: str) -> JsonResponse:
-    """`{token, endpoint, destination}` for `<claimcheck-upload>`, or the problem why not."""
-    user = request.user
-    if not (user.is_authenticated and user.is_active):
+    """The upload session that `<claimcheck-upload>` asks for, or the problem why there is none."""
+    if not request.user.is_authenticated:
         return _problem(401, "You are not signed in", "Sign in, and try again.")
     found = _field(app, model, field)
     if found is None:
         return _problem(404, "There is no such field", "Reload the page, and try again.")
-    if not conf().may_upload(request, found):
-        return _problem(403, "You may not upload here", "Ask those who run this site.")
     try:
-        token = _token(request, found)
+        return JsonResponse(upload_session(request, found))
+    except PermissionDenied:
+        return _problem(403, "You may not upload here", "Ask those who run this site.")
     except Problem as problem:
         return _problem(502, problem.title, problem.detail)
     except ClaimcheckError:
         return _problem(503, "The upload service does not answer", "Try again later.")
-    answer = {
+
+
+def upload_session(request: HttpRequest, field: ClaimcheckField) -> dict[str, Any]:
+    """An upload session for the user of the request: `{token, endpoint, destination, resumable}`.
+
+    For views of your own, as of an API. Raises PermissionDenied where nobody is signed in, or they
+    may not upload for this field, and claimcheck_client's errors.
+    """
+    user = request.user
+    if not (user.is_authenticated and user.is_active and conf().may_upload(request, field)):
+        raise PermissionDenied("You may not upload here.")
+    # Only who signs in by Django's session comes back with it.
+    kept = getattr(request, "session", None)
+    kept = kept if kept is not None and kept.session_key else None
+    token = _token({} if kept is None else kept, conf().owner(user), field)
+    return {
         "token": token,
         "endpoint": conf().browser_url,
-        "destination": found.dest,
-        "resumable": True,
+        "destination": field.dest,
+        "resumable": kept is not None,
     }
-    return JsonResponse(answer)
 
 
-def _token(request: HttpRequest, field: ClaimcheckField) -> str:
+def _token(sessions: Any, owner: str, field: ClaimcheckField) -> str:
     """The token that the user has for this field already, so that uploads go on after a reload."""
-    owner, wanted = conf().owner(request.user), conf().expires_in
-    name = f"claimcheck {field}"
-    sessions: Any = getattr(request, "session", {})
+    name, wanted = f"claimcheck {field}", conf().expires_in
     held = sessions.get(name, {})
     if (held.get("owner"), held.get("destination")) == (owner, field.dest):
         try:

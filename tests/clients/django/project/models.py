@@ -20,7 +20,20 @@ class Photo(models.Model):
     """One of a product's further pictures; its file goes with it."""
 
     product = models.ForeignKey(Product, models.CASCADE, related_name="photos")
-    image = ClaimcheckField("picture", dest="images", on_delete="remove")
+    image = ClaimcheckField(
+        "picture", dest="images", on_delete="remove", accept="image/png,.jpg", max_size=5_000_000
+    )
+
+
+class Still(Photo):
+    """A photo in a table of its own."""
+
+
+class Featured(Photo):
+    """A photo in the same table."""
+
+    class Meta:
+        proxy = True
 
 
 class Clip(models.Model):

@@ -1,0 +1,169 @@
+"""What becomes of files that are replaced, or whose objects are deleted."""
+
+import logging
+
+import httpx
+import pytest
+from claimcheck_client import Problem
+from django.db import transaction
+from django.test import override_settings
+from django_claimcheck.value import ClaimcheckFile
+
+from tests.clients.django.place import PNG, Place
+from tests.clients.django.project.models import Clip, Featured, Photo, Product, Still
+
+
+def stored(shop: Place, destination: str = "images") -> str:
+    with shop.client() as client:
+        return client.upload(PNG, destination, filename="a.png")["id"]
+
+
+def exists(value: str) -> bool:
+    return ClaimcheckFile(Photo._meta.get_field("image"), value).exists
+
+
+def photo_of(image: str) -> Photo:
+    product = Product.objects.create(name="Boat")
+    return Photo.objects.create(product=product, image=image)
+
+
+def test_keep_is_the_default(shop: Place, asked: list[str]) -> None:
+    first, second = stored(shop), stored(shop)
+    asked.clear()
+    product = Product.objects.create(name="Boat", image=first)
+    product.image = second
+    product.save()
+    product.delete()
+    assert asked == []
+    assert exists(first)
+    assert exists(second)
+
+
+def test_remove(shop: Place) -> None:
+    first, second, third = (stored(shop) for _ in range(3))
+    link = ClaimcheckFile(Photo._meta.get_field("image"), first).url
+    photo = photo_of(first)
+    photo.save()
+    assert exists(first)
+    photo.image = second
+    photo.save()
+    assert (exists(first), exists(second)) == (False, True)
+    assert httpx.get(link).status_code == 404  # the object is gone, too
+    photo.image = third
+    photo.save(update_fields=["product"])
+    assert exists(second)
+    photo.product.delete()  # and with it its photos
+    assert not exists(second)
+    assert exists(third)  # which was never saved
+
+
+def test_release_leaves_the_object(shop: Place) -> None:
+    film = stored(shop, "films")
+    field = Clip._meta.get_field("film")
+    link = ClaimcheckFile(field, film).url
+    clip = Clip.objects.create(film=film)
+    clip.film = None
+    clip.save()
+    assert not exists(film)
+    assert httpx.get(link).content == PNG
+
+
+def test_nothing_before_the_commit_and_nothing_after_a_rollback(
+    shop: Place, asked: list[str]
+) -> None:
+    first, second = stored(shop), stored(shop)
+    photo = photo_of(first)
+    asked.clear()
+    with transaction.atomic():
+        photo.image = second
+        photo.save()
+        photo.delete()
+        transaction.set_rollback(True)
+    assert asked == []
+    photo = Photo.objects.get()
+    with transaction.atomic():
+        photo.image = second
+        photo.save()
+        assert asked == []
+    assert not exists(first)
+    assert exists(second)
+
+
+def test_a_file_that_another_object_has_stays(shop: Place) -> None:
+    file = stored(shop)
+    one, other = photo_of(file), photo_of(file)
+    product = Product.objects.create(name="Ship", manual=one.image.object_url)
+    for last in (one, other):
+        last.delete()
+        assert exists(file)
+    photo = photo_of(file)
+    product.delete()
+    photo.delete()
+    assert not exists(file)
+
+
+def test_models_that_inherit(shop: Place) -> None:
+    first, second = stored(shop), stored(shop)
+    product = Product.objects.create(name="Boat")
+    for model in (Still, Featured):
+        model.objects.create(product=product, image=first).delete()
+        assert not exists(first)
+        first, second = second, ""
+
+
+def test_without_a_file_nothing_is_asked(shop: Place, asked: list[str]) -> None:
+    clip = Clip.objects.create()
+    clip.save()
+    clip.delete()
+    photo = photo_of("")
+    photo.delete()
+    assert asked == []
+
+
+def test_attach(shop: Place) -> None:
+    first, second = stored(shop, "films"), stored(shop, "films")
+    clip = Clip.objects.create(film=first)
+
+    def held() -> str | None:
+        with shop.client() as client:
+            film = client.records.get("clip", str(clip.pk))["fields"]["film"]
+            return film and film["file_id"]
+
+    assert held() == first
+    # In a record, so it is deleted from nowhere else.
+    with shop.client() as client, pytest.raises(Problem, match="Records hold"):
+        client.delete(first)
+    clip.film = second
+    clip.save()
+    assert held() == second
+    assert not exists(first)
+    clip.film = None
+    clip.save()
+    assert held() is None
+    clip.film = stored(shop, "films")
+    clip.save()
+    Clip.objects.all().delete()
+    assert not exists(str(clip.film))
+
+
+def test_failures_are_logged_and_break_nothing(
+    shop: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = stored(shop), stored(shop)
+    photo = photo_of(first)
+    away = {"URL": "http://127.0.0.1:9", "KEY": "key", "TIMEOUT": 1}
+    with override_settings(CLAIMCHECK=away), caplog.at_level(logging.ERROR, "django_claimcheck"):
+        photo.image = second
+        photo.save()
+    photo.refresh_from_db()
+    assert photo.image == second
+    assert exists(first)
+    [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert first in line
+    assert second in line
+    # A file that is gone already is no failure.
+    with shop.client() as client:
+        client.delete(second)
+    caplog.clear()
+    photo.delete()
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
