@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -47,7 +48,7 @@ class Conf:
 def conf() -> Conf:
     """The setting as it is. Raises ImproperlyConfigured where it cannot be used."""
     given = getattr(settings, "CLAIMCHECK", None)
-    if not isinstance(given, dict) or not given.get("URL"):
+    if not isinstance(given, dict) or "URL" not in given or "KEY" not in given:
         raise ImproperlyConfigured(
             'Set CLAIMCHECK = {"URL": ..., "KEY": ...}: the address of your Claimcheck service, '
             "and an API key of it."
@@ -55,6 +56,11 @@ def conf() -> Conf:
     if unknown := given.keys() - DEFAULTS:
         raise ImproperlyConfigured(f"CLAIMCHECK has no {', '.join(sorted(unknown))}.")
     full = DEFAULTS | given
+    for name in ("URL", "BROWSER_URL"):
+        if not re.match("https?://." if name == "URL" else "(https?://.|$)", full[name] or ""):
+            raise ImproperlyConfigured(f"CLAIMCHECK's {name} is an address: https://...")
+    if not 60 <= full["EXPIRES_IN"] <= 604_800:
+        raise ImproperlyConfigured("CLAIMCHECK's EXPIRES_IN is 60 to 604800 seconds.")
     url = full["URL"].rstrip("/")
     browser_url = (full["BROWSER_URL"] or url).rstrip("/")
     return Conf(
