@@ -13,7 +13,7 @@ from app.models.files import MOVES
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
-    ROOT / "clients" / "js" / "README.md",
+    *(ROOT / "clients").glob("*/README.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / "bench").glob("*.md"),
 ]

@@ -1,8 +1,8 @@
-"""Tests of clients/django, with Django set up for its project in this process."""
+"""Tests of clients/django, with Django set up for a shop in this process."""
 
 import os
 
 import django
 
-os.environ["DJANGO_SETTINGS_MODULE"] = f"{__name__}.project.settings"
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.support.django_shop.settings"
 django.setup()

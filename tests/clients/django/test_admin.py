@@ -12,8 +12,8 @@ from django.test import Client as Browser
 from django.test import override_settings
 
 from tests.clients.django.place import PNG, Place, person, session_of, signed_in, uploaded
-from tests.clients.django.project.admin import PhotoInline
-from tests.clients.django.project.models import Photo, Product
+from tests.support.django_shop.admin import PhotoInline
+from tests.support.django_shop.models import Photo, Product
 
 IMAGE = "/claimcheck/session/shop/product/image/"
 

@@ -10,7 +10,7 @@ from django.test import override_settings
 from django_claimcheck.fields import ClaimcheckField
 
 from tests.clients.django.place import Place
-from tests.clients.django.project import settings
+from tests.support.django_shop import settings
 
 
 def found(deploy: bool = False) -> set[str]:
@@ -81,7 +81,7 @@ def test_scopes_and_destinations_that_are_missing(
 ) -> None:
     from django_claimcheck.checks import check_service
 
-    from tests.clients.django.project.models import Product
+    from tests.support.django_shop.models import Product
 
     field = Product._meta.get_field("image")
     monkeypatch.setattr(field, "dest", "pictures")

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_claimcheck import ClaimcheckFile, NoFile, prefetch_claimcheck
 
 from tests.clients.django.place import PNG, Place, person, signed_in, uploaded
-from tests.clients.django.project.models import Clip, Photo, Product
+from tests.support.django_shop.models import Clip, Photo, Product
 from tests.support.service import UNKNOWN_ID
 
 AWAY = {"URL": "http://127.0.0.1:9", "KEY": "key", "TIMEOUT": 1}

@@ -1,4 +1,4 @@
-"""Forms: what they show, what they take, and what they refuse."""
+"""Forms: what they show, take and refuse."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from django.test import override_settings
 from django_claimcheck import NoFile, acting_as
 
 from tests.clients.django.place import PNG, Place, person, session_of, signed_in, uploaded
-from tests.clients.django.project.models import Photo, Product, Report
+from tests.support.django_shop.models import Photo, Product, Report
 from tests.support.service import UNKNOWN_ID
 
 ProductForm = modelform_factory(Product, fields=["name", "image", "manual"])

@@ -1,4 +1,4 @@
-"""What becomes of files that are replaced, or whose objects are deleted."""
+"""The end of files that are replaced, or whose objects are deleted."""
 
 import logging
 
@@ -10,7 +10,7 @@ from django.test import override_settings
 from django_claimcheck.value import ClaimcheckFile
 
 from tests.clients.django.place import PNG, Place
-from tests.clients.django.project.models import Clip, Featured, Photo, Product, Still
+from tests.support.django_shop.models import Clip, Featured, Photo, Product, Still
 
 
 def stored(shop: Place, destination: str = "images") -> str:

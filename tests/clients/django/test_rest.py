@@ -17,7 +17,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from tests.clients.django.place import PNG, Place, person, signed_in, uploaded
-from tests.clients.django.project.models import Photo, Product
+from tests.support.django_shop.models import Photo, Product
 from tests.support.service import UNKNOWN_ID
 
 

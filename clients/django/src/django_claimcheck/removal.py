@@ -1,4 +1,4 @@
-"""What becomes of files that are replaced, or whose objects are deleted: once that is committed.
+"""The end of files that are replaced, or whose objects are deleted, once that is committed.
 
 Signals tell of it, so `QuerySet.update()` and the `bulk_` methods change nothing at the service.
 """

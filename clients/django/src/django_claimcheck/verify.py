@@ -1,4 +1,4 @@
-"""What a browser says is asked about at the service before it is kept."""
+"""Ids that a browser gives are asked about at the service before they are kept."""
 
 from __future__ import annotations
 

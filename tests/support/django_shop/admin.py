@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from tests.clients.django.project.models import Photo, Product
+from tests.support.django_shop.models import Photo, Product
 
 
 class PhotoInline(admin.TabularInline[Photo, Product]):

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import RequestContext, Template
 from django.urls import include, path
 
-from tests.clients.django.project.models import Product
+from tests.support.django_shop.models import Product
 
 
 def form(request: HttpRequest) -> HttpResponse:

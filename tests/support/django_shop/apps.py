@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class ShopConfig(AppConfig):
-    name = "tests.clients.django.project"
+    name = "tests.support.django_shop"
     label = "shop"
     default_auto_field = "django.db.models.BigAutoField"

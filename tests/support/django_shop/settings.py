@@ -10,7 +10,7 @@ ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 LOGGING_CONFIG = None
-ROOT_URLCONF = "tests.clients.django.project.urls"
+ROOT_URLCONF = "tests.support.django_shop.urls"
 STATIC_URL = "static/"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 INSTALLED_APPS = [
@@ -22,7 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "django_claimcheck",
-    "tests.clients.django.project",
+    "tests.support.django_shop",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
