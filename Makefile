@@ -59,6 +59,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file clients/django/pyproject.toml
 	$(BIN)/lint-imports
 	$(BIN)/python alembic/check.py
 	@# There are wheels of it for Linux on x86-64 alone.

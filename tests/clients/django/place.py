@@ -9,13 +9,12 @@ from claimcheck_client import Client
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 
-from tests.support.images import written
+from tests.support.samples import PNG
 
 SCOPES = (
     *("sessions:mint", "uploads:write", "files:read", "files:all"),
     *("files:delete", "records:write", "records:read"),
 )
-PNG = written((64, 48), "PNG")
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class TestSession:
         ann = signed_in(person("ann", "add_product"))
         for given, expected in (
             ({"URL": "http://127.0.0.1:9", "KEY": "x", "TIMEOUT": 1}, (503, "does not answer")),
-            ({"URL": shop.url, "KEY": "claimcheck_key_wrong"}, (502, "")),
+            ({"URL": shop.url, "KEY": "claimcheck_key_wrong"}, (502, "may not upload")),
         ):
             with override_settings(CLAIMCHECK=given):
                 answer = ann.post(IMAGE)

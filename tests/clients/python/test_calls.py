@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import httpx
 import pytest
 from claimcheck_client import Client, InvalidSignature, Problem, verify
 
@@ -132,3 +133,16 @@ def test_webhooks_of_others(headers: dict[str, str], body: bytes, why: str) -> N
 def test_a_secret_that_is_none() -> None:
     with pytest.raises(ValueError, match="whsec_"):
         verify("whsec_?", signed(1000), BODY, now=1000)
+
+
+def test_the_time_that_the_service_has() -> None:
+    seen: list[dict[str, float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(200, json={"items": []})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        Client("http://a.example", http=http).destinations()
+        Client("http://a.example", timeout=3, http=http).destinations()
+    assert [times["read"] for times in seen] == [60, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from django_claimcheck import service
 from django_claimcheck.conf import conf
 from django_claimcheck.fields import ClaimcheckField
 
+_log = logging.getLogger("django_claimcheck")
 # One file is kept; some are tried in vain, or replaced before the form is sent.
 _MAX_FILES = 100
 
@@ -37,6 +39,9 @@ def session(request: HttpRequest, app: str, model: str, field: str) -> JsonRespo
     except PermissionDenied:
         return _problem(403, "You may not upload here", "Ask those who run this site.")
     except Problem as problem:
+        if problem.status in (401, 403, 404):
+            _log.error("CLAIMCHECK or the field's destination is wrong: %s", problem)
+            return _problem(502, "This site may not upload", "Tell those who run it.")
         return _problem(502, problem.title, problem.detail)
     except ClaimcheckError:
         return _problem(503, "The upload service does not answer", "Try again later.")
