@@ -109,6 +109,10 @@ def test_copies_know_it_too(shop: Place, asked: list[str]) -> None:
     assert (copy.image, copy.image.url) == (product.image, link)
     assert hash(copy.image) == hash(product.image)
     assert len(asked) == 1
+    # But no failure.
+    with override_settings(CLAIMCHECK=AWAY):
+        [failed] = prefetch_claimcheck([Product(image=product.image.id)])
+    assert pickle.loads(pickle.dumps(failed)).image.filename == "Holiday.png"
     [deferred] = Product.objects.defer("image")
     assert deferred.image == product.image
     written = serializers.serialize("json", [product])

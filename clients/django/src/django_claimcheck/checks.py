@@ -38,7 +38,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     if not any(_is_ours(name) for name in settings.MIDDLEWARE):
         name = f"{claimcheck_middleware.__module__}.{claimcheck_middleware.__name__}"
         text = "Forms cannot know who is signed in, and take no files."
-        hint = f"Add {name!r} to MIDDLEWARE, after AuthenticationMiddleware."
+        hint = f"Add {name!r} to MIDDLEWARE."
         found.append(checks.Error(text, hint, id="claimcheck.E003"))
     try:
         reverse("claimcheck:session", args=("app", "model", "field"))
@@ -61,16 +61,18 @@ def check_service(**_: Any) -> list[checks.CheckMessage]:
     fields = all_fields()
     try:
         conf()
-        wanting = [scope for scope, probe in _probes(fields) if _lacks_scope(*probe)]
-        if wanting:
-            text = f"CLAIMCHECK's KEY lacks the scopes {', '.join(wanting)}."
+        lacking = {scope: None for scope, probe in _probes(fields) if _lacks_scope(*probe)}
+        if lacking:
+            text = f"CLAIMCHECK's KEY lacks the scopes {', '.join(lacking)}."
             hint = "Make a key that has them, and no more: claimcheck keys create --scope ..."
             return [checks.Error(text, hint, id="claimcheck.E006")]
         known = {one["name"] for one in service.ask("GET", "/v1/destinations")["items"]}
     except ImproperlyConfigured:
         return []  # is told above
     except ClaimcheckError as error:
-        return [checks.Error(f"The service does not serve: {error}", id="claimcheck.E005")]
+        return [
+            checks.Error(f"The service does not do what is needed: {error}", id="claimcheck.E005")
+        ]
     return [
         checks.Error(
             f"The service has no destination {field.dest!r} for this key.",
@@ -101,9 +103,7 @@ def _lacks_scope(method: str, path: str, json: Any) -> bool:
     try:
         service.ask(method, path, json)
     except Problem as problem:
-        if problem.type == "file-not-found" or problem.type == "record-not-found":
-            return False
-        if problem.type == "insufficient-scope":
-            return True
-        raise
+        if problem.type not in ("file-not-found", "record-not-found", "insufficient-scope"):
+            raise
+        return problem.type == "insufficient-scope"
     return False

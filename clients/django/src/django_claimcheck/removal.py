@@ -68,7 +68,7 @@ def _after_delete(sender: type[models.Model], instance: Any, using: str, **_: An
 
 
 def _on_commit(field: ClaimcheckField, pk: Any, was: str, now: str, using: str) -> None:
-    transaction.on_commit(partial(_tell, field, str(pk), was, now, using), using=using)
+    transaction.on_commit(partial(_tell, field, str(pk), was, now, using), using=using, robust=True)
 
 
 def _tell(field: ClaimcheckField, pk: str, was: str, now: str, using: str) -> None:
@@ -108,9 +108,9 @@ def _is_used(values: list[str], using: str) -> bool:
         if model._meta.proxy or not model._meta.managed:
             continue
         for field in claimcheck_fields(model):
-            if field.model is model and model._base_manager.using(using).filter(
-                **{f"{field.name}__in": values}
-            ):
+            if field.model is not model:
+                continue  # inherited: the table is another model's
+            if model._base_manager.using(using).filter(**{f"{field.name}__in": values}).exists():
                 return True
     return False
 

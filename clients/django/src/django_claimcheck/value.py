@@ -65,6 +65,14 @@ class ClaimcheckFile:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Caches keep what the service has said, and no failures."""
+        said = (self._answer, self._until) if isinstance(self._answer, dict) else (None, None)
+        return (self.field, self.value, *said)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.field, self.value, self._answer, self._until = state
+
     @property
     def file(self) -> dict[str, Any]:
         """The JSON of `GET /v1/files/{id}`, with the `owner`."""
@@ -94,8 +102,9 @@ class ClaimcheckFile:
     @property
     def id(self) -> str:
         """The file's id at the service."""
-        is_kept = self.field.store == "id" and self.value
-        return self.value or "" if is_kept else str(self.file["id"])
+        if self.value and self.field.store == "id":
+            return self.value
+        return str(self.file["id"])
 
     @property
     def url(self) -> str:
