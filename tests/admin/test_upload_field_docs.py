@@ -10,10 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
-from tests.admin.shop import ROOT, Shop
+from tests.admin.shop import MIB, ROOT, Shop
 from tests.admin.steps import choose, create, png, uploaded
+from tests.support.browser.chromium import Watch
 from tests.support.service import as_set
 from tests.support.stores import free_port
 
@@ -89,6 +90,37 @@ async def test_the_form_of_the_guide_works_under_a_strict_policy(
         for tampered in ("", "x", "http://127.0.0.1/shop/images/a.png"):
             answer = await web.post(f"{shop.url}/form", data={"photo": tampered})
             assert (answer.status_code, answer.text) == (422, "That is no photo of ours.")
+
+
+async def test_in_a_session_that_is_given_again_an_upload_goes_on_after_a_reload(
+    page: Page, shop: Shop, picture: bytes, tmp_path: Path, watch: Watch
+) -> None:
+    made: dict[str, Any] = {}
+
+    async def again(route: Route) -> None:
+        if not made:
+            made.update(await (await route.fetch()).json(), resumable=True)
+        await route.fulfill(json=made)
+
+    await page.route("**/upload-session", again)
+    page.on("dialog", lambda dialog: asyncio.create_task(dialog.accept()))
+    path = tmp_path / "large.png"
+    path.write_bytes(picture.ljust(20 * MIB, b"\0"))
+    await page.goto(f"{shop.url}/form")
+    photo = page.locator("claimcheck-upload")
+    # Two parts of 5 MiB are on their way at once: one at least has arrived then.
+    shop.wire.stop_after(13 * MIB)
+    await choose(photo, path)
+    await shop.wire.stopped()
+    await page.reload()
+    sent = shop.wire.sent
+    shop.wire.go_on()
+    await choose(photo, path)
+    await uploaded(photo)
+    assert shop.wire.sent - sent < 16 * MIB
+    watch.allow("409")  # it had begun with every part, and asks whether they have arrived
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("body")).to_contain_text(re.compile(r"Kept: http.*--large\.png"))
 
 
 async def test_links_for_an_api(page: Page, shop: Shop, picture: bytes, monkeypatch: Any) -> None:

@@ -7,8 +7,8 @@
  *
  * The form sends the hidden inputs: the id of each file that was uploaded, the value that the page
  * had for each file that was there before, one empty value without files. A
- * POST to `session` answers {token, endpoint, destination}: an upload session, the service's address.
- * docs/upload-field.md has all attributes.
+ * POST to `session` answers {token, endpoint, destination}: an upload session, the service's address;
+ * with `resumable: true` where it will answer with that session again. docs/upload-field.md has the rest.
  */
 
 import { dress } from "./upload-field-look.js";
@@ -213,9 +213,10 @@ class UploadField extends HTMLElement {
       if (!response) throw failed("site-unreachable", { status: 0 });
     }
     if (response.ok && said?.token) {
-      const { token, endpoint, destination } = said;
-      // No storage: after a reload it is another session, which cannot continue this one's uploads.
-      return new Uploader({ token, endpoint, destination, storage: null });
+      const { token, endpoint, destination, resumable } = said;
+      // In another session, after a reload, none of this one's uploads could go on.
+      const storage = resumable ? undefined : null;
+      return new Uploader({ token, endpoint, destination, storage });
     }
     if (said?.title) {
       const { lang } = document.documentElement;
