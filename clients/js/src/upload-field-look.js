@@ -40,7 +40,8 @@ template.innerHTML = `
 `;
 
 /* Everything is made of the page's own text colour and one accent, so that it suits light pages and
-   dark ones; a page may set --claimcheck-accent, --claimcheck-danger and --claimcheck-radius. */
+   dark ones; a page may set --claimcheck-accent, --claimcheck-danger and --claimcheck-radius. The
+   intrinsic size is its width where contents decide, as in a flex box: a container's have none. */
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
   :host {
@@ -51,6 +52,8 @@ sheet.replaceSync(`
     --tint: color-mix(in srgb, currentColor 5%, transparent);
     display: block;
     container-type: inline-size;
+    contain-intrinsic-inline-size: 30rem;
+    min-inline-size: 0;
     line-height: 1.4;
   }
   :host([hidden]), [hidden] { display: none !important; }

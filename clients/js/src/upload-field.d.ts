@@ -14,6 +14,7 @@ export interface UploadFieldAttributes {
   required?: boolean;
   disabled?: boolean;
   "csrf-cookie"?: string;
+  "csrf-input"?: string;
   "csrf-header"?: string;
   /** Where "Sign in" leads. */
   "sign-in"?: string;

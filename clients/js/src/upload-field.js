@@ -199,14 +199,10 @@ class UploadField extends HTMLElement {
   }
 
   async #session() {
-    const headers = {};
-    const [name, cookie] = ["csrf-header", "csrf-cookie"].map((which) => this.getAttribute(which));
-    const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${cookie}=`));
-    if (name && found) headers[name] = decodeURIComponent(found.slice(cookie.length + 1));
     let response, said;
     try {
       // Where the user is not signed in, the answer is a log-in page, or a redirect to it.
-      const how = { method: "POST", headers, redirect: "manual" };
+      const how = { method: "POST", headers: this.#proof(), redirect: "manual" };
       response = await fetch(this.getAttribute("session"), how);
       said = await response.json();
     } catch {
@@ -227,6 +223,17 @@ class UploadField extends HTMLElement {
       throw failed("site-failed", { status: response.status });
     }
     throw failed("signed-out", { status: 401, signedOut: true });
+  }
+
+  /** Proof that the request is this page's, for guards against forged ones. */
+  #proof() {
+    const names = ["csrf-header", "csrf-cookie", "csrf-input"];
+    const [header, cookie, input] = names.map((name) => this.getAttribute(name));
+    // The cookie is newer than the form, where somebody has signed in meanwhile. It may be hidden.
+    const pair = document.cookie.split("; ").find((one) => one.startsWith(`${cookie}=`));
+    const field = input && this.#internals.form?.elements.namedItem(input);
+    const token = pair ? decodeURIComponent(pair.slice(cookie.length + 1)) : field?.value;
+    return header && token ? { [header]: token } : {};
   }
 
   /* Actions of rows */
