@@ -356,6 +356,11 @@ class UploadField extends HTMLElement {
   get isBusy() {
     return this.#rows.some(({ isOpen }) => isOpen);
   }
+
+  /** Whether a file was chosen that the form would not send; it says so. */
+  complains() {
+    return this.#internals.validity.customError && !this.#internals.reportValidity();
+  }
 }
 
 /* A file dropped beside the field would replace the page, and with it the form's contents. */
@@ -367,6 +372,20 @@ for (const type of ["dragover", "drop"]) {
     event.dataTransfer.dropEffect = "none";
   });
 }
+
+/* A form with `novalidate`, as Django's admin has, would be sent without what is still uploaded. */
+addEventListener(
+  "submit",
+  (event) => {
+    const { target, submitter } = event;
+    if (!target.noValidate || submitter?.formNoValidate) return;
+    const fields = [...target.elements].filter((one) => one instanceof UploadField);
+    if (!fields.some((field) => field.complains())) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  },
+  { capture: true },
+);
 
 addEventListener("beforeunload", (event) => {
   const busy = [...document.querySelectorAll("claimcheck-upload")].some(({ isBusy }) => isBusy);
