@@ -14,4 +14,5 @@ def products(request: HttpRequest) -> HttpResponse:
 
 
 def product(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "shop/product.html", {"product": get_object_or_404(Product, pk=pk)})
+    [found] = prefetch_claimcheck([get_object_or_404(Product, pk=pk)])
+    return render(request, "shop/product.html", {"product": found})

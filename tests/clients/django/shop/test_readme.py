@@ -99,7 +99,7 @@ async def test_its_commands_install_and_serve_the_shop(shop: Shop, tmp_path: Pat
                 except httpx.TransportError:
                     assert process.returncode is None, log.read_text()
                     await asyncio.sleep(0.05)
-            assert (await web.get("/api/products/?format=json")).json()["results"] == []
+            assert (await web.get("/api/products/")).json()["results"] == []
             await web.get("/admin/login/")
             form = {"username": "root", "password": "-", "next": "/admin/shop/product/add/"}
             form |= {"csrfmiddlewaretoken": web.cookies["csrftoken"]}
