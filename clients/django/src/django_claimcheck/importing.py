@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Said:
-    """What became of a row: its file's id, or the `reason` why it has none."""
+    """The outcome of a row, with its file's id, or the `reason` why it has none."""
 
     row: Row
     outcome: Outcome

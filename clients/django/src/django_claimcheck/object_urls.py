@@ -44,7 +44,7 @@ def readings(value: str, base: str | None = None, cut: Iterable[str] = ()) -> tu
 
 
 def _split(value: str, base: str | None, cut: Iterable[str]) -> tuple[str, str]:
-    """What stands before the key or the bucket, encoded already, and the rest."""
+    """The head, encoded already, which the key or the bucket follows, and the rest."""
     for prefix in cut:
         if value.startswith(prefix):
             return _needed(base), value[len(prefix) :]
