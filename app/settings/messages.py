@@ -31,6 +31,9 @@ _NEAR: Final = 0.78
 # A typing error. Below it the name that the documents teach is meant, not one of its other names.
 _TYPO: Final = 0.9
 
+# Of clients of the service, `claimcheck listen` among them: both may run in one environment.
+_CLIENTS: Final = frozenset({f"{PREFIX}URL", f"{PREFIX}KEY"})
+
 
 def misspelt(fields: Fields, environ: Mapping[str, str]) -> Iterator[tuple[str, str | None, str]]:
     """Each name in the environment that only looks like a setting's, what it may have been meant
@@ -42,7 +45,7 @@ def misspelt(fields: Fields, environ: Mapping[str, str]) -> Iterator[tuple[str, 
         taught |= dict.fromkeys(names, names[0])
     for given in environ:
         name = given.upper()
-        if name in taught or name.startswith((_AWS_OWN, *_IN_TABLES)):
+        if name in taught or name in _CLIENTS or name.startswith((_AWS_OWN, *_IN_TABLES)):
             continue
         near = difflib.get_close_matches(name, taught, n=1, cutoff=_NEAR)
         if name.startswith((PREFIX, "BUCKETEER_")) or (near and name.startswith("AWS_")):

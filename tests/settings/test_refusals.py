@@ -46,6 +46,13 @@ def test_misspelt_names_stop_the_start(name: str, hint: str) -> None:
     assert SECRET not in message
 
 
+def test_names_of_clients_may_be_there() -> None:
+    """Who runs a client and a command of the service in one shell has both."""
+    message = refusal(CLAIMCHECK_URL="http://127.0.0.1:8000", CLAIMCHECK_KEY=SECRET, PORT="x")
+    assert message == refusal(PORT="x")
+    assert "is not a setting" not in message
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
