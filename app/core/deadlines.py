@@ -28,5 +28,5 @@ def first_look(file_id: UUID, now: datetime, size: int | None) -> datetime:
     Spread by the file's id over half of that time, so that many that were announced together are
     not looked for together.
     """
-    likely = FIRST_LOOK + timedelta(seconds=(size or 0) / _BYTES_A_SECOND)
-    return now + likely * (0.75 + file_id.bytes[-1] / 510)
+    likely = FIRST_LOOK.total_seconds() + (size or 0) / _BYTES_A_SECOND
+    return now + timedelta(seconds=likely * (0.75 + (file_id.int & 0xFF) / 510))

@@ -236,17 +236,19 @@ class Destination(BaseModel):
         """
         if caller.session is not None:
             return caller.session.destination == self.name
+        if not self.scopes and not self.claims:
+            return True
         return not missing_scopes(self.scopes, caller.scopes) and all(
             _has(caller.claims.get(name), values) for name, values in self.claims.items()
         )
 
     def takes_type(self, content_type: str) -> bool:
         """Whether `content_types` (exact types or `image/*`; empty: any) allows this type."""
+        if not self.content_types:
+            return True
         kind = essence(content_type)
         family = kind.partition("/")[0] + "/*"
-        return not self.content_types or any(
-            pattern in {kind, family, "*/*"} for pattern in self.content_types
-        )
+        return not {kind, family, "*/*"}.isdisjoint(self.content_types)
 
     def takes_extension(self, extension: str) -> bool:
         """Whether `extensions` (without dots, lower case; empty: any) allows this one."""
@@ -268,9 +270,13 @@ class Destination(BaseModel):
 
     def object_headers(self, method: str) -> dict[str, str]:
         """The headers of a PUT, or fields of a POST form, that every object here is stored with."""
+        # The one name that differs between the two (AWS API, PutObject and POST Object).
+        acl = {} if self.acl is None else {"acl" if method == "post" else "x-amz-acl": self.acl}
+        return {**acl, **self._object_headers}
+
+    @cached_property
+    def _object_headers(self) -> dict[str, str]:
         wanted = {
-            # The one name that differs between the two (AWS API, PutObject and POST Object).
-            "acl" if method == "post" else "x-amz-acl": self.acl,
             "cache-control": self.cache_control,
             "content-disposition": self.content_disposition,
             "x-amz-server-side-encryption": self.server_side_encryption,

@@ -5,12 +5,13 @@ from typing import Final
 from uuid import UUID
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def milliseconds(moment: datetime) -> int:
     """Whole milliseconds since the Unix epoch of an aware datetime."""
     # In integers: floating-point seconds are off by one for about one moment in a hundred.
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def uuid7(now: datetime, randomness: bytes) -> UUID:

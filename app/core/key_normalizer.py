@@ -10,9 +10,8 @@ import re
 import string
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from slugify import slugify
@@ -77,8 +76,7 @@ class InvalidName(ValueError):
     """The file name or key cannot be used; the message says why, for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filename:
+class Filename(NamedTuple):
     """A cleaned name: `display` (NFC, last path part), `stem` and `extension` ("png", or "")."""
 
     display: str
@@ -234,10 +232,8 @@ def normalize_key(
 
 def _timestamp(now: datetime) -> str:
     """The moment as strftime writes `%m-%d-%Y_%H-%M-%S-%f`, in a sixth of its time."""
-    return (
-        f"{now.month:02}-{now.day:02}-{now.year:04}_{now.hour:02}-{now.minute:02}-{now.second:02}"
-        f"-{now.microsecond:06}"
-    )
+    iso = now.isoformat(timespec="microseconds")
+    return f"{iso[5:10]}-{iso[:4]}_{iso[11:19].replace(':', '-')}-{iso[20:26]}"
 
 
 def check_client_key(key: str, prefixes: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from json import JSONEncoder
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.core.hmac_states import hmac_states
@@ -72,7 +72,7 @@ _UNSIGNABLE_HEADERS = _AUTH_NAMES | {
 # Those that presign_post sets, and the file, which follows them.
 _RESERVED_FIELDS = _AUTH_NAMES | {"bucket", "file", "key", "policy"}
 
-_json_string = JSONEncoder().encode
+_json_string = encode_basestring_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,8 @@ def presign_post(
     for name, value in form.items():
         if "$" in value:
             raise UnsignableValue(f"form field {name}: holds '$', which S3 may expand")
-        check_sendable(f"form field {name}", value)
+        if not value.isprintable():  # what is printable can be sent
+            check_sendable(f"form field {name}", value)
         conditions.append(f'{{"{name}":{_json_string(value)}}},')
     expiration = datetime.fromtimestamp(second + expires_in, UTC).isoformat()[:19]
     policy = b64encode(

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.http.problems import too_many_mistakes
+from app.http.request_headers import header
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Dependency = Callable[[Request], Awaitable[Any]]
@@ -66,7 +67,7 @@ class LeanRoute(APIRoute):
         bodies: list[tuple[str, type[BaseModel], bool]] = []
         in_path: list[tuple[str, TypeAdapter[Any]]] = []
         in_query: list[tuple[str, TypeAdapter[Any], Any]] = []
-        in_headers: list[tuple[str, str, TypeAdapter[Any], Any]] = []
+        in_headers: list[tuple[str, bytes, TypeAdapter[Any], Any]] = []
         dependencies: list[tuple[str, _Dependency]] = []
         requests: list[str] = []
         is_short = True
@@ -80,8 +81,8 @@ class LeanRoute(APIRoute):
                 # A model takes the query whole.
                 default = _QUERY_MODEL if _model_of(get_args(hint)[0]) else parameter.default
                 in_query.append((name, TypeAdapter(hint), default))
-            elif (header := _header_of(hint)) is not None:
-                in_headers.append((name, header, TypeAdapter(hint), parameter.default))
+            elif (key := _header_of(hint)) is not None:
+                in_headers.append((name, key, TypeAdapter(hint), parameter.default))
             elif (model := _model_of(hint)) is not None:
                 bodies.append((name, model, hint is model))
             elif (dependency := _of_the_request_alone(hint)) is not None:
@@ -113,8 +114,12 @@ class LeanRoute(APIRoute):
                         values[name] = kind.validate_python(given.get(name, default))
                     else:
                         values[name] = default
-                for name, header, kind, default in in_headers:
-                    values[name] = kind.validate_python(request.headers.get(header, default))
+                for name, key, kind, default in in_headers:
+                    value = header(request.scope, key)
+                    if value is None and default is not inspect.Parameter.empty:
+                        values[name] = default
+                    else:
+                        values[name] = kind.validate_python(value)
             except ValidationError as error:
                 if error.error_count() > _MISTAKES_TOLD:
                     raise too_many_mistakes() from None
@@ -180,7 +185,7 @@ class _Values(Response):
 
 
 def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0]
+    return (header(request.scope, b"content-type") or "").partition(";")[0]
 
 
 def _model_of(hint: Any) -> type[BaseModel] | None:
@@ -198,10 +203,11 @@ def _is_of_query(hint: Any) -> bool:
     return isinstance(last, Query) and last.alias is None
 
 
-def _header_of(hint: Any) -> str | None:
-    """The name of the header that a parameter takes, where it says one."""
+def _header_of(hint: Any) -> bytes | None:
+    """The name, in lower case, of the header that a parameter takes, where it says one."""
     last = get_args(hint)[-1] if get_origin(hint) is Annotated else None
-    return last.alias if isinstance(last, Header) else None
+    alias = last.alias if isinstance(last, Header) else None
+    return None if alias is None else alias.lower().encode()
 
 
 def _of_the_request_alone(hint: Any) -> _Dependency | None:

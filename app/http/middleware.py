@@ -21,6 +21,7 @@ from app.errors import (
     RequestTooLarge,
 )
 from app.http.problems import problem_response, request_id_of
+from app.http.request_headers import headers_of
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_request
 
@@ -64,16 +65,6 @@ _DEFAULT_HEADERS: Final = (
 )
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _NO_LIMIT: Final[dict[str, str]] = {}
-# Where a request keeps its headers by name.
-_BY_NAME: Final = "claimcheck.headers"
-
-
-def _headers(scope: Scope) -> dict[bytes, bytes]:
-    """The request's headers, names in lower case; of one that is repeated the first counts."""
-    found: dict[bytes, bytes] | None = scope.get(_BY_NAME)
-    if found is None:
-        found = scope[_BY_NAME] = dict(reversed(scope["headers"]))
-    return found
 
 
 def _tidied(scope: Scope) -> Scope:
@@ -110,7 +101,7 @@ def _check_head(scope: Scope) -> None:
 
 def is_proxied(scope: Scope) -> bool:
     """Whether a proxy says that it stands between us and whoever asks."""
-    return not _PROXIED.isdisjoint(_headers(scope))
+    return not _PROXIED.isdisjoint(headers_of(scope))
 
 
 class RequestContext:
@@ -136,7 +127,7 @@ class RequestContext:
             return
         if scope["path"].startswith(("/uppy", "//")):
             scope = _tidied(scope)
-        given = _headers(scope).get(b"x-request-id", b"").decode("latin-1")
+        given = headers_of(scope).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         scope.setdefault("state", {})["request_id"] = request_id
         actor = Actor(request_id=request_id, client=self._client(scope))
@@ -212,7 +203,7 @@ class LoopbackGuard:
         client = scope.get("client")
         if client is None or is_proxied(scope):
             return False
-        return _is_here(client[0], _headers(scope).get(b"host", b""))
+        return _is_here(client[0], headers_of(scope).get(b"host", b""))
 
 
 def _is_here(address: str, host: bytes) -> bool:
@@ -257,7 +248,7 @@ class BodyAndTimeLimits:
             limit = _PARTS_BODY
         read, pieces, started = 0, 0, False
 
-        said = _headers(scope).get(b"content-length", b"0")
+        said = headers_of(scope).get(b"content-length", b"0")
         says_too_much = not said.isdigit() or len(said) > 19 or int(said) > limit
 
         async def limited_receive() -> Message:

@@ -15,6 +15,7 @@ from app.access.authenticate import principal_from_token
 from app.core.opaque_tokens import REQUEST_PREFIX, SESSION_PREFIX
 from app.core.principal import DEV, Principal, Scope
 from app.errors import CredentialRequired, InsufficientScope, InvalidToken
+from app.http.request_headers import header
 from app.logs.log import current_actor
 from app.runtime.resources import Resources
 
@@ -71,7 +72,7 @@ async def _caller_of(request: Request) -> Principal:
     """
     res: Resources = request.app.state.resources
     if res.settings.open_here:
-        bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
+        bearer = _BEARER.fullmatch(header(request.scope, b"authorization") or "")
         if bearer is None or not bearer[1].startswith((REQUEST_PREFIX, SESSION_PREFIX)):
             return DEV
         return await principal_from_token(res, bearer[1])
@@ -80,7 +81,7 @@ async def _caller_of(request: Request) -> Principal:
         if not in_path.startswith(SESSION_PREFIX):
             raise InvalidToken("Only an upload session's token may stand in a path.")
         return await principal_from_token(res, in_path)
-    given = request.headers.get("authorization")
+    given = header(request.scope, b"authorization")
     if given is None:
         raise CredentialRequired("Send a token: `Authorization: Bearer ...`.")
     bearer = _BEARER.fullmatch(given)

@@ -242,11 +242,23 @@ async def file_response(res: Resources, file: File) -> Response:
     return json_response(body)
 
 
+class _Json(Response):
+    """JSON. Its headers are written as they go out, where Starlette searches them for its own."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", b"application/json"),
+        ]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
+
 def json_response(
     content: Any, headers: dict[str, str] | None = None, status: int = 200
 ) -> Response:
     """An answer whose content, as the route's `response_model` has it, is written unchecked."""
-    return Response(to_json(content), status, headers, media_type="application/json")
+    return _Json(to_json(content), status, headers)
 
 
 async def long_json_response(content: Mapping[str, Any] | Iterator[Any]) -> Response:
@@ -258,7 +270,7 @@ async def long_json_response(content: Mapping[str, Any] | Iterator[Any]) -> Resp
         body = b"{%b}" % b",".join(members)
     else:
         body = await _long_json(content)
-    return Response(body, media_type="application/json")
+    return _Json(body)
 
 
 async def _long_json(value: Any) -> bytes:

@@ -23,6 +23,8 @@ class RoutesByHead:
 
     def __init__(self, router: APIRouter, otherwise: ASGIApp) -> None:
         self._otherwise = otherwise
+        # Those without parameters: nothing but the path is to be compared.
+        self._plain: dict[tuple[str, str], LeanRoute] = {}
         # In the router's order.
         self._routes: defaultdict[tuple[str, str, int], list[LeanRoute]] = defaultdict(list)
         for route in router.routes:
@@ -32,11 +34,17 @@ class RoutesByHead:
                 # A parameter is one segment.
                 assert ":path}" not in route.path
                 for method in route.methods or ():
+                    scope = {"type": "http", "method": method, "path": route.path}
+                    if "{" not in route.path and self.route_of(scope) is None:
+                        self._plain[method, route.path] = route
                     self._routes[method, head, route.path.count("/")].append(route)
 
     def route_of(self, scope: Scope) -> tuple[LeanRoute, Scope] | None:
         """The lean route of a request, and what is found out about it; None where there is none."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        plain = self._plain.get((scope["method"], path))
+        if plain is not None:
+            return plain, {"endpoint": plain.endpoint, "path_params": {}, "route": plain}
         for route in self._routes.get((scope["method"], _head(path), path.count("/")), ()):
             match, found = route.matches(scope)
             if match is Match.FULL:

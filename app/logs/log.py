@@ -78,10 +78,7 @@ class Logger:
         self._log("error", logging.ERROR, event, {**fields, "exc_info": True})
 
     def _log(self, method: str, level: int, event: str, fields: dict[str, Any]) -> None:
-        fields["event"] = event
-        line: Any = fields
-        for step in STEPS:
-            line = step(self, method, line)
+        line = _stepped(self, method, _headed(self.name, method, event, fields))
         if self.output is None:
             self._logger.log(level, line)
             return
@@ -100,21 +97,26 @@ def get_logger(name: str) -> Logger:
     return Logger(f"claimcheck.{name}")
 
 
-def _headed(logger: WrappedLogger | None, method: str, given: EventDict) -> EventDict:
-    """Give the line its first fields. Others' lines come as records of the standard library."""
-    record: logging.LogRecord | None = given.pop("_record", None)
-    given.pop("_from_structlog", None)
+def _headed(name: str, level: str, event: str, fields: EventDict) -> EventDict:
+    """The fields behind those that every line has."""
     line: EventDict = {
         "time": datetime.now(UTC).isoformat(),
-        "level": method,
-        "logger": logger.name if record is None and logger is not None else record and record.name,
-        "event": given.pop("event"),
+        "level": level,
+        "logger": name,
+        "event": event,
     }
     actor = current_actor.get()
     if actor is not None and actor.request_id is not None:
         line["request_id"] = actor.request_id
-    line.update(given)
+    line.update(fields)
     return line
+
+
+def _headed_record(_logger: WrappedLogger | None, method: str, given: EventDict) -> EventDict:
+    """Others' lines come as records of the standard library."""
+    record: logging.LogRecord = given.pop("_record")
+    del given["_from_structlog"]
+    return _headed(record.name, method, given.pop("event"), given)
 
 
 def _as_json(_logger: WrappedLogger | None, _method: str, line: EventDict) -> str:
@@ -131,18 +133,24 @@ def _redacted(_logger: WrappedLogger | None, _method: str, line: Any) -> str:
 
 _JSON: Final[tuple[Processor, ...]] = (structlog.processors.format_exc_info, _as_json)
 
-# What makes a line of an event, step by step. One list, which every logger holds.
-STEPS: Final[list[Processor]] = [_headed, *_JSON, _redacted]
+# What makes text of a line, step by step.
+STEPS: Final[list[Processor]] = [*_JSON, _redacted]
+
+
+def _stepped(logger: WrappedLogger | None, method: str, line: Any) -> Any:
+    for step in STEPS:
+        line = step(logger, method, line)
+    return line
 
 
 def others_formatter() -> logging.Formatter:
     """Makes lines of other loggers' records as of our own events, also after `write_for_people`."""
-    return ProcessorFormatter(processors=STEPS)
+    return ProcessorFormatter(processors=[_headed_record, _stepped])
 
 
 def write_for_people(*, colors: bool) -> None:
     """Write lines for a terminal from now on, in place of JSON."""
-    STEPS[1:] = [
+    STEPS[:] = [
         structlog.dev.ConsoleRenderer(
             colors=colors,
             timestamp_key="time",

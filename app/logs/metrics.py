@@ -95,11 +95,12 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
 
 # The children are kept anyway; to look one up takes as long as to count.
 _requests_of: Final = lru_cache(maxsize=1024)(_requests.labels)
+_uploads_of: Final = lru_cache(maxsize=1024)(_uploads.labels)
 
 
 def count_upload(destination: str, outcome: str, size: int = 0) -> None:
     """Outcomes are `announced` and the states that end an upload; `size` in bytes if confirmed."""
-    _uploads.labels(destination, outcome).inc()
+    _uploads_of(destination, outcome).inc()
     if size:
         _bytes.labels(destination).inc(size)
 

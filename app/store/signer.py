@@ -4,11 +4,10 @@ Nothing is sent to the bucket. Only fetching credentials may do I/O.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import zip_longest
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.core.object_url import BucketAddress
 from app.core.sigv4 import (
@@ -24,8 +23,7 @@ from app.store.credentials import utc_now as utc_now
 from app.turns import Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Presigned:
+class Presigned(NamedTuple):
     """A URL, the headers to send with it as they are, and when it ends (UTC)."""
 
     url: str
@@ -33,8 +31,7 @@ class Presigned:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PresignedPost:
+class PresignedPost(NamedTuple):
     """A form's target, its fields in sending order (the file comes last), its end (UTC)."""
 
     url: str

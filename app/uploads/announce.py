@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from app.access import idempotency
@@ -71,8 +71,7 @@ class PartInstructions:
 Instructions = Presigned | PresignedPost | PartInstructions
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
+class Announced(NamedTuple):
     """The stored upload, and what its client must send to the bucket.
 
     None: nothing, for `file` is a confirmed one with the same bytes.

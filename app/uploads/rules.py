@@ -1,8 +1,8 @@
 """Announcements: from what a client says that it will upload to the row of a pending file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from app.access.destinations import destination_for
@@ -32,8 +32,7 @@ from app.runtime.resources import Resources
 from app.store.look import ID_METADATA
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """A file as its client announces it: `size` in bytes, checksums in base64.
 
     Without a size the destination's range holds. Without a method the destination chooses.
