@@ -41,7 +41,8 @@ def standing(scan: str | None, destination: Destination) -> str | None:
 
 def is_served(scan: str | None, destination: Destination) -> bool:
     """Whether links to a file with this verdict are given."""
-    scan = standing(scan, destination)
+    if scan is None:
+        return destination.scan != "required"
     if scan == Scan.FAILED:
         return destination.scan_failed == "serve"
-    return scan in {None, Scan.CLEAN}
+    return scan == Scan.CLEAN

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -198,18 +196,16 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
         return [None] * len(files)
     now = res.clock().timestamp()
     urls: list[str | None] = []
-    for where, group in groupby(files, attrgetter("destination", "bucket")):
-        to = res.settings.destination_of(*where)
-        end = window_end(now, to.link_expires_in, to.window)
-        if to.content_urls:
-            urls += [
-                _content_url(res.grant_secret, end, str(file.id))
-                if is_served(file.scan, to)
-                else None
-                for file in group
-            ]
+    where: tuple[str, str] | None = None
+    for file in files:
+        if where is None or file.destination != where[0] or file.bucket != where[1]:
+            where = file.destination, file.bucket
+            to = res.settings.destination_of(*where)
+            end = window_end(now, to.link_expires_in, to.window)
+        if to.content_urls and is_served(file.scan, to):
+            urls.append(_content_url(res.grant_secret, end, str(file.id)))
         else:
-            urls += [None for _ in group]
+            urls.append(None)
     return urls
 
 

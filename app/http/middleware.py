@@ -85,18 +85,20 @@ def _tidied(scope: Scope) -> Scope:
 def _check_head(scope: Scope) -> None:
     """Raises AddressTooLong and HeadersTooLarge."""
     query: bytes = scope["query_string"]
-    parts = (
-        ("path", len(scope["raw_path"]), PATH_BYTES, "bytes"),
-        ("query", len(query), QUERY_BYTES, "bytes"),
-        ("query", query.count(b"&") + 1, QUERY_PARAMETERS, "parameters"),
-    )
-    for part, size, limit, unit in parts:
-        if size > limit:
-            raise AddressTooLong(f"The {part} has more than {limit} {unit}.", limit=limit)
+    if len(scope["raw_path"]) > PATH_BYTES:
+        raise _too_long("path", PATH_BYTES, "bytes")
+    if len(query) > QUERY_BYTES:
+        raise _too_long("query", QUERY_BYTES, "bytes")
+    if query.count(b"&") + 1 > QUERY_PARAMETERS:
+        raise _too_long("query", QUERY_PARAMETERS, "parameters")
     for name, value in scope["headers"]:
         if len(value) > (limit := SHORT_HEADERS.get(name, len(value))):
             said = f"The header {name.decode()} has more than {limit} bytes."
             raise HeadersTooLarge(said, limit=limit)
+
+
+def _too_long(part: str, limit: int, unit: str) -> AddressTooLong:
+    return AddressTooLong(f"The {part} has more than {limit} {unit}.", limit=limit)
 
 
 def is_proxied(scope: Scope) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
@@ -187,8 +188,16 @@ def ends_sooner(res: Resources) -> dict[str, bool]:
 
 def signed(link: Link | NotServed) -> dict[str, Any]:
     """The members of a body for a link; null where there is none."""
-    url, expires_at = link if isinstance(link, Link) else (None, None)
-    return {"presigned_url": url, "presigned_url_expires_at": expires_at}
+    if not isinstance(link, Link):
+        return {"presigned_url": None, "presigned_url_expires_at": None}
+    return {"presigned_url": link.url, "presigned_url_expires_at": _end(link.expires_at)}
+
+
+# The links of a window end together, and a moment takes longer to write than all else of a link.
+@lru_cache(maxsize=64)
+def _end(moment: datetime) -> str:
+    written: str = from_json(to_json(moment))
+    return written
 
 
 async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from app.http.rendering import (
     json_response,
     long_json_response,
 )
+from app.http.request_headers import header
 from app.models.files import Readable
 from app.runtime.resources import Resources
 
@@ -244,5 +245,5 @@ async def content(
 
 def _is_from_our_script(request: Request) -> bool:
     """Whether a script of our own origin asks, which can follow a redirect (W3C Fetch Metadata)."""
-    given = request.headers
-    return given.get("sec-fetch-site") == "same-origin" and given.get("sec-fetch-mode") == "cors"
+    site, mode = (header(request.scope, name) for name in (b"sec-fetch-site", b"sec-fetch-mode"))
+    return site == "same-origin" and mode == "cors"
