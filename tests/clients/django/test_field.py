@@ -144,6 +144,9 @@ def test_a_page_of_a_hundred_asks_once(shop: Place, asked: list[str]) -> None:
     assert details == [(f"{n % 3}.png", len(PNG)) for n in range(100)]
     assert asked == ["POST /v1/files/presign"]
     assert len(queries) <= 1.2 * len(plain)
+    with CaptureQueriesContext(connection) as queries:
+        assert len(prefetch_claimcheck(Product.objects.only("name"))) == 100
+    assert len(queries) == 1
     # Those by URL are a request of their own; what is known is not asked for again.
     prefetch_claimcheck(products)
     assert [each.manual.filename for each in products] == [f"{n % 3}.txt" for n in range(100)]

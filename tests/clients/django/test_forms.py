@@ -4,11 +4,13 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from claimcheck_client import Client
 from django import forms
 from django.contrib.auth.models import AnonymousUser
 from django.forms import modelform_factory
-from django.test import override_settings
+from django.test import AsyncClient, override_settings
+from django.test import Client as Browser
 from django_claimcheck import NoFile, acting_as
 
 from tests.clients.django.place import PNG, Place, person, session_of, signed_in, uploaded
@@ -207,6 +209,20 @@ def test_whoever_is_not_signed_in_gives_no_files(shop: Place) -> None:
     assert refused(None, image) == ("signed_out", "")
     user.is_active = False
     assert refused(user, image) == ("signed_out", "")
+
+
+def test_forms_of_a_site_know_who_sends_them(shop: Place) -> None:
+    """Also where an ASGI server runs it."""
+    ann, bob = person("ann", "add_product"), person("bob", "add_product")
+    image = uploaded(signed_in(ann), "product/image")["id"]
+    sent = {"name": "Boat", "image": image}
+    for user, is_taken in ((ann, True), (bob, False)):
+        assert (signed_in(user).post("/form/", sent).content == image.encode()) is is_taken
+        later = AsyncClient()
+        later.force_login(user)
+        answer: Any = async_to_sync(later.post)("/form/", sent)
+        assert (answer.content == image.encode()) is is_taken
+    assert Browser().post("/form/", sent).content != image.encode()
 
 
 def test_while_the_service_is_away(shop: Place) -> None:

@@ -79,6 +79,35 @@ def test_a_list_asks_once(shop: Place, asked: list[str]) -> None:
         asked.clear()
 
 
+class PhotosSerializer(serializers.ModelSerializer[Photo]):
+    """Photos, each with the picture of its product; its manual by the id alone."""
+
+    of = ClaimcheckSerializerField(source="product.image", read_only=True)
+    manual = ClaimcheckSerializerField(source="product.manual", shows="id", read_only=True)
+
+    class Meta:
+        model = Photo
+        fields = ("of", "image", "manual")
+
+
+def test_a_list_asks_for_what_it_shows(shop: Place, asked: list[str]) -> None:
+    ann = signed_in(person("ann", "add_product"))
+    image = uploaded(ann, "product/image")["id"]
+    product = Product.objects.create(name="Boat", image=image)
+    for _ in range(5):
+        Photo.objects.create(product=product, image=UNKNOWN_ID)
+    asked.clear()
+    photos = Photo.objects.select_related("product").only(
+        "image", "product__image", "product__manual"
+    )
+    with CaptureQueriesContext(connection) as queries:
+        data: Any = PhotosSerializer(photos, many=True).data
+    assert [bool(each["of"]) for each in data] == [True] * 5
+    assert [(each["image"], each["manual"]) for each in data] == [(None, None)] * 5
+    assert asked == ["POST /v1/files/presign"]
+    assert len(queries) == 1
+
+
 def test_an_object(shop: Place, asked: list[str]) -> None:
     ann = signed_in(person("ann", "add_product"))
     image = uploaded(ann, "product/image")

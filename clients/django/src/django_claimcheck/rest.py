@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 from claimcheck_client import ClaimcheckError
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from rest_framework import serializers
 
 from django_claimcheck.fields import ClaimcheckField
-from django_claimcheck.value import ClaimcheckFile, NoFile, prefetch_claimcheck
+from django_claimcheck.value import ClaimcheckFile, NoFile, ask
 from django_claimcheck.verify import verified
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ else:
 
 
 class ClaimcheckSerializerField(_Base):
-    """A file: read as a fresh link, or None where there is none; written as a file's id.
+    """A file of an object: read as a fresh link, or None where there is none; written as an id.
 
     `shows`: "url", "content_url", "id", or "file" for an object of id, filename, content_type, size
     and url. Of a list of objects all files are asked for together. Taken is a file that the user
@@ -59,9 +62,17 @@ class ClaimcheckSerializerField(_Base):
 
     def _ask_for_all(self) -> None:
         """Where the serializer is of a list, ask for the files of all of it."""
-        objects: Any = getattr(getattr(self.parent, "parent", None), "instance", None)
-        if isinstance(objects, list | tuple) or hasattr(objects, "_result_cache"):
-            prefetch_claimcheck(objects)
+        parent: Any = self.parent
+        objects = getattr(parent.parent, "instance", None)
+        if not isinstance(objects, list | tuple | QuerySet):
+            return
+        alike = (f for f in parent.fields.values() if isinstance(f, ClaimcheckSerializerField))
+        shown = [field for field in alike if field.shows != "id" and not field.write_only]
+        values = []
+        for field, each in product(shown, objects):
+            with suppress(AttributeError, KeyError, serializers.SkipField):
+                values.append(field.get_attribute(each))
+        ask(value for value in values if value and not value.is_known)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         if data is None or data == "":

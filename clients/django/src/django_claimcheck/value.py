@@ -188,13 +188,13 @@ def is_id(value: str) -> bool:
 def prefetch_claimcheck(objects: Iterable[M], *fields: str) -> list[M]:
     """The objects as a list, with all of their files known: one request for all of them together.
 
-    `fields`: names of ClaimcheckFields; without any, all that the objects have. Where some fields
+    `fields`: names of ClaimcheckFields; without any, all that are not deferred. Where some fields
     keep ids and others URLs there are two requests, and one more for each further 1,000 files.
     """
     found = list(objects)
     values: list[ClaimcheckFile] = []
     for each in found:
-        for name in fields or _names_of(type(each)):
+        for name in fields or _names_of(each):
             value = getattr(each, name)
             if not isinstance(value, ClaimcheckFile):
                 raise TypeError(f"{type(each).__name__}.{name} is no ClaimcheckField.")
@@ -203,7 +203,8 @@ def prefetch_claimcheck(objects: Iterable[M], *fields: str) -> list[M]:
     return found
 
 
-def _names_of(model: type[models.Model]) -> Sequence[str]:
+def _names_of(each: models.Model) -> Sequence[str]:
     from django_claimcheck.fields import claimcheck_fields
 
-    return [field.attname for field in claimcheck_fields(model)]
+    names = (field.attname for field in claimcheck_fields(type(each)))
+    return [name for name in names if name in each.__dict__]
