@@ -1,11 +1,11 @@
 """`claimcheck adopt`: objects that are in a bucket become files, one JSON line an object."""
 
 import argparse
+import asyncio
 import csv
-import dataclasses
 import json
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from datetime import datetime
@@ -28,6 +28,8 @@ from app.upkeep.adopt import Candidate, How, Outcome, Pace, adopt
 
 LEFT_STATUS: Final = 2
 _PAGE: Final = 1000
+_PAGES_AT_ONCE: Final = 2
+_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _COLUMNS: Final = ("url", "owner", "tenant", "filename", "created_at", "attach_to")
 
 
@@ -78,7 +80,7 @@ async def _run(res: Resources, options: argparse.Namespace) -> int:
         apply=options.apply,
         look=options.look,
         anyway=options.anyway,
-        concurrency=options.concurrency,
+        gate=asyncio.Semaphore(options.concurrency),
         pace=Pace(options.rate),
     )
     checkpoint, counts = Checkpoint(options.checkpoint), Counter[str]()
@@ -87,10 +89,10 @@ async def _run(res: Resources, options: argparse.Namespace) -> int:
     after = checkpoint.keys.get(source, "") if options.apply else ""
     found = _of_list(res, options, after) if options.list else _of_prefix(res, options, after)
     with progress_line("looked at: 0") as show:
-        async with aclosing(_pages(found)) as pages:
-            async for page in pages:
-                for line in await _adopt_page(res, page, how):
-                    sys.stdout.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        async with aclosing(_adopted(res, found, how)) as pages:
+            async for page, lines in pages:
+                for line in lines:
+                    sys.stdout.write(_json(line) + "\n")
                     counts[line["outcome"]] += 1
                 sys.stdout.flush()
                 if options.apply:
@@ -115,6 +117,28 @@ class _Item(NamedTuple):
     candidate: Candidate | str
 
 
+async def _adopted(
+    res: Resources, items: AsyncGenerator[_Item, None], how: How
+) -> AsyncGenerator[tuple[list[_Item], list[dict[str, Any]]], None]:
+    """Pages in order, each with what is said of its items; the next one is listed and looked at
+    while one is stored.
+    """
+    under_way: deque[tuple[list[_Item], asyncio.Task[list[dict[str, Any]]]]] = deque()
+    try:
+        async with aclosing(_pages(items)) as pages:
+            async for page in pages:
+                under_way.append((page, asyncio.create_task(_adopt_page(res, page, how))))
+                if len(under_way) == _PAGES_AT_ONCE:
+                    earlier, task = under_way.popleft()
+                    yield earlier, await task
+        for page, task in under_way:
+            yield page, await task
+    finally:
+        for _, task in under_way:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
+
+
 async def _adopt_page(res: Resources, page: list[_Item], how: How) -> list[dict[str, Any]]:
     candidates = [item.candidate for item in page if isinstance(item.candidate, Candidate)]
     adoptions = iter(await adopt(res, candidates, how))
@@ -123,7 +147,7 @@ async def _adopt_page(res: Resources, page: list[_Item], how: How) -> list[dict[
         | (
             {"outcome": Outcome.REFUSED, "reason": item.candidate}
             if isinstance(item.candidate, str)
-            else dataclasses.asdict(next(adoptions))
+            else next(adoptions)._asdict()
         )
         for item in page
     ]

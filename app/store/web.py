@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -56,16 +55,15 @@ class Web:
 
         Raises HTTPClientError for an answer that cannot be read, OSError, TimeoutError.
         """
+        target = URL(url, encoded=True)  # which is what is signed
         try:
-            async with (
-                self._session.request(
-                    method,
-                    URL(url, encoded=True),  # which is what is signed
-                    headers=headers,
-                    allow_redirects=False,
-                    proxy=proxy_for(*urlsplit(url)[:2]),
-                ) as answer
-            ):
+            async with self._session.request(
+                method,
+                target,
+                headers=headers,
+                allow_redirects=False,
+                proxy=proxy_for(target.scheme, target.raw_authority),
+            ) as answer:
                 ok = 200 <= answer.status < 300
                 start = await _read(answer, length if ok else _ERROR_BYTES)
                 return Answer(answer.status, answer.reason or "", answer.headers, start)

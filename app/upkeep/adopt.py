@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from app.core.content_types import (
@@ -72,8 +72,7 @@ class Candidate:
     attach_to: FieldPath | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(NamedTuple):
     """The outcome of a candidate; `size` in bytes, `reason` in words."""
 
     outcome: Outcome
@@ -103,14 +102,14 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class How:
     """`apply`: store the files, else only say what would become of them. `look`: compare the first
-    bytes of each as well. `anyway`: also what the destination would not take. So many requests to
-    the bucket at once, at that pace.
+    bytes of each as well. `anyway`: also what the destination would not take. `gate` lets so many
+    requests to the bucket through at once, `pace` so many in a second.
     """
 
     apply: bool
     look: bool
     anyway: bool
-    concurrency: int
+    gate: asyncio.Semaphore
     pace: Pace
 
 
@@ -120,13 +119,12 @@ async def adopt(res: Resources, page: Sequence[Candidate], how: How) -> list[Ado
     Raises BucketRefused, BucketUnavailable, DatabaseUnavailable; then some may be adopted.
     """
     states = await _known(res, page)
-    gate = asyncio.Semaphore(how.concurrency)
 
     async def one(candidate: Candidate) -> Adoption | File:
         state = states.get((candidate.destination.bucket, candidate.key))
         if state is not None:
             return _said(candidate, Outcome.KNOWN, reason=f"Its key has a {state} row.")
-        async with gate:
+        async with how.gate:
             await how.pace.wait()
             return await _examine(res, candidate, how)
 

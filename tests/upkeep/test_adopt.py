@@ -20,7 +20,7 @@ from app.upkeep.adopt import Pace
 from tests.support.samples import PNG
 from tests.support.service import Store, as_set, owner_of_bucket, prepared, running
 from tests.support.stores import rgw
-from tests.support.upkeep import found
+from tests.support.upkeep import found, swept
 
 COMMAND = (sys.executable, "-m", "app.cli", "adopt")
 
@@ -101,6 +101,18 @@ async def test_a_prefix_is_adopted_once_and_read_like_any_file(
     assert len((await client.get("/v1/files")).json()["items"]) == 3
     # What was left out is nobody's still.
     assert await found(settings) == {"files/folder/": "foreign"}
+
+    # To the sweep and to reconcile they are as any file.
+    assert not sum((await swept(settings)).values())
+    by_key = {file["key"]: file for file in listed}
+    await put(s3, bucket, keys[1], b"other bytes")
+    assert (await web.get(by_key[keys[1]]["presigned_url"])).content == keys[1].encode()
+    assert (await found(settings))[keys[1]] == "overwritten"
+    for key in keys[1:]:
+        deleted = await client.delete(f"/v1/files/{by_key[key]['id']}", params={"object": "delete"})
+        assert deleted.status_code == 204
+    assert await found(settings) == {"files/folder/": "foreign"}
+    assert [file["key"] for file in (await client.get("/v1/files")).json()["items"]] == keys[:1]
 
 
 async def test_what_the_destination_does_not_take_is_listed_and_adopted_only_anyway(
