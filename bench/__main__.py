@@ -24,6 +24,7 @@ from bench import against, outside, report, signing
 from bench.load import require_wrk
 from bench.results import Results
 from bench.sections import (
+    adoption,
     authentication,
     bounds,
     large,
@@ -56,6 +57,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "panel": panel.files,
     "sweep": leftovers.sweep,
     "reconcile": leftovers.reconcile,
+    "adopt": adoption.adopt,
 }
 # Those of `--against`.
 _COMPARED: Final = (*outside.SECTIONS, against.PROCESS)

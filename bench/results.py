@@ -265,4 +265,16 @@ class Results:
                 1,
                 self.value("a confirm", "requests to the store"),
             ),
+            least(
+                12,
+                "objects adopted a second, times bare HEADs of them",
+                0.7,
+                self.value("objects adopted", "rate, times that of bare HEADs"),
+            ),
+            most(
+                12,
+                "peak memory of adopt, MiB",
+                200,
+                self.value("objects adopted", "peak memory"),
+            ),
         ]

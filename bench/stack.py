@@ -41,6 +41,7 @@ class Plan:
     large: int  # bytes
     abandoned: int  # uploads
     compared: int  # objects, with as many rows
+    adopted: int  # objects
 
 
 FULL = Plan(
@@ -53,6 +54,7 @@ FULL = Plan(
     large=1 << 30,
     abandoned=100_000,
     compared=200_000,
+    adopted=200_000,
 )
 QUICK = Plan(
     rounds=1,
@@ -64,6 +66,7 @@ QUICK = Plan(
     large=1 << 28,
     abandoned=2000,
     compared=4000,
+    adopted=4000,
 )
 
 

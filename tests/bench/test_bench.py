@@ -117,6 +117,8 @@ CLAIMS: list[tuple[str, dict[str, float], dict[str, str]]] = [
     ("a confirm", {"processor time, times an announce's": 3.6}, {"of a confirm": "NOT MET"}),
     ("a confirm", {"requests to the store": 1}, {"to the store": "met"}),
     ("a confirm", {"requests to the store": 2}, {"to the store": "NOT MET"}),
+    ("objects adopted", {"rate, times that of bare HEADs": 0.69}, {"bare HEADs": "NOT MET"}),
+    ("objects adopted", {"peak memory": 200}, {"memory of adopt": "met"}),
 ]
 
 
