@@ -29,6 +29,7 @@ async def open_place(
         "put": {"method": "put"},
         "parts": parts,
         "held": {**parts, "integrity": "md5"},
+        "sized": {**parts, "unsized_parts": False},
         "small-held": {"method": "put", "integrity": "md5"},
         "texts": {"content_types": ["text/*"]},
         # Those of the README.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from claimcheck_client import Client
+from claimcheck_client.source import PIPED
 
 from tests.clients.python.place import PART, Place
 from tests.support.samples import PNG, ftyp
@@ -63,6 +64,9 @@ async def test_standard_input(place: Place, tmp_path: Path) -> None:
     how = ("-", "--name", "a.txt", "--to", "files")
     output, _ = await run(place, tmp_path, *how, data=b"hello")
     assert re.fullmatch(r"[0-9a-f-]{36}  -\n", output)
+    how = ("-", "--name", "a.bin", "--to", "parts", "--json")
+    output, errors = await run(place, tmp_path, *how, data=bytes(PIPED + 7))
+    assert (json.loads(output)["size"], errors) == (PIPED + 7, "")
 
 
 async def test_each_is_tried(place: Place, sample: Sample, tmp_path: Path) -> None:

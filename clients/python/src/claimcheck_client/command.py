@@ -33,12 +33,15 @@ class _Bar:
 
     def draw(self, sent: int, total: int) -> None:
         now = time.monotonic()
-        if not self._is_shown or (now - self._drawn < _PAUSE and sent < total):
+        if not self._is_shown or (now - self._drawn < _PAUSE and sent != total):
             return
         self._drawn = now
-        full = _WIDTH * sent // max(total, 1)
         speed = sent / 1e6 / max(now - self._begun, 0.001)
-        line = f"[{'#' * full}{'.' * (_WIDTH - full)}] {100 * sent // max(total, 1):3}%"
+        if total:
+            full = _WIDTH * sent // total
+            line = f"[{'#' * full}{'.' * (_WIDTH - full)}] {100 * sent // total:3}%"
+        else:
+            line = f"{sent / 1e6:,.1f} MB"
         self._out.write(f"\r{line} {speed:7.1f} MB/s  {self._name}\x1b[K")
         self._out.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,9 @@ from typing import Any, TypedDict
 
 import httpx
 
+from claimcheck_client.errors import Problem
 from claimcheck_client.memory import Entry, cache_directory, remembered
+from claimcheck_client.piped import REFUSES_PIPES, can_be_piped, upload_piped
 from claimcheck_client.source import Given, Source
 from claimcheck_client.steps import Do, Http, Steps
 from claimcheck_client.types import Field, File, Metadata
@@ -56,7 +59,7 @@ class UploadOptions(TypedDict, total=False):
     `path`: where it lay in a folder. `attach_to`: the field of a record that it goes into.
     `with_sha256`: read it once before, and announce its SHA-256: the bucket may compare it, and
     bytes that are there already need not be sent. `on_progress` is called with bytes sent and bytes
-    of all, now and then from another thread.
+    of all (0 while nobody knows how long a pipe is), now and then from another thread.
     """
 
     filename: str
@@ -69,22 +72,16 @@ class UploadOptions(TypedDict, total=False):
 
 
 def send(set_up: SetUp, given: Given, destination: str, options: Mapping[str, Any]) -> Steps[File]:
-    """Upload a path, a file that is open for reading bytes, or bytes."""
+    """Upload a path, a file or a pipe that is open for reading bytes, or bytes."""
     source: Source = yield Do(partial(Source, given))
     try:
         announcement = {
             "destination": destination,
             "filename": options.get("filename", source.name),
-            "size": source.size,
         }
         for name in ("content_type", "path", "metadata"):
             if options.get(name) is not None:
                 announcement[name] = options[name]
-        if options.get("with_sha256"):
-            import base64
-
-            digest = yield Do(partial(source.digest, "sha256"))
-            announcement["checksum_sha256"] = base64.b64encode(digest).decode()
         wanted = Wanted(
             source,
             announcement,
@@ -93,6 +90,18 @@ def send(set_up: SetUp, given: Given, destination: str, options: Mapping[str, An
             options.get("on_progress"),
             partial(_entry, set_up, source, announcement),
         )
+        if source.rest is not None:
+            if not options.get("with_sha256") and can_be_piped(wanted):
+                try:
+                    return (yield from upload_piped(wanted))
+                except Problem as problem:
+                    if problem.type not in REFUSES_PIPES:
+                        raise
+            yield Do(source.fill)
+        announcement["size"] = source.size
+        if options.get("with_sha256"):
+            digest = yield Do(partial(source.digest, "sha256"))
+            announcement["checksum_sha256"] = base64.b64encode(digest).decode()
         return (yield from upload(wanted))
     finally:
         source.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -17,17 +16,20 @@ from claimcheck_client.errors import FileChanged
 
 Given: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
 BLOCK = 256 << 10  # bytes that are read and sent at once
+PIPED = 16 << 20  # bytes that are read of a pipe before it is known how it goes on
 _SAMPLE, _SAMPLES = 64 << 10, 16
 
 
 class Source:
     """A file to be read at any place, by several threads.
 
-    What cannot be read twice, as a pipe, is first copied to a temporary file.
+    Of what cannot be read twice, as a pipe, the first `piped` bytes are copied to a temporary file;
+    `rest` is then the pipe, or None where it has ended.
     """
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, given: Given, piped: int = PIPED) -> None:
         self._lock = threading.Lock()
+        self.rest: IO[bytes] | None = None
         self._is_ours = True
         self.name = "file"
         self._file: IO[bytes]
@@ -37,19 +39,35 @@ class Source:
             self._file = Path(given).open("rb")  # noqa: SIM115 - closed by `close`
             self.name = Path(given).name
         else:
-            self._open(given)
-        self._file.seek(0, os.SEEK_END)
-        self.size = self._file.tell()
+            self._open(given, piped)
+        self.size = self._file.seek(0, os.SEEK_END)
         self._begun_with = self._stamp()
 
-    def _open(self, given: IO[bytes]) -> None:
+    def _open(self, given: IO[bytes], piped: int) -> None:
         if isinstance(name := getattr(given, "name", None), str):
             self.name = Path(name).name
         if given.seekable():
             self._file, self._is_ours = given, False
             return
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        shutil.copyfileobj(given, self._file)
+        self._file, self.rest = tempfile.TemporaryFile(), given  # noqa: SIM115
+        self.size = 0
+        try:
+            self.fill(piped)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def fill(self, size: int | None = None) -> None:
+        """Copy more of the pipe, until there are so many bytes; None: all."""
+        self._file.seek(0, os.SEEK_END)
+        while self.rest is not None and (size is None or self.size < size):
+            block = self.rest.read(BLOCK if size is None else min(BLOCK, size - self.size))
+            if not block:
+                self.rest = None
+            self._file.write(block)
+            self.size += len(block)
+        self._file.flush()
+        self._begun_with = self._stamp()
 
     def _stamp(self) -> tuple[int, int] | None:
         with suppress(OSError):

@@ -110,7 +110,10 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 
 class Progress:
-    """Bytes that have left so far, told to whoever asked for it, one telling at a time."""
+    """Bytes that have left so far, told to whoever asked for it, one telling at a time.
+
+    `total` is 0 where nobody knows it.
+    """
 
     def __init__(self, total: int, tell: Callable[[int, int], None] | None) -> None:
         self.total, self._tell = total, tell
@@ -133,7 +136,7 @@ class Progress:
     def _change(self, count: int) -> None:
         self._sent += count
         if self._tell is not None and count:
-            self._tell(min(self._sent, self.total), self.total)
+            self._tell(min(self._sent, self.total or self._sent), self.total)
 
 
 def persist(work: Callable[[int], Steps[T]], retries: int = RETRIES) -> Steps[T]:

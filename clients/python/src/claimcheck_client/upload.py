@@ -207,7 +207,7 @@ class _Upload:
         answer: Answer = yield Http(how["method"], how["url"], headers, body, body.length)
         # 412: the URL may only create, and an earlier try had arrived.
         if answer.status != 412:
-            _require_taken(answer)
+            require_taken(answer)
 
     def _send_parts(self, how: dict[str, Any]) -> Steps[None]:
         urls = _Urls(self.id, how, self.done)
@@ -234,7 +234,7 @@ class _Upload:
         body = Body(self.source, start, size, partial(self.progress.add, number))
         begun = time.monotonic()
         answer: Answer = yield Http("PUT", part["url"], part.get("headers", {}), body, size)
-        _require_taken(answer)
+        require_taken(answer)
         limit.took(time.monotonic() - begun)
         self.done.add(number)
 
@@ -281,7 +281,7 @@ class _Urls:
             self._known[part["part_number"]] = part, end
 
 
-def _require_taken(answer: Answer) -> None:
+def require_taken(answer: Answer) -> None:
     if answer.status >= 300:
         text = answer.content.decode(errors="replace")
         raise BucketError(answer.status, text, answer.headers.get("retry-after"))
