@@ -84,13 +84,14 @@ async def test_each_is_tried(place: Place, sample: Sample, tmp_path: Path) -> No
         ("a", "b", "--name", "c", "--to", "files"),
         ("a", "--to", "files", "--attach", "product/42"),
         ("a", "--to", "files", "--metadata", "scene"),
+        ("a", "--to", "files", "--url", "localhost:8000"),
     ],
 )
 def test_it_is_called_wrongly(arguments: tuple[str, ...]) -> None:
     from claimcheck_client.command import main
 
     with pytest.raises(SystemExit) as end:
-        main([*arguments, "--url", "http://127.0.0.1:9"])
+        main(["--url", "http://127.0.0.1:9", *arguments])
     assert end.value.code == 2
 
 

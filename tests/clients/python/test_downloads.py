@@ -23,7 +23,7 @@ async def test_it_goes_on_after_a_lost_line(
     told: list[int] = []
     target = tmp_path / "new"
     target.mkdir()
-    got = await caller("download", file["id"], target, on_progress=lambda so, _: told.append(so))
+    got = await caller("download", file, target, on_progress=lambda so, _: told.append(so))
     assert got == target / "film.bin"
     assert list(target.iterdir()) == [got]
     assert got.read_bytes() == path.read_bytes()

@@ -101,7 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["attach_to"] = given.attach
     # In the environment alone: the command line is seen by every user of the machine.
     key = os.environ.get("CLAIMCHECK_KEY")
-    with Client(given.url, key, parallel=given.parallel) as client:
+    try:
+        service = Client(given.url, key, parallel=given.parallel)
+    except ValueError as error:
+        parser.error(str(error))
+    with service as client:
         try:
             # Each is tried, whatever becomes of the others.
             taken = [_send(client, path, given.to, options, given.json) for path in given.files]

@@ -22,17 +22,18 @@ from claimcheck_client.types import File
 
 
 def download(
-    file_id: str,
+    file: str | File,
     path: str | os.PathLike[str],
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Steps[Path]:
-    """Download a file; where it lies then: at the path, in it under its own name if it is a folder.
+    """Download a file, given by its id or as an upload returns it; where it lies then: at the path,
+    or in it under its own name if it is a folder.
 
     What is there is replaced once all has come. `on_progress` is called with bytes so far and
     bytes of all. Raises Problem, Unreachable, BucketError, FileChanged, OSError.
     """
-    file = yield from calls.file(file_id)
+    file = yield from calls.file(file if isinstance(file, str) else file["id"])
     target = Path(path)
     if target.is_dir():
         target /= _own_name(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +26,7 @@ class SetUp:
     """Of a client. `parallel`: requests to the bucket at once, at most.
 
     `cache`: where unfinished uploads are remembered; None: nowhere, they are never resumed.
-    `timeout`: seconds until the service must answer.
+    `timeout`: seconds until the service must answer. Raises ValueError of a `url` that is none.
     """
 
     url: str
@@ -33,6 +34,11 @@ class SetUp:
     parallel: int = 8
     cache: Path | None = field(default_factory=cache_directory)
     timeout: float = 60
+
+    def __post_init__(self) -> None:
+        # Else each request would be tried again for a minute before it is told.
+        if not re.match("https?://[^/]", self.url):
+            raise ValueError(f"The service's URL must begin with http:// or https://: {self.url!r}")
 
     def request(self, http: Http) -> dict[str, Any]:
         """A request as httpx takes it, but for its body: to the service with the key."""
