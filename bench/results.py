@@ -267,6 +267,18 @@ class Results:
             ),
             least(
                 12,
+                "1 GiB by the Python client, times the speed of boto3's TransferManager",
+                0.95,
+                times("a large file", "the Python client", "boto3"),
+            ),
+            most(
+                12,
+                "peak memory of the Python client, MiB",
+                120,
+                self.value("a large file", "peak memory of the Python client"),
+            ),
+            least(
+                12,
                 "objects adopted a second, times bare HEADs of them",
                 0.7,
                 self.value("objects adopted", "rate, times that of bare HEADs"),

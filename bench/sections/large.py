@@ -1,4 +1,7 @@
-"""One large file: uploader.js in Chromium beside boto3's TransferManager, to the same Ceph RGW."""
+"""One large file: uploader.js in Chromium, and the Python client, beside boto3's TransferManager.
+
+To the same Ceph RGW.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from bench.servers import BenchError, serve, uvicorn
@@ -20,6 +24,8 @@ PARALLEL: Final = 4
 PART: Final = 16 << 20
 BUCKET: Final = "large"
 HELD: Final = "uploader.js, each part held to its MD5"
+PYTHON: Final = "the Python client"
+_SOURCES: Final = Path(__file__).parents[2] / "clients" / "python" / "src"
 _ROUNDS: Final = 3
 
 
@@ -38,8 +44,8 @@ def upload(stack: Stack) -> None:
         block = secrets.token_bytes(1 << 20)
         for _ in range(size >> 20):
             file.write(block)
-    # RGW keeps what was deleted for a while, and all of it in memory.
-    with rgw.start_rgw(capacity=3 * (_ROUNDS + 1) * size + (1 << 30)) as gateway:
+    # All of it is in memory.
+    with rgw.start_rgw(capacity=3 * size + (1 << 30)) as gateway:
         owner = gateway.client()
         owner.create_bucket(Bucket=BUCKET)
         rule = {"AllowedMethods": ["PUT"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}
@@ -61,32 +67,37 @@ def upload(stack: Stack) -> None:
             clients = {
                 "uploader.js": ["bench.peers.chromium", service.url],
                 HELD: ["bench.peers.chromium", f"{service.url}#held"],
+                PYTHON: ["bench.peers.python_client", service.url],
                 "boto3": ["bench.peers.transfer", gateway.endpoint_url],
             }
             speeds: dict[str, list[float]] = {name: [] for name in clients}
-            growth = []
+            growth, memory = [], 0.0
             for turn in range(_ROUNDS + 1):
                 for name, client in clients.items():
                     stack.say(f"{SECTION}: {name}")
                     before = service.memory_mib()
-                    seconds = _run(stack, [*client, str(path), str(PARALLEL), str(PART)], environ)
+                    said = _run(stack, [*client, str(path), str(PARALLEL), str(PART)], environ)
+                    memory = max(memory, said.get("memory", 0))
                     if turn:  # the first one warms up
-                        speeds[name].append(size / 1e6 / seconds)
+                        speeds[name].append(size / 1e6 / said["seconds"])
                         growth.append(service.memory_mib() - before)
+                    gateway.empty(BUCKET)
     add = stack.results.add
     for name, found in speeds.items():
         add(SECTION, name, statistics.median(found), "MB/s")
     stack.results.compare(SECTION, "uploader.js", "boto3")
     stack.results.compare(SECTION, HELD, "uploader.js")
+    stack.results.compare(SECTION, PYTHON, "boto3")
     add(SECTION, "growth of the service's memory", max(growth), "MiB")
+    add(SECTION, "peak memory of the Python client", memory, "MiB")
 
 
-def _run(stack: Stack, arguments: list[str], environ: dict[str, str]) -> float:
-    """Seconds that the upload took, by the client's own clock."""
+def _run(stack: Stack, arguments: list[str], environ: dict[str, str]) -> dict[str, Any]:
+    """The seconds that the upload took by the client's own clock, and what else it says."""
     both = {stack.cores.service, stack.cores.rest}
     run = subprocess.run(  # noqa: S603
         [sys.executable, "-m", *arguments],
-        env={**os.environ, **environ},
+        env={**os.environ, **environ, "PYTHONPATH": f"{Path.cwd()}:{_SOURCES}"},
         capture_output=True,
         text=True,
         timeout=600,
@@ -96,4 +107,4 @@ def _run(stack: Stack, arguments: list[str], environ: dict[str, str]) -> float:
     if run.returncode:
         raise BenchError(f"{arguments[0]} failed:\n{run.stderr[-2000:]}")
     said: dict[str, Any] = json.loads(run.stdout)
-    return float(said["seconds"])
+    return said
