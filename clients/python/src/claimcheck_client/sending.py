@@ -37,7 +37,7 @@ class SetUp:
 
     def __post_init__(self) -> None:
         # Else each request would be tried again for a minute before it is told.
-        if not re.match("https?://[^/]", self.url):
+        if not re.match("(?i)https?://[^/]", self.url):
             raise ValueError(f"The service's URL must begin with http:// or https://: {self.url!r}")
 
     def request(self, http: Http) -> dict[str, Any]:
