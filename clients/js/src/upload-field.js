@@ -214,7 +214,7 @@ class UploadField extends HTMLElement {
       const storage = resumable ? undefined : null;
       return new Uploader({ token, endpoint, destination, storage });
     }
-    if (said?.title) {
+    if (said?.title && response.status !== 401) {
       const { lang } = document.documentElement;
       throw new UploadError(said.title, said.detail, { status: response.status, lang });
     }
@@ -233,6 +233,7 @@ class UploadField extends HTMLElement {
     const pair = document.cookie.split("; ").find((one) => one.startsWith(`${cookie}=`));
     const field = input && this.#internals.form?.elements.namedItem(input);
     const token = pair ? decodeURIComponent(pair.slice(cookie.length + 1)) : field?.value;
+    if (field && token) field.value = token; // or the form itself would be refused then
     return header && token ? { [header]: token } : {};
   }
 
