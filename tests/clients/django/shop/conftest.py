@@ -89,9 +89,7 @@ def copied(folder: Path, service: str, bucket: str) -> None:
     settings = folder / "settings.py"
     text = settings.read_text(encoding="utf-8")
     text = text.replace('"http://127.0.0.1:*"', f'"{service}", "{bucket}"')
-    text = text.replace("http://127.0.0.1:8000", service)
-    # Hardened, as many a site: no script can read the cookie.
-    settings.write_text(f"{text}CSRF_COOKIE_HTTPONLY = True\n", encoding="utf-8")
+    settings.write_text(text.replace("http://127.0.0.1:8000", service), encoding="utf-8")
 
 
 @asynccontextmanager

@@ -52,6 +52,11 @@ async def bytes_at(link: str) -> bytes:
 
 async def sign_in(page: Page, shop: Shop) -> None:
     await page.goto(f"{shop.url}/admin/login/?next=/admin/shop/product/add/")
+    await log_in(page)
+
+
+async def log_in(page: Page) -> None:
+    """As Ann, in the form that the page has."""
     await page.get_by_label("Username").fill("ann")
     await page.get_by_label("Password").fill("-")
     await page.get_by_role("button", name="Log in").click()

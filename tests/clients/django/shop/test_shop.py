@@ -16,6 +16,7 @@ from tests.clients.django.shop.place import (
     choose,
     edit,
     field,
+    log_in,
     save,
     uploaded,
 )
@@ -36,6 +37,8 @@ async def test_a_product_with_picture_and_film(admin: Page, shop: Shop) -> None:
     picture = await gradient(admin, "#0f766e", "#fbbf24")
     await add(admin, shop, "Desk lamp")
     await choose(field(admin, "image"), payload("lamp.png", picture))
+    # As where the cookie is hidden from scripts: the form's own token is enough.
+    await field(admin, "video").evaluate("(element) => element.removeAttribute('csrf-cookie')")
     await choose(field(admin, "video"), CLIP)
     await uploaded(field(admin, "image"))
     await uploaded(field(admin, "video"))
@@ -105,7 +108,7 @@ async def test_a_film_goes_on_after_a_reload(
 
 
 async def test_a_wrong_type_is_refused_in_words(admin: Page, shop: Shop, watch: Watch) -> None:
-    """What has its name is refused before it is sent, what only pretends is when it has arrived."""
+    """By its name before it is sent; by its contents when it has arrived."""
     announced = record(admin, "POST", shop.service)
     await add(admin, shop, "Notes")
     image = field(admin, "image")
@@ -121,6 +124,28 @@ async def test_a_wrong_type_is_refused_in_words(admin: Page, shop: Shop, watch: 
     await image.get_by_role("button", name="Dismiss notes.png").click()
     await save(admin)
     assert shop.product("Notes")[1:] == ("", "")
+
+
+async def test_who_is_signed_out_meanwhile_signs_in_elsewhere_and_goes_on(
+    admin: Page, shop: Shop, picture: bytes, watch: Watch
+) -> None:
+    await add(admin, shop, "Kept")
+    await admin.context.clear_cookies(name="sessionid")
+    image = field(admin, "image")
+    await choose(image, payload("kept.png", picture))
+    await expect(image.get_by_role("alert")).to_contain_text("You are not signed in any more")
+    watch.expect("401")
+    async with admin.expect_popup() as opening:
+        await image.get_by_role("link", name="Sign in kept.png").click()
+    other = await opening.value
+    await log_in(other)
+    await expect(other.get_by_label("Name")).to_be_visible()
+    await other.close()
+    await image.get_by_role("button", name="Retry kept.png").click()
+    await uploaded(image)
+    # Django has given them another token against forged requests, and the form has it.
+    await save(admin)
+    assert shop.product("Kept")[1]
 
 
 @needs_npm
