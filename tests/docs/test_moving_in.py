@@ -95,6 +95,7 @@ INSERT INTO active_storage_attachments VALUES
 @pytest.mark.parametrize(
     "keyed", blocks("moving-in/active-storage.md", "toml"), indirect=True, ids=["active-storage"]
 )
+@pytest.mark.slow
 async def test_active_storage(keyed: dict[str, str], tmp_path: Path) -> None:
     settings = await prepared(keyed)
     await put(settings, "a1", "b2", "c3", "d4")
@@ -129,6 +130,7 @@ UUID = "0b2a3a46-34d1-4d0a-9a2e-4d0f4a5a7c11"
 @pytest.mark.parametrize(
     "keyed", ['[destinations.files]\nkey_prefix = ""'], indirect=True, ids=["companion"]
 )
+@pytest.mark.slow
 async def test_companion(keyed: dict[str, str], tmp_path: Path) -> None:
     settings = await prepared(keyed)
     keys = [f"{UUID}-Holiday 1.txt", f"uploads/{UUID}-b.txt"]
@@ -160,6 +162,7 @@ async def test_companion(keyed: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "keyed", ["[destinations.uploads]\nmax_size = 1000"], indirect=True, ids=["presign"]
 )
+@pytest.mark.slow
 async def test_a_presign_endpoint(
     keyed: dict[str, str], web: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +238,7 @@ class UploadThing:
 
 
 @pytest.mark.parametrize("keyed", ["[destinations.files]"], indirect=True, ids=["uploadthing"])
+@pytest.mark.slow
 async def test_uploadthing(keyed: dict[str, str], web: httpx.AsyncClient, tmp_path: Path) -> None:
     settings = await prepared(keyed)
     (tmp_path / "move.py").write_text(block("moving-in/uploadthing.md", "python", "# move.py"))

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.settings.model import load_settings
 from tests.support.django_project import django_project
 from tests.support.pages import blocks, shell
@@ -106,6 +108,7 @@ urlpatterns += [
 """
 
 
+@pytest.mark.slow
 async def test_the_tutorial_and_the_rows(environ: dict[str, str], tmp_path: Path) -> None:
     config = tmp_path / "claimcheck.toml"
     toml = "\n".join(blocks(TUTORIAL, "toml"))

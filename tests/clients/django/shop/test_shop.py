@@ -149,6 +149,7 @@ async def test_who_is_signed_out_meanwhile_signs_in_elsewhere_and_goes_on(
 
 
 @needs_npm
+@pytest.mark.slow
 async def test_it_is_for_everybody_in_both_themes(admin: Page, shop: Shop, packages: Path) -> None:
     """axe looks at the field in the admin, and at all of the shop's own pages."""
     axe, ours = Inspector.of(packages), "claimcheck-upload"
