@@ -147,11 +147,17 @@ class Engine:
             replace(app.runtime.rate_limits.Windows.__init__, "__defaults__", (self.loop.time,))
             replace(app.main, "measured", _unmeasured)
             replace(app.logs.log.Logger, "_log", _Log(self).write)
+            for target, name, value in self.patches():
+                replace(target, name, value)
             random.seed(str(self.seed))
             try:
                 yield
             finally:
                 random.setstate(state)
+
+    def patches(self) -> list[tuple[Any, str, Any]]:
+        """What else a world replaces: object, attribute, value."""
+        return []
 
     def _bytes(self, count: int) -> bytes:
         who = owner.get()
