@@ -6,7 +6,7 @@ which is lost, cut, or dies with its process, while the server's side is rolled 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -100,6 +100,8 @@ class Server:
         self._idle: list[Raw] = []
         self._every: list[Raw] = []
         self._is_written = ""
+        # Whatever is real, which is never cancelled.
+        self._working: dict[asyncio.Task[Any], None] = {}
         loop.blockers = self.control.blockers
         loop.cancel = self.control.cancel
 
@@ -121,8 +123,12 @@ class Server:
         loop = self.loop
         for raw in self._every:
             if raw.in_transaction():
-                loop.run_until_complete(self.run(raw, "ROLLBACK", partial(_execute, raw, "ROLLBACK")))
-            loop.run_until_complete(self.run(raw, "DISCARD", partial(_execute, raw, "DISCARD PLANS")))
+                loop.run_until_complete(
+                    self.run(raw, "ROLLBACK", partial(_execute, raw, "ROLLBACK"))
+                )
+            loop.run_until_complete(
+                self.run(raw, "DISCARD", partial(_execute, raw, "DISCARD PLANS"))
+            )
         self._idle = list(self._every)
         names = ", ".join(row[0] for row in self.control.fetch(self._is_written))
         if names:
@@ -136,7 +142,7 @@ class Server:
         if self._idle:
             return self._idle.pop(0)
         statement = Statement(None, None, "connect")
-        connecting = self.loop.outside(self._in_turn(statement, self._open))
+        connecting = self._begin(self._in_turn(statement, self._open))
         raw: Raw = await self._whole(connecting, statement)
         return raw
 
@@ -146,8 +152,22 @@ class Server:
         self._every.append(raw)
         return raw
 
-    async def give_back(self, raw: Raw) -> None:
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = self.loop.outside(work)
+        self._working[task] = None
+        task.add_done_callback(self._working.pop)
+        return task
+
+    async def come_to_rest(self) -> None:
+        """Wait for whatever is real."""
+        while self._working:
+            await asyncio.wait(self._working)
+
+    def give_back(self, raw: Raw) -> "asyncio.Task[None]":
         """Roll back whatever it was at, and keep it for another."""
+        return self._begin(self._give_back(raw))
+
+    async def _give_back(self, raw: Raw) -> None:
         if raw.running is not None:
             statement, task = raw.running
             self.loop.interrupt(statement)
@@ -168,7 +188,7 @@ class Server:
         Whoever is cancelled meanwhile stops it where it waits for a lock; else it was too late.
         """
         statement = Statement(raw.pid, raw.fd, name)
-        running = self.loop.outside(self._in_turn(statement, work))
+        running = self._begin(self._in_turn(statement, work))
         raw.running = statement, running
         timer = None
         if lock_timeout is not None:
@@ -210,6 +230,7 @@ class Server:
     def close(self) -> None:
         for raw in self._every:
             raw.connection.terminate()
+        self.loop.run_until_complete(asyncio.sleep(0.001))  # sockets are closed a turn later
         self.control.close()
 
 
@@ -237,7 +258,7 @@ class SimConnection:
         self._top_xact: Transaction | None = None
         self._protocol = _Protocol(self)
         self._lock_timeout: float | None = None
-        self._is_open = True
+        self._is_open, self._has_written = True, False
         self._savepoints = 0
         process.connections.append(self)
 
@@ -275,9 +296,7 @@ class SimConnection:
         if not self._raw.has_codecs:
             self._raw.has_codecs = True
             set_codec = self._raw.connection.set_type_codec
-            await self._engine.server.run(
-                self._raw, "codec", partial(set_codec, typename, **named)
-            )
+            await self._engine.server.run(self._raw, "codec", partial(set_codec, typename, **named))
 
     async def add_listener(self, channel: str, callback: Callable[..., Any]) -> None:
         await self._engine.seam(self.process, "database", "LISTEN", lambda: None)
@@ -293,7 +312,7 @@ class SimConnection:
         """The server rolls back what was under way: at once here, for it hears of the end."""
         if self._is_open:
             self.lose()
-            self._engine.loop.outside(self._engine.server.give_back(self._raw))
+            self._engine.server.give_back(self._raw)
 
     async def close(self, *, timeout: float | None = None) -> None:
         self.terminate()
@@ -319,7 +338,8 @@ class SimConnection:
         if not self._is_open:
             raise asyncpg.InterfaceError("connection is closed")
         name = name_of(sql)
-        kind = "commit" if name == "COMMIT" else "database"
+        # A commit is one where there is anything to commit.
+        kind = "commit" if name == "COMMIT" and self._has_written else "database"
         effect = partial(self._effect, sql, name, method, args)
         try:
             async with asyncio.timeout(self._timeout if timeout is None else timeout):
@@ -344,11 +364,14 @@ class SimConnection:
             now = f"SELECT set_config('sim.now', '{engine.now().isoformat()}', false)"
             await engine.server.run(raw, "clock", partial(_execute, raw, now))
         try:
-            return await engine.server.run(raw, name, partial(method, sql, *args), self._lock_timeout)
+            return await engine.server.run(
+                raw, name, partial(method, sql, *args), self._lock_timeout
+            )
         finally:
             if name in {"COMMIT", "ROLLBACK"}:
                 self._lock_timeout = None
             if _WRITES.search(sql):
+                self._has_written = name != "COMMIT"
                 engine.after_write()
 
 

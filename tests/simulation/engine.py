@@ -7,6 +7,7 @@ import gc
 import os
 import random
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -97,7 +98,9 @@ class Engine:
             seconds = chance.latency(_NOTIFY_SECONDS)
             self.loop.call_later(seconds, self._ring, connection, channel, callback)
 
-    def _ring(self, connection: "SimConnection", channel: str, callback: Callable[..., Any]) -> None:
+    def _ring(
+        self, connection: "SimConnection", channel: str, callback: Callable[..., Any]
+    ) -> None:
         if not connection.is_closed():
             callback(connection, 0, channel, "")
 
@@ -119,11 +122,13 @@ class Engine:
         finally:
             for process in self.processes.values():
                 await process.bury()
+            await self.server.come_to_rest()
             left = [t for t in asyncio.all_tasks(self.loop) if t is not asyncio.current_task()]
             for task in sorted(left, key=hash):
                 task.cancel()
             if left:
                 await asyncio.wait(left, timeout=1)
+            await self.server.come_to_rest()
 
     # Other sources of chance and time.
 
@@ -189,14 +194,20 @@ class _Log:
             process = owner.get()
             name = "world" if process is None else process.name
             if process is None or not process.dead:
+                if fields.get("exc_info"):
+                    fields = {**fields, "traceback": _traceback(fields["exc_info"])}
                 engine.logged.append((name, method, event, fields))
 
         return write
+
+
+def _traceback(raised: Any) -> str:
+    if isinstance(raised, BaseException):
+        return "".join(traceback.format_exception(raised))
+    return traceback.format_exc()
 
 
 @asynccontextmanager
 async def _unmeasured() -> Any:
     """The loop's lag is none of a virtual one's."""
     yield
-
-

@@ -99,7 +99,9 @@ class Fault:
         which = "each" if self.until is not None else f"number {self.at}"
         name = f"{self.kind} {self.name}".strip()
         code = f" by {self.code}" if self.code else ""
-        return f"{self.outcome}{code} at {name} of {self.process or 'anyone'}, {which} {when}{until}"
+        return (
+            f"{self.outcome}{code} at {name} of {self.process or 'anyone'}, {which} {when}{until}"
+        )
 
 
 @dataclass

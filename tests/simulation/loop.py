@@ -20,7 +20,7 @@ _real_time: Final = time.monotonic
 # Real seconds: after so many without an answer a statement is asked about; after so many it is lost
 # to a fault of the simulation itself.
 _ASK_AFTER: Final = 0.004
-_GIVE_UP_AFTER: Final = 60.0
+_GIVE_UP_AFTER: Final = 30.0
 
 
 class Owner(Protocol):
@@ -252,7 +252,8 @@ class SimLoop(asyncio.SelectorEventLoop):
         if self.parked:
             blocked = self.blockers([p.pid for p in self.parked if p.pid is not None])
             for statement in self.parked:
-                if statement.pid not in blocked:
+                # One that was ended early may not know of it yet.
+                if statement.pid not in blocked or statement.ended_by is not None:
                     self.parked.remove(statement)
                     self.active = statement
                     return

@@ -68,6 +68,9 @@ class Process:
         self._accepts = False
         engine.processes[name] = self
 
+    def __str__(self) -> str:
+        return self.name
+
     def clock(self) -> datetime:
         return self.engine.now() + timedelta(seconds=self.clock_offset)
 

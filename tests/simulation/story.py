@@ -13,7 +13,9 @@ class Story:
     `echo` is called with each line as it is told.
     """
 
-    def __init__(self, time: Callable[[], float], echo: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, time: Callable[[], float], echo: Callable[[str], None] | None = None
+    ) -> None:
         self._time, self._echo = time, echo
         self._ids: dict[str, str] = {}
         self._kinds: dict[str, int] = {}
