@@ -69,9 +69,9 @@ class Fault:
     where `until` is given, at each one up to then, with probability `odds`.
 
     `before`: it fails before it took effect; `after`: it took effect, and its answer is lost;
-    `late`: it takes effect after so many `seconds`; `kill_before` and `kill_after`: the process dies
-    there, and is started again after `seconds`, if they are not 0. With a `code`, `before` is an
-    error by which the other side refuses: of S3, or an SQLSTATE.
+    `late`: it takes effect after so many `seconds`; `kill_before` and `kill_after`: the process
+    dies there, and is started again after `seconds`, if they are not 0. With a `code`, `before` is
+    an error by which the other side refuses: of S3, or an SQLSTATE.
     """
 
     outcome: Outcome

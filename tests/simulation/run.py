@@ -1,0 +1,84 @@
+"""Lives seeds, and says what was wrong with each."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.simulation.database import Server, simulated_server
+from tests.simulation.loop import SimLoop
+from tests.simulation.plan import Plan, draw
+from tests.simulation.shrink import shrink
+from tests.simulation.world import World
+
+_clock: Final = time.perf_counter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one seed; `failures` is empty where all was well."""
+
+    seed: int
+    failures: list[str]
+    lines: list[str] = field(repr=False)
+    seams: int
+    seconds: float
+    virtual: float
+    # The plan's items that were left out, and the tries that it took to find them.
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What failed, without names and numbers."""
+        return re.sub(r"[\d.]+|'[^']*'", "", self.failures[0])[:200] if self.failures else ""
+
+
+class Runner:
+    """A loop and a server, on which seeds are lived one after the other."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def live(self, plan: Plan, echo: Callable[[str], None] | None = None) -> Outcome:
+        began = _clock()
+        world = World(plan, self.server, echo)
+        failures = world.failures
+        try:
+            world.run(world.life())
+        except Exception as error:
+            failures.append(f"the world broke: {error!r}")
+        for name, level, event, fields in world.logged:
+            if level == "error":
+                cause = str(fields.get("traceback", fields)).strip().splitlines()[-1]
+                failures.append(f"{name} logs {event}: {cause}")
+        return Outcome(
+            *(plan.seed, failures, world.story.lines, world.seams, _clock() - began),
+            world.loop.time(),
+            tuple(sorted(plan.left_out)),
+        )
+
+    def shrunk(self, outcome: Outcome, most: int = 200) -> Outcome:
+        """The failure with as little as it needs."""
+        smallest, plan = outcome, draw(outcome.seed)
+
+        def fails(left_out: object) -> bool:
+            nonlocal smallest
+            found = self.live(plan.without(left_out))  # type: ignore[arg-type]
+            if found.kind != outcome.kind:
+                return False
+            smallest = found
+            return True
+
+        shrink(plan.items(), fails, most)
+        return smallest
+
+
+@contextmanager
+def runner() -> Iterator[Runner]:
+    """A server of its own, and a loop."""
+    loop = SimLoop()
+    with simulated_server(loop) as server:
+        yield Runner(server)
+    loop.close()
