@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
-.PHONY: run test test-slow coverage bench js docs picture lint lock clean
+.PHONY: run test test-slow simulate coverage bench js docs picture lint lock clean
 
 # What the service needs to run here, and what its tests need besides: each installed once.
 $(RUNNABLE): requirements-run.txt pyproject.toml
@@ -38,6 +38,9 @@ test: $(READY)  ## run every test that this machine can run
 
 test-slow: $(READY)  ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+simulate: $(READY)  ## live seeds, as long as ARGS="--minutes 60" says; those that fail are kept in .simulation
+	$(BIN)/python -m tests.simulation --jobs $(JOBS) --keep .simulation $(ARGS)
 
 coverage: $(READY)  ## run them half as fast, and show the lines that none of them reaches
 	@$(MAKE) test ARGS="--cov --cov-report=term-missing:skip-covered $(ARGS)"

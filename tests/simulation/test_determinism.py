@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -20,7 +21,7 @@ async def _history(seed: int) -> bytes:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.simulation", "--seed", str(seed)),
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
     )
     told, _ = await process.communicate()
     return told
