@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.simulation.plan import draw
 from tests.simulation.run import Runner
 from tests.simulation.server import Server
@@ -27,10 +25,8 @@ async def _history(seed: int) -> bytes:
     return told
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", _SEEDS)
-async def test_two_processes_tell_the_same_history_byte_for_byte(seed: int) -> None:
-    one, other = await asyncio.gather(_history(seed), _history(seed))
+async def test_two_processes_tell_the_same_history_byte_for_byte() -> None:
+    one, other = await asyncio.gather(_history(_SEEDS[0]), _history(_SEEDS[0]))
     assert one.count(b"\n") > 20
     assert one == other
 
