@@ -6,6 +6,7 @@ Exit status 1 if one failed. A failing seed is told as a story, shrunk to what i
 import argparse
 import os
 import secrets
+import signal
 import sys
 import time
 from itertools import count
@@ -23,6 +24,8 @@ _HASHES: Final = "PYTHONHASHSEED"
 def main() -> int:
     if os.environ.get(_HASHES) != "0":
         os.execve(sys.executable, sys.orig_argv, {**os.environ, _HASHES: "0"})
+    # As Ctrl-C: what was found is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _options()
     if options.seed is not None:
         return _one(options)
@@ -95,12 +98,16 @@ def _run(tasks: list[Task], options: argparse.Namespace, first: int) -> int:
     done: set[int] = set()
     try:
         for outcome in outcomes(tasks):
+            if outcome.seed in done:
+                _line("")
+                print(_told(outcome), flush=True)
+                continue
             done.add(outcome.seed)
             seams += outcome.seams
             if outcome.failures:
                 failed += 1
                 _line("")
-                print(_told(outcome), flush=True)
+                print(_told(outcome, with_story=False), flush=True)
                 if options.keep:
                     with options.keep.open("a") as file:
                         file.write(f"{outcome.seed} {outcome.failures[0]}\n")

@@ -96,11 +96,8 @@ class SimConnection:
             named.get("deferrable", False),
         )
 
-    async def set_type_codec(self, typename: str, **named: Any) -> None:
-        if not self._raw.has_codecs:
-            self._raw.has_codecs = True
-            set_codec = self._raw.connection.set_type_codec
-            await self._engine.server.run(self._raw, "codec", partial(set_codec, typename, **named))
+    async def set_type_codec(self, typename: str, **_: Any) -> None:
+        assert typename == "jsonb"  # which the server's side has already
 
     async def add_listener(self, channel: str, callback: Callable[..., Any]) -> None:
         await self._engine.seam(self.process, "database", "LISTEN", lambda: None)

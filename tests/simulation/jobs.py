@@ -10,9 +10,9 @@ from typing import Any, Final, TypedDict
 from tests.simulation.plan import draw
 from tests.simulation.run import Outcome, runner
 
-# Failures of one job that are shrunk, and by how many tries: each takes up to some minutes.
+# Failures of one job that are shrunk, and for how many seconds each.
 _SHRUNK: Final = 3
-_TRIES: Final = 150
+_SHRINK_SECONDS: Final = 120.0
 
 
 class Task(TypedDict):
@@ -29,7 +29,10 @@ class Task(TypedDict):
 
 
 def outcomes(tasks: list[Task]) -> Iterator[Outcome]:
-    """What became of each seed, as they end. Raises RuntimeError where a job itself breaks."""
+    """What became of each seed, as they end; of some that failed once more, when they are shrunk.
+
+    Raises RuntimeError where a job itself breaks.
+    """
     context = get_context("spawn")
     said = context.Queue()
     jobs = [context.Process(target=_work, args=(task, said), daemon=True) for task in tasks]
@@ -61,10 +64,10 @@ def _work(task: Task, said: Any) -> None:
             if time.time() > task["until"]:
                 break
             outcome = each.live(draw(seed))
+            said.put(outcome)
             if outcome.failures and shrunk < _SHRUNK:
                 shrunk += 1
-                outcome = each.shrunk(outcome, _TRIES)
-            said.put(outcome)
+                said.put(each.shrunk(outcome, _SHRINK_SECONDS))
     said.put(None)
 
 

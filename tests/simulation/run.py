@@ -3,7 +3,7 @@
 import gc
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -62,19 +62,21 @@ class Runner:
             tuple(sorted(plan.left_out)),
         )
 
-    def shrunk(self, outcome: Outcome, most: int = 200) -> Outcome:
-        """The failure with as little as it needs."""
-        smallest, plan = outcome, draw(outcome.seed)
+    def shrunk(self, outcome: Outcome, seconds: float = 600.0) -> Outcome:
+        """The failure with as little as it needs, as far as that is found in so many seconds."""
+        smallest, plan, until = outcome, draw(outcome.seed), _clock() + seconds
 
-        def fails(left_out: object) -> bool:
+        def fails(left_out: Sequence[str]) -> bool:
             nonlocal smallest
-            found = self.live(plan.without(left_out))  # type: ignore[arg-type]
+            if _clock() > until:
+                return False
+            found = self.live(plan.without(left_out))
             if found.kind != outcome.kind:
                 return False
             smallest = found
             return True
 
-        shrink(plan.items(), fails, most)
+        shrink(plan.items(), fails)
         return smallest
 
 

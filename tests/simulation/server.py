@@ -1,6 +1,7 @@
 """The PostgreSQL of a job, and the connections to it, which stay open from world to world."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -38,6 +39,8 @@ _SERVER_SETTINGS: Final = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
+# As many are open from the beginning: three processes with pools of five, and what they listen by.
+_CONNECTIONS: Final = 20
 # No statement is forgotten by the virtual clock.
 _CACHE: Final = {"statement_cache_size": 1000, "max_cached_statement_lifetime": 0}
 # The tables that have rows, and the sequences that were used.
@@ -56,7 +59,6 @@ class Raw:
         self.connection = connection
         self.pid: int = connection.get_server_pid()
         self.fd: int = connection._transport.get_extra_info("socket").fileno()
-        self.has_codecs = False
         # What it is at.
         self.running: tuple[Statement, asyncio.Task[Any]] | None = None
 
@@ -88,6 +90,8 @@ class Server:
             from tests.simulation import ledger
 
             self.control.execute(ledger.DDL)
+        # Whether one is open already must make no difference to a life.
+        self.loop.run_until_complete(self._open_some())
         parts = [row[0] for row in self.control.fetch(_WRITTEN)]
         self._is_written = " UNION ALL ".join(parts)
 
@@ -119,8 +123,17 @@ class Server:
         raw: Raw = await self._whole(connecting, statement)
         return raw
 
+    async def _open_some(self) -> None:
+        for _ in range(_CONNECTIONS):
+            await self._in_turn(Statement(None, None, "connect"), self._open)
+
     async def _open(self) -> Raw:
-        raw = Raw(await _connect(self.dsn, server_settings=_SERVER_SETTINGS, **_CACHE))
+        connection = await _connect(self.dsn, server_settings=_SERVER_SETTINGS, **_CACHE)
+        # As the service sets it up itself, but for its being a real statement once only.
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+        )
+        raw = Raw(connection)
         self.loop.idle_fds.add(raw.fd)
         self._every.append(raw)
         return raw
