@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,8 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from unittest.mock import patch
 
+import anyio.to_thread
 import asyncpg
 
+import app.events.deliver
 import app.logs.log
 import app.main
 import app.runtime.rate_limits
@@ -58,8 +61,10 @@ class Engine:
         # Log lines from WARNING upwards: process, level, event, fields.
         self.logged: list[tuple[str, str, str, dict[str, Any]]] = []
         self.seams = 0
+        # The share of notifications that are lost, each with its connection.
+        self.lost_notifications = 0.01
         self._latencies: dict[tuple[str, str], Chance] = {}
-        self._random: dict[str, Chance] = {}
+        self._random: dict[tuple[str, str], Chance] = {}
 
     def now(self) -> datetime:
         """The true time of this world, and that of its database and store."""
@@ -86,12 +91,12 @@ class Engine:
         """Called when a statement that writes has taken effect; a world looks at its ledger."""
 
     def notify(self, channel: str) -> None:
-        """Tell those who listen; one notification in a hundred is lost with its connection."""
+        """Tell those who listen, a little later; some of them lose their connection instead."""
         chance = self.latencies("bus", channel)
         for heard, connection, callback in list(self.listeners):
             if heard != channel:
                 continue
-            if chance.happens(0.01):
+            if chance.happens(self.lost_notifications):
                 self.story.tell("bus", "loses a notification", to=connection.process.name)
                 connection.terminate()
                 continue
@@ -146,6 +151,9 @@ class Engine:
                 replace(time, name, self.loop.time)
             replace(time, "time", lambda: EPOCH.timestamp() + self.loop.time())
             replace(asyncpg, "connect", partial(connect, self))
+            for module in (app.events.deliver, app.store.look):
+                replace(module, "random", self)
+            replace(anyio.to_thread, "run_sync", _at_once)
             replace(app.turns, "perf_counter", lambda: 0.0)
             replace(app.store.look, "utc_now", self._of_process)
             replace(app.store.refusals, "_now", self._of_process)
@@ -165,11 +173,21 @@ class Engine:
         return []
 
     def _bytes(self, count: int) -> bytes:
-        who = owner.get()
-        name = "world" if who is None else who.name
+        """In the place of `os.urandom`. Each module has a stream of its own: some draw as they are
+        loaded, which happens in the first life of a runner alone.
+        """
+        return self._stream(sys._getframe(1).f_globals.get("__name__")).bytes(count)
+
+    def random(self) -> float:
+        """In the place of `random.random`, for modules that have this engine for `random`."""
+        return self._stream(sys._getframe(1).f_globals.get("__name__")).between(0.0, 1.0)
+
+    def _stream(self, module: str | None) -> Chance:
+        process = owner.get()
+        name = "world" if process is None else process.name, str(module)
         if name not in self._random:
-            self._random[name] = self.chance.of("random", name)
-        return self._random[name].bytes(count)
+            self._random[name] = self.chance.of("random", *name)
+        return self._random[name]
 
     def _of_process(self) -> datetime:
         process = owner.get()
@@ -205,6 +223,11 @@ def _traceback(raised: Any) -> str:
     if isinstance(raised, BaseException):
         return "".join(traceback.format_exception(raised))
     return traceback.format_exc()
+
+
+async def _at_once(function: Callable[..., _T], *args: Any, **_: Any) -> _T:
+    """There are no threads in virtual time."""
+    return function(*args)
 
 
 @asynccontextmanager

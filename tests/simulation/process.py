@@ -2,12 +2,13 @@
 
 import asyncio
 import json as json_module
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from app.commands.sweep import work
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from tests.simulation.engine import Engine
 
 # Turns of the loop in which the tasks of a dead process have to end.
-_TURNS = 2000
+_TURNS: Final = 2000
+# Seconds after which a platform starts a process again that has ended.
+_RESTART_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ class Process:
     def clock(self) -> datetime:
         return self.engine.now() + timedelta(seconds=self.clock_offset)
 
+    def step_clock(self, seconds: float) -> None:
+        """Set its clock, as somebody does by hand, or as a virtual machine wakes up."""
+        self.engine.story.tell(self.name, f"has its clock set by {seconds:g} s")
+        self.clock_offset += seconds
+
     @property
     def running(self) -> bool:
         return not self.dead and self._accepts
@@ -103,10 +111,18 @@ class Process:
         assert self.dead
         self.dead, self._stopping = False, asyncio.Event()
         started = self.engine.loop.create_future()
-        self._main = self.begin(self._live(started))
+        self._main = self.begin(self._supervised(started))
         await asyncio.wait({started, self._main}, return_when=asyncio.FIRST_COMPLETED)
-        if not self.dead and self._main.done():
-            self._main.result()
+
+    async def _supervised(self, started: "asyncio.Future[None]") -> None:
+        """A process that ends by itself is a failure, and is started again by its platform."""
+        try:
+            await self._live(started)
+        except Exception as error:
+            said = "".join(traceback.format_exception(error))
+            self.engine.logged.append((self.name, "error", "process_ended", {"traceback": said}))
+            self.engine.story.tell(self.name, f"ends by itself: {type(error).__name__}")
+            self.kill(_RESTART_SECONDS)
 
     async def _live(self, started: "asyncio.Future[None]") -> None:
         if self.worker:

@@ -227,8 +227,12 @@ def test_clock_and_chance_of_the_server_are_the_worlds(server: Server, settings:
     assert once(2)[1:] != (identity, number)
 
 
-def test_notifications_come_through_the_world(server: Server, settings: Settings) -> None:
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_notifications_come_through_the_world(
+    server: Server, settings: Settings, is_lost: bool
+) -> None:
     world = World(server, settings)
+    world.lost_notifications = float(is_lost)
 
     async def life() -> list[float]:
         process, db = world.process("one")
@@ -242,6 +246,7 @@ def test_notifications_come_through_the_world(server: Server, settings: Settings
                 await other.execute("NOTIFY claimcheck")
                 await other.execute("NOTIFY another")
             await asyncio.sleep(5)
+            assert connection.is_closed() is is_lost
             connection.terminate()
             world.notify("claimcheck")
             await asyncio.sleep(5)
@@ -249,4 +254,4 @@ def test_notifications_come_through_the_world(server: Server, settings: Settings
         await process.begin(listen())
         return heard
 
-    assert len(world.live(life)) == 1
+    assert len(world.live(life)) == (0 if is_lost else 1)
