@@ -111,7 +111,7 @@ def _unfit(message: str, *where: str) -> errors.ValidationFailed:
     return validation_problem([{"type": "value_error", "loc": where, "msg": message}])
 
 
-def _conditions(
+async def _conditions(
     if_match: Annotated[
         str | None,
         Header(description="The record's ETag; `*`: the field holds something", max_length=4096),
