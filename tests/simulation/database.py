@@ -43,7 +43,7 @@ def name_of(sql: str) -> str:
 
 
 class _Protocol:
-    """What asyncpg's transactions ask of a connection's protocol."""
+    """As much of a connection's protocol as asyncpg's transactions ask for."""
 
     def __init__(self, connection: "SimConnection") -> None:
         self._connection = connection

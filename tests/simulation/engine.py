@@ -1,4 +1,4 @@
-"""What a world stands on: its loop, database, chance, faults, history, and all clocks and random
+"""The ground of a world: its loop, database, chance, faults, history, and all clocks and random
 numbers that the service would take from the machine.
 """
 
@@ -169,7 +169,7 @@ class Engine:
                 random.setstate(state)
 
     def patches(self) -> list[tuple[Any, str, Any]]:
-        """What else a world replaces: object, attribute, value."""
+        """More that a world replaces: object, attribute, value."""
         return []
 
     def _bytes(self, count: int) -> bytes:

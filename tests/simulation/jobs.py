@@ -29,7 +29,7 @@ class Task(TypedDict):
 
 
 def outcomes(tasks: list[Task]) -> Iterator[Outcome]:
-    """What became of each seed, as they end; of some that failed once more, when they are shrunk.
+    """The outcome of each seed, as they end; of some that failed once more, when it is shrunk.
 
     Raises RuntimeError where a job itself breaks.
     """

@@ -339,7 +339,7 @@ def _make_task(
 
 
 def _ignore_the_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What a dead process's tasks end with interests nobody."""
+    """How the tasks of a dead process end interests nobody."""
     error = context.get("exception")
     if error is None or isinstance(error, asyncio.CancelledError):
         return

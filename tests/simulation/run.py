@@ -21,7 +21,7 @@ _EXPECTED: Final = frozenset({"request_failed", "credentials_ended"})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one seed; `failures` is empty where all was well."""
+    """The outcome of one seed; `failures` is empty where all was well."""
 
     seed: int
     failures: list[str]
@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """What failed, without names and numbers."""
+        """The failure in words, without names and numbers."""
         return re.sub(r"[\d.]+|'[^']*'", "", self.failures[0])[:200] if self.failures else ""
 
 
