@@ -185,9 +185,8 @@ def _part(
     if source is not None:
         name, _, key = unquote(source).lstrip("/").partition("/")
         body = store.bucket(name).find(key, None).body
-    gone = bucket.gone.get(upload_id)
-    aborted_meanwhile = gone is not None and gone.joined is None and begun < store.aborted_at(gone)
-    if aborted_meanwhile and store.manners.parts_outlive_abort and store.happens(0.5):
+    stays = store.manners.parts_outlive_abort and store.happens(0.5)
+    if bucket.was_aborted_since(upload_id, begun) and stays:
         bucket.revive(upload_id)
     try:
         _check_digests(store, request.headers, body)

@@ -110,6 +110,7 @@ RGW: Final = replace(
     no_parts=(404, "NoSuchKey"),
     no_complete=(500, "InternalError"),
     late_errors=False,
+    parts_outlive_abort=False,
 )
 # SeaweedFS 4.48.
 SEAWEEDFS: Final = replace(

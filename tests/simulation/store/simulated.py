@@ -13,7 +13,7 @@ from tests.simulation.store.body import Body
 from tests.simulation.store.browser_door import Reply, answer, parsed, refusal
 from tests.simulation.store.keys import Key, KnownKeys
 from tests.simulation.store.manners import Manners
-from tests.simulation.store.state import Bucket, Change, Upload, Version
+from tests.simulation.store.state import Bucket, Change, Version
 
 # How long a browser waits for an answer, in seconds; it is the system that gives up.
 _BROWSER_SECONDS: Final = 120.0
@@ -101,12 +101,6 @@ class Store:
     def late(self, usual: float) -> timedelta:
         """How much later than at once something is there."""
         return timedelta(seconds=self.chance.latency(usual) if self.chance else 0)
-
-    def aborted_at(self, upload: Upload) -> datetime:
-        moments = [
-            change.at for change in self.log if change.what == "abort" and change.key == upload.key
-        ]
-        return moments[-1] if moments else upload.at
 
     def created(self, bucket: Bucket, key: str, version: Version, how: str) -> None:
         """Tell that an object has arrived."""

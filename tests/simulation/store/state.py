@@ -64,6 +64,7 @@ class Upload:
     at: datetime
     parts: list[Part] = field(default_factory=list)
     joined: Version | None = None
+    aborted_at: datetime | None = None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -343,11 +344,15 @@ class Bucket:
             raise S3Error(*self.manners.no_abort, "The specified upload does not exist.")
         self.gone[upload_id] = self.uploads.pop(upload_id)
         upload.parts.clear()
+        upload.aborted_at = now
         file_id = upload.metadata.get("claimcheck-id")
         self.log.append(Change(now, "abort", self.name, key, None, 0, "", file_id, who))
 
-    def revive(self, upload_id: str) -> None:
-        """A part was under way while the upload was aborted, and comes to stay."""
+    def was_aborted_since(self, upload_id: str, begun: datetime) -> bool:
+        """Whether a part that was under way since then has lost its upload."""
         upload = self.gone.get(upload_id)
-        if upload is not None and upload.joined is None:
-            self.uploads[upload_id] = self.gone.pop(upload_id)
+        return upload is not None and upload.aborted_at is not None and begun < upload.aborted_at
+
+    def revive(self, upload_id: str) -> None:
+        """Bring an aborted upload back, for a part that comes to stay."""
+        self.uploads[upload_id] = self.gone.pop(upload_id)
