@@ -124,8 +124,8 @@ class Database:
     def _give_back(self, driver: asyncpg.Connection) -> None:
         if driver.is_closed():
             return
-        if self._closed or driver.is_in_transaction():
-            # Its transaction was not ended, for its end was interrupted.
+        if self._closed or driver.is_in_transaction() or _has_begun(driver):
+            # Its transaction was not ended, for its end, or its beginning, was interrupted.
             driver.terminate()
         else:
             self._idle.append(driver)
@@ -161,6 +161,17 @@ class Database:
                 await driver.close(timeout=CONNECT_SECONDS)
             except _LOST:
                 driver.terminate()
+
+
+def _has_begun(driver: asyncpg.Connection) -> bool:
+    """Whether asyncpg takes a transaction to be open there, whatever the server says.
+
+    A BEGIN that was cancelled, or took too long, is carried out by the server all the same, and
+    asyncpg hears of it with the next statement only. The next transaction would be a savepoint of
+    that one, which nobody commits. asyncpg, whose own pool looks there too, has no public name for
+    it.
+    """
+    return getattr(driver, "_top_xact", None) is not None
 
 
 def _unavailable() -> DatabaseUnavailable:

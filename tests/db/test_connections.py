@@ -10,7 +10,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -55,7 +57,7 @@ async def admin(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def ask(database: Database, query: str = MY_PID, *arguments: object) -> object:
+async def ask(database: Database, query: str = MY_PID, *arguments: object) -> Any:
     async with database.connection() as db:
         return await db.fetchval(query, *arguments)
 
@@ -189,6 +191,36 @@ async def test_a_transaction_that_was_left_open_goes_with_its_connection(
         await db.execute("BEGIN")
         left = await db.fetchval(MY_PID)
     assert await ask(database) != left
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_what_follows_a_beginning_that_was_interrupted_is_kept(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, *, is_cancelled: bool
+) -> None:
+    """The server begins the transaction after all, when nobody waits for that any more."""
+    monkeypatch.setattr("app.db.connections.STATEMENT_SECONDS", 1)
+    async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="1") as database:
+
+        async def insert() -> UUID:
+            async with database.transaction() as db:
+                file = new_file()
+                await db_files.insert_files(db, [file])
+            return file.id
+
+        pid = await ask(database)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            inserting = asyncio.create_task(insert())
+            await asyncio.sleep(0.1)  # until it waits for the answer
+            if is_cancelled:
+                inserting.cancel()
+            with pytest.raises((DatabaseUnavailable, asyncio.CancelledError)):
+                await inserting
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        kept = [await insert() for _ in range(2)]
+        found = await ask(database, "SELECT array_agg(id) FROM files")
+    assert sorted(found) == sorted(kept)
 
 
 async def test_a_connection_is_closed_once_it_is_given_back(
