@@ -69,7 +69,7 @@ class Store:
         self.keys = KnownKeys(tells_ended=manners.tells_ended_token)
         self.listeners: list[Callable[[Created], None]] = []
         # Entries of one page of a list at most.
-        self.page = 1000
+        self.page = chance.of("page").pick([2, 5, 1000]) if chance else 1000
         # Told of each call of a process before it takes effect, and after.
         self.before: Callable[[Any, str, Mapping[str, Any]], None] = _nothing
         self.after: Callable[[Any, str], None] = _nothing

@@ -88,6 +88,7 @@ class Change(NamedTuple):
     file_id: str | None
     who: str
     etag: str = ""
+    upload_id: str | None = None
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -189,12 +190,18 @@ class Bucket:
         file_id = version.metadata.get("claimcheck-id")
         shown = None if version.id == NULL else version.id
         digest = "" if version.marker else version.digest
-        self.log.append(
-            Change(
-                *(now, what, self.name, key, shown, version.size, digest, file_id, who),
-                version.etag,
-            )
+        told = (now, what, self.name, key, shown, version.size, digest, file_id, who)
+        self.log.append(Change(*told, version.etag, version.upload_id))
+
+    def _note_upload(
+        self, now: datetime, what: str, upload: Upload, who: str, part: Part | None = None
+    ) -> None:
+        size, digest, etag = (
+            (part.body.length, part.body.digest, part.etag) if part else (0, "", "")
         )
+        file_id = upload.metadata.get("claimcheck-id")
+        told = (now, what, self.name, upload.key, None, size, digest, file_id, who)
+        self.log.append(Change(*told, etag, upload.id))
 
     def delete(self, key: str, version_id: str | None, now: datetime, who: str) -> Version | None:
         """Delete a version, or hide the key; the marker, or what was deleted."""
@@ -268,13 +275,7 @@ class Bucket:
         upload.parts.append(part)
         if upload.joined is not None:
             upload.joined.spoiled = True
-        file_id = upload.metadata.get("claimcheck-id")
-        self.log.append(
-            Change(
-                *(now, "part", self.name, key, None, body.length, body.digest, file_id, who),
-                part.etag,
-            )
-        )
+        self._note_upload(now, "part", upload, who, part)
         return part.etag
 
     def complete(
@@ -345,8 +346,7 @@ class Bucket:
         self.gone[upload_id] = self.uploads.pop(upload_id)
         upload.parts.clear()
         upload.aborted_at = now
-        file_id = upload.metadata.get("claimcheck-id")
-        self.log.append(Change(now, "abort", self.name, key, None, 0, "", file_id, who))
+        self._note_upload(now, "abort", upload, who)
 
     def was_aborted_since(self, upload_id: str, begun: datetime) -> bool:
         """Whether a part that was under way since then has lost its upload."""

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote_plus
 
+from botocore.exceptions import ClientError
+
 from app.core.scans import GUARDDUTY_TAG
+from app.embedded.s3_error import S3Error
 from app.scans.proof import MARK
 from tests.simulation.chance import Chance
 from tests.simulation.store.simulated import Created, Store
@@ -197,5 +200,11 @@ class _QueueClient:
         return {}
 
     async def _pass(self, name: str, effect: Callable[[], Any]) -> Any:
-        passing = self._queue.store.passed(self._process, "store", name, effect, seconds=30)
-        return await passing
+        try:
+            return await self._queue.store.passed(self._process, "store", name, effect, seconds=30)
+        except S3Error as error:  # of a fault
+            response: Any = {
+                "Error": {"Code": error.code, "Message": error.message},
+                "ResponseMetadata": {"HTTPStatusCode": error.status, "HTTPHeaders": {}},
+            }
+            raise ClientError(response, name) from None
