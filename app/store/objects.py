@@ -216,7 +216,9 @@ class ObjectHandle:
                 if await self._is_gone(error):
                     return None
                 raise
-        return [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
+        parts = [StoredPart(part["PartNumber"], part["Size"], part["ETag"]) for part in found]
+        # SeaweedFS 4.48 names a part as often as it was sent.
+        return list(dict.fromkeys(parts))
 
     async def complete_upload(self, upload_id: str, parts: Sequence[StoredPart]) -> None:
         """Have the store join the parts, which may take minutes.

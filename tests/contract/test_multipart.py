@@ -24,7 +24,10 @@ async def known(flow: Flow, upload: dict[str, Any]) -> dict[int, int]:
     """Sizes by part number."""
     response = await flow.api.get(f"/v1/uploads/{upload['id']}/parts")
     assert response.status_code == 200, response.text
-    return {part["part_number"]: part["size"] for part in response.json()["parts"]}
+    parts = response.json()["parts"]
+    sizes = {part["part_number"]: part["size"] for part in parts}
+    assert len(sizes) == len(parts), parts
+    return sizes
 
 
 def under_way(flow: Flow, upload: dict[str, Any]) -> list[str]:
