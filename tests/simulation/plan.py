@@ -1,0 +1,213 @@
+"""A plan: all that will happen in the life of one seed, drawn up before it begins.
+
+Each item is drawn from a stream of its own name, so that without one (`without`) the others stay as
+they are: a failure is shrunk by leaving items out.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tests.simulation.chance import Chance
+from tests.simulation.faults import Fault
+from tests.simulation.mishaps import MISHAPS
+
+MIB: Final = 1024 * 1024
+# Seconds in which clients begin what they do.
+LENGTH: Final = 90.0
+STORES: Final = ("aws", "aws", "rgw", "seaweedfs", "swift", "rclone", "moto")
+OWNERS: Final = ("ann", "ann", "bob")
+WEBS: Final = ("web1", "web2")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a client does (`clients.STEPS`), `after` so many seconds; `beside`: while what
+    follows goes on, as from another tab.
+    """
+
+    what: str
+    after: float
+    how: dict[str, Any] = field(default_factory=dict)
+    beside: bool = False
+
+
+@dataclass(frozen=True)
+class Life:
+    """One file, from its announcement on: what its client does, in order."""
+
+    number: int
+    owner: str
+    destination: str
+    at: float
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One seed's life."""
+
+    seed: int
+    store: str
+    is_versioned: bool
+    settings: dict[str, str]
+    worker: bool
+    skews: dict[str, float]
+    lives: tuple[Life, ...]
+    faults: tuple[Fault, ...]
+    left_out: frozenset[str] = frozenset()
+
+    def items(self) -> list[str]:
+        """The names of what may be left out."""
+        names = [f"life {life.number}" for life in self.lives]
+        names += [
+            f"life {life.number} step {n}" for life in self.lives for n, _ in enumerate(life.steps)
+        ]
+        names += [f"fault {number}" for number, _ in enumerate(self.faults)]
+        return [*names, *(["worker"] if self.worker else [])]
+
+    def without(self, names: Iterable[str]) -> "Plan":
+        """The plan without these items. Numbers stay, so that names mean the same ever after."""
+        return replace(self, left_out=self.left_out | frozenset(names))
+
+    def keeps(self, name: str) -> bool:
+        return name not in self.left_out
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    chance = Chance(seed)
+    of_world = chance.of("world")
+    store = of_world.pick(STORES)
+    quiet = of_world.happens(0.1)  # a life without any fault, whose failures are plain
+    lives = tuple(
+        _life(chance.of("life", number), number) for number in range(1, of_world.whole(2, 7))
+    )
+    skews = {}
+    for name in (*WEBS, "worker"):
+        clock = chance.of("clock", name)
+        skews[name] = 0.0 if quiet or clock.happens(0.7) else clock.between(-90.0, 90.0)
+    faults: list[Fault] = []
+    for mishap in () if quiet else MISHAPS:
+        one = chance.of("fault", mishap.__name__)
+        if one.happens(0.3):
+            faults += mishap(one, LENGTH)
+    return Plan(
+        seed=seed,
+        store=store,
+        is_versioned=of_world.happens(0.6),
+        settings=_settings(of_world),
+        worker=of_world.happens(0.6),
+        skews=skews,
+        lives=lives,
+        faults=tuple(faults),
+    )
+
+
+def _settings(chance: Chance) -> dict[str, str]:
+    """The environment of all processes, but for the addresses of database and store."""
+    kept = chance.pick(["keep", "delete"])
+    destinations: dict[str, dict[str, Any]] = {
+        "pictures": {"content_types": ["image/*"], "rejected_objects": kept},
+        "papers": {"method": "put", "conditional_writes": chance.happens(0.5)},
+        "films": {"multipart_threshold": 6 * MIB, "part_size": 5 * MIB, "method": "post"},
+        "drafts": {"unconfirmed": "delete"},
+        "tables": {"method": "put", "integrity": "md5", "part_size": 5 * MIB},
+    }
+    quota = {}
+    if chance.happens(0.5):
+        quota["owner"] = {"files": chance.whole(2, 6), "pending": chance.whole(2, 6)}
+    if chance.happens(0.3):
+        quota["tenant"] = {"bytes": chance.pick([8, 40, 200]) * MIB}
+    return {
+        "CLAIMCHECK_DESTINATIONS": json.dumps(destinations),
+        "CLAIMCHECK_RECORDS": json.dumps(
+            {
+                "product": {
+                    "picture": {"destination": "pictures"},
+                    "gallery": {"destination": "pictures", "many": True, "max_files": 2},
+                }
+            }
+        ),
+        "CLAIMCHECK_QUOTA": json.dumps(quota),
+        "CLAIMCHECK_AUTH": "keys",
+        "CLAIMCHECK_SECRET_KEY": "of-the-simulation-" * 3,
+        "CLAIMCHECK_DATABASE_POOL_SIZE": str(chance.pick([1, 2, 5])),
+        "AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES": str(chance.pick([1, 10, 60])),
+    }
+
+
+# Kinds of contents by destination: (name's ending, type, what it really begins with).
+_CONTENTS: Final = {
+    "pictures": [("png", "image/png", "png"), ("png", "image/png", "html"), ("gif", None, "gif")],
+    "papers": [("pdf", "application/pdf", "pdf"), ("txt", "text/plain", "text")],
+    "films": [("bin", "application/octet-stream", "noise"), ("pdf", "application/pdf", "pdf")],
+    "drafts": [("txt", "text/plain", "text")],
+    "tables": [("csv", "text/csv", "text"), ("bin", "application/octet-stream", "noise")],
+}
+
+
+def _life(chance: Chance, number: int) -> Life:
+    destination = chance.pick(list(_CONTENTS))
+    ending, content_type, contents = chance.pick(_CONTENTS[destination])
+    small = chance.whole(40, 6000)
+    size = chance.pick([small, small, 12 * MIB + small]) if destination == "films" else small
+    announcement = {
+        "destination": destination,
+        "filename": f"{chance.pick(['Sea', 'Tree', 'Bill'])} {number}.{ending}",
+        "content_type": content_type,
+        "size": size,
+        "contents": contents,
+    }
+    steps = _begin(chance.of("begin"), announcement)
+    later = chance.of("later")
+    for _ in range(later.whole(0, 6)):
+        steps.append(_step(later, later.pick(_LATER)))
+    extra = chance.of("extra")
+    while extra.happens(0.4):
+        step = replace(_step(extra, extra.pick(_BESIDE)), beside=True)
+        steps.insert(extra.whole(1, len(steps)), step)
+    at = chance.between(0.0, LENGTH)
+    return Life(number, chance.pick(OWNERS), destination, at, tuple(steps))
+
+
+def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
+    """How the upload goes: well, mostly."""
+    door = chance.pick(["uploader", "uploader", "session", "uppy"])
+    how = announcement | {"door": door, "again": chance.happens(0.3)}
+    if door == "uppy" and announcement["destination"] in {"films", "papers", "drafts"}:
+        how["is_sized"] = chance.happens(0.5)
+    steps = [_step(chance, "announce", how)]
+    if chance.happens(0.95):
+        how_sent = {"twice": chance.happens(0.15), "short": chance.happens(0.05)}
+        steps.append(_step(chance, "send", how_sent | {"stops": chance.happens(0.1)}))
+    if chance.happens(0.85):
+        field = chance.pick([None, None, "picture", "gallery"])
+        steps.append(_step(chance, "confirm", {"field": field, "by": chance.pick(["id", "url"])}))
+    return steps
+
+
+# What may come later, and what may come from elsewhere at any time.
+_LATER: Final = (
+    *("read", "read", "list", "rename", "put_in_record", "read_record", "empty_record", "presign"),
+    *("confirm", "replay", "release", "restore", "remove", "remove", "pry", "cancel", "feed"),
+)
+_BESIDE: Final = (
+    *("confirm", "confirm", "send", "cancel", "renew", "pry", "read", "remove", "release"),
+    *("put_in_record", "feed", "list", "replay", "parts"),
+)
+
+
+def _step(chance: Chance, what: str, how: dict[str, Any] | None = None) -> Step:
+    pause = chance.pick([0.0, 0.5, 2.0, 8.0, 30.0]) * chance.between(0.1, 1.0)
+    drawn = {
+        "web": chance.pick(WEBS),
+        "field": chance.pick(["picture", "gallery"]),
+        "record": str(chance.whole(1, 3)),
+        "tries": chance.whole(1, 6),
+    }
+    return Step(what, pause, drawn | (how or {}))
+
+
+Mishap = Callable[[Chance, float], list[Fault]]
