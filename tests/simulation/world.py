@@ -1,0 +1,332 @@
+"""A world: the service's processes, its database, its store, and clients, for one seed's life.
+
+It sees whatever happens: each committed transaction (`ledger`), each effect on the bucket, each
+answer; and judges it at once. The first thing that is wrong ends it.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+import app.events.deliver
+import app.runtime.resources
+from app.access import api_keys
+from app.core.principal import Principal, Scope
+from app.settings.model import load_settings
+from tests.simulation import ledger, webhook_receiver
+from tests.simulation.answers import Answer, judge
+from tests.simulation.books import commit
+from tests.simulation.bucket_view import BucketView
+from tests.simulation.clients import Hand, Unanswered, live
+from tests.simulation.database import Server
+from tests.simulation.ending import bring_to_an_end
+from tests.simulation.engine import Engine
+from tests.simulation.faults import Fault
+from tests.simulation.invariants import EFFECTS
+from tests.simulation.loop import owner
+from tests.simulation.model import Model, Row, Version
+from tests.simulation.plan import WEBS, Plan
+from tests.simulation.process import Process
+from tests.simulation.store.body import Body
+from tests.simulation.store.doors import opener
+from tests.simulation.store.manners import ALL
+from tests.simulation.store.simulated import Store
+
+BUCKET: Final = "claimcheck-sim"
+ENDPOINT: Final = "https://store.example"
+ACCESS_KEY, SECRET_KEY = "SIMULATEDKEY00000001", "simulated/secret+key00000000000000000001"
+# Seconds that a client waits for the service (uploader.js), and for the bucket.
+PATIENCE: Final = 60.0
+_SCOPES: Final = [s.value for s in Scope if s not in {Scope.ADMIN, Scope.FILES_ALL}]
+_asking: ContextVar[Answer | None] = ContextVar("asking", default=None)
+
+
+class World(Engine):
+    """One life of the service. `failures` has what went wrong, first of all the cause."""
+
+    tenant: Final = "shop"
+
+    def __init__(
+        self, plan: Plan, server: Server, echo: Callable[[str], None] | None = None
+    ) -> None:
+        faults: list[Fault] = [
+            fault for n, fault in enumerate(plan.faults) if plan.keeps(f"fault {n}")
+        ]
+        super().__init__(plan.seed, server, faults, echo)
+        self.plan = plan
+        environ = plan.settings | {
+            "DATABASE_URL": server.dsn,
+            "AWS_S3_ENDPOINT_URL": ENDPOINT,
+            "AWS_STORAGE_BUCKET_NAME": BUCKET,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+        self.settings = load_settings(environ)
+        self.store = Store(
+            ALL[plan.store], clock=self.now, seam=self.seam, chance=self.chance.of("store")
+        )
+        self.store.add_bucket(BUCKET, versioned=plan.is_versioned)
+        self.store.add_key(ACCESS_KEY, SECRET_KEY)
+        self.view = BucketView(self.store)
+        self.model = Model(
+            bucket=self.view,
+            skew=timedelta(seconds=1 + max(map(abs, plan.skews.values()), default=0.0)),
+            limits=dict(self.settings.quota.owner),
+            keepless=frozenset(
+                name for name, d in self.settings.destinations.items() if d.unconfirmed == "delete"
+            ),
+            name=self.name,
+        )
+        self.keys: dict[str, str] = {}
+        self.failures: list[str] = []
+        self.failed = asyncio.Event()
+        # Events as the feed's reader and the webhook's receiver had them.
+        self.fed: list[str] = []
+        self.cursor: str | None = None
+        self.received: list[str] = []
+        self.has_webhook = plan.worker
+        self.steps = 0
+
+    # What it is called in the story.
+
+    def name(self, row: Row) -> str:
+        return self.call(row["id"])
+
+    def call(self, identity: str) -> str:
+        return self.story.call("file", identity)
+
+    def deletes_rejected(self, destination: str) -> bool:
+        return self.settings.destinations[destination].rejected_objects == "delete"
+
+    # Seams.
+
+    def patches(self) -> Iterable[tuple[Any, str, Any]]:
+        yield app.runtime.resources, "open_buckets", opener(self.store, owner.get)
+        yield app.events.deliver, "open_client", webhook_receiver.no_client
+        yield app.events.deliver, "post", partial(webhook_receiver.post, self)
+
+    async def seam(
+        self,
+        process: Process | None,
+        kind: str,
+        name: str,
+        effect: Callable[[], Any],
+        who: str = "",
+    ) -> Any:
+        self.steps += 1
+        if kind == "browser" and (answer := _asking.get()) is not None:
+            effect = partial(self._answered, answer, effect)
+        elif kind == "store":
+            effect = partial(self._stored, effect)
+        return await super().seam(process, kind, name, effect, who)
+
+    def _stored(self, effect: Callable[[], Any]) -> Any:
+        """An effect on the bucket, and what is to be said of it."""
+        try:
+            return effect()
+        finally:
+            for change in self.view.read_on():
+                rules = EFFECTS if change.who in self.processes else []
+                self.story.tell(change.who, f"has the bucket {change.what} {self.call(change.key)}")
+                for rule in rules:
+                    self.blame(rule(self, change))
+
+    async def _answered(self, answer: Answer, effect: Callable[[], Any]) -> Any:
+        """A request at the service, and what is to be said of its answer."""
+        answer.began = self.now()
+        try:
+            async with asyncio.timeout(600):
+                reply = await effect()
+        except TimeoutError:
+            self.blame([f"{answer.who} asked to {answer.what}, and there is no answer"])
+            raise
+        answer.ended, answer.status, answer.json = self.now(), reply.status, _json(reply)
+        answer.file_id = answer.file_id or (answer.json or {}).get("id")
+        self.story.tell(
+            answer.who,
+            f"is answered {answer.problem or reply.status}",
+            to=answer.what,
+            file=answer.file_id and self.call(answer.file_id),
+        )
+        self.blame(judge(self.model, answer))
+        return reply
+
+    def after_write(self) -> None:
+        """Judge what was committed."""
+        for changes in ledger.take(self.server.control):
+            now = self.now()
+            for change in changes:
+                self._tell(change)
+            self.blame(commit(self.model, changes, now))
+
+    def _tell(self, change: ledger.Change) -> None:
+        if change.table != "files":
+            return
+        row = change.after or change.before or {}
+        before, after = (r and r["state"] for r in (change.before, change.after))
+        if before != after:
+            said = f"is {after or 'forgotten'}"
+            self.story.tell(self.call(row["id"]), said, because=row["reason"] or "of its time")
+
+    def blame(self, words: Iterable[str]) -> None:
+        """Note what is wrong: the life ends."""
+        for said in words:
+            self.failures.append(said)
+            self.story.tell("!", said)
+            self.failed.set()
+
+    # What clients do.
+
+    async def ask(
+        self,
+        who: str,
+        what: str,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        token: str,
+        web: str,
+        hand: Hand | None = None,
+        headers: dict[str, str] | None = None,
+        patience: float = PATIENCE,
+    ) -> Any:
+        """One request to one of the web processes. Raises Unanswered."""
+        file_id = hand.id if hand is not None and what not in {"announce", "sign"} else None
+        if file_id is not None and what != "pry":
+            self.model.asked.add((what.partition(" ")[0], file_id))
+        process = self.processes[web]
+        if not process.running:
+            process = next((p for p in map(self.processes.get, WEBS) if p and p.running), process)
+        self.story.tell(who, f"asks {process.name} to {what}", file=file_id and self.call(file_id))
+        answer = Answer(who, what, self.now(), self.now(), 0, None, hand, file_id)
+        said = {"Authorization": f"Bearer {token}", **(headers or {})}
+        _asking.set(answer)
+        try:
+            async with asyncio.timeout(patience):
+                return await process.request(method, path, json, said, who)
+        except (ConnectionError, TimeoutError) as error:
+            self.story.tell(who, "has no answer", to=what)
+            raise Unanswered from error
+        finally:
+            _asking.set(None)
+
+    async def send(
+        self,
+        hand: Hand,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: Body,
+        form: dict[str, str] | None,
+    ) -> Any:
+        """What a browser sends to the bucket, or reads there. Raises Unanswered."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reply = await self.store.browser(
+                    method, url, headers, body, form=form, who=f"{hand.who}'s browser"
+                )
+        except (ConnectionError, TimeoutError) as error:
+            self.story.tell(hand.who, f"has no answer to a {method} from the bucket")
+            raise Unanswered from error
+        self.story.tell(hand.who, f"is answered {reply.status} by the bucket", to=method)
+        return reply
+
+    async def read(self, hand: Hand, file_id: str, link: str) -> None:
+        """Read a file by a link, and judge what is served."""
+        began = self.now()
+        try:
+            reply = await self.send(hand, "GET", link, {}, Body(), None)
+        except Unanswered:
+            return
+        states = self.model.states(file_id, began, self.now())
+        row = self.model.files.get(file_id)
+        if reply.status == 200:
+            confirmed = self.model.digests.get(file_id)
+            if not states & {"confirmed", "released", "removing"}:
+                self.blame([f"{self.call(file_id)} is served, and it was {states}"])
+            is_sealed = row is None or row["sealed"] != "no"
+            if is_sealed and reply.body.digest != confirmed:
+                self.blame([f"{self.call(file_id)} is served with other bytes than confirmed"])
+        elif reply.status == 404 and states == {"confirmed"}:
+            self.blame([f"{self.call(file_id)} is confirmed, and its link finds nothing"])
+
+    async def read_feed(self, web: str, who: str = "office") -> bool:
+        """Read on in the feed; whether there was anything."""
+        path = "/v1/events?limit=500" + (f"&after={self.cursor}" if self.cursor else "")
+        before = self.cursor
+        try:
+            reply = await self.ask(who, "feed", "GET", path, token=self.keys["office"], web=web)
+        except Unanswered:
+            return False
+        # Two tabs of one reader: the one that comes later goes on from where it was.
+        if reply.status != 200 or self.cursor != before:
+            return False
+        items = reply.json["items"]
+        self.fed += [item["id"] for item in items]
+        self.cursor = reply.json["cursor"]
+        return bool(items)
+
+    # Its life.
+
+    async def life(self) -> None:
+        """From the start to the end; ends at once where anything is wrong."""
+        living = asyncio.create_task(self._live())
+        failing = asyncio.create_task(self.failed.wait())
+        done, _ = await asyncio.wait({living, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if living in done:
+            living.result()
+
+    async def _live(self) -> None:
+        self.faults.on = False
+        await self._set_up()
+        self.faults.on = True
+        lives = [life for life in self.plan.lives if self.plan.keeps(f"life {life.number}")]
+        await asyncio.gather(*(live(self, life) for life in lives))
+        self.faults.on = False
+        await bring_to_an_end(self)
+
+    async def _set_up(self) -> None:
+        for name in WEBS:
+            skew = self.plan.skews.get(name, 0.0)
+            await Process(self, name, self.settings, clock_offset=skew).start()
+        web = self.processes["web1"]
+        for who, tenant in (("ann", "shop"), ("bob", "shop"), ("office", "shop"), ("eve", "other")):
+            scopes = [*_SCOPES, Scope.FILES_ALL.value] if who == "office" else _SCOPES
+            maker = Principal("maker", tenant, frozenset(Scope))
+            making = partial(
+                api_keys.create,
+                caller=maker,
+                name=who,
+                owner=who,
+                scopes=scopes,
+                lifetime=None,
+            )
+            _, self.keys[who] = await web.call(making)
+        await self.read_feed("web1")
+        if self.plan.worker and self.plan.keeps("worker"):
+            hook = {"url": "https://hooks.example/in"}
+            await self.ask(
+                *("office", "hook", "POST", "/v1/webhooks", hook),
+                token=self.keys["office"],
+                web="web1",
+            )
+            skew = self.plan.skews.get("worker", 0.0)
+            worker = Process(self, "worker", self.settings, worker=True, clock_offset=skew)
+            await worker.start()
+        else:
+            self.has_webhook = False
+
+
+def _json(reply: Any) -> Any:
+    try:
+        return reply.json
+    except json.JSONDecodeError:
+        return {"text": reply.body.decode(errors="replace")}
+
+
+__all__ = ["Version", "World", "datetime"]
