@@ -61,8 +61,9 @@ def strangers_see_nothing(m: "Model", a: Answer) -> Iterator[str]:
     secrets = [a.hand.key, a.hand.url, a.hand.announcement.get("filename")]
     if any(secret and secret in said for secret in secrets):
         yield f"a stranger is told of it: {said}"
-    is_presign = isinstance(a.json, dict) and all("problem" in i for i in a.json.get("items", [0]))
-    if a.status < 400 and not is_presign:
+    items = a.json.get("items") if isinstance(a.json, dict) else None
+    is_refused = items and all("problem" in item for item in items)
+    if a.status < 400 and not is_refused:
         yield f"a stranger gets status {a.status}"
 
 
@@ -119,9 +120,9 @@ def lists_are_whole(m: "Model", a: Answer) -> Iterator[str]:
     for file_id, row in m.files.items():
         if row["owner"] != a.who and file_id in listed:
             yield f"{file_id} is listed, and is {row['owner']}'s"
-        if row["owner"] == a.who and m.states(file_id, a.began, a.ended) == {"confirmed"}:
-            if file_id not in listed:
-                yield f"{file_id} is not listed"
+        was_file = m.states(file_id, a.began, a.ended) == {"confirmed"}
+        if row["owner"] == a.who and was_file and file_id not in listed:
+            yield f"{file_id} is not listed"
 
 
 ANSWERS: Final[list[Rule]] = [

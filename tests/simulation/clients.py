@@ -5,6 +5,7 @@ judged by `answers` and the model.
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -106,7 +107,7 @@ def body_of(life: Life, contents: str, size: int) -> Body:
     """Bytes of a kind, other ones in each life."""
     head = HEADS[contents]
     if size > 100_000:
-        return Body.large(size, life.number, head)
+        return Body.large(size, str(life.number), head)
     fill = _FILL.get(contents, b"\x02%d\x03" % life.number) + b"%d\n" % life.number
     return Body.real((head + fill * size)[:size])
 
@@ -124,7 +125,7 @@ async def announce(hand: Hand, step: Step) -> None:
         return
     json = {name: how[name] for name in ("destination", "filename", "content_type", "size")}
     if how["destination"] == "tables":
-        json["checksum_md5"] = hand.body.md5_base64
+        json["checksum_md5"] = b64encode(hand.body.md5).decode()
     once = {"Idempotency-Key": f'"life-{hand.life.number}"'}
     for _ in range(1 + how["again"]):
         reply = await hand.insist("announce", step, "POST", "/v1/uploads", json, headers=once)
@@ -169,7 +170,7 @@ async def _announce_to_uppy(hand: Hand, step: Step) -> None:
     query = {"filename": how["filename"], "type": how["content_type"] or ""}
     query |= {f"metadata[{name}]": value for name, value in size.items()}
     if how["destination"] == "tables":
-        query["metadata[checksum_md5]"] = hand.body.md5_base64
+        query["metadata[checksum_md5]"] = b64encode(hand.body.md5).decode()
     accept = {"Accept": "application/json"}
     path = f"{at}/params?{urlencode(query)}"
     reply = await hand.insist("announce", step, "GET", path, headers=accept)

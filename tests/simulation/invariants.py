@@ -88,9 +88,8 @@ def nothing_is_left_over(world: "World") -> Iterator[str]:
         row = row_at(world, bucket, key)
         if row is None:
             yield f"{world.call(key)} has {'a marker' if version is None else 'an object'}, no row"
-        elif row["state"] == "confirmed" and version is not None:
-            if version.version_id != row["version_id"]:
-                yield f"{world.name(row)} has a version besides its own"
+        elif row["state"] == "confirmed" and version and version.version_id != row["version_id"]:
+            yield f"{world.name(row)} has a version besides its own"
     for _, key, _ in world.view.uploads():
         yield f"{world.call(key)} has parts under way for ever"
 
@@ -114,7 +113,7 @@ def feed_is_whole(world: "World") -> Iterator[str]:
     rows.sort(key=lambda row: row["position"] or 0)
     expected = [row["event_id"] for row in rows]
     if world.fed != expected:
-        yield f"the feed's reader has {len(world.fed)} events, of {len(expected)}, or in other order"
+        yield f"the feed's reader has {len(world.fed)} events of {len(expected)}, or disordered"
 
 
 def subjects_are_in_order(world: "World") -> Iterator[str]:

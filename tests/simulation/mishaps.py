@@ -1,6 +1,7 @@
 """Mishaps: what goes wrong in a life, each a function that draws its faults.
 
-To add one, write a function of a stream and of the seconds that clients take, and add it to MISHAPS.
+To add one, write a function of a stream and of the seconds that clients take, and add it to the
+list MISHAPS.
 """
 
 from collections.abc import Callable

@@ -147,7 +147,7 @@ def nothing_joined(m: Model, _: Row, row: Row, now: datetime) -> Iterator[str]:
 def confirmed(m: Model, before: Row, row: Row, now: datetime) -> Iterator[str]:
     arrived = m.bucket.arrived(row["bucket"], row["key"])
     same = [v for v in arrived if (v.version_id, v.size) == (row["version_id"], row["size"])]
-    same = [v for v in same if v.etag.strip('"') == (row["etag"] or "").strip('"')]
+    same = [v for v in same if v.etag.strip('"') in {"", (row["etag"] or "").strip('"')}]
     if not same:
         yield "it was confirmed, and the bucket never had such an object"
         return
@@ -160,7 +160,8 @@ def confirmed(m: Model, before: Row, row: Row, now: datetime) -> Iterator[str]:
     intent = m.intents.get(row["id"])
     if intent is not None and version.digest == intent.digest and not intent.honest:
         yield "it was confirmed, and its contents are not what was announced"
-    if row["version_id"] is not None and version not in m.bucket.there(row["bucket"], row["key"]):
+    there = [v.version_id for v in m.bucket.there(row["bucket"], row["key"])]
+    if row["version_id"] is not None and row["version_id"] not in there:
         yield "the version that was confirmed had been deleted"
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from tests.simulation.chance import Chance
 from tests.simulation.faults import Fault
 from tests.simulation.mishaps import MISHAPS
+from tests.simulation.store.manners import ALL, Manners
 
 MIB: Final = 1024 * 1024
 # Seconds in which clients begin what they do.
@@ -80,6 +81,7 @@ def draw(seed: int) -> Plan:
     chance = Chance(seed)
     of_world = chance.of("world")
     store = of_world.pick(STORES)
+    is_versioned = of_world.happens(0.6)
     quiet = of_world.happens(0.1)  # a life without any fault, whose failures are plain
     lives = tuple(
         _life(chance.of("life", number), number) for number in range(1, of_world.whole(2, 7))
@@ -96,8 +98,8 @@ def draw(seed: int) -> Plan:
     return Plan(
         seed=seed,
         store=store,
-        is_versioned=of_world.happens(0.6),
-        settings=_settings(of_world),
+        is_versioned=is_versioned,
+        settings=_settings(of_world, ALL[store], is_versioned=is_versioned),
         worker=of_world.happens(0.6),
         skews=skews,
         lives=lives,
@@ -105,14 +107,17 @@ def draw(seed: int) -> Plan:
     )
 
 
-def _settings(chance: Chance) -> dict[str, str]:
+def _settings(chance: Chance, manners: Manners, *, is_versioned: bool) -> dict[str, str]:
     """The environment of all processes, but for the addresses of database and store."""
     kept = chance.pick(["keep", "delete"])
+    form = "post" if manners.forms else "put"
+    # Said of stores that obey alone, as the doctor finds out.
+    obeys = manners.conditions == "kept" or (manners.conditions == "unversioned" and not is_versioned)
     destinations: dict[str, dict[str, Any]] = {
-        "pictures": {"content_types": ["image/*"], "rejected_objects": kept},
-        "papers": {"method": "put", "conditional_writes": chance.happens(0.5)},
-        "films": {"multipart_threshold": 6 * MIB, "part_size": 5 * MIB, "method": "post"},
-        "drafts": {"unconfirmed": "delete"},
+        "pictures": {"method": form, "content_types": ["image/*"], "rejected_objects": kept},
+        "papers": {"method": "put", "conditional_writes": chance.happens(0.7) and obeys},
+        "films": {"multipart_threshold": 6 * MIB, "part_size": 5 * MIB, "method": form},
+        "drafts": {"method": form, "unconfirmed": "delete"},
         "tables": {"method": "put", "integrity": "md5", "part_size": 5 * MIB},
     }
     quota = {}

@@ -23,20 +23,19 @@ from tests.simulation.books import commit
 from tests.simulation.bucket_view import BucketView
 from tests.simulation.clients import Hand, Unanswered, live
 from tests.simulation.database import Server
-from tests.simulation.ending import bring_to_an_end
+from tests.simulation.ending import BUCKET, bring_to_an_end
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import EFFECTS
 from tests.simulation.loop import owner
-from tests.simulation.model import Model, Row, Version
+from tests.simulation.model import Model, Row
 from tests.simulation.plan import WEBS, Plan
 from tests.simulation.process import Process
 from tests.simulation.store.body import Body
-from tests.simulation.store.doors import opener
 from tests.simulation.store.manners import ALL
+from tests.simulation.store.service_door import opener
 from tests.simulation.store.simulated import Store
 
-BUCKET: Final = "claimcheck-sim"
 ENDPOINT: Final = "https://store.example"
 ACCESS_KEY, SECRET_KEY = "SIMULATEDKEY00000001", "simulated/secret+key00000000000000000001"
 # Seconds that a client waits for the service (uploader.js), and for the bucket.
@@ -89,6 +88,7 @@ class World(Engine):
         self.cursor: str | None = None
         self.received: list[str] = []
         self.has_webhook = plan.worker
+        self.ids: dict[str, str] = {}  # by key
         self.steps = 0
 
     # What it is called in the story.
@@ -97,7 +97,8 @@ class World(Engine):
         return self.call(row["id"])
 
     def call(self, identity: str) -> str:
-        return self.story.call("file", identity)
+        """The file's name, by its id or its key."""
+        return self.story.call("file", self.ids.get(identity, identity))
 
     def deletes_rejected(self, destination: str) -> bool:
         return self.settings.destinations[destination].rejected_objects == "delete"
@@ -105,7 +106,7 @@ class World(Engine):
     # Seams.
 
     def patches(self) -> Iterable[tuple[Any, str, Any]]:
-        yield app.runtime.resources, "open_buckets", opener(self.store, owner.get)
+        yield app.runtime.resources, "open_buckets", opener(self.store, owner.get, _clock)
         yield app.events.deliver, "open_client", webhook_receiver.no_client
         yield app.events.deliver, "post", partial(webhook_receiver.post, self)
 
@@ -120,7 +121,7 @@ class World(Engine):
         self.steps += 1
         if kind == "browser" and (answer := _asking.get()) is not None:
             effect = partial(self._answered, answer, effect)
-        elif kind == "store":
+        elif kind in {"store", "browser"}:
             effect = partial(self._stored, effect)
         return await super().seam(process, kind, name, effect, who)
 
@@ -146,12 +147,9 @@ class World(Engine):
             raise
         answer.ended, answer.status, answer.json = self.now(), reply.status, _json(reply)
         answer.file_id = answer.file_id or (answer.json or {}).get("id")
-        self.story.tell(
-            answer.who,
-            f"is answered {answer.problem or reply.status}",
-            to=answer.what,
-            file=answer.file_id and self.call(answer.file_id),
-        )
+        about = {"file": self.call(answer.file_id)} if answer.file_id else {}
+        said = f"is answered {answer.problem or reply.status}"
+        self.story.tell(answer.who, said, to=answer.what, **about)
         self.blame(judge(self.model, answer))
         return reply
 
@@ -167,10 +165,10 @@ class World(Engine):
         if change.table != "files":
             return
         row = change.after or change.before or {}
+        self.ids[row["key"]] = row["id"]
         before, after = (r and r["state"] for r in (change.before, change.after))
         if before != after:
-            said = f"is {after or 'forgotten'}"
-            self.story.tell(self.call(row["id"]), said, because=row["reason"] or "of its time")
+            self.story.tell(self.call(row["id"]), f"is {after or 'forgotten'}")
 
     def blame(self, words: Iterable[str]) -> None:
         """Note what is wrong: the life ends."""
@@ -202,7 +200,8 @@ class World(Engine):
         process = self.processes[web]
         if not process.running:
             process = next((p for p in map(self.processes.get, WEBS) if p and p.running), process)
-        self.story.tell(who, f"asks {process.name} to {what}", file=file_id and self.call(file_id))
+        about = {"file": self.call(file_id)} if file_id else {}
+        self.story.tell(who, f"asks {process.name} to {what}", **about)
         answer = Answer(who, what, self.now(), self.now(), 0, None, hand, file_id)
         said = {"Authorization": f"Bearer {token}", **(headers or {})}
         _asking.set(answer)
@@ -322,11 +321,14 @@ class World(Engine):
             self.has_webhook = False
 
 
+def _clock() -> Callable[[], datetime]:
+    process = owner.get()
+    assert isinstance(process, Process)
+    return process.clock
+
+
 def _json(reply: Any) -> Any:
     try:
         return reply.json
     except json.JSONDecodeError:
         return {"text": reply.body.decode(errors="replace")}
-
-
-__all__ = ["Version", "World", "datetime"]
