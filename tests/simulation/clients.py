@@ -8,9 +8,13 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
+from app.core.principal import Principal, Scope
+from app.uploads.restore import restore_file
 from tests.simulation.model import Intent
 from tests.simulation.plan import Life, Step
 from tests.simulation.store.body import Body
@@ -366,6 +370,15 @@ async def _as_back_end(
         hand.token = token
 
 
+async def restore(hand: Hand, step: Step) -> None:
+    """Staff take it back, at the panel."""
+    if hand.id is None:
+        return
+    whose = Principal(hand.who, hand.world.tenant, frozenset(Scope))
+    work = partial(restore_file, caller=whose, file_id=UUID(hand.id))
+    await hand.world.operate("restore", hand.id, step.how["web"], work)
+
+
 async def feed(hand: Hand, step: Step) -> None:
     await hand.world.read_feed(step.how["web"])
 
@@ -389,7 +402,6 @@ async def pry(hand: Hand, step: Step) -> None:
             ("DELETE", f"/v1/files/{at}?object=delete", None),
             ("DELETE", f"/v1/files/{at}", None),
             ("PATCH", f"/v1/files/{at}", {"filename": "mine.png"}),
-            ("POST", f"/v1/files/{at}/restore", None),
             ("POST", "/v1/files/presign", {"ids": [at]}),
             ("PUT", f"/v1/records/product/{who}/picture", {"file_id": at}),
         ):
@@ -425,7 +437,7 @@ STEPS: Final[dict[str, Action]] = {
     "rename": _file_step("rename", "PATCH", "/v1/files/{id}", {"metadata": {"seen": True}}),
     "release": _file_step("release", "DELETE", "/v1/files/{id}"),
     "remove": _file_step("remove", "DELETE", "/v1/files/{id}?object=delete"),
-    "restore": _file_step("restore", "POST", "/v1/files/{id}/restore"),
+    "restore": restore,
     "put_in_record": put_in_record,
     "read_record": read_record,
     "empty_record": empty_record,

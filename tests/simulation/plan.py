@@ -16,7 +16,7 @@ from tests.simulation.store.manners import ALL, Manners
 
 MIB: Final = 1024 * 1024
 # Seconds in which clients begin what they do.
-LENGTH: Final = 90.0
+LENGTH: Final = 60.0
 STORES: Final = ("aws", "aws", "rgw", "seaweedfs", "swift", "rclone", "moto")
 OWNERS: Final = ("ann", "ann", "bob")
 WEBS: Final = ("web1", "web2")
@@ -84,7 +84,7 @@ def draw(seed: int) -> Plan:
     is_versioned = of_world.happens(0.6)
     quiet = of_world.happens(0.1)  # a life without any fault, whose failures are plain
     lives = tuple(
-        _life(chance.of("life", number), number) for number in range(1, of_world.whole(2, 7))
+        _life(chance.of("life", number), number) for number in range(1, of_world.whole(3, 10))
     )
     skews = {}
     for name in (*WEBS, "worker"):
@@ -112,7 +112,9 @@ def _settings(chance: Chance, manners: Manners, *, is_versioned: bool) -> dict[s
     kept = chance.pick(["keep", "delete"])
     form = "post" if manners.forms else "put"
     # Said of stores that obey alone, as the doctor finds out.
-    obeys = manners.conditions == "kept" or (manners.conditions == "unversioned" and not is_versioned)
+    obeys = manners.conditions == "kept" or (
+        manners.conditions == "unversioned" and not is_versioned
+    )
     destinations: dict[str, dict[str, Any]] = {
         "pictures": {"method": form, "content_types": ["image/*"], "rejected_objects": kept},
         "papers": {"method": "put", "conditional_writes": chance.happens(0.7) and obeys},
@@ -170,7 +172,7 @@ def _life(chance: Chance, number: int) -> Life:
     for _ in range(later.whole(0, 6)):
         steps.append(_step(later, later.pick(_LATER)))
     extra = chance.of("extra")
-    while extra.happens(0.4):
+    while extra.happens(0.55):
         step = replace(_step(extra, extra.pick(_BESIDE)), beside=True)
         steps.insert(extra.whole(1, len(steps)), step)
     at = chance.between(0.0, LENGTH)
@@ -195,7 +197,8 @@ def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
 
 # What may come later, and what may come from elsewhere at any time.
 _LATER: Final = (
-    *("read", "read", "list", "rename", "put_in_record", "read_record", "empty_record", "presign"),
+    *("read", "read", "list", "rename", "put_in_record", "put_in_record", "read_record", "presign"),
+    *("empty_record", "release", "restore", "restore"),
     *("confirm", "replay", "release", "restore", "remove", "remove", "pry", "cancel", "feed"),
 )
 _BESIDE: Final = (
@@ -205,7 +208,7 @@ _BESIDE: Final = (
 
 
 def _step(chance: Chance, what: str, how: dict[str, Any] | None = None) -> Step:
-    pause = chance.pick([0.0, 0.5, 2.0, 8.0, 30.0]) * chance.between(0.1, 1.0)
+    pause = chance.pick([0.0, 0.05, 0.3, 1.0, 4.0, 20.0]) * chance.between(0.1, 1.0)
     drawn = {
         "web": chance.pick(WEBS),
         "field": chance.pick(["picture", "gallery"]),

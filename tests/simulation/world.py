@@ -6,7 +6,7 @@ answer; and judges it at once. The first thing that is wrong ends it.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +16,8 @@ import app.events.deliver
 import app.runtime.resources
 from app.access import api_keys
 from app.core.principal import Principal, Scope
+from app.errors import Problem
+from app.runtime.resources import Resources
 from app.settings.model import load_settings
 from tests.simulation import ledger, webhook_receiver
 from tests.simulation.answers import Answer, judge
@@ -32,6 +34,7 @@ from tests.simulation.model import Model, Row
 from tests.simulation.plan import WEBS, Plan
 from tests.simulation.process import Process
 from tests.simulation.store.body import Body
+from tests.simulation.store.keys import Key
 from tests.simulation.store.manners import ALL
 from tests.simulation.store.service_door import opener
 from tests.simulation.store.simulated import Store
@@ -69,7 +72,7 @@ class World(Engine):
             ALL[plan.store], clock=self.now, seam=self.seam, chance=self.chance.of("store")
         )
         self.store.add_bucket(BUCKET, versioned=plan.is_versioned)
-        self.store.add_key(ACCESS_KEY, SECRET_KEY)
+        self.store.add_key(ACCESS_KEY, Key(SECRET_KEY))
         self.view = BucketView(self.store)
         self.model = Model(
             bucket=self.view,
@@ -253,6 +256,17 @@ class World(Engine):
                 self.blame([f"{self.call(file_id)} is served with other bytes than confirmed"])
         elif reply.status == 404 and states == {"confirmed"}:
             self.blame([f"{self.call(file_id)} is confirmed, and its link finds nothing"])
+
+    async def operate(
+        self, what: str, file_id: str, web: str, work: Callable[[Resources], Awaitable[Any]]
+    ) -> None:
+        """What whoever runs the service does to a file, not by a request."""
+        self.story.tell("staff", f"{what} by {web}", file=self.call(file_id))
+        self.model.asked.add((what, file_id))
+        try:
+            await self.processes[web].call(work)
+        except (Problem, ConnectionError) as error:
+            self.story.tell("staff", f"cannot {what}: {type(error).__name__}")
 
     async def read_feed(self, web: str, who: str = "office") -> bool:
         """Read on in the feed; whether there was anything."""
