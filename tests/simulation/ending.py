@@ -43,8 +43,8 @@ async def bring_to_an_end(world: "World") -> None:
         await asyncio.sleep(jump)
         counts = await _again(web, _upkeep)
         world.story.tell("the sweep", "runs", **{str(name): n for name, n in counts.items()})
-    while await world.read_feed("web1"):
-        pass
+    while not await world.read_feed("web1"):
+        await asyncio.sleep(1.0)
     for kind, key in await _again(web, _reconcile):
         row = row_at(world, BUCKET, key)
         # Bytes that nothing seals may be sent again, and then are others than were confirmed.

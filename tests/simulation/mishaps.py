@@ -85,10 +85,20 @@ def database_is_slow(chance: Chance, length: float) -> list[Fault]:
 
 
 def database_refuses(chance: Chance, length: float) -> list[Fault]:
-    """It is shut down, out of connections, or turns read-only."""
-    code = chance.pick(["57P01", "53300", "57P03"])
+    """It cancels statements, has no room left, or is a standby by now."""
+    code = chance.pick(["57014", "53100", "25006"])
+    name = chance.pick(["UPDATE", "INSERT", "DELETE", "SELECT"])
     start, until = _window(chance, length)
-    return [Fault("before", "database", start=start, until=until, odds=0.2, code=code)]
+    return [Fault("before", "database", "", name, start=start, until=until, odds=0.3, code=code)]
+
+
+def database_lets_nobody_in(chance: Chance, length: float) -> list[Fault]:
+    """It starts, or has no connection left."""
+    code = chance.pick(["57P03", "53300"])
+    start, until = _window(chance, length)
+    return [
+        Fault("before", "database", "", "CONNECT", start=start, until=until, odds=0.6, code=code)
+    ]
 
 
 def one_dies(chance: Chance, length: float) -> list[Fault]:
@@ -137,6 +147,7 @@ MISHAPS: Final[list[Callable[[Chance, float], list[Fault]]]] = [
     database_is_away,
     database_is_slow,
     database_refuses,
+    database_lets_nobody_in,
     one_dies,
     one_dies_at_a_call,
     one_dies_at_a_move,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from tests.simulation.around import Surroundings, draw_surroundings
 from tests.simulation.chance import Chance
 from tests.simulation.faults import Fault
 from tests.simulation.mishaps import MISHAPS
@@ -57,6 +58,7 @@ class Plan:
     skews: dict[str, float]
     lives: tuple[Life, ...]
     faults: tuple[Fault, ...]
+    around: Surroundings = Surroundings()
     left_out: frozenset[str] = frozenset()
 
     def items(self) -> list[str]:
@@ -95,15 +97,18 @@ def draw(seed: int) -> Plan:
         one = chance.of("fault", mishap.__name__)
         if one.happens(0.3):
             faults += mishap(one, LENGTH)
+    surroundings = draw_surroundings(chance.of("around"), LENGTH, quiet=quiet)
     return Plan(
         seed=seed,
         store=store,
         is_versioned=is_versioned,
-        settings=_settings(of_world, ALL[store], is_versioned=is_versioned),
+        settings=_settings(of_world, ALL[store], is_versioned=is_versioned)
+        | surroundings.settings(),
         worker=of_world.happens(0.6),
         skews=skews,
         lives=lives,
         faults=tuple(faults),
+        around=surroundings,
     )
 
 

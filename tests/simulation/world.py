@@ -21,6 +21,7 @@ from app.runtime.resources import Resources
 from app.settings.model import load_settings
 from tests.simulation import ledger, webhook_receiver
 from tests.simulation.answers import Answer, judge
+from tests.simulation.around import Around
 from tests.simulation.books import commit
 from tests.simulation.bucket_view import BucketView
 from tests.simulation.clients import Hand, Unanswered, live
@@ -34,7 +35,6 @@ from tests.simulation.model import Model, Row
 from tests.simulation.plan import WEBS, Plan
 from tests.simulation.process import Process
 from tests.simulation.store.body import Body
-from tests.simulation.store.keys import Key
 from tests.simulation.store.manners import ALL
 from tests.simulation.store.service_door import opener
 from tests.simulation.store.simulated import Store
@@ -72,7 +72,8 @@ class World(Engine):
             ALL[plan.store], clock=self.now, seam=self.seam, chance=self.chance.of("store")
         )
         self.store.add_bucket(BUCKET, versioned=plan.is_versioned)
-        self.store.add_key(ACCESS_KEY, Key(SECRET_KEY))
+        self.around = Around(self, plan.around)
+        self.around.add_key(ACCESS_KEY, SECRET_KEY)
         self.view = BucketView(self.store)
         self.model = Model(
             bucket=self.view,
@@ -109,6 +110,7 @@ class World(Engine):
     # Seams.
 
     def patches(self) -> Iterable[tuple[Any, str, Any]]:
+        yield from self.around.patches()
         yield app.runtime.resources, "open_buckets", opener(self.store, owner.get, _clock)
         yield app.events.deliver, "open_client", webhook_receiver.no_client
         yield app.events.deliver, "post", partial(webhook_receiver.post, self)
@@ -269,7 +271,7 @@ class World(Engine):
             self.story.tell("staff", f"cannot {what}: {type(error).__name__}")
 
     async def read_feed(self, web: str, who: str = "office") -> bool:
-        """Read on in the feed; whether there was anything."""
+        """Read on in the feed; whether that was its end."""
         path = "/v1/events?limit=500" + (f"&after={self.cursor}" if self.cursor else "")
         before = self.cursor
         try:
@@ -282,7 +284,7 @@ class World(Engine):
         items = reply.json["items"]
         self.fed += [item["id"] for item in items]
         self.cursor = reply.json["cursor"]
-        return bool(items)
+        return not items
 
     # Its life.
 
@@ -297,10 +299,12 @@ class World(Engine):
     async def _live(self) -> None:
         self.faults.on = False
         await self._set_up()
+        self.around.begin()
         self.faults.on = True
         lives = [life for life in self.plan.lives if self.plan.keeps(f"life {life.number}")]
         await asyncio.gather(*(live(self, life) for life in lives))
         self.faults.on = False
+        await self.around.end()
         await bring_to_an_end(self)
 
     async def _set_up(self) -> None:
