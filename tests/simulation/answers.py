@@ -5,7 +5,7 @@ A rule yields what is wrong with one answer. To add one, write a function and ad
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.clients import Hand, problem_of
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Seconds: the service answers within 25, and the line may be slow.
 ANSWER_SECONDS: Final = 27.0
+STALENESS: Final = timedelta(seconds=5)
 # These wait for as long as the bucket works, and say so meanwhile.
 _UNLIMITED: Final = frozenset({"complete"})
 _STATUSES: Final = frozenset(
@@ -34,6 +35,8 @@ class Answer:
     json: Any
     hand: Hand | None
     file_id: str | None
+    # When the token that it was asked with was answered to have ended.
+    token_ended: datetime | None = None
 
     @property
     def problem(self) -> str | None:
@@ -65,6 +68,13 @@ def strangers_see_nothing(m: "Model", a: Answer) -> Iterator[str]:
     is_refused = items and all("problem" in item for item in items)
     if a.status < 400 and not is_refused:
         yield f"a stranger gets status {a.status}"
+
+
+def ended_tokens_are_refused(m: "Model", a: Answer) -> Iterator[str]:
+    """What was revoked works for five seconds at most, wherever."""
+    ended = a.token_ended
+    if ended is not None and a.began - ended > STALENESS + m.skew and a.status < 400:
+        yield "its token had been revoked"
 
 
 # The states of which an answer may tell, by what was asked and its status (or its problem).
@@ -129,6 +139,7 @@ ANSWERS: Final[list[Rule]] = [
     in_time,
     expected,
     strangers_see_nothing,
+    ended_tokens_are_refused,
     tells_of_a_moment,
     shows_what_is_kept,
     lists_are_whole,

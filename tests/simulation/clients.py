@@ -50,6 +50,7 @@ class Hand:
     announcement: dict[str, Any] = field(default_factory=dict)
     door: str = "uploader"
     token: str | None = None  # of its upload session
+    session: str | None = None
     id: str | None = None
     key: str | None = None
     url: str | None = None
@@ -157,7 +158,22 @@ async def _mint(hand: Hand, step: Step) -> None:
     except Unanswered:
         return
     if reply.status == 201:
-        hand.token = reply.json["token"]
+        hand.token, hand.session = reply.json["token"], reply.json["id"]
+
+
+async def end_session(hand: Hand, step: Step) -> None:
+    """The back end revokes the browser's session."""
+    if hand.session is None or hand.token is None:
+        return
+    world, path = hand.world, f"/v1/upload-sessions/{hand.session}"
+    try:
+        reply = await world.ask(
+            *("office", "revoke", "DELETE", path), token=world.keys["office"], web=step.how["web"]
+        )
+    except Unanswered:
+        return
+    if reply.status == 204:
+        world.ended.setdefault(hand.token, world.now())
 
 
 async def _announce_to_uppy(hand: Hand, step: Step) -> None:
@@ -442,6 +458,7 @@ STEPS: Final[dict[str, Action]] = {
     "read_record": read_record,
     "empty_record": empty_record,
     "feed": feed,
+    "end_session": end_session,
     "pry": pry,
 }
 

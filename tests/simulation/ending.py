@@ -34,10 +34,7 @@ async def bring_to_an_end(world: "World") -> None:
         if name != "web1":
             await process.stop()
     web = world.processes["web1"]
-    while web.dead:
-        await asyncio.sleep(1.0)
-        if web.dead:
-            await web.start()
+    await _awaken(web)
     for jump in JUMPS:
         world.story.tell("time", f"passes: {jump / HOUR:.1f} hours")
         await asyncio.sleep(jump)
@@ -52,6 +49,13 @@ async def bring_to_an_end(world: "World") -> None:
             world.blame([f"reconcile finds {kind} {world.call(key)}"])
     for invariant in END:
         world.blame(invariant(world))
+
+
+async def _awaken(web: Process) -> None:
+    """Where it has just been killed, wait until it is there again."""
+    await asyncio.sleep(30.0)
+    if web.dead:
+        await web.start()
 
 
 async def _upkeep(res: Resources) -> dict[str, int]:
@@ -75,5 +79,7 @@ async def _again(web: Process, work: Callable[[Resources], Awaitable[_T]]) -> _T
             done: _T = await web.call(work)
         except (DatabaseUnavailable, BucketUnavailable):
             await asyncio.sleep(1.0)
+        except ConnectionError:
+            await _awaken(web)
         else:
             return done

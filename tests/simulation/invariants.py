@@ -8,10 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.simulation.model import Row
+from tests.simulation.model import Row, moment
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+# Seconds after which the service has given up a call of the store.
+CALL_SECONDS: Final = 8.0
 
 
 # What the service does to the bucket.
@@ -53,10 +56,24 @@ def aborts_what_may_go(world: "World", effect: Any) -> Iterator[str]:
         yield f"{effect.who} drops the parts of {world.name(row)}, which is pending"
 
 
+def works_under_a_lease(world: "World", effect: Any) -> Iterator[str]:
+    """Whoever joins or removes has a claim that lasts until it has happened; where nothing keeps
+    them from extending it, and they still wait for the answer.
+    """
+    row = row_at(world, effect.bucket, effect.key)
+    if row is None or row["state"] not in {"completing", "removing"} or not world.is_calm:
+        return
+    waited = world.loop.time() - world.sent_at
+    late = world.now() - moment(row["claimed_until"]) > world.model.skew
+    if late and waited < CALL_SECONDS and not world.processes[effect.who].dead:
+        yield f"{effect.who} does {effect.what} to {world.name(row)}, and its lease has ended"
+
+
 EFFECTS: Final[list[Callable[["World", Any], Iterator[str]]]] = [
     deletes_what_may_go,
     joins_what_was_claimed,
     aborts_what_may_go,
+    works_under_a_lease,
 ]
 
 

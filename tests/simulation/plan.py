@@ -58,7 +58,7 @@ class Plan:
     skews: dict[str, float]
     lives: tuple[Life, ...]
     faults: tuple[Fault, ...]
-    around: Surroundings = Surroundings()
+    around: Surroundings = field(default_factory=Surroundings)
     left_out: frozenset[str] = frozenset()
 
     def items(self) -> list[str]:
@@ -208,7 +208,7 @@ _LATER: Final = (
 )
 _BESIDE: Final = (
     *("confirm", "confirm", "send", "cancel", "renew", "pry", "read", "remove", "release"),
-    *("put_in_record", "feed", "list", "replay", "parts"),
+    *("put_in_record", "feed", "list", "replay", "parts", "end_session"),
 )
 
 

@@ -93,6 +93,11 @@ class World(Engine):
         self.received: list[str] = []
         self.has_webhook = plan.worker
         self.ids: dict[str, str] = {}  # by key
+        self.ended: dict[str, datetime] = {}  # tokens, and when
+        # When the call was sent that takes effect.
+        self.sent_at = 0.0
+        # Nothing keeps processes from extending their leases.
+        self.is_calm = all(fault.kind == "browser" for fault in faults)
         self.steps = 0
 
     # What it is called in the story.
@@ -127,11 +132,12 @@ class World(Engine):
         if kind == "browser" and (answer := _asking.get()) is not None:
             effect = partial(self._answered, answer, effect)
         elif kind in {"store", "browser"}:
-            effect = partial(self._stored, effect)
+            effect = partial(self._stored, effect, self.loop.time())
         return await super().seam(process, kind, name, effect, who)
 
-    def _stored(self, effect: Callable[[], Any]) -> Any:
+    def _stored(self, effect: Callable[[], Any], sent_at: float) -> Any:
         """An effect on the bucket, and what is to be said of it."""
+        self.sent_at = sent_at
         try:
             return effect()
         finally:
@@ -208,6 +214,7 @@ class World(Engine):
         about = {"file": self.call(file_id)} if file_id else {}
         self.story.tell(who, f"asks {process.name} to {what}", **about)
         answer = Answer(who, what, self.now(), self.now(), 0, None, hand, file_id)
+        answer.token_ended = self.ended.get(token)
         said = {"Authorization": f"Bearer {token}", **(headers or {})}
         _asking.set(answer)
         try:
