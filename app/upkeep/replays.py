@@ -17,6 +17,11 @@ async def remove_replays(res: Resources, file: File) -> int:
     BucketUnavailable, SigningUnavailable.
     """
     handle = res.bucket_of(file)
+    if file.method == "multipart":
+        # Parts have no URL that works once they are joined. But where the store's answer was lost,
+        # an upload may have been begun that nobody knows.
+        await handle.abort_uploads(None)
+        return 0
     versions = await handle.find_versions()
     if file.version_id not in versions:
         # Lost, which `reconcile` tells of: nothing is deleted beside what is missing.

@@ -13,7 +13,7 @@ from app.store.objects import ObjectHandle
 from tests.support.service import owner_of_bucket
 from tests.support.steps import announced, send
 from tests.support.upkeep import swept
-from tests.upkeep.sweep.steps import Bucket
+from tests.upkeep.sweep.steps import DATA, Bucket, parts_sent
 
 # Past the longest life of instructions, a day for requests under way, and more.
 LATE = timedelta(days=9)
@@ -56,6 +56,21 @@ async def test_replays_go_and_the_file_stays(
         assert fresh["version_id"] == file["version_id"]
         assert (await web.get(fresh["presigned_url"])).content in {b"hello", PNG}
     assert "replay" not in (await client.get("/metrics")).text
+
+
+async def test_an_upload_in_parts_that_nobody_knows_goes(
+    settings: Settings, client: httpx.AsyncClient, web: httpx.AsyncClient, bucket: Bucket
+) -> None:
+    """One that was begun for a file when the store's answer was lost, and begun again."""
+    upload = await parts_sent(client, web, DATA, 2)
+    async with owner_of_bucket(settings) as s3:
+        await s3.create_multipart_upload(Bucket=bucket.name, Key=upload["key"])
+    assert (await client.post(f"/v1/uploads/{upload['id']}/confirm")).is_success
+    await swept(settings)
+    assert await bucket.uploads() == 1
+    await swept(settings, LATE)
+    assert await bucket.uploads() == 0
+    assert (await client.get(f"/v1/files/{upload['id']}")).is_success
 
 
 async def test_a_store_that_fails_is_asked_again(
