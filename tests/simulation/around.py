@@ -1,4 +1,5 @@
-"""What is around the service besides its clients: a store that tells of arrivals, keys that end.
+"""What is around the service besides its clients: a store that tells of arrivals, a
+scanner, keys that end.
 
 `draw_surroundings` decides what there is in a life; `Around` has it happen.
 """
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from tests.simulation.chance import Chance
 from tests.simulation.loop import owner
 from tests.simulation.store.keys import Key
+from tests.simulation.store.manners import Manners
+from tests.simulation.store.scanner import clamd, trusted
 from tests.simulation.store.telling import Queue, Telling
 
 if TYPE_CHECKING:
@@ -24,11 +27,14 @@ _QUEUE: Final = "https://sqs.us-east-1.amazonaws.com/123456789012/arrivals"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`tells`: how the store tells of what arrives; `keys_end`: from when on, and for how long, in
-    seconds, it takes the service's session token no more.
+    """`tells`: how the store tells of what arrives; `scanner`: who scans papers, and `infected`:
+    what becomes of what is found; `keys_end`: from when on, and for how long, in seconds, the store
+    takes the service's session token no more.
     """
 
     tells: Literal["door", "queue"] | None = None
+    scanner: Literal["clamd", "guardduty"] | None = None
+    infected: Literal["keep", "delete"] = "keep"
     keys_end: tuple[float, float] | None = None
 
     def settings(self) -> dict[str, str]:
@@ -38,18 +44,34 @@ class Surroundings:
             found["CLAIMCHECK_BUCKET_EVENTS_TOKEN"] = _TOKEN
         if self.tells == "queue":
             found["CLAIMCHECK_BUCKET_EVENTS_QUEUE"] = _QUEUE
+        if self.scanner == "clamd":
+            found["CLAIMCHECK_CLAMD_URL"] = "tcp://clamd.example:3310"
         if self.keys_end is not None:
             found["AWS_SESSION_TOKEN"] = _SESSION
         return found
 
+    def of_papers(self) -> dict[str, Any]:
+        """Settings of the destination whose files are scanned."""
+        if self.scanner is None:
+            return {}
+        return {
+            "scan": "required",
+            "scanner": self.scanner,
+            "infected_objects": self.infected,
+            "max_size": 50 * 1024**2,
+        }
 
-def draw_surroundings(chance: Chance, length: float, *, quiet: bool) -> Surroundings:
+
+def draw_surroundings(
+    chance: Chance, length: float, manners: Manners, *, quiet: bool
+) -> Surroundings:
     """What is around the service in a life whose clients take so many seconds."""
     tells = chance.pick([None, "door", "queue"])
     keys_end = None
     if chance.happens(0.1) and not quiet:
         keys_end = chance.between(0.0, length), chance.pick([2.0, 30.0])
-    return Surroundings(tells, keys_end)
+    scanner = chance.pick([None, "clamd", "guardduty" if manners.tags == "kept" else "clamd"])
+    return Surroundings(tells, scanner, chance.pick(["keep", "delete"]), keys_end)
 
 
 @dataclass
@@ -69,6 +91,11 @@ class Around:
 
             self._queue = Queue(self.world.store, self.world.chance.of("queue"))
             yield app.upkeep.queue, "open_queue", self._queue.opener(owner.get)
+        if self.surroundings.scanner == "clamd":
+            import app.scans.work
+
+            yield app.scans.work, "Clamd", clamd(self.world.seam, owner.get)
+            yield app.scans.work, "prove", trusted
 
     def add_key(self, access_key: str, secret: str) -> None:
         """Have the store take the service's keys."""
@@ -77,10 +104,12 @@ class Around:
         self.world.store.add_key(access_key, self._key)
 
     def begin(self) -> None:
-        if self.surroundings.tells is not None:
+        tells, scans = self.surroundings.tells, self.surroundings.scanner == "guardduty"
+        if tells or scans:
             deliver = self._queue.put if self._queue is not None else self._deliver
             chance = self.world.chance.of("telling")
-            self._telling = Telling(self.world.store, chance, deliver)
+            lost = 0.1 if tells else 1.0
+            self._telling = Telling(self.world.store, chance, deliver, scans=scans, lost=lost)
             self._telling.begin()
         if self.surroundings.keys_end is not None:
             self._tasks.append(asyncio.create_task(self._end_keys(*self.surroundings.keys_end)))
