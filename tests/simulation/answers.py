@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.simulation.clients import Hand, problem_of
+from tests.simulation.hand import Hand, problem_of
+from tests.simulation.scans import quarantine_is_kept
 
 if TYPE_CHECKING:
     from tests.simulation.model import Model
@@ -136,6 +137,7 @@ def lists_are_whole(m: "Model", a: Answer) -> Iterator[str]:
 
 
 ANSWERS: Final[list[Rule]] = [
+    quarantine_is_kept,
     in_time,
     expected,
     strangers_see_nothing,

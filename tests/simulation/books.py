@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from tests.simulation.model import Change, Model, Row, file_changed
+from tests.simulation.scans import event_of_scan, verdicts_are_true
 
 
 def commit(m: Model, changes: Sequence[Change], now: datetime) -> Iterator[str]:
@@ -70,7 +71,7 @@ def event_of(before: Row, row: Row) -> str | None:
     """The event that a file's move is told by."""
     if before["state"] == row["state"]:
         is_same = all(before[name] == row[name] for name in ("filename", "metadata"))
-        return None if is_same else "file.changed"
+        return event_of_scan(before, row) if is_same else "file.changed"
     if before["state"] == "released":
         return "file.restored"
     if row["state"] == "removed":
@@ -118,7 +119,7 @@ def repeats_make_nothing(m: Model, changes: Sequence[Change]) -> Iterator[str]:
             yield "an idempotency key is kept, and what it has made is not"
 
 
-TOGETHER: Final = [events_are_told, positions_follow, repeats_make_nothing]
+TOGETHER: Final = [verdicts_are_true, events_are_told, positions_follow, repeats_make_nothing]
 
 
 # What must be true always.

@@ -26,9 +26,7 @@ class BucketView:
         self._read += len(changes)
         for c in changes:
             if c.what in _ARRIVALS:
-                version = Version(
-                    c.version_id, c.size, c.digest, c.etag, c.file_id, c.at
-                )
+                version = Version(c.version_id, c.size, c.digest, c.etag, c.file_id, c.at)
                 self._arrived[c.bucket, c.key].append(version)
         return [change for change in changes if change.what in _EFFECTS]
 

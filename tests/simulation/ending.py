@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from app.errors import BucketUnavailable, DatabaseUnavailable
 from app.events.deliver import delivering
 from app.runtime.resources import Resources
+from app.scans.work import Scanner
+from app.settings.checks import requires_scans
 from app.upkeep.reconcile import reconcile, sections
 from app.upkeep.sweep import Sweep
 from tests.simulation.invariants import END, row_at
@@ -40,8 +42,10 @@ async def bring_to_an_end(world: "World") -> None:
         await asyncio.sleep(jump)
         counts = await _again(web, _upkeep)
         world.story.tell("the sweep", "runs", **{str(name): n for name, n in counts.items()})
-    while not await world.read_feed("web1"):
+    is_read = False
+    while not is_read:
         await asyncio.sleep(1.0)
+        is_read = await world.read_feed("web1")
     for kind, key in await _again(web, _reconcile):
         row = row_at(world, BUCKET, key)
         # Bytes that nothing seals may be sent again, and then are others than were confirmed.
@@ -60,6 +64,8 @@ async def _awaken(web: Process) -> None:
 
 async def _upkeep(res: Resources) -> dict[str, int]:
     counts = await Sweep(res).run()
+    if requires_scans(res.settings):
+        await Scanner(res).run_once(asyncio.Event())
     async with delivering(res) as deliverer:
         await deliverer.run_once(asyncio.Event())
     return dict(counts)

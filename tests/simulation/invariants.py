@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.model import Row, moment
+from tests.simulation.scans import scans_are_done
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -30,7 +31,7 @@ def deletes_what_may_go(world: "World", effect: Any) -> Iterator[str]:
     if effect.what not in {"delete", "marker"}:
         return
     row = row_at(world, effect.bucket, effect.key)
-    if row is None or row["state"] in {"removing", "removed"}:
+    if row is None or row["state"] in {"removing", "removed"} or row["scan"] == "infected":
         return
     is_replay = row["state"] == "confirmed" and effect.version_id != row["version_id"]
     if effect.what == "marker" or not is_replay:
@@ -89,7 +90,7 @@ def all_is_final(world: "World") -> Iterator[str]:
 
 def files_have_their_bytes(world: "World") -> Iterator[str]:
     for row in world.model.files.values():
-        if row["state"] != "confirmed":
+        if row["state"] != "confirmed" or row["scan"] == "infected":
             continue
         there = world.view.there(row["bucket"], row["key"])
         same = [version for version in there if version.version_id == row["version_id"]]
@@ -170,4 +171,5 @@ END: Final[list[Callable[["World"], Iterator[str]]]] = [
     feed_is_whole,
     subjects_are_in_order,
     webhooks_are_delivered,
+    scans_are_done,
 ]

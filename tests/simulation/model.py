@@ -84,6 +84,7 @@ class Model:
     rows: dict[str, dict[Any, Row]] = field(default_factory=_tables)  # of other tables, by key
     history: dict[str, list[tuple[datetime, str | None]]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)  # of the bytes that were confirmed
+    marked: set[str] = field(default_factory=set)  # digests of bytes that scanners must find
     intents: dict[str, Intent] = field(default_factory=dict)
     asked: set[tuple[str, str]] = field(default_factory=set)  # (what, file) of those who may
     claimed: dict[str, datetime] = field(default_factory=dict)  # removals, when they began

@@ -97,12 +97,12 @@ def draw(seed: int) -> Plan:
         one = chance.of("fault", mishap.__name__)
         if one.happens(0.3):
             faults += mishap(one, LENGTH)
-    surroundings = draw_surroundings(chance.of("around"), LENGTH, quiet=quiet)
+    surroundings = draw_surroundings(chance.of("around"), LENGTH, ALL[store], quiet=quiet)
     return Plan(
         seed=seed,
         store=store,
         is_versioned=is_versioned,
-        settings=_settings(of_world, ALL[store], is_versioned=is_versioned)
+        settings=_settings(of_world, ALL[store], surroundings, is_versioned=is_versioned)
         | surroundings.settings(),
         worker=of_world.happens(0.6),
         skews=skews,
@@ -112,7 +112,9 @@ def draw(seed: int) -> Plan:
     )
 
 
-def _settings(chance: Chance, manners: Manners, *, is_versioned: bool) -> dict[str, str]:
+def _settings(
+    chance: Chance, manners: Manners, surroundings: Surroundings, *, is_versioned: bool
+) -> dict[str, str]:
     """The environment of all processes, but for the addresses of database and store."""
     kept = chance.pick(["keep", "delete"])
     form = "post" if manners.forms else "put"
@@ -127,6 +129,7 @@ def _settings(chance: Chance, manners: Manners, *, is_versioned: bool) -> dict[s
         "drafts": {"method": form, "unconfirmed": "delete"},
         "tables": {"method": "put", "integrity": "md5", "part_size": 5 * MIB},
     }
+    destinations["papers"] |= surroundings.of_papers()
     quota = {}
     if chance.happens(0.5):
         quota["owner"] = {"files": chance.whole(2, 6), "pending": chance.whole(2, 6)}
@@ -153,7 +156,11 @@ def _settings(chance: Chance, manners: Manners, *, is_versioned: bool) -> dict[s
 # Kinds of contents by destination: (name's ending, type, what it really begins with).
 _CONTENTS: Final = {
     "pictures": [("png", "image/png", "png"), ("png", "image/png", "html"), ("gif", None, "gif")],
-    "papers": [("pdf", "application/pdf", "pdf"), ("txt", "text/plain", "text")],
+    "papers": [
+        ("pdf", "application/pdf", "pdf"),
+        ("txt", "text/plain", "text"),
+        ("txt", "text/plain", "virus"),
+    ],
     "films": [("bin", "application/octet-stream", "noise"), ("pdf", "application/pdf", "pdf")],
     "drafts": [("txt", "text/plain", "text")],
     "tables": [("csv", "text/csv", "text"), ("bin", "application/octet-stream", "noise")],

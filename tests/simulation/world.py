@@ -256,6 +256,9 @@ class World(Engine):
             return
         states = self.model.states(file_id, began, self.now())
         row = self.model.files.get(file_id)
+        is_infected = reply.status == 200 and reply.body.digest in self.model.marked
+        if is_infected and self.plan.around.scanner:
+            self.blame([f"{self.call(file_id)} is served, and is infected"])
         if reply.status == 200:
             confirmed = self.model.digests.get(file_id)
             # What was signed for a key works until it ends; the sweep takes what comes by it.
