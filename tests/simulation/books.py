@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from tests.simulation.model import Change, Model, Row, file_changed
+from tests.simulation.model import FIXED, MOVES, NOTHING, Change, Model, Row, counts
 from tests.simulation.scans import event_of_scan, verdicts_are_true
 
 
@@ -20,6 +20,34 @@ def commit(m: Model, changes: Sequence[Change], now: datetime) -> Iterator[str]:
         yield from of_transaction(m, changes)
     for always in ALWAYS:
         yield from always(m)
+
+
+# What there is of each table.
+
+
+def file_changed(m: Model, change: Change, now: datetime) -> Iterator[str]:
+    before, row = change.before or {"state": None}, change.after or change.before or {}
+    states = before["state"], change.after and change.after["state"]
+    said: Iterator[str] = iter(())
+    if states[0] != states[1]:
+        move = MOVES.get(states)
+        said = move(m, before, row, now) if move else iter([f"no such move: {states}"])
+    elif states[0] == "confirmed":
+        said = (f"its {name} has changed" for name in FIXED if row[name] != before[name])
+    yield from (f"{m.name(row)}: {words}" for words in said)
+    m.history.setdefault(row["id"], []).append((now, states[1]))
+    for part, sign in ((change.before, -1), (change.after, 1)):
+        for n, count in enumerate(counts(part) if part else NOTHING):
+            m.used[row["tenant"], row["owner"], n] += sign * count
+            m.used[row["tenant"], "", n] += sign * count
+    # An upload session pays for what is announced, and for what nobody has announced at the end.
+    late = states[1] == "confirmed" and before.get("size", 0) is None
+    if row["session_id"] and (states[0] is None or late):
+        m.paid[row["session_id"], 0] += states[0] is None
+        m.paid[row["session_id"], 1] += row["size"] or 0
+    m.files[row["id"]] = row
+    if change.after is None:
+        del m.files[row["id"]]
 
 
 def noted(m: Model, change: Change, _: datetime) -> Iterator[str]:

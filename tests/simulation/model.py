@@ -26,7 +26,6 @@ FIXED: Final = (
     *("id", "owner", "tenant", "session_id", "destination", "bucket", "key", "url", "created_at"),
     *("size", "etag", "version_id", "checksum_sha256", "confirmed_at", "sealed", "content_type"),
 )
-NOTHING: Final = (0, 0, 0, 0)  # files, their bytes; uploads, the bytes reserved for them
 
 
 class Change(NamedTuple):
@@ -117,6 +116,19 @@ class Model:
 def moment(text: str | None) -> datetime:
     assert text is not None
     return datetime.fromisoformat(text)
+
+
+NOTHING: Final = (0, 0, 0, 0)
+
+
+def counts(row: Row) -> tuple[int, int, int, int]:
+    """The file's share in what its owner uses: files, their bytes, uploads, bytes reserved."""
+    state, was_file = row["state"], row["confirmed_at"] is not None
+    if state == "confirmed" or (state == "removing" and was_file):
+        return 1, row["size"], 0, 0
+    if state in {"pending", "completing"} or (state == "removing" and row["reason"] is None):
+        return 0, 0, 1, row["size"] if row["reserved"] is None else row["reserved"]
+    return NOTHING
 
 
 # The moves of a file: who may make each, and when.
@@ -233,41 +245,3 @@ MOVES: Final[dict[tuple[str | None, str | None], Move]] = {
     ("removing", "removed"): deleted,
     ("removed", None): forgotten,
 }
-
-
-# What there is of each table.
-
-
-def counts(row: Row) -> tuple[int, int, int, int]:
-    """The file's share in what its owner uses: files, their bytes, uploads, bytes reserved."""
-    state, was_file = row["state"], row["confirmed_at"] is not None
-    if state == "confirmed" or (state == "removing" and was_file):
-        return 1, row["size"], 0, 0
-    if state in {"pending", "completing"} or (state == "removing" and row["reason"] is None):
-        return 0, 0, 1, row["size"] if row["reserved"] is None else row["reserved"]
-    return NOTHING
-
-
-def file_changed(m: Model, change: Change, now: datetime) -> Iterator[str]:
-    before, row = change.before or {"state": None}, change.after or change.before or {}
-    states = before["state"], change.after and change.after["state"]
-    said: Iterator[str] = iter(())
-    if states[0] != states[1]:
-        move = MOVES.get(states)
-        said = move(m, before, row, now) if move else iter([f"no such move: {states}"])
-    elif states[0] == "confirmed":
-        said = (f"its {name} has changed" for name in FIXED if row[name] != before[name])
-    yield from (f"{m.name(row)}: {words}" for words in said)
-    m.history.setdefault(row["id"], []).append((now, states[1]))
-    for part, sign in ((change.before, -1), (change.after, 1)):
-        for n, count in enumerate(counts(part) if part else NOTHING):
-            m.used[row["tenant"], row["owner"], n] += sign * count
-            m.used[row["tenant"], "", n] += sign * count
-    # An upload session pays for what is announced, and for what nobody has announced at the end.
-    late = states[1] == "confirmed" and before.get("size", 0) is None
-    if row["session_id"] and (states[0] is None or late):
-        m.paid[row["session_id"], 0] += states[0] is None
-        m.paid[row["session_id"], 1] += row["size"] or 0
-    m.files[row["id"]] = row
-    if change.after is None:
-        del m.files[row["id"]]

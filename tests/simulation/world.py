@@ -24,16 +24,17 @@ from tests.simulation.answers import Answer, judge
 from tests.simulation.around import Around
 from tests.simulation.books import commit
 from tests.simulation.bucket_view import BucketView
-from tests.simulation.clients import Hand, Unanswered, live
-from tests.simulation.database import Server
+from tests.simulation.clients import live
 from tests.simulation.ending import BUCKET, bring_to_an_end
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Fault
+from tests.simulation.hand import Hand, Unanswered
 from tests.simulation.invariants import EFFECTS
 from tests.simulation.loop import owner
-from tests.simulation.model import Model, Row
+from tests.simulation.model import Change, Model, Row
 from tests.simulation.plan import WEBS, Plan
 from tests.simulation.process import Process
+from tests.simulation.server import Server
 from tests.simulation.store.body import Body
 from tests.simulation.store.manners import ALL
 from tests.simulation.store.service_door import opener
@@ -114,7 +115,10 @@ class World(Engine):
 
     # Seams.
 
-    def patches(self) -> Iterable[tuple[Any, str, Any]]:
+    def patches(self) -> list[tuple[Any, str, Any]]:
+        return [*self._patches()]
+
+    def _patches(self) -> Iterable[tuple[Any, str, Any]]:
         yield from self.around.patches()
         yield app.runtime.resources, "open_buckets", opener(self.store, owner.get, _clock)
         yield app.events.deliver, "open_client", webhook_receiver.no_client
@@ -172,7 +176,7 @@ class World(Engine):
                 self._tell(change)
             self.blame(commit(self.model, changes, now))
 
-    def _tell(self, change: ledger.Change) -> None:
+    def _tell(self, change: Change) -> None:
         if change.table != "files":
             return
         row = change.after or change.before or {}
