@@ -64,9 +64,10 @@ def works_under_a_lease(world: "World", effect: Any) -> Iterator[str]:
     row = row_at(world, effect.bucket, effect.key)
     if row is None or row["state"] not in {"completing", "removing"} or not world.is_calm:
         return
+    process = world.processes[effect.who]
     waited = world.loop.time() - world.sent_at
-    late = world.now() - moment(row["claimed_until"]) > world.model.skew
-    if late and waited < CALL_SECONDS and not world.processes[effect.who].dead:
+    late = process.clock() > moment(row["claimed_until"])
+    if late and waited < CALL_SECONDS and not process.dead:
         yield f"{effect.who} does {effect.what} to {world.name(row)}, and its lease has ended"
 
 

@@ -64,12 +64,12 @@ MUTANTS: Final = {
         f"    await delete_object(res, file)\n{_CLAIMING}",
     ),
     "a removal's lease is short": Mutant(
-        _REMOVE, "LEASE: Final = timedelta(seconds=60)", "LEASE: Final = timedelta(seconds=0.01)"
+        _REMOVE, "LEASE: Final = timedelta(seconds=60)", "LEASE: Final = timedelta(seconds=1)"
     ),
     "a completion's lease is short": Mutant(
         "app/uploads/join.py",
         "_LEASE: Final = timedelta(seconds=60)",
-        "_LEASE: Final = timedelta(seconds=0.01)",
+        "_LEASE: Final = timedelta(seconds=1)",
     ),
     "links pin no version": Mutant(
         "app/files/links.py",

@@ -211,7 +211,18 @@ def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
 _LATER: Final = (
     *("read", "read", "list", "rename", "put_in_record", "put_in_record", "read_record", "presign"),
     *("empty_record", "release", "restore", "restore"),
-    *("confirm", "replay", "release", "restore", "remove", "remove", "pry", "cancel", "feed"),
+    *(
+        "confirm",
+        "replay",
+        "replay",
+        "release",
+        "restore",
+        "remove",
+        "remove",
+        "pry",
+        "cancel",
+        "feed",
+    ),
 )
 _BESIDE: Final = (
     *("confirm", "confirm", "send", "cancel", "renew", "pry", "read", "remove", "release"),

@@ -148,7 +148,9 @@ async def _send(
 
 
 async def replay(hand: Hand, step: Step) -> None:
-    """Whoever holds the instructions may send other bytes with them, as long as they work."""
+    """Whoever holds the instructions may send other bytes with them, as long as they work; a page
+    that shows the file goes on showing what was confirmed.
+    """
     if hand.upload is None or hand.upload["method"] == "multipart":
         return
     other = body_of(hand.life, "text", hand.body.length)
@@ -156,6 +158,8 @@ async def replay(hand: Hand, step: Step) -> None:
     if up["method"] == "POST":
         fields = up["fields"]
     await _send(hand, step, up["method"], up["url"], up.get("headers", {}), other, fields)
+    for file_id, link in hand.links[-1:]:
+        await hand.world.read(hand, file_id, link)
 
 
 async def parts(hand: Hand, step: Step) -> None:
