@@ -105,7 +105,8 @@ def problem_of(reply: Any) -> str | None:
 def body_of(life: Life, contents: str, size: int) -> Body:
     """Bytes of a kind, other ones in each life."""
     head = HEADS[contents]
+    number = life.number % 2 if life.destination == "papers" else life.number
     if size > 100_000:
-        return Body.large(size, str(life.number), head)
-    fill = _FILL.get(contents, b"\x02%d\x03" % life.number) + b"%d\n" % life.number
+        return Body.large(size, str(number), head)
+    fill = _FILL.get(contents, b"\x02%d\x03" % number) + b"%d\n" % number
     return Body.real((head + fill * size)[:size])

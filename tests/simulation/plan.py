@@ -122,12 +122,17 @@ def _settings(
     obeys = manners.conditions == "kept" or (
         manners.conditions == "unversioned" and not is_versioned
     )
+    parts = {"multipart_threshold": 6 * MIB, "part_size": 5 * MIB}
     destinations: dict[str, dict[str, Any]] = {
         "pictures": {"method": form, "content_types": ["image/*"], "rejected_objects": kept},
-        "papers": {"method": "put", "conditional_writes": chance.happens(0.7) and obeys},
-        "films": {"multipart_threshold": 6 * MIB, "part_size": 5 * MIB, "method": form},
+        "papers": {
+            "method": "put",
+            "allow_existence_optimization": True,
+            "conditional_writes": chance.happens(0.7) and obeys,
+        },
+        "films": {"method": form} | parts,
         "drafts": {"method": form, "unconfirmed": "delete"},
-        "tables": {"method": "put", "integrity": "md5", "part_size": 5 * MIB},
+        "tables": {"method": "put", "integrity": "md5"} | parts,
     }
     destinations["papers"] |= surroundings.of_papers()
     quota = {}
@@ -171,7 +176,8 @@ def _life(chance: Chance, number: int) -> Life:
     destination = chance.pick(list(_CONTENTS))
     ending, content_type, contents = chance.pick(_CONTENTS[destination])
     small = chance.whole(40, 6000)
-    size = chance.pick([small, small, 12 * MIB + small]) if destination == "films" else small
+    is_large = destination in {"films", "tables"} and contents != "html"
+    size = chance.pick([small, small, 12 * MIB + small]) if is_large else small
     announcement = {
         "destination": destination,
         "filename": f"{chance.pick(['Sea', 'Tree', 'Bill'])} {number}.{ending}",
@@ -195,6 +201,8 @@ def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
     """How the upload goes: well, mostly."""
     door = chance.pick(["uploader", "uploader", "session", "uppy"])
     how = announcement | {"door": door, "again": chance.happens(0.3)}
+    how |= {"minted": door == "session" or (door == "uppy" and chance.happens(0.4))}
+    how |= {"batch": chance.happens(0.15), "hashed": chance.happens(0.3)}
     if door == "uppy" and announcement["destination"] in {"films", "papers", "drafts"}:
         how["is_sized"] = chance.happens(0.5)
     steps = [_step(chance, "announce", how)]

@@ -13,7 +13,7 @@ from tests.simulation.store.body import Body
 async def announce(hand: Hand, step: Step) -> None:
     how = step.how
     hand.announcement, hand.door = how, how["door"]
-    if hand.door == "session":
+    if how.get("minted"):
         await _mint(hand, step)
     if hand.door == "uppy":
         await _announce_to_uppy(hand, step)
@@ -21,11 +21,26 @@ async def announce(hand: Hand, step: Step) -> None:
     json = {name: how[name] for name in ("destination", "filename", "content_type", "size")}
     if how["destination"] == "tables":
         json["checksum_md5"] = b64encode(hand.body.md5).decode()
+    if how.get("hashed"):
+        json["checksum_sha256"] = b64encode(hand.body.sha256).decode()
     once = {"Idempotency-Key": f'"life-{hand.life.number}"'}
     for _ in range(1 + how["again"]):
+        if how.get("batch"):
+            await _announce_several(hand, step, json, once)
+            continue
         reply = await hand.insist("announce", step, "POST", "/v1/uploads", json, headers=once)
-        if reply is not None and reply.status == 201:
+        if reply is not None and reply.status in {200, 201}:
             hand.take(reply.json)
+
+
+async def _announce_several(
+    hand: Hand, step: Step, json: dict[str, Any], once: dict[str, str]
+) -> None:
+    """Together with others, which are never sent."""
+    several = {"uploads": [json, json | {"filename": "never sent.txt"}, json]}
+    reply = await hand.insist("batch", step, "POST", "/v1/uploads/batch", several, headers=once)
+    if reply is not None and reply.status == 200 and "id" in reply.json["uploads"][0]:
+        hand.take(reply.json["uploads"][0])
 
 
 async def _mint(hand: Hand, step: Step) -> None:
@@ -33,7 +48,7 @@ async def _mint(hand: Hand, step: Step) -> None:
     if hand.life.destination == "pictures":
         path = {"type": "product", "id": step.how["record"], "field": step.how["field"]}
         json |= {"attach_to": path} if step.how["field"] == "gallery" else {}
-    json["unsized"] = True
+    json |= {"unsized": True, "max_files": 3}
     world = hand.world
     try:
         reply = await world.ask(
@@ -99,6 +114,8 @@ async def send(hand: Hand, step: Step) -> None:
         if hand.door == "uppy" and hand.life.destination == "films":
             await _send_to_uppy(hand, step)
         elif hand.upload is not None and hand.upload["method"] == "multipart":
+            if hand.upload.get("integrity"):
+                await _sign_by_digests(hand, step)
             for part in hand.parts[: 1 if step.how.get("stops") else None]:
                 begin = (part["part_number"] - 1) * hand.upload["part_size"]
                 piece = hand.body.slice(begin, begin + part["size"])
@@ -108,6 +125,20 @@ async def send(hand: Hand, step: Step) -> None:
             extra = up.get("headers", {})
             fields = up["fields"] if up["method"] == "POST" else None
             await _send(hand, step, up["method"], up["url"], extra, body, fields)
+
+
+async def _sign_by_digests(hand: Hand, step: Step) -> None:
+    """Get the URLs of all parts, each for its MD5."""
+    assert hand.upload is not None
+    size, count = hand.upload["part_size"], hand.upload["part_count"]
+    pieces = [hand.body.slice(n * size, (n + 1) * size) for n in range(count)]
+    json = {
+        "part_numbers": list(range(1, count + 1)),
+        "checksums_md5": [b64encode(piece.md5).decode() for piece in pieces],
+    }
+    reply = await hand.insist("sign", step, "POST", f"/v1/uploads/{hand.id}/parts", json)
+    if reply is not None and reply.status == 200:
+        hand.parts = reply.json["parts"]
 
 
 async def _send_to_uppy(hand: Hand, step: Step) -> None:
