@@ -58,11 +58,12 @@ def aborts_what_may_go(world: "World", effect: Any) -> Iterator[str]:
 
 
 def works_under_a_lease(world: "World", effect: Any) -> Iterator[str]:
-    """Whoever joins or removes has a claim that lasts until it has happened; where nothing keeps
-    them from extending it, and they still wait for the answer.
+    """Whoever joins or removes has a claim that lasts until it has happened, while they wait for
+    the answer. That of a completion is extended, where the database lets it.
     """
     row = row_at(world, effect.bucket, effect.key)
-    if row is None or row["state"] not in {"completing", "removing"} or not world.is_calm:
+    leased = {"completing", "removing"} if world.is_calm else {"removing"}
+    if row is None or row["state"] not in leased:
         return
     process = world.processes[effect.who]
     waited = world.loop.time() - world.sent_at

@@ -92,10 +92,12 @@ def draw(seed: int) -> Plan:
     for name in (*WEBS, "worker"):
         clock = chance.of("clock", name)
         skews[name] = 0.0 if quiet or clock.happens(0.7) else clock.between(-90.0, 90.0)
+    # Of few mishaps some lives have one or two, which others would hide.
+    odds = of_world.pick([0.08, 0.2, 0.4])
     faults: list[Fault] = []
     for mishap in () if quiet else MISHAPS:
         one = chance.of("fault", mishap.__name__)
-        if one.happens(0.3):
+        if one.happens(odds):
             faults += mishap(one, LENGTH)
     surroundings = draw_surroundings(chance.of("around"), LENGTH, ALL[store], quiet=quiet)
     return Plan(
