@@ -14,6 +14,7 @@ from app.core.principal import Principal, Scope
 from app.uploads.restore import restore_file
 from tests.simulation.hand import Hand, Unanswered, body_of
 from tests.simulation.plan import Life, Step
+from tests.simulation.scans import is_marked
 from tests.simulation.uploading import (
     announce,
     cancel,
@@ -175,6 +176,8 @@ async def live(world: "World", life: Life) -> None:
     """A file's life: its steps in order, and those beside them."""
     first = life.steps[0].how
     hand = Hand(world, life, body_of(life, first["contents"], first["size"]))
+    if is_marked(hand.body):
+        world.model.marked.add(hand.body.digest)
     beside: list[asyncio.Task[None]] = []
     await asyncio.sleep(life.at)
     for number, step in enumerate(life.steps):

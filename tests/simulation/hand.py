@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from app.scans.proof import MARK
 from tests.simulation.model import Intent
 from tests.simulation.plan import Life, Step
-from tests.simulation.scans import is_marked
 from tests.simulation.store.body import Body
 
 if TYPE_CHECKING:
@@ -90,8 +89,6 @@ class Hand:
         assert self.id is not None
         honest = self.announcement["contents"] != "html"
         digest = str(self.body.digest)
-        if is_marked(self.body):
-            self.world.model.marked.add(digest)
         self.world.model.intents[self.id] = Intent(digest, self.body.length, honest)
 
 
