@@ -15,10 +15,11 @@ from app.store.client import open_buckets
 from app.store.credentials import CredentialChain, FixedKeys, utc_now
 from tests.simulation.store import manners
 from tests.simulation.store.body import Body
-from tests.simulation.store.histories import HISTORIES, Replied, Side, Told
+from tests.simulation.store.histories import HISTORIES
 from tests.simulation.store.keys import Key
 from tests.simulation.store.manners import Manners
 from tests.simulation.store.service_door import opener
+from tests.simulation.store.side import Replied, Side, Told
 from tests.simulation.store.simulated import Store
 from tests.support.service import ACCESS_KEY, ORIGIN, SECRET_KEY
 from tests.support.stores import rclone, rgw, s3_client, seaweedfs, swift

@@ -62,9 +62,9 @@ class Manners:
     drops_on_md5: bool = False
     # The ETag of a file in parts is the MD5 of the whole.
     whole_etag: bool = False
-    # A second complete: answered as the first, or refused, or either. AWS does both, by how long
-    # ago the first was.
-    complete_twice: Literal["again", "unknown", "either"] = "either"
+    # A second complete: answered as the first, or so if it names the same parts, or refused, or
+    # either. AWS does both, by how long ago the first was.
+    complete_twice: Literal["again", "same", "unknown", "either"] = "either"
     # Parts are the object itself: they are listed on, and one that is sent again spoils it.
     lasting_parts: bool = False
     # What is said of an upload that is gone: ListParts, Complete, Abort.
@@ -106,7 +106,7 @@ RGW: Final = replace(
     future_refused=False,
     checksums="ignored",
     tells_ended_token=False,
-    complete_twice="again",
+    complete_twice="same",
     no_parts=(404, "NoSuchKey"),
     no_complete=(500, "InternalError"),
     late_errors=False,

@@ -212,7 +212,7 @@ def complete_multipart_upload(
 ) -> Answer:
     manners, bucket, now = store.manners, store.bucket(Bucket), store.clock()
     named = [(part["PartNumber"], part["ETag"]) for part in MultipartUpload["Parts"]]
-    again = manners.complete_twice == "again" or (
+    again = manners.complete_twice in ("again", "same") or (
         manners.complete_twice == "either" and (store.chance is None or store.happens(0.5))
     )
     fails = manners.late_errors and store.happens(0.02)

@@ -19,6 +19,15 @@ _LEAST_PART = 5 * 1024**2
 NULL = "null"
 
 
+class Part(NamedTuple):
+    """A part that has arrived."""
+
+    number: int
+    body: Body
+    etag: str
+    at: datetime
+
+
 @dataclass
 class Version:
     """An object, or a delete marker. `digest` is its bytes' identity, `at` when it was written."""
@@ -34,6 +43,7 @@ class Version:
     tags: dict[str, str] = field(default_factory=dict)
     # On stores whose parts last, those that it is made of, until one was sent again.
     upload_id: str | None = None
+    joined: tuple[Part, ...] = ()
     spoiled: bool = False
 
     @property
@@ -43,15 +53,6 @@ class Version:
     @property
     def digest(self) -> str:
         return self.body.digest
-
-
-class Part(NamedTuple):
-    """A part that has arrived."""
-
-    number: int
-    body: Body
-    etag: str
-    at: datetime
 
 
 @dataclass
@@ -274,7 +275,9 @@ class Bucket:
             upload.parts = [old for old in upload.parts if old.number != number]
         upload.parts.append(part)
         if upload.joined is not None:
-            upload.joined.spoiled = True
+            now_there = {part.number: part.body for part in upload.parts}
+            joined = upload.joined.joined
+            upload.joined.spoiled = any(now_there[p.number] != p.body for p in joined)
         self._note_upload(now, "part", upload, who, part)
         return part.etag
 
@@ -293,9 +296,13 @@ class Bucket:
         answered as the first was. Raises S3Error.
         """
         done = self.gone.get(upload_id)
-        if done is not None and done.joined is not None and done.key == key and again:
-            return done.joined
         upload = self.uploads.get(upload_id)
+        if done is not None and done.joined is not None and done.key == key and again:
+            etags = [(part.number, part.etag.strip('"')) for part in done.joined.joined]
+            same = [(number, etag.strip('"')) for number, etag in named] == etags
+            if same or (self.manners.complete_twice != "same" and not self.manners.lasting_parts):
+                return done.joined
+            upload = done if self.manners.lasting_parts else None
         if upload is None or upload.key != key:
             raise S3Error(*self.manners.no_complete, "The specified upload does not exist.")
         parts = [self._named(upload, number, etag) for number, etag in named]
@@ -315,9 +322,9 @@ class Bucket:
         if self.manners.whole_etag:
             etag = f'"{body.md5.hex()}"'
         version = self._made(body, upload.headers, now, etag)
-        version.upload_id = upload_id
+        version.upload_id, version.joined = upload_id, tuple(joined)
         upload.joined = version
-        self.gone[upload_id] = self.uploads.pop(upload_id)
+        self.gone[upload_id] = self.uploads.pop(upload_id, upload)
         if shown_at is None or shown_at <= now:
             self._add(key, version, who, "complete")
         else:
