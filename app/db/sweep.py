@@ -218,7 +218,11 @@ _CONFIRMED_BETWEEN = write(
         in_state(State.CONFIRMED),
         _c.id > sa.bindparam("after", type_=sa.Uuid()),
         _c.id < sa.bindparam("end", type_=sa.Uuid()),
-        sa.or_(_c.version_id.is_not(None), _c.method == sa.literal_column("'multipart'")),
+        sa.or_(
+            _c.version_id.is_not(None),
+            _c.method == sa.literal_column("'multipart'"),
+            _c.ended_at.is_not(None),
+        ),
     )
     .order_by(_c.id)
     .limit(_limit),
@@ -229,7 +233,9 @@ _CONFIRMED_BETWEEN = write(
 async def confirmed_between(
     db: asyncpg.Connection, after: UUID, end: UUID, limit: int
 ) -> list[File]:
-    """Files with a version, or sent in parts, whose ids lie between the two, in order."""
+    """Files with a version, sent in parts, or infected and deleted, whose ids lie between the two,
+    in order.
+    """
     return await _CONFIRMED_BETWEEN.rows(db, after=after, end=end, limit=limit)
 
 

@@ -7,6 +7,7 @@ versions each time makes one, which no link serves and somebody pays for.
 from app.logs.audit import audit
 from app.models.files import File
 from app.runtime.resources import Resources
+from app.uploads.remove import delete_object
 
 
 async def remove_replays(res: Resources, file: File) -> int:
@@ -21,6 +22,10 @@ async def remove_replays(res: Resources, file: File) -> int:
         # Parts have no URL that works once they are joined. But where the store's answer was lost,
         # an upload may have been begun that nobody knows.
         await handle.abort_uploads(None)
+        return 0
+    if file.ended_at is not None:
+        # Infected, and so its object was deleted; whatever was sent again is as infected.
+        await delete_object(res, file)
         return 0
     versions = await handle.find_versions()
     if file.version_id not in versions:

@@ -136,6 +136,24 @@ async def test_infected_objects_go(
     assert told.count("object.removed") == 2
 
 
+async def test_an_infected_file_that_is_sent_again_goes_again(
+    deleting: Settings, web: httpx.AsyncClient
+) -> None:
+    """Its instructions work until they end, and the key is free once its object is deleted."""
+    async with running(deleting) as client, open_resources(deleting) as res:
+        upload = await announced(client, INFECTED, "a.txt")
+        await send(web, upload["upload"], INFECTED)
+        await client.post(f"/v1/uploads/{upload['id']}/confirm")
+        assert await scanned(res) == {"infected": 1}
+        assert (await send(web, upload["upload"], INFECTED)).is_success
+    async with owner_of_bucket(deleting) as s3:
+        where = {"Bucket": deleting.destinations["files"].bucket, "Prefix": upload["key"]}
+        assert len((await s3.list_object_versions(**where))["Versions"]) == 1
+        await swept(deleting, timedelta(days=9))
+        listing = await s3.list_object_versions(**where)
+        assert listing.get("Versions", []) + listing.get("DeleteMarkers", []) == []
+
+
 async def test_a_deletion_that_fails_is_tried_again(
     deleting: Settings,
     web: httpx.AsyncClient,
