@@ -36,7 +36,7 @@ def imports_of(source: str) -> Iterator[str]:
 def borrowed(path: Path, source: str) -> list[str]:
     """Imports from test files, conftests and folders that are neither the file's own nor support.
 
-    A folder may import from those that it lies in.
+    A folder may import from those that it lies in, and from those within it.
     """
     own = module_of(path).split(".")[:-1]
     found = []
@@ -44,6 +44,7 @@ def borrowed(path: Path, source: str) -> list[str]:
         parts = name.split(".")
         folder = parts[: next((i for i, p in enumerate(parts) if _is_module(parts[: i + 1])), 0)]
         is_near = parts[1] == "support" or own[: len(folder)] == folder
+        is_near = is_near or (len(own) > 1 and folder[: len(own)] == own)
         if not is_near or any(part.startswith(("test_", "conftest")) for part in parts):
             found.append(name)
     return found

@@ -1,4 +1,4 @@
-"""What must be true of each answer that a client gets: it is true of some moment of its request.
+"""The rules of each answer that a client gets: it is true of some moment of its request.
 
 A rule yields what is wrong with one answer. To add one, write a function and add it to ANSWERS.
 """
@@ -72,7 +72,7 @@ def strangers_see_nothing(m: "Model", a: Answer) -> Iterator[str]:
 
 
 def ended_tokens_are_refused(m: "Model", a: Answer) -> Iterator[str]:
-    """What was revoked works for five seconds at most, wherever."""
+    """A revoked token works for five seconds at most, wherever."""
     ended = a.token_ended
     if ended is not None and a.began - ended > STALENESS + m.skew and a.status < 400:
         yield "its token had been revoked"
@@ -102,7 +102,7 @@ _TELLS: Final[dict[tuple[str, int | str], set[str | None]]] = {
 
 
 def tells_of_a_moment(m: "Model", a: Answer) -> Iterator[str]:
-    """What it says of the file was so at some moment between the question and the answer."""
+    """It tells of a state that the file had at some moment between question and answer."""
     allowed = _TELLS.get((a.what, a.problem or a.status), _TELLS.get((a.what, a.status)))
     if allowed is not None and a.file_id is not None:
         states = m.states(a.file_id, a.began, a.ended)
@@ -149,7 +149,7 @@ ANSWERS: Final[list[Rule]] = [
 
 
 def judge(m: "Model", answer: Answer) -> Iterator[str]:
-    """What is wrong with an answer, by all rules."""
+    """All that is wrong with an answer."""
     for rule in ANSWERS:
         for words in rule(m, answer):
             yield f"{answer.who} asked to {answer.what}, and got {answer.status}: {words}"

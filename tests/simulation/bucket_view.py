@@ -21,7 +21,7 @@ class BucketView:
         self._arrived: dict[tuple[str, str], list[Version]] = defaultdict(list)
 
     def read_on(self) -> list[Any]:
-        """What has happened in the store since this was asked last."""
+        """All that has happened in the store since this was asked last."""
         changes = self._store.log[self._read :]
         self._read += len(changes)
         for c in changes:

@@ -1,4 +1,4 @@
-"""What a client has in hand of a file, how it asks, and what it sends."""
+"""The hand of a client: what it has of a file, how it asks, and what it sends."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Unanswered(Exception):
 
 @dataclass
 class Hand:
-    """What a client has in hand of the one file that its life is about."""
+    """All that a client has of the one file that its life is about."""
 
     world: "World"
     life: Life

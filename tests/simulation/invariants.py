@@ -1,4 +1,4 @@
-"""What must be true of the bucket at each effect, and of everything at the end.
+"""The rules of the bucket at each effect, and of everything at the end.
 
 The end is when clients have gone, faults have ceased, and time and the sweep have had their way. An
 invariant yields what is wrong. To add one, write a function and add it to EFFECTS or END.

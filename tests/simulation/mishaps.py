@@ -19,7 +19,7 @@ def _window(chance: Chance, length: float) -> tuple[float, float]:
 
 
 def store_loses_answers(chance: Chance, length: float) -> list[Fault]:
-    """What was asked of the store has happened, and nobody hears of it."""
+    """The store does as it is asked, and nobody hears of it."""
     start, until = _window(chance, length)
     return [Fault("after", "store", start=start, until=until, odds=chance.between(0.05, 0.5))]
 

@@ -1,4 +1,4 @@
-"""What clients do to upload: announce, send, confirm, cancel, through each door."""
+"""Steps of an upload, as clients take them: announce, send, confirm, cancel, through each door."""
 
 import asyncio
 from base64 import b64encode

@@ -239,7 +239,7 @@ class World(Engine):
         body: Body,
         form: dict[str, str] | None,
     ) -> Any:
-        """What a browser sends to the bucket, or reads there. Raises Unanswered."""
+        """A browser's request to the bucket. Raises Unanswered."""
         try:
             async with asyncio.timeout(PATIENCE):
                 reply = await self.store.browser(
@@ -280,7 +280,7 @@ class World(Engine):
     async def operate(
         self, what: str, file_id: str, web: str, work: Callable[[Resources], Awaitable[Any]]
     ) -> None:
-        """What whoever runs the service does to a file, not by a request."""
+        """Have whoever runs the service do something to a file, not by a request."""
         self.story.tell("staff", f"{what} by {web}", file=self.call(file_id))
         self.model.asked.add((what, file_id))
         try:
