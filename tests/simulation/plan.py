@@ -55,7 +55,9 @@ class Plan:
     is_versioned: bool
     settings: dict[str, str]
     worker: bool
+    # By how many seconds clocks are ahead, and when each is set by how many more.
     skews: dict[str, float]
+    clock_steps: tuple[tuple[str, float, float], ...]
     lives: tuple[Life, ...]
     faults: tuple[Fault, ...]
     around: Surroundings = field(default_factory=Surroundings)
@@ -68,6 +70,7 @@ class Plan:
             f"life {life.number} step {n}" for life in self.lives for n, _ in enumerate(life.steps)
         ]
         names += [f"fault {number}" for number, _ in enumerate(self.faults)]
+        names += [f"clock step {number}" for number, _ in enumerate(self.clock_steps)]
         return [*names, *(["worker"] if self.worker else [])]
 
     def without(self, names: Iterable[str]) -> "Plan":
@@ -92,6 +95,8 @@ def draw(seed: int) -> Plan:
     for name in (*WEBS, "worker"):
         clock = chance.of("clock", name)
         skews[name] = 0.0 if quiet or clock.happens(0.7) else clock.between(-90.0, 90.0)
+    clock = chance.of("clock")
+    steps = [(clock.pick(WEBS), clock.between(0.0, LENGTH), clock.pick([-40.0, -3.0, 40.0]))]
     # Of few mishaps some lives have one or two, which others would hide.
     odds = of_world.pick([0.08, 0.2, 0.4])
     faults: list[Fault] = []
@@ -108,6 +113,7 @@ def draw(seed: int) -> Plan:
         | surroundings.settings(),
         worker=of_world.happens(0.6),
         skews=skews,
+        clock_steps=tuple(steps) if clock.happens(0.15) and not quiet else (),
         lives=lives,
         faults=tuple(faults),
         around=surroundings,

@@ -78,7 +78,11 @@ class World(Engine):
         self.view = BucketView(self.store)
         self.model = Model(
             bucket=self.view,
-            skew=timedelta(seconds=1 + max(map(abs, plan.skews.values()), default=0.0)),
+            skew=timedelta(
+                seconds=1
+                + max(map(abs, plan.skews.values()), default=0.0)
+                + sum(abs(seconds) for _, _, seconds in plan.clock_steps)
+            ),
             limits=dict(self.settings.quota.owner),
             keepless=frozenset(
                 name for name, d in self.settings.destinations.items() if d.unconfirmed == "delete"
@@ -319,6 +323,10 @@ class World(Engine):
         await self._set_up()
         self.around.begin()
         self.faults.on = True
+        for number, step in enumerate(self.plan.clock_steps):
+            if self.plan.keeps(f"clock step {number}"):
+                name, at, seconds = step
+                self.loop.call_later(at, self.processes[name].step_clock, seconds)
         lives = [life for life in self.plan.lives if self.plan.keeps(f"life {life.number}")]
         await asyncio.gather(*(live(self, life) for life in lives))
         self.faults.on = False
