@@ -40,13 +40,13 @@ async def bring_to_an_end(world: "World") -> None:
     for jump in JUMPS:
         world.story.tell("time", f"passes: {jump / HOUR:.1f} hours")
         await asyncio.sleep(jump)
-        counts = await _again(web, _upkeep)
+        counts = await until_done(web, _upkeep)
         world.story.tell("the sweep", "runs", **{str(name): n for name, n in counts.items()})
     is_read = False
     while not is_read:
         await asyncio.sleep(1.0)
         is_read = await world.read_feed("web1")
-    for kind, key in await _again(web, _reconcile):
+    for kind, key in await until_done(web, _reconcile):
         row = row_at(world, BUCKET, key)
         # Bytes that nothing seals may be sent again, and then are others than were confirmed.
         if row is None or row["sealed"] != "no" or kind not in {"overwritten", "size"}:
@@ -78,7 +78,7 @@ async def _reconcile(res: Resources) -> list[tuple[str, str]]:
     return found
 
 
-async def _again(web: Process, work: Callable[[Resources], Awaitable[_T]]) -> _T:
+async def until_done(web: Process, work: Callable[[Resources], Awaitable[_T]]) -> _T:
     """The work, again where database or bucket did not answer: latencies are never bounded."""
     while True:
         try:

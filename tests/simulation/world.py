@@ -25,7 +25,7 @@ from tests.simulation.around import Around
 from tests.simulation.books import commit
 from tests.simulation.bucket_view import BucketView
 from tests.simulation.clients import live
-from tests.simulation.ending import BUCKET, bring_to_an_end
+from tests.simulation.ending import BUCKET, bring_to_an_end, until_done
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Fault
 from tests.simulation.hand import Hand, Unanswered
@@ -349,7 +349,7 @@ class World(Engine):
                 scopes=scopes,
                 lifetime=None,
             )
-            _, self.keys[who] = await web.call(making)
+            _, self.keys[who] = await until_done(web, making)
         await self.read_feed("web1")
         if self.plan.worker and self.plan.keeps("worker"):
             hook = {"url": "https://hooks.example/in"}
