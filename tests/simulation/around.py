@@ -1,5 +1,5 @@
-"""What is around the service besides its clients: a store that tells of arrivals, a
-scanner, keys that end.
+"""The surroundings of the service besides its clients: a store that tells of arrivals, a scanner,
+keys that end.
 
 `draw_surroundings` decides what there is in a life; `Around` has it happen.
 """
@@ -65,7 +65,7 @@ class Surroundings:
 def draw_surroundings(
     chance: Chance, length: float, manners: Manners, *, quiet: bool
 ) -> Surroundings:
-    """What is around the service in a life whose clients take so many seconds."""
+    """Draw the surroundings of a life whose clients take so many seconds."""
     tells = chance.pick([None, "door", "queue"])
     keys_end = None
     if chance.happens(0.1) and not quiet:

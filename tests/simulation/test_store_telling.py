@@ -1,4 +1,4 @@
-"""What the simulated store tells of arrivals, read as the service reads it."""
+"""Notifications of the simulated store, read as the service reads it."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def arrive(store: Store, data: bytes = b"hello") -> None:
 
 
 async def told(store: Store, data: bytes = b"hello", **how: Any) -> list[bytes]:
-    """What is delivered of a hundred arrivals."""
+    """All that is delivered of a hundred arrivals."""
     bodies: list[bytes] = []
 
     async def deliver(body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What browsers send: presigned URLs and forms, which the store takes as they were signed or not.
+"""The door for browsers: URLs and forms, which the store takes as they were signed or not.
 
 Signatures are verified by the gate of the embedded store, that is by botocore: the service's own
 signer has no part in it.

@@ -66,7 +66,7 @@ async def empty(side: Side) -> None:
 
 
 async def refusals(side: Side) -> None:
-    """What was not signed so, or not now."""
+    """Requests that were not signed so, or not for now."""
     key, data = "h/refused.txt", b"hello"
     headers = of_put(data)
     url = side.sign("PUT", key, headers)

@@ -10,7 +10,7 @@ from tests.simulation.store.simulated import Pass
 
 
 def clamd(seam: Pass, process_of: Callable[[], Any]) -> Callable[[str], Any]:
-    """What stands in for `app.scans.work.Clamd`."""
+    """Make the stand-in for `app.scans.work.Clamd`."""
 
     class SimulatedClamd:
         def __init__(self, url: str) -> None:
@@ -35,5 +35,5 @@ def clamd(seam: Pass, process_of: Callable[[], Any]) -> Callable[[str], Any]:
 
 
 async def trusted(clamd: Any, size: int) -> list[Any]:
-    """What stands in for `app.scans.work.prove`: this scanner reads files to their ends."""
+    """Stands in for `app.scans.work.prove`: this scanner reads files to their ends."""
     return []

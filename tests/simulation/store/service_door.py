@@ -1,4 +1,4 @@
-"""What the service itself asks of its buckets: real `Buckets`, whose clients are these.
+"""The way of the service itself to its buckets: real `Buckets`, whose clients are these.
 
 `Web` is in the place of app.store.web.Web, `Client` in that of aiobotocore's S3 clients: it has the
 methods that the service calls, answers as botocore parses answers, repeats as its standard mode
@@ -200,7 +200,7 @@ def opener(
     process_of: Callable[[], Any] = lambda: None,
     clock_of: Callable[[], Callable[[], datetime]] | None = None,
 ) -> Callable[..., Any]:
-    """What stands in for `app.runtime.resources.open_buckets`: its buckets are this store's.
+    """Make the stand-in for `app.runtime.resources.open_buckets`: its buckets are this store's.
 
     `process_of` and `clock_of` are asked once, as buckets are opened: whose they are, and the clock
     by which that process signs.

@@ -113,7 +113,7 @@ class Side:
         return said
 
     async def look(self, what: str, method: str, key: str, version: str | None = None) -> None:
-        """What the service's own look is answered, code by code."""
+        """Send one request of the service's own looks, and tell of the answer with its code."""
         query = None if version is None else {"versionId": version}
         url = self.sign(method, key, query=query)
         headers = {"Range": "bytes=0-3"} if method == "GET" else {}

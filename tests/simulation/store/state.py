@@ -1,4 +1,4 @@
-"""What a bucket holds, and what each request does to it: pure, by the store's manners.
+"""The contents of a bucket, and what each request does to them: pure, by the store's manners.
 
 Nothing here waits, asks a clock or draws lots. Failures are S3Error, as the store would answer.
 """
@@ -131,7 +131,7 @@ class Bucket:
         return md5(f"{self.name}/{kind}/{self._count}".encode(), usedforsecurity=False).hexdigest()
 
     def latest(self, key: str) -> Version | None:
-        """What a GET of the key shows; None where it is hidden, or was never there."""
+        """The version that a GET of the key shows; None where it is hidden, or was never there."""
         versions = self.keys.get(key)
         return versions[0] if versions and not versions[0].marker else None
 

@@ -93,7 +93,7 @@ class Telling:
 
 
 def notification(store: Store, created: Created) -> bytes:
-    """What the store writes of an arrival."""
+    """The text in which the store tells of an arrival."""
     key = created.key if store.manners.name == "rgw" else quote_plus(created.key, safe="/")
     record = {
         "eventName": f"ObjectCreated:{created.how}",
@@ -107,7 +107,7 @@ def notification(store: Store, created: Created) -> bytes:
 
 
 def scan_notification(created: Created) -> bytes:
-    """What EventBridge has of GuardDuty's scan."""
+    """The text in which EventBridge tells of GuardDuty's scan."""
     scanned = {"bucketName": created.bucket, "objectKey": created.key}
     kind = "GuardDuty Malware Protection Object Scan Result"
     return json.dumps({"detail-type": kind, "detail": {"s3ObjectDetails": scanned}}).encode()
@@ -138,7 +138,7 @@ class Queue:
         self._messages.append(_Message(self._count, body))
 
     def opener(self, process_of: Callable[[], Any]) -> Callable[..., Any]:
-        """What stands in for `app.upkeep.queue.open_queue`."""
+        """Make the stand-in for `app.upkeep.queue.open_queue`."""
 
         @asynccontextmanager
         async def open_queue(res: Any, url: str) -> AsyncIterator[_QueueClient]:
