@@ -5,7 +5,8 @@ import logging
 import httpx
 import pytest
 from claimcheck_client import Problem
-from django.db import transaction
+from django.db import connections, transaction
+from django.db.models import Model
 from django.test import override_settings
 from django_claimcheck.value import ClaimcheckFile
 
@@ -102,13 +103,65 @@ def test_a_file_that_another_object_has_stays(shop: Place) -> None:
     assert not exists(file)
 
 
-def test_models_that_inherit(shop: Place) -> None:
+def test_models_that_inherit(shop: Place, asked: list[str]) -> None:
     first, second = stored(shop), stored(shop)
     product = Product.objects.create(name="Boat")
     for model in (Still, Featured):
-        model.objects.create(product=product, image=first).delete()
+        photo = model.objects.create(product=product, image=first)
+        asked.clear()
+        photo.delete()
+        assert asked == ["POST /v1/files/presign", f"DELETE /v1/files/{first}"]
         assert not exists(first)
-        first, second = second, ""
+        first, second = second, first
+
+
+def test_what_is_deleted_is_what_the_row_has(shop: Place) -> None:
+    first, second, third = (stored(shop) for _ in range(3))
+    for image in (first, second):
+        photo_of(image)
+    photo = Photo.objects.only("product").get(image=first)
+    photo.delete()  # its column was never read
+    assert not exists(first)
+    photo = Photo.objects.get(image=second)
+    photo.image = third  # which is never saved
+    photo.delete()
+    assert (exists(second), exists(third)) == (False, True)
+
+
+class Routed:
+    """Products have a database of their own."""
+
+    def db_for_write(self, model: type[Model], **_: object) -> str | None:
+        return "other" if model is Product else None
+
+    db_for_read = db_for_write
+
+    def allow_migrate(
+        self, db: str, app_label: str, model_name: str | None = None, **_: object
+    ) -> bool:
+        return (db == "other") == (model_name == "product")
+
+
+def test_files_of_other_databases_stay(shop: Place, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = stored(shop, "films"), stored(shop, "films")
+    with override_settings(DATABASE_ROUTERS=[Routed()]):
+        with connections["other"].schema_editor() as editor:
+            editor.create_model(Product)
+        Product.objects.create(name="Boat", image=first)
+        for film in (first, second):
+            Clip.objects.create(film=film).delete()
+    assert (exists(first), exists(second)) == (True, False)
+    assert caplog.records == []
+
+
+def test_tables_that_django_does_not_manage_count(
+    shop: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = stored(shop)
+    Product.objects.create(name="Boat", image=file)
+    monkeypatch.setattr(Product._meta, "managed", False)
+    photo_of(file).delete()
+    assert exists(file)
 
 
 def test_without_a_file_nothing_is_asked(shop: Place, asked: list[str]) -> None:
@@ -144,6 +197,17 @@ def test_attach(shop: Place) -> None:
     clip.save()
     Clip.objects.all().delete()
     assert not exists(str(clip.film))
+
+
+def test_a_file_that_another_record_holds_stays(
+    shop: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = stored(shop, "films")
+    with shop.client() as client:
+        client.records.put("clip", "elsewhere", "film", film)
+    Clip.objects.create(film=film).delete()
+    assert exists(film)
+    assert caplog.records == []
 
 
 def test_failures_are_logged_and_break_nothing(

@@ -12,7 +12,8 @@ TIME_ZONE = "UTC"
 LOGGING_CONFIG = None
 ROOT_URLCONF = "tests.support.django_shop.urls"
 STATIC_URL = "static/"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+MEMORY = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+DATABASES = {"default": MEMORY, "other": MEMORY}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

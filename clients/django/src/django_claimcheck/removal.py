@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from claimcheck_client import ClaimcheckError, Problem
 from django.apps import apps
-from django.db import models, transaction
+from django.db import models, router, transaction
 from django.db.models import signals
 
 from django_claimcheck import service
@@ -29,6 +29,7 @@ def connect() -> None:
         if _watched(model, None):
             signals.pre_save.connect(_before_save, model, dispatch_uid="claimcheck")
             signals.post_save.connect(_after_save, model, dispatch_uid="claimcheck")
+            signals.pre_delete.connect(_before_delete, model, dispatch_uid="claimcheck")
             signals.post_delete.connect(_after_delete, model, dispatch_uid="claimcheck")
 
 
@@ -43,11 +44,15 @@ def _watched(model: type[models.Model], saved: Any) -> list[ClaimcheckField]:
 def _before_save(
     sender: type[models.Model], instance: Any, raw: bool, using: str, update_fields: Any, **_: Any
 ) -> None:
-    names = [] if raw else [field.attname for field in _watched(sender, update_fields)]
+    _note(instance, [] if raw else _watched(sender, update_fields), using)
+
+
+def _note(instance: models.Model, fields: list[ClaimcheckField], using: str) -> None:
+    """Note what the row holds: the instance may be stale, changed, or without these columns."""
     found = None
-    if names and instance.pk is not None:
-        same = sender._base_manager.using(using).filter(pk=instance.pk)
-        found = same.values(*names).first()
+    if fields and instance.pk is not None:
+        same = type(instance)._base_manager.using(using).filter(pk=instance.pk)
+        found = same.values(*(field.attname for field in fields)).first()
     instance.__dict__[_BEFORE] = found or {}
 
 
@@ -61,10 +66,20 @@ def _after_save(
             _on_commit(field, instance.pk, was, now, using)
 
 
+def _before_delete(sender: type[models.Model], instance: Any, using: str, **_: Any) -> None:
+    _note(instance, _own(sender), using)
+
+
 def _after_delete(sender: type[models.Model], instance: Any, using: str, **_: Any) -> None:
-    for field in _watched(sender, None):
-        if was := str(getattr(instance, field.attname)):
+    before = instance.__dict__.pop(_BEFORE, {})
+    for field in _own(sender):
+        if was := before.get(field.attname):
             _on_commit(field, instance.pk, was, "", using)
+
+
+def _own(model: type[models.Model]) -> list[ClaimcheckField]:
+    """Of a row that is deleted: rows of parents have signals of their own, or stay."""
+    return [one for one in _watched(model, None) if one.model is model._meta.concrete_model]
 
 
 def _on_commit(field: ClaimcheckField, pk: Any, was: str, now: str, using: str) -> None:
@@ -88,7 +103,7 @@ def _attach(field: ClaimcheckField, to: tuple[str, str], pk: str, now: str) -> N
     if now:
         service.ask("PUT", path, {"url" if field.store == "url" else "file_id": now})
     else:
-        _without(404, "DELETE", path)
+        _unless_done(path)
 
 
 def _remove(field: ClaimcheckField, was: str, using: str) -> None:
@@ -100,25 +115,30 @@ def _remove(field: ClaimcheckField, was: str, using: str) -> None:
     if _is_used([file["id"], file["url"]], using):
         return
     params = {"object": "delete"} if field.on_delete == "remove" else None
-    _without(404, "DELETE", f"/v1/files/{file['id']}", params=params)
+    _unless_done(f"/v1/files/{file['id']}", params=params)
 
 
 def _is_used(values: list[str], using: str) -> bool:
+    """Whether a row has one of these: here, or where models of other databases are written."""
     for model in apps.get_models():
-        if model._meta.proxy or not model._meta.managed:
+        if model._meta.proxy:
             continue
+        places = {router.db_for_write(model)}
+        if router.allow_migrate_model(using, model):
+            places.add(using)
         for field in claimcheck_fields(model):
             if field.model is not model:
                 continue  # inherited: the table is another model's
-            if model._base_manager.using(using).filter(**{f"{field.name}__in": values}).exists():
+            held = {f"{field.name}__in": values}
+            if any(model._base_manager.using(place).filter(**held).exists() for place in places):
                 return True
     return False
 
 
-def _without(status: int, method: str, path: str, **options: Any) -> None:
-    """Ask for something that may be so already."""
+def _unless_done(path: str, **options: Any) -> None:
+    """Delete what may be gone already, or be held by a record of the service: then it stays."""
     try:
-        service.ask(method, path, **options)
+        service.ask("DELETE", path, **options)
     except Problem as problem:
-        if problem.status != status:
+        if problem.status != 404 and problem.type != "file-in-use":
             raise
