@@ -2,11 +2,14 @@
 
 import pickle
 from datetime import timedelta
+from uuid import UUID
 
 import httpx
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from claimcheck_client import Problem, Unreachable
 from django.core import serializers
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.management import call_command
 from django.db import connection
 from django.template import Context, Template
@@ -14,6 +17,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_claimcheck import ClaimcheckFile, NoFile, prefetch_claimcheck
+from django_claimcheck.conf import conf
 
 from tests.clients.django.place import PNG, Place, person, signed_in, uploaded
 from tests.support.django_shop.models import Clip, Photo, Product
@@ -196,3 +200,49 @@ def test_values_are_files_of_their_field() -> None:
     assert isinstance(image, ClaimcheckFile)
     assert repr(image) == "<ClaimcheckFile: a>"
     assert Product(image=image).image == image != Product(image="b").image
+
+
+def test_a_file_of_another_field_is_kept_as_this_one_keeps_it(shop: Place) -> None:
+    with shop.client() as client:
+        file = client.upload(PNG, "images", filename="a.png")
+    product = Product.objects.create(image=file["id"])
+    product.manual = product.image
+    product.save()
+    assert Product.objects.filter(manual=file["url"], image=product.manual).get() == product
+    product.refresh_from_db()
+    photo = Photo(product=product, image=product.manual)
+    photo.save()
+    photo.refresh_from_db()
+    assert (str(photo.image), photo.image.filename) == (file["id"], "a.png")
+    assert Photo.objects.filter(image=UUID(file["id"])).exists()
+    assert str(Product(image=UUID(file["id"])).image) == file["id"]  # type: ignore[misc]
+    with pytest.raises(NoFile):
+        photo.image = Product(manual="https://elsewhere.example/a.txt").manual
+
+
+def test_empty_columns_are_alike_however_they_are_written(shop: Place) -> None:
+    products = Product.objects.bulk_create([Product(name="Boat"), Product(name="Ship", manual="")])
+    written = serializers.serialize("json", products)
+    for read in serializers.deserialize("json", written):
+        read.save()
+    Product.objects.filter(name="Boat").update(manual="")
+    for product in products:
+        product.manual = ""
+    Product.objects.bulk_update(products[1:], ["manual"])
+    assert list(Product.objects.values_list("image", "manual")) == [("", None)] * 2
+
+
+def test_event_loops_are_not_held_up(shop: Place) -> None:
+    image = Product(image=UNKNOWN_ID).image
+
+    async def view() -> list[Product]:
+        with pytest.raises(SynchronousOnlyOperation):
+            _ = image.url
+        return await sync_to_async(prefetch_claimcheck)(Product.objects.all())
+
+    assert async_to_sync(view)() == []
+
+
+def test_the_key_is_not_shown() -> None:
+    with override_settings(CLAIMCHECK={"URL": "http://127.0.0.1:9", "KEY": "cc_secret"}):
+        assert "cc_secret" not in repr(conf())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from uuid import UUID
 
 from django.core import checks
 from django.db import models
@@ -33,6 +34,13 @@ _LENGTHS = {"id": 36, "url": 2048}
 _ON_DELETE = ("keep", "release", "remove")
 
 
+def _kept(by: Any, value: Any) -> Any:
+    """A file of a field that keeps them otherwise, as this one does; all else as it is."""
+    if isinstance(value, ClaimcheckFile) and value and value.field.store != by.store:
+        return value.kept(by)
+    return value
+
+
 class _Descriptor(DeferredAttribute):
     """Gives a ClaimcheckFile for whatever the attribute was set to."""
 
@@ -44,12 +52,13 @@ class _Descriptor(DeferredAttribute):
         value = super().__get__(instance, cls)
         if isinstance(value, ClaimcheckFile) or hasattr(value, "resolve_expression"):
             return value
-        held = instance.__dict__[self.field.attname] = ClaimcheckFile(self.field, value)
+        text = value if value is None else str(value)  # programs have UUIDs, too
+        held = instance.__dict__[self.field.attname] = ClaimcheckFile(self.field, text)
         return held
 
     # Else the attribute of an instance would hide the descriptor.
     def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self.field.attname] = value
+        instance.__dict__[self.field.attname] = _kept(self.field, value)
 
 
 class ClaimcheckField(_Base):
@@ -113,13 +122,15 @@ class ClaimcheckField(_Base):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return value.value if isinstance(value, ClaimcheckFile) else value
+        value = _kept(self, value)
+        if isinstance(value, ClaimcheckFile):
+            return value.value
+        return str(value) if isinstance(value, UUID) else value
 
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        value = super().pre_save(model_instance, add)
-        # As of other columns for text: one way to be empty.
-        is_empty = isinstance(value, ClaimcheckFile) and not value
-        return (None if self.null else "") if is_empty else value
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        """As of other columns for text: one way to be empty."""
+        found = super().get_db_prep_save(value, connection)
+        return (None if self.null else "") if found in (None, "") else found
 
     def value_from_object(self, obj: models.Model) -> Any:
         """Forms begin with it; those of one page ask for all of theirs together."""

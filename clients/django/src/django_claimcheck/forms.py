@@ -113,4 +113,4 @@ class ClaimcheckFormField(forms.Field):
             if error.code == "unavailable":
                 self._taken = str(value)
             raise
-        return self._taken.kept()
+        return self._taken.kept(self.of)

@@ -90,7 +90,7 @@ class ClaimcheckSerializerField(_Base):
             if held and str(held) == data:
                 return held
         try:
-            return verified(self.of, data).kept()
+            return verified(self.of, data).kept(self.of)
         except ValidationError as error:
             raise serializers.ValidationError(error.messages, error.code) from error
 

@@ -138,10 +138,10 @@ class ClaimcheckFile:
     def content_type(self) -> str:
         return str(self.file["content_type"])
 
-    def kept(self) -> ClaimcheckFile:
-        """This file as its field keeps it, by its id or its object's URL."""
+    def kept(self, by: ClaimcheckField) -> ClaimcheckFile:
+        """This file as a field keeps it, by its id or its object's URL. Raises as `file` does."""
         found = copy(self)
-        found.value = self.object_url if self.field.store == "url" else self.id
+        found.field, found.value = by, self.object_url if by.store == "url" else self.id
         return found
 
     def answered(self, answer: dict[str, Any] | ClaimcheckError | None) -> None:

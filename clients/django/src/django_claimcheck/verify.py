@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def verified(field: ClaimcheckField, given: str) -> ClaimcheckFile:
-    """The file with this id; its `kept()` is for the field.
+    """The file with this id; `kept(field)` is what to store.
 
     Raises ValidationError, unless it is a file of the field's destination that the user who is
     signed in has uploaded, and that no scanner has found fault with.
