@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class Conf:
     """The members of `CLAIMCHECK`; README.md describes them. Times are seconds."""
 
     url: str
-    key: str
+    key: str = field(repr=False)  # error pages and trackers show variables
     browser_url: str
     script: str
     owner: Callable[[Any], str]

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from claimcheck_client import Client
+from django.utils.asyncio import async_unsafe
 
 from django_claimcheck.conf import Conf, conf
 
@@ -23,6 +24,7 @@ def _client(of: Conf, _process: int) -> Client:
     return Client(of.url, of.key, timeout=of.timeout, cache=None)
 
 
+@async_unsafe("The service is asked in a thread: use sync_to_async, as for Django's own queries.")
 def ask(method: str, path: str, json: Any = None, **options: Any) -> Any:
     """The JSON of the answer."""
     client = _client(conf(), os.getpid())
