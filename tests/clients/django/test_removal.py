@@ -199,6 +199,19 @@ def test_attach(shop: Place) -> None:
     assert not exists(str(clip.film))
 
 
+def test_a_record_holds_what_the_row_has(shop: Place) -> None:
+    first, second, third = (stored(shop, "films") for _ in range(3))
+    clip = Clip.objects.create(film=first)
+    with transaction.atomic():
+        clip.film = second
+        clip.save()
+        # Another save, which is told of before this one is.
+        Clip.objects.update(film=third)
+    with shop.client() as client:
+        assert client.records.get("clip", str(clip.pk))["fields"]["film"]["file_id"] == third
+    assert (exists(first), exists(third)) == (False, True)
+
+
 def test_a_file_that_another_record_holds_stays(
     shop: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -51,9 +51,14 @@ def _note(instance: models.Model, fields: list[ClaimcheckField], using: str) -> 
     """Note what the row holds: the instance may be stale, changed, or without these columns."""
     found = None
     if fields and instance.pk is not None:
-        same = type(instance)._base_manager.using(using).filter(pk=instance.pk)
-        found = same.values(*(field.attname for field in fields)).first()
+        found = (
+            _row(type(instance), instance.pk, using).values(*(f.attname for f in fields)).first()
+        )
     instance.__dict__[_BEFORE] = found or {}
+
+
+def _row(model: type[models.Model], pk: Any, using: str) -> models.QuerySet[Any]:
+    return model._base_manager.using(using).filter(pk=pk)
 
 
 def _after_save(
@@ -61,9 +66,9 @@ def _after_save(
 ) -> None:
     before = instance.__dict__.pop(_BEFORE, {})
     for field in [] if raw else _watched(sender, update_fields):
-        was, now = before.get(field.attname) or "", str(getattr(instance, field.attname))
-        if was != now:
-            _on_commit(field, instance.pk, was, now, using)
+        was = before.get(field.attname) or ""
+        if was != str(getattr(instance, field.attname)):
+            _on_commit(field, instance, was, using)
 
 
 def _before_delete(sender: type[models.Model], instance: Any, using: str, **_: Any) -> None:
@@ -74,7 +79,7 @@ def _after_delete(sender: type[models.Model], instance: Any, using: str, **_: An
     before = instance.__dict__.pop(_BEFORE, {})
     for field in _own(sender):
         if was := before.get(field.attname):
-            _on_commit(field, instance.pk, was, "", using)
+            _on_commit(field, instance, was, using)
 
 
 def _own(model: type[models.Model]) -> list[ClaimcheckField]:
@@ -82,15 +87,18 @@ def _own(model: type[models.Model]) -> list[ClaimcheckField]:
     return [one for one in _watched(model, None) if one.model is model._meta.concrete_model]
 
 
-def _on_commit(field: ClaimcheckField, pk: Any, was: str, now: str, using: str) -> None:
-    transaction.on_commit(partial(_tell, field, str(pk), was, now, using), using=using, robust=True)
+def _on_commit(field: ClaimcheckField, instance: models.Model, was: str, using: str) -> None:
+    tell = partial(_tell, field, type(instance), instance.pk, was, using)
+    transaction.on_commit(tell, using=using, robust=True)
 
 
-def _tell(field: ClaimcheckField, pk: str, was: str, now: str, using: str) -> None:
+def _tell(field: ClaimcheckField, model: type[models.Model], pk: Any, was: str, using: str) -> None:
     """Tell the service. What is committed stays so: failures are logged."""
+    # Not what was saved: somebody else may have saved the row since.
+    now = _row(model, pk, using).values_list(field.attname, flat=True).first() or ""
     try:
         if field.attach:
-            _attach(field, field.attach, pk, now)
+            _attach(field, field.attach, str(pk), now)
         if was and field.on_delete != "keep":
             _remove(field, was, using)
     except ClaimcheckError as error:
