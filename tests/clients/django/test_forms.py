@@ -99,6 +99,7 @@ def test_what_an_object_has_stays(shop: Place, asked: list[str]) -> None:
         # A form without the field leaves it; an empty one empties it.
         form = ProductForm({"name": "Ship", "manual": ""}, instance=product)
         assert form.is_valid(), form.errors
+        assert form.changed_data == ["manual"]
         form.save()
     product.refresh_from_db()
     assert (str(product.image), product.manual.value) == (image["id"], None)

@@ -166,6 +166,32 @@ def test_what_is_taken(shop: Place) -> None:
     assert set(required.errors) == {"image"}
 
 
+class ManualSerializer(serializers.ModelSerializer[Product]):
+    """A file that is kept by its URL, shown by its id."""
+
+    manual = ClaimcheckSerializerField(shows="id")
+
+    class Meta:
+        model = Product
+        fields = ("name", "manual")
+
+
+def test_what_was_shown_can_be_sent_back(shop: Place) -> None:
+    ann, bob = person("ann", "add_product"), person("bob", "add_product")
+    manual = uploaded(signed_in(ann), "product/manual", b"hello", "Guide.txt")
+    product = Product.objects.create(name="Boat", manual=manual["url"])
+    with acting_as(bob):
+        sent = {**ManualSerializer(product).data, "name": "Ship"}
+        assert sent["manual"] == manual["id"]
+        saved = ManualSerializer(product, data=sent)
+        assert saved.is_valid(), saved.errors
+        saved.save()
+        other = ManualSerializer(Product.objects.create(), data=sent)
+        assert not other.is_valid()
+    product.refresh_from_db()
+    assert (product.name, str(product.manual)) == ("Ship", manual["url"])
+
+
 def test_elsewhere_than_on_a_model_it_says_so(shop: Place) -> None:
     plain: Any = type("Plain", (serializers.Serializer,), {"image": ClaimcheckSerializerField()})
     with pytest.raises(TypeError, match="image is no ClaimcheckField"):

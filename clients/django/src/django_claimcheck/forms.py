@@ -99,6 +99,9 @@ class ClaimcheckFormField(forms.Field):
             return self._taken
         return value and self._held
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return data is not None and super().has_changed(initial, data)
+
     def clean(self, value: Any) -> Any:
         if value is None:  # the form was sent without it
             value = self._held

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from django_claimcheck.fields import ClaimcheckField
-from django_claimcheck.value import ClaimcheckFile, NoFile, ask
+from django_claimcheck.value import ClaimcheckFile, NoFile, ask, is_id
 from django_claimcheck.verify import verified
 
 if TYPE_CHECKING:
@@ -87,12 +87,19 @@ class ClaimcheckSerializerField(_Base):
         instance: Any = getattr(self.parent, "instance", None)
         if isinstance(instance, self.of.model):
             held: ClaimcheckFile = getattr(instance, self.of.attname)
-            if held and str(held) == data:
+            if held and (str(held) == data or self._is_id_of(held, data)):
                 return held
         try:
             return verified(self.of, data).kept(self.of)
         except ValidationError as error:
             raise serializers.ValidationError(error.messages, error.code) from error
+
+    def _is_id_of(self, held: ClaimcheckFile, data: str) -> bool:
+        """Whether this is the id of a file that is kept by its URL."""
+        try:
+            return is_id(data) and held.id == data
+        except (NoFile, ClaimcheckError):
+            return False
 
 
 def connect() -> None:
