@@ -206,6 +206,29 @@ class TestAdmin:
         # Who is no staff has no admin.
         assert status(signed_in(person("bob"))) == 403
 
+    def test_save_as_new_takes_over_ones_own_files(
+        self, shop: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admin.site._registry[Product], "save_as", True)
+        ann, bob = (staff(name, "add_product", "change_product") for name in ("ann", "bob"))
+        image = uploaded(ann, "product/image")["id"]
+        product = Product.objects.create(name="Boat", image=image)
+        sent = product_form(image=image, name="Ship") | photos() | {"_saveasnew": "1"}
+        path = f"/admin/shop/product/{product.pk}/change/"
+        assert "no such file of yours" in errors(bob.post(path, sent))
+        assert ann.post(path, sent).status_code == 302
+        assert Product.objects.filter(image=image).count() == 2
+
+    def test_names_of_files_are_no_html(self, shop: Place) -> None:
+        ann = staff("ann", "add_product", "change_product")
+        name = "\"><img src=x onerror='alert(1)'>.png"
+        image = uploaded(ann, "product/image", filename=name)["id"]
+        product = Product.objects.create(name="Boat", image=image)
+        page = ann.get(f"/admin/shop/product/{product.pk}/change/").content.decode()
+        assert "onerror=" in page  # it is shown
+        assert "<img src=x" not in page
+        assert '">' not in re.findall('data-filename="[^>]*', page)[0]
+
     def test_one_who_may_only_view_gets_no_field(self, shop: Place) -> None:
         product = Product.objects.create(name="Boat")
         page = staff("ann", "view_product").get(f"/admin/shop/product/{product.pk}/change/")
