@@ -8,7 +8,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
 
@@ -17,7 +17,7 @@ from app.commands.parser import Subparsers, add_command
 from app.commands.progress import progress_line
 from app.commands.with_resources import with_resources
 from app.core.destination import Destination
-from app.core.principal import MAX_NAME
+from app.core.principal import MAX_NAME, is_name
 from app.core.record_field import FieldPath, is_record_id
 from app.errors import ConfigurationError, UrlNotOurs
 from app.files.urls import check_host, parse_url
@@ -71,6 +71,9 @@ def _adopt(options: argparse.Namespace) -> None:
         raise ConfigurationError("--concurrency and --rate are numbers above 0.")
     if options.list is None and options.owner is None:
         raise ConfigurationError("Say with --owner whose the files are.")
+    for name in (options.owner, options.tenant):
+        if name and not is_name(name):
+            raise ConfigurationError(f"{name!r} has not 1 to {MAX_NAME} printable characters.")
     if status := with_resources(require_stores, lambda res: _run(res, options)):
         sys.exit(status)
 
@@ -211,20 +214,27 @@ async def _of_list(
     res: Resources, options: argparse.Namespace, after: str
 ) -> AsyncGenerator[_Item, None]:
     """The objects of a list, in its order, behind the line of this number."""
-    with options.list.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in _rows(file, options.list.suffix):
-            if after and number <= int(after):
-                continue
-            said = {"line": number, "url": row.get("url") if isinstance(row, dict) else None}
-            try:
-                candidate: Candidate | str = _candidate(res.settings, options, row)
-            except (ValueError, ConfigurationError, UrlNotOurs) as error:
-                candidate = str(error)
-            yield _Item(str(number), said, candidate)
+    for number, row in _rows(options.list):
+        if after and number <= int(after):
+            continue
+        said = {"line": number, "url": row.get("url") if isinstance(row, dict) else None}
+        try:
+            candidate: Candidate | str = _candidate(res.settings, options, row)
+        except (ValueError, ConfigurationError, UrlNotOurs) as error:
+            candidate = str(error)
+        yield _Item(str(number), said, candidate)
 
 
-def _rows(file: TextIO, suffix: str) -> Iterator[tuple[int, Any]]:
-    """Each entry with the number of its last line."""
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Each entry with the number of its last line. Raises ConfigurationError."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _entries(file, path.suffix)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path} is no list in UTF-8 to be read: {error}") from error
+
+
+def _entries(file: TextIO, suffix: str) -> Iterator[tuple[int, Any]]:
     if suffix == ".csv":
         reader = csv.DictReader(file)
         if "url" not in (reader.fieldnames or ()):
@@ -249,23 +259,33 @@ def _candidate(settings: Settings, options: argparse.Namespace, row: Any) -> Can
     unknown = sorted(str(name) for name in row if name not in _COLUMNS)
     if unknown:
         raise ValueError(f"There is no column {unknown[0]}; there are: {', '.join(_COLUMNS)}.")
-    owner = row.get("owner") or options.owner
-    if not owner or len(owner) > MAX_NAME:
+    owner, tenant = row.get("owner") or options.owner, row.get("tenant") or options.tenant
+    if not is_name(owner):
         raise ValueError(f"It has no owner of 1 to {MAX_NAME} characters: say --owner, or `owner`.")
+    if tenant and not is_name(tenant):
+        raise ValueError(f"Its tenant has not 1 to {MAX_NAME} printable characters.")
     name = parse_url(settings, row.get("url") or "")
     check_host(settings, name, None)
-    created_at = (
-        in_utc(datetime.fromisoformat(row["created_at"])) if row.get("created_at") else None
-    )
+    created_at = _moment(row["created_at"]) if row.get("created_at") else None
     return Candidate(
         _destination_of(settings, options.destination, name.bucket, name.key),
         name.key,
         owner,
-        row.get("tenant") or options.tenant,
+        tenant,
         row.get("filename") or None,
         created_at,
         _field(row["attach_to"]) if row.get("attach_to") else None,
     )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = in_utc(datetime.fromisoformat(text))
+    except OverflowError as error:
+        raise ValueError(f"`created_at`: {error}.") from error
+    if moment < datetime.fromtimestamp(0, UTC):
+        raise ValueError("`created_at` is before 1970, which ids cannot tell.")
+    return moment
 
 
 def _field(text: str) -> FieldPath:

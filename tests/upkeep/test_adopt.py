@@ -238,6 +238,57 @@ async def test_a_field_that_does_not_take_the_file_leaves_no_file(
     assert (await client.get("/v1/files")).json()["items"] == []
 
 
+async def test_lines_that_no_row_can_hold_are_refused_and_the_others_adopted(
+    settings: Settings, environ: dict[str, str], client: httpx.AsyncClient, s3: Any, tmp_path: Path
+) -> None:
+    bucket = settings.destinations["files"].bucket
+    for n in range(1, 4):
+        await put(s3, bucket, f"files/{n}.txt", ContentType="text/plain")
+    url = f"{settings.destinations['files'].stored_endpoint}/{bucket}/files/1.txt"
+    bad = [
+        {"created_at": "1969-12-31T23:59:59Z"},
+        {"created_at": "0001-01-01T00:00:00+02:00"},
+        {"owner": "a\0b"},
+        {"owner": "a" * 256},
+        {"tenant": "a\0b"},
+        {"tenant": "a" * 256},
+        {"filename": "\0", "url": url.replace("1.txt", "2.txt")},
+        {"attach_to": "a\0/1/b", "url": url.replace("1.txt", "3.txt")},
+        {"url": url.replace("1.txt", "%00.txt")},
+        {"url": url.replace("1.txt", "1" * 1100)},
+        {"url": "https://[/files/1.txt"},
+    ]
+    listing = tmp_path / "objects.ndjson"
+    lines = [{"url": f"{url}?{n}"} | row for n, row in enumerate([*bad, {"owner": "dev"}])]
+    listing.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    status, said, error = await command(
+        environ, "--list", str(listing), "--owner", "dev", "--apply"
+    )
+    assert status == 2, error
+    outcomes = {one["line"]: one["outcome"] for one in said.values()}
+    assert outcomes == dict.fromkeys(range(1, 12), "refused") | {12: "adopted"}
+    assert all(one["reason"] for one in said.values() if one["line"] != 12)
+    [file] = (await client.get("/v1/files")).json()["items"]
+    assert file["filename"] == "1.txt"
+
+
+async def test_lists_that_cannot_be_read(
+    settings: Settings, environ: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "latin.csv").write_bytes("url\nhttps://example.com/\xfc\n".encode("latin-1"))
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "long.csv").write_text(f"url\n{'a' * 200_000}\n")
+    for name, expected in (
+        ("none.csv", "none.csv"),
+        ("latin.csv", "UTF-8"),
+        ("empty.csv", "`url`"),
+        ("long.csv", "long.csv"),
+    ):
+        status, _, error = await command(environ, "--list", str(tmp_path / name), "--owner", "dev")
+        assert (status, "Traceback" in error) == (1, False), error
+        assert expected in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
