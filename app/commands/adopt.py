@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
 
-from app.commands.checkpoint import Checkpoint
 from app.commands.parser import Subparsers, add_command
 from app.commands.progress import progress_line
 from app.commands.with_resources import with_resources
@@ -61,9 +60,6 @@ def add(commands: Subparsers) -> None:
         "--concurrency", type=int, default=32, help="requests to the bucket at once (default: 32)"
     )
     parser.add_argument("--rate", type=float, metavar="N", help="at most N requests a second")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="where to go on after an interruption"
-    )
 
 
 def _adopt(options: argparse.Namespace) -> None:
@@ -86,24 +82,16 @@ async def _run(res: Resources, options: argparse.Namespace) -> int:
         gate=asyncio.Semaphore(options.concurrency),
         pace=Pace(options.rate),
     )
-    checkpoint, counts = Checkpoint(options.checkpoint), Counter[str]()
-    # Each source has a place of its own; a dry run reads none, and leaves them as they are.
-    source = f"list {options.list}" if options.list else f"prefix {options.prefix}"
-    after = checkpoint.keys.get(source, "") if options.apply else ""
-    found = _of_list(res, options, after) if options.list else _of_prefix(res, options, after)
+    counts = Counter[str]()
+    found = _of_list(res, options) if options.list else _of_prefix(res, options)
     with progress_line("looked at: 0") as show:
         async with aclosing(_adopted(res, found, how)) as pages:
-            async for page, lines in pages:
-                for line in lines:
+            async for page in pages:
+                for line in page:
                     sys.stdout.write(_json(line) + "\n")
                     counts[line["outcome"]] += 1
                 sys.stdout.flush()
-                if options.apply:
-                    checkpoint.keys[source] = page[-1].place
-                    checkpoint.save()
                 show(f"looked at: {counts.total():,}", True)
-    if options.apply:
-        checkpoint.clear()
     said = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(counts.items()))
     end = "" if options.apply else "; nothing was stored: that takes --apply"
     sys.stderr.write(f"{said or 'no object'}{end}\n")
@@ -111,35 +99,33 @@ async def _run(res: Resources, options: argparse.Namespace) -> int:
 
 
 class _Item(NamedTuple):
-    """An object that was named: the place to go on after it, what the report says of it first, and
-    the candidate, or why there is none.
+    """An object that was named: what the report says of it first, and the candidate, or why there
+    is none.
     """
 
-    place: str
     said: dict[str, Any]
     candidate: Candidate | str
 
 
 async def _adopted(
     res: Resources, items: AsyncGenerator[_Item, None], how: How
-) -> AsyncGenerator[tuple[list[_Item], list[dict[str, Any]]], None]:
-    """Pages in order, each with what is said of its items; the next one is listed and looked at
-    while one is stored.
+) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """Pages in order, of the lines to say; the next one is listed and looked at while one is
+    stored.
     """
-    under_way: deque[tuple[list[_Item], asyncio.Task[list[dict[str, Any]]]]] = deque()
+    under_way: deque[asyncio.Task[list[dict[str, Any]]]] = deque()
     try:
         async with aclosing(_pages(items)) as pages:
             async for page in pages:
-                under_way.append((page, asyncio.create_task(_adopt_page(res, page, how))))
+                under_way.append(asyncio.create_task(_adopt_page(res, page, how)))
                 if len(under_way) == _PAGES_AT_ONCE:
-                    earlier, task = under_way.popleft()
-                    yield earlier, await task
-        for page, task in under_way:
-            yield page, await task
+                    yield await under_way.popleft()
+        for task in under_way:
+            yield await task
     finally:
-        for _, task in under_way:
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def _adopt_page(res: Resources, page: list[_Item], how: How) -> list[dict[str, Any]]:
@@ -168,19 +154,17 @@ async def _pages(items: AsyncGenerator[_Item, None]) -> AsyncGenerator[list[_Ite
         yield page
 
 
-async def _of_prefix(
-    res: Resources, options: argparse.Namespace, after: str
-) -> AsyncGenerator[_Item, None]:
-    """The objects of the bucket, in the order of their keys, behind one of them."""
+async def _of_prefix(res: Resources, options: argparse.Namespace) -> AsyncGenerator[_Item, None]:
+    """The objects of the bucket, in the store's order."""
     first = _destination_of(res.settings, options.destination, None, options.prefix)
     # Longer prefixes may have destinations of their own.
-    async with aclosing(list_objects(res.buckets, first, options.prefix, after)) as objects:
+    async with aclosing(list_objects(res.buckets, first, options.prefix)) as objects:
         async for listed in objects:
             # The "folders" of consoles are no files.
             if listed.key.endswith("/") and not any(listed.sizes.values()):
                 continue
             to = _destination_of(res.settings, options.destination, first.bucket, listed.key)
-            yield _Item(listed.key, {}, Candidate(to, listed.key, options.owner, options.tenant))
+            yield _Item({}, Candidate(to, listed.key, options.owner, options.tenant))
 
 
 def _destination_of(
@@ -210,19 +194,15 @@ def _destination_of(
     return max(fits, key=lambda one: len(one.prefix))
 
 
-async def _of_list(
-    res: Resources, options: argparse.Namespace, after: str
-) -> AsyncGenerator[_Item, None]:
-    """The objects of a list, in its order, behind the line of this number."""
+async def _of_list(res: Resources, options: argparse.Namespace) -> AsyncGenerator[_Item, None]:
+    """The objects of a list, in its order."""
     for number, row in _rows(options.list):
-        if after and number <= int(after):
-            continue
         said = {"line": number, "url": row.get("url") if isinstance(row, dict) else None}
         try:
             candidate: Candidate | str = _candidate(res.settings, options, row)
         except (ValueError, ConfigurationError, UrlNotOurs) as error:
             candidate = str(error)
-        yield _Item(str(number), said, candidate)
+        yield _Item(said, candidate)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
