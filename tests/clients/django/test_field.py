@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from claimcheck_client import Problem, Unreachable
 from django.core import serializers
-from django.core.exceptions import SynchronousOnlyOperation
+from django.core.exceptions import SynchronousOnlyOperation, ValidationError
 from django.core.management import call_command
 from django.db import connection
 from django.template import Context, Template
@@ -230,6 +230,16 @@ def test_empty_columns_are_alike_however_they_are_written(shop: Place) -> None:
         product.manual = ""
     Product.objects.bulk_update(products[1:], ["manual"])
     assert list(Product.objects.values_list("image", "manual")) == [("", None)] * 2
+
+
+def test_empty_columns_are_no_duplicates(shop: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Product._meta.get_field("manual").__dict__, "unique", True)
+    url = "https://elsewhere.example/a.txt"
+    Product.objects.create(name="Boat", manual=url)
+    Product.objects.create(name="Raft")
+    Product(name="Ship").full_clean()
+    with pytest.raises(ValidationError, match="already exists"):
+        Product(name="Ship", manual=url).full_clean()
 
 
 def test_event_loops_are_not_held_up(shop: Place) -> None:

@@ -122,10 +122,8 @@ class ClaimcheckField(_Base):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        value = _kept(self, value)
-        if isinstance(value, ClaimcheckFile):
-            return value.value
-        return str(value) if isinstance(value, UUID) else value
+        # An empty file is no NULL: that would be one to be unique among.
+        return str(_kept(self, value)) if isinstance(value, ClaimcheckFile | UUID) else value
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         """As of other columns for text: one way to be empty."""
