@@ -34,6 +34,8 @@ def found(deploy: bool = False) -> set[str]:
         {"URL": "http://a.example"},
         {"URL": "http://a.example", "KEY": "key", "BROWSER_URL": "a.example"},
         {"URL": "http://a.example", "KEY": "key", "EXPIRES_IN": 10},
+        {"URL": "http://a.example", "KEY": "key", "EXPIRES_IN": "3600"},
+        {"URL": "http://a.example", "KEY": "key", "TIMEOUT": 0},
     ],
 )
 def test_settings(given: Any) -> None:

@@ -59,8 +59,9 @@ def conf() -> Conf:
     for name in ("URL", "BROWSER_URL"):
         if not re.match("https?://." if name == "URL" else "(https?://.|$)", full[name] or ""):
             raise ImproperlyConfigured(f"CLAIMCHECK's {name} is an address: https://...")
-    if not 60 <= full["EXPIRES_IN"] <= 604_800:
-        raise ImproperlyConfigured("CLAIMCHECK's EXPIRES_IN is 60 to 604800 seconds.")
+    for name, least, most in (("EXPIRES_IN", 60, 604_800), ("TIMEOUT", 0.1, 600)):
+        if not (isinstance(full[name], int | float) and least <= full[name] <= most):
+            raise ImproperlyConfigured(f"CLAIMCHECK's {name} is {least} to {most} seconds.")
     url = full["URL"].rstrip("/")
     browser_url = (full["BROWSER_URL"] or url).rstrip("/")
     return Conf(
