@@ -61,6 +61,17 @@ async def test_other_bytes_are_not_taken(blocking: Caller, place: Place, tmp_pat
     assert not (tmp_path / "got").exists()
 
 
+async def test_names_of_others_replace_nothing(blocking: Caller, tmp_path: Path) -> None:
+    file = await blocking("upload", b"hello", "files", filename="a.txt")
+    there = tmp_path / "a.txt"
+    there.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=r"a\.txt"):
+        await blocking("download", file["id"], tmp_path)
+    assert there.read_bytes() == b"mine"
+    assert await blocking("download", file["id"], there) == there
+    assert there.read_bytes() == b"hello"
+
+
 async def test_a_link_that_has_expired(blocking: Caller, place: Place, tmp_path: Path) -> None:
     file = await blocking("upload", b"hello", "files", filename="a.txt")
     place.proxy.disturb("GET", (403, "AccessDenied"))

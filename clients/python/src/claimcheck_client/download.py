@@ -7,6 +7,7 @@ Links pin what was confirmed; where a bucket cannot pin it (`sealed` is "no"), `
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -30,13 +31,16 @@ def download(
     """Download a file, given by its id or as an upload returns it; where it lies then: at the path,
     or in it under its own name if it is a folder.
 
-    What is there is replaced once all has come. `on_progress` is called with bytes so far and
-    bytes of all. Raises Problem, Unreachable, BucketError, FileChanged, OSError.
+    What is at the path is replaced once all has come, and nothing that is in a folder: whoever has
+    uploaded the file chose its name. `on_progress` is called with bytes so far and bytes of all.
+    Raises Problem, Unreachable, BucketError, FileChanged, OSError.
     """
     file = yield from calls.file(file if isinstance(file, str) else file["id"])
     target = Path(path)
     if target.is_dir():
         target /= _own_name(file)
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     label = hashlib.sha256(f"{file['id']} {file['etag']}".encode()).hexdigest()[:16]
     part = target.with_name(f".{target.name[:200]}.{label}.part")
     yield from _Download(file, part, Progress(file["size"], on_progress)).told()
