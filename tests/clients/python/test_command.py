@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,33 @@ async def test_each_is_tried(place: Place, sample: Sample, tmp_path: Path) -> No
     sample(7)
     output, errors = await run(place, tmp_path, "absent.bin", "film.bin", "--to", "files", status=1)
     assert "film.bin" in output
-    assert "absent.bin: " in errors
+    assert errors == "absent.bin: No such file or directory\n"
+
+
+@pytest.mark.parametrize(("key", "hint"), [("", "Set"), ("claimcheck_key_no", "It is that of")])
+async def test_it_is_said_where_the_key_belongs(
+    place: Place, sample: Sample, tmp_path: Path, key: str, hint: str
+) -> None:
+    sample(7)
+    stranger = replace(place, key=key)
+    _, errors = await run(stranger, tmp_path, "film.bin", "--to", "files", status=1)
+    assert f"({hint} CLAIMCHECK_KEY.)" in errors
+
+
+async def test_it_says_that_it_tries_again(place: Place, sample: Sample, tmp_path: Path) -> None:
+    sample(7)
+    away = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "claimcheck_client", "film.bin", "--to", "files"),
+        env=environ_of(replace(place, url="http://127.0.0.1:9"), tmp_path),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+    )
+    assert away.stderr is not None
+    said = (await away.stderr.readline()).decode()
+    away.kill()
+    await away.wait()
+    assert said.startswith("http://127.0.0.1:9 cannot be reached.")
+    assert "Trying again in " in said
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,11 @@ async def test_no_key_and_a_new_key(place: Place) -> None:
 
 
 async def test_nobody_there(place: Place) -> None:
-    with Client("http://127.0.0.1:9", cache=None) as client, pytest.raises(Unreachable):
-        client.destinations()
+    """It is told where nobody is, without what of the URL nobody else may know."""
+    with Client("http://me:secret@127.0.0.1:9/api", cache=None) as client:
+        with pytest.raises(Unreachable, match=r"^http://127\.0\.0\.1:9 cannot be reached") as found:
+            client.request("GET", "/v1/destinations?a=b", retries=0)
+    assert "secret" not in str(found.value)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import httpx
 
 from claimcheck_client import calls
 from claimcheck_client.download import download
-from claimcheck_client.errors import Unreachable
 from claimcheck_client.memory import cache_directory
 from claimcheck_client.sending import SetUp, UploadOptions, send
 from claimcheck_client.source import Given
@@ -194,7 +193,7 @@ class Client:
                         take(block)
                 found = b"" if take else response.read()
         except httpx.TransportError as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+            raise self._set_up.unreachable(asked, error) from error
         return Answer(response.status_code, response.headers, found)
 
     def _together(self, these: Together) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -99,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["metadata"] = dict(given.metadata)
     if given.attach:
         options["attach_to"] = given.attach
+    # Else nothing is seen for a minute while the service is away.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("claimcheck_client").setLevel(logging.INFO)
     # In the environment alone: the command line is seen by every user of the machine.
     key = os.environ.get("CLAIMCHECK_KEY")
     try:
@@ -128,13 +132,22 @@ def _send(
         file = client.upload(source, destination, **options)
     except (ClaimcheckError, OSError) as error:
         bar.clear()
-        sys.stderr.write(f"{path}: {error}\n")
+        sys.stderr.write(f"{path}: {_said(error)}\n")
         return False
     bar.clear()
     line = json.dumps(file) if as_json else f"{file['id']}  {path}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
     return True
+
+
+def _said(error: ClaimcheckError | OSError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if error.status != 401:
+        return str(error)
+    is_set = bool(os.environ.get("CLAIMCHECK_KEY"))
+    return f"{error} ({'It is that of CLAIMCHECK_KEY' if is_set else 'Set CLAIMCHECK_KEY'}.)"
 
 
 if __name__ == "__main__":

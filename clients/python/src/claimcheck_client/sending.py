@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
+from urllib.parse import urlsplit
 
 import httpx
 
-from claimcheck_client.errors import Problem
+from claimcheck_client.errors import Problem, Unreachable
 from claimcheck_client.memory import Entry, cache_directory, remembered
 from claimcheck_client.piped import REFUSES_PIPES, can_be_piped, upload_piped
 from claimcheck_client.source import Given, Source
@@ -39,6 +40,13 @@ class SetUp:
         # Else each request would be tried again for a minute before it is told.
         if not re.match("(?i)https?://[^/]", self.url):
             raise ValueError(f"The service's URL must begin with http:// or https://: {self.url!r}")
+
+    def unreachable(self, http: Http, error: Exception) -> Unreachable:
+        """The failure that a request had no answer: where, but no path, signature or password."""
+        parts = urlsplit(self.url if http.url.startswith("/") else http.url)
+        where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        why = f"({type(error).__name__}: {error})"
+        return Unreachable(f"{where} cannot be reached. Is it right, and does it run? {why}")
 
     def request(self, http: Http) -> dict[str, Any]:
         """A request as httpx takes it, but for its body: to the service with the key."""

@@ -8,6 +8,7 @@ each do these four things in their own way, and nothing else.
 from __future__ import annotations
 
 import json as jsons
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ RETRIES = 8
 _FIRST_WAIT = 1.0  # seconds before the first retry, at most; doubled for each further one
 _LONGEST_WAIT = 30.0
 _random = secrets.SystemRandom()
+_log = logging.getLogger("claimcheck_client")
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,10 @@ def persist(work: Callable[[int], Steps[T]], retries: int = RETRIES) -> Steps[T]
             most = retries if error.again is None else min(error.again, retries)
             if not error.may_repeat or failures >= most:
                 raise
-            wait = error.wait
-        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**failures)
-        yield Wait(wait or _random.uniform(0, longest))
+            longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**failures)
+            wait = error.wait or _random.uniform(0, longest)
+            _log.info("%s Trying again in %.0f s.", error, wait)
+        yield Wait(wait)
         failures += 1
 
 
