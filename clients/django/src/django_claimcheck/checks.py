@@ -59,6 +59,8 @@ def _is_ours(name: str) -> bool:
 def check_service(**_: Any) -> list[checks.CheckMessage]:
     """Whether the service answers, its key suffices, and it has the fields' destinations."""
     fields = all_fields()
+    if any(error.id == "claimcheck.E001" for field in fields for error in field.check()):
+        return []  # is told of the model
     try:
         conf()
         lacking = {scope: None for scope, probe in _probes(fields) if _lacks_scope(*probe)}
@@ -70,9 +72,11 @@ def check_service(**_: Any) -> list[checks.CheckMessage]:
     except ImproperlyConfigured:
         return []  # is told above
     except ClaimcheckError as error:
-        return [
-            checks.Error(f"The service does not do what is needed: {error}", id="claimcheck.E005")
-        ]
+        text = f"The service does not do what is needed: {error}"
+        hint = "Look at CLAIMCHECK's URL."
+        if error.status == 401:
+            hint = "Look at CLAIMCHECK's KEY, or make one: claimcheck keys create, or the panel."
+        return [checks.Error(text, hint, id="claimcheck.E005")]
     return [
         checks.Error(
             f"The service has no destination {field.dest!r} for this key.",
@@ -95,7 +99,7 @@ def _probes(fields: list[ClaimcheckField]) -> Iterator[tuple[str, tuple[str, str
     yield "files:all", ("GET", f"/v1/usage?owner={nobody}", None)
     if any(field.on_delete != "keep" for field in fields):
         yield "files:delete", ("DELETE", f"/v1/files/{nobody}", None)
-    for kind, name in {field.attach for field in fields if field.attach}:
+    for kind, name in {tuple(field.attach) for field in fields if field.attach}:
         yield "records:write", ("DELETE", f"/v1/records/{kind}/{nobody}/{name}", None)
 
 

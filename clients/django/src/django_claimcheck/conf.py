@@ -54,14 +54,23 @@ def conf() -> Conf:
             "and an API key of it."
         )
     if unknown := given.keys() - DEFAULTS:
-        raise ImproperlyConfigured(f"CLAIMCHECK has no {', '.join(sorted(unknown))}.")
+        raise ImproperlyConfigured(
+            f"CLAIMCHECK has no {', '.join(sorted(unknown))}; it has {', '.join(DEFAULTS)}."
+        )
     full = DEFAULTS | given
     for name in ("URL", "BROWSER_URL"):
         if not re.match("https?://." if name == "URL" else "(https?://.|$)", full[name] or ""):
-            raise ImproperlyConfigured(f"CLAIMCHECK's {name} is an address: https://...")
-    for name, least, most in (("EXPIRES_IN", 60, 604_800), ("TIMEOUT", 0.1, 600)):
-        if not (isinstance(full[name], int | float) and least <= full[name] <= most):
-            raise ImproperlyConfigured(f"CLAIMCHECK's {name} is {least} to {most} seconds.")
+            raise ImproperlyConfigured(
+                f"CLAIMCHECK's {name} is an address, https://..., not {full[name]!r}."
+            )
+    if not isinstance(full["KEY"], str):
+        raise ImproperlyConfigured(
+            'CLAIMCHECK\'s KEY is an API key, or "" where none is asked for.'
+        )
+    if not (isinstance(full["TIMEOUT"], int | float) and full["TIMEOUT"] > 0):
+        raise ImproperlyConfigured("CLAIMCHECK's TIMEOUT is a number of seconds, more than 0.")
+    if not (isinstance(full["EXPIRES_IN"], int) and 60 <= full["EXPIRES_IN"] <= 604_800):
+        raise ImproperlyConfigured("CLAIMCHECK's EXPIRES_IN is 60 to 604800 seconds.")
     url = full["URL"].rstrip("/")
     browser_url = (full["BROWSER_URL"] or url).rstrip("/")
     return Conf(
@@ -69,20 +78,21 @@ def conf() -> Conf:
         key=full["KEY"],
         browser_url=browser_url,
         script=full["SCRIPT"] or f"{browser_url}/static/upload-field.js",
-        owner=_function(full["OWNER"]),
-        may_upload=_function(full["MAY_UPLOAD"]),
+        owner=_function("OWNER", full["OWNER"]),
+        may_upload=_function("MAY_UPLOAD", full["MAY_UPLOAD"]),
         expires_in=full["EXPIRES_IN"],
         timeout=full["TIMEOUT"],
     )
 
 
-def _function(given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
+def _function(name: str, given: Any) -> Any:
     try:
-        return import_string(given)
+        found = import_string(given) if isinstance(given, str) else given
     except ImportError as error:
-        raise ImproperlyConfigured(f"CLAIMCHECK: {error}") from error
+        raise ImproperlyConfigured(f"CLAIMCHECK's {name} is {given!r}: {error}") from error
+    if not callable(found):
+        raise ImproperlyConfigured(f"CLAIMCHECK's {name} is a function, or the path of one.")
+    return found
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from uuid import UUID
 
+from django.apps import apps
 from django.core import checks
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
@@ -114,6 +115,12 @@ class ClaimcheckField(_Base):
             and all(isinstance(name, str) and name for name in self.attach)
         ):
             wrong.append('attach= is the type and the field of a record: ("product", "image").')
+        if not isinstance(self.accept, str):
+            wrong.append('accept= is one string, as in HTML: "image/png,image/jpeg".')
+        if not (self.max_size is None or isinstance(self.max_size, int)):
+            wrong.append("max_size= is a number of bytes: 5_000_000.")
+        if not apps.is_installed("django_claimcheck"):
+            wrong.append('Forms cannot show it: add "django_claimcheck" to INSTALLED_APPS.')
         errors = [checks.Error(text, obj=self, id="claimcheck.E001") for text in wrong]
         return [*super().check(**kwargs), *errors]
 
