@@ -14,7 +14,6 @@ from tests.clients.django.place import PNG, Place
 CLIENTS = Path(__file__).parents[3] / "clients"
 # What `django-admin startproject` makes, but for comments.
 SETTINGS = """
-import os
 from tests.support.django_shop.settings import *
 INSTALLED_APPS = [*INSTALLED_APPS[:-2], "shop"]
 MIDDLEWARE = MIDDLEWARE[:-1]
@@ -23,7 +22,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 """
 URLS = """
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import path
 from shop import api, views
 
 urlpatterns = [
