@@ -176,7 +176,10 @@ async def test_replace_and_remove_leave_the_objects(
     await expect(field).to_contain_text("is taken out when you save. The file itself stays")
     await field.get_by_role("button", name="Undo").press("Enter")
     await expect(field).to_contain_text("second.png")
+    await field.evaluate("(element) => element.setAttribute('deletes', '')")
     await field.get_by_role("button", name="Remove second.png").click()
+    await expect(field).to_contain_text("is deleted when you save.")
+    await expect(field).not_to_contain_text("stays stored")
     await save(page)
     assert shop.image_of("Chair") is None
     await expect(page.get_by_role("row", name="Chair")).to_contain_text("No file")

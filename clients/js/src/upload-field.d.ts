@@ -15,6 +15,7 @@ export interface UploadFieldAttributes {
   disabled?: boolean;
   "csrf-cookie"?: string;
   "csrf-input"?: string;
+  deletes?: boolean;
   "csrf-header"?: string;
   /** Where "Sign in" leads. */
   "sign-in"?: string;

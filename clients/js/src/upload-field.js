@@ -274,7 +274,8 @@ class UploadField extends HTMLElement {
     const index = this.#rows.indexOf(row);
     this.#drop(row);
     this.#removed = { row, index };
-    const how = row.state === "kept" ? "taken-out-kept" : "taken-out";
+    const then = this.hasAttribute("deletes") ? "taken-out-deleted" : "taken-out-kept";
+    const how = row.state === "kept" ? then : "taken-out";
     this.#$(".taken-out span").textContent = say(how, { file: quoted(row.filename) });
     this.#$(".taken-out").hidden = false;
     this.say(this.#$(".taken-out span").textContent);

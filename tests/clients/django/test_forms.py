@@ -45,8 +45,9 @@ def test_an_empty_form(shop: Place, asked: list[str]) -> None:
 
 
 def test_options(shop: Place) -> None:
-    assert 'accept="image/png,.jpg" max-size="5000000"' in PhotoForm().as_p()
+    assert 'accept="image/png,.jpg" max-size="5000000" deletes>' in PhotoForm().as_p()
     assert "accept" not in ProductForm().as_p()
+    assert "deletes" not in ProductForm().as_p()
     changed = {
         "URL": shop.url, "KEY": shop.key,
         "BROWSER_URL": "https://files.example", "SCRIPT": "/static/upload-field.js",

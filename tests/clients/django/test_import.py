@@ -202,7 +202,7 @@ async def test_a_row_that_is_changed_meanwhile_is_left(tmp_path: Path) -> None:
         (["shop.Product.image"], "is no ClaimcheckField"),
         (["shop.Product.nothing"], "no such field"),
         (["shop.Nothing.picture"], "no such field"),
-        (["shop"], "no such field"),
+        (["shop"], "as in shop.Product.picture"),
         (["shop.Product.picture", "--from", "nothing"], "no such field"),
         (["shop.Product.kept", "--from", "kept", "--back"], "another field"),
         (["shop.Product.kept", "--back", "--export", "a.csv"], "leave one out"),

@@ -45,6 +45,7 @@ class ClaimcheckWidget(forms.Widget):
             "csrf-header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
             "accept": self.of.accept or None,
             "max-size": self.of.max_size,
+            "deletes": True if self.of.on_delete == "remove" else None,
         }
         given = {name: one for name, one in more.items() if one is not None}
         context["widget"]["attrs"] |= given

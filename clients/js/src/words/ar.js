@@ -129,6 +129,7 @@ export default {
   "moved": "{file} هو رقم {place} من {count}.",
   "taken-out": "أُخرج {file}.",
   "taken-out-kept": "سيُخرج {file} عند الحفظ. يبقى الملف نفسه محفوظًا.",
+  "taken-out-deleted": "سيُحذف {file} عند الحفظ.",
   "still-paused": "{file} متوقف مؤقتًا. استأنف رفعه أو ألغه.",
   "still-sending": "ما زال {file} قيد الرفع. انتظر أو ألغه.",
   "not-uploaded": "لم يُرفع {file}. أعد المحاولة أو أخفه.",

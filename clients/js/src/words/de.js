@@ -129,6 +129,7 @@ export default {
   "moved": "{file} ist Nummer {place} von {count}.",
   "taken-out": "{file} ist herausgenommen.",
   "taken-out-kept": "{file} wird beim Speichern herausgenommen. Die Datei selbst bleibt gespeichert.",
+  "taken-out-deleted": "{file} wird beim Speichern gelöscht.",
   "still-paused": "{file} ist angehalten. Setzen Sie es fort oder brechen Sie es ab.",
   "still-sending": "{file} wird noch hochgeladen. Warten Sie, oder brechen Sie es ab.",
   "not-uploaded": "{file} wurde nicht hochgeladen. Versuchen Sie es erneut, oder blenden Sie es aus.",

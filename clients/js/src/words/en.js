@@ -139,6 +139,7 @@ export default {
   "moved": "{file} is number {place} of {count}.",
   "taken-out": "{file} is taken out.",
   "taken-out-kept": "{file} is taken out when you save. The file itself stays stored.",
+  "taken-out-deleted": "{file} is deleted when you save.",
   "still-paused": "{file} is paused. Resume it, or cancel it.",
   "still-sending": "{file} is still being uploaded. Wait for it, or cancel it.",
   "not-uploaded": "{file} was not uploaded. Try again, or dismiss it.",

@@ -129,6 +129,7 @@ export default {
   "moved": "{file} es el número {place} de {count}.",
   "taken-out": "{file} se ha quitado.",
   "taken-out-kept": "{file} se quitará al guardar. El archivo en sí sigue almacenado.",
+  "taken-out-deleted": "{file} se eliminará al guardar.",
   "still-paused": "{file} está en pausa. Reanude la subida o cancélela.",
   "still-sending": "{file} todavía se está subiendo. Espere o cancele la subida.",
   "not-uploaded": "{file} no se subió. Reinténtelo o descártelo.",

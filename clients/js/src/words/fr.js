@@ -129,6 +129,7 @@ export default {
   "moved": "{file} est le numéro {place} sur {count}.",
   "taken-out": "{file} est retiré.",
   "taken-out-kept": "{file} sera retiré à l’enregistrement. Le fichier lui-même reste conservé.",
+  "taken-out-deleted": "{file} sera supprimé à l’enregistrement.",
   "still-paused": "{file} est en pause. Reprenez l’envoi ou annulez-le.",
   "still-sending": "{file} est encore en cours d’envoi. Attendez la fin ou annulez-le.",
   "not-uploaded": "{file} n’a pas été envoyé. Réessayez ou fermez-le.",

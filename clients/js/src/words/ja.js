@@ -129,6 +129,7 @@ export default {
   "moved": "{file} は {count} 件中 {place} 番目です。",
   "taken-out": "{file} を外しました。",
   "taken-out-kept": "{file} は保存すると外れます。ファイル自体は残ります。",
+  "taken-out-deleted": "{file} は保存すると削除されます。",
   "still-paused": "{file} は一時停止中です。再開するか、中止してください。",
   "still-sending": "{file} はまだアップロード中です。終わるまで待つか、中止してください。",
   "not-uploaded": "{file} はアップロードされませんでした。再試行するか、閉じてください。",

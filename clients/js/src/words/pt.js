@@ -129,6 +129,7 @@ export default {
   "moved": "{file} é o número {place} de {count}.",
   "taken-out": "{file} foi retirado.",
   "taken-out-kept": "{file} será retirado quando você salvar. O arquivo em si continua guardado.",
+  "taken-out-deleted": "{file} será excluído quando você salvar.",
   "still-paused": "{file} está em pausa. Retome ou cancele o envio.",
   "still-sending": "{file} ainda está sendo enviado. Espere ou cancele o envio.",
   "not-uploaded": "{file} não foi enviado. Tente de novo ou dispense.",

@@ -113,7 +113,7 @@ class Command(BaseCommand):
         else:
             end = "" if options["apply"] else "; nothing was stored: that takes --apply"
         self.stderr.write(f"{counts.total():,} rows: {said or 'none'}{end}", self.style.NOTICE)
-        if counts[Outcome.UNKNOWN] and not counts[Outcome.IMPORTED]:
+        if counts[Outcome.UNKNOWN] and not (counts[Outcome.IMPORTED] or counts[Outcome.KEPT]):
             self.stderr.write(
                 "The service knows none of them: were they adopted, and for the owner of "
                 "CLAIMCHECK's KEY (or has it the scope files:all)?"
@@ -133,8 +133,10 @@ def _as_json(one: Said) -> dict[str, Any]:
 
 
 def _found(path: str, column: str, database: str) -> tuple[ClaimcheckField, QuerySet[Model]]:
+    label, _, name = path.rpartition(".")
+    if "." not in label:
+        raise CommandError(f"Name app, model and field, as in shop.Product.picture, not {path!r}.")
     try:
-        label, name = path.rsplit(".", 1)
         model = apps.get_model(label)
         field, old = model._meta.get_field(name), model._meta.get_field(column)
     except (ValueError, LookupError, FieldDoesNotExist) as error:
