@@ -59,7 +59,8 @@ def conf() -> Conf:
         )
     full = DEFAULTS | given
     for name in ("URL", "BROWSER_URL"):
-        if not re.match("https?://." if name == "URL" else "(https?://.|$)", full[name] or ""):
+        wanted = "https?://." if name == "URL" else "(https?://.|$)"
+        if not re.match(wanted, str(full[name] or "")):
             raise ImproperlyConfigured(
                 f"CLAIMCHECK's {name} is an address, https://..., not {full[name]!r}."
             )
@@ -67,10 +68,9 @@ def conf() -> Conf:
         raise ImproperlyConfigured(
             'CLAIMCHECK\'s KEY is an API key, or "" where none is asked for.'
         )
-    if not (isinstance(full["TIMEOUT"], int | float) and full["TIMEOUT"] > 0):
-        raise ImproperlyConfigured("CLAIMCHECK's TIMEOUT is a number of seconds, more than 0.")
-    if not (isinstance(full["EXPIRES_IN"], int) and 60 <= full["EXPIRES_IN"] <= 604_800):
-        raise ImproperlyConfigured("CLAIMCHECK's EXPIRES_IN is 60 to 604800 seconds.")
+    for name, least, most in (("EXPIRES_IN", 60, 604_800), ("TIMEOUT", 0.1, 600)):
+        if not (isinstance(full[name], int | float) and least <= full[name] <= most):
+            raise ImproperlyConfigured(f"CLAIMCHECK's {name} is {least} to {most} seconds.")
     url = full["URL"].rstrip("/")
     browser_url = (full["BROWSER_URL"] or url).rstrip("/")
     return Conf(
