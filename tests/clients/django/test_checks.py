@@ -40,7 +40,6 @@ def found(deploy: bool = False) -> set[str]:
         {"URL": "http://a.example", "KEY": "key", "EXPIRES_IN": "3600"},
         {"URL": "http://a.example", "KEY": "key", "TIMEOUT": 0},
         {"URL": "http://a.example", "KEY": "key", "EXPIRES_IN": "1 day"},
-        {"URL": "http://a.example", "KEY": "key", "TIMEOUT": 0},
         {"URL": "http://a.example", "KEY": "key", "TIMEOUT": None},
         {"URL": "http://a.example", "KEY": "key", "MAY_UPLOAD": True},
         {"URL": "http://a.example", "KEY": None},
