@@ -84,17 +84,21 @@ def list_objects_v2(
     Bucket: str,
     Prefix: str = "",
     StartAfter: str = "",
+    ContinuationToken: str = "",
     MaxKeys: int = 1000,
 ) -> Answer:
     bucket = store.bucket(Bucket)
+    after = ContinuationToken.removeprefix("after ") or StartAfter
     limit = min(MaxKeys, store.page)
     keys = [
         key
         for key in sorted(bucket.keys, key=str.encode)
-        if key.startswith(Prefix) and key.encode() > StartAfter.encode() and bucket.latest(key)
+        if key.startswith(Prefix) and key.encode() > after.encode() and bucket.latest(key)
     ]
     entries = [{"Key": key, **_entry(store, bucket.keys[key][0])} for key in keys[:limit]]
     said: Answer = {"KeyCount": len(entries), "IsTruncated": len(keys) > limit}
+    if len(keys) > limit:
+        said["NextContinuationToken"] = f"after {keys[limit - 1]}"
     return said | ({"Contents": entries} if entries else {})
 
 
