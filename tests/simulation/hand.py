@@ -43,6 +43,7 @@ class Hand:
     token: str | None = None  # of its upload session
     session: str | None = None
     id: str | None = None
+    made: str | None = None  # by its idempotency key
     key: str | None = None
     url: str | None = None
     upload: dict[str, Any] | None = None

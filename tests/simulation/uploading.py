@@ -30,7 +30,16 @@ async def announce(hand: Hand, step: Step) -> None:
             continue
         reply = await hand.insist("announce", step, "POST", "/v1/uploads", json, headers=once)
         if reply is not None and reply.status in {200, 201}:
+            _made_once(hand, reply.json["id"], is_made=reply.status == 201)
             hand.take(reply.json)
+
+
+def _made_once(hand: Hand, made: str, *, is_made: bool) -> None:
+    """A repeated request with its idempotency key makes no second upload."""
+    if hand.made not in (None, made):
+        names = hand.world.call(hand.made), hand.world.call(made)
+        hand.world.blame([f"one idempotency key has made {names[0]} and {names[1]}"])
+    hand.made = made if is_made else hand.made
 
 
 async def _announce_several(
@@ -145,7 +154,8 @@ async def _send_to_uppy(hand: Hand, step: Step) -> None:
     if hand.id is None or hand.key is None:
         return
     hand.parts = []
-    size = 6 * 1024 * 1024
+    # As Uppy cuts; a page may have it cut otherwise where no size was said.
+    size = (5 if hand.announcement.get("is_sized", True) else 6) * 1024 * 1024
     for number in range(1, max(1, -(-hand.body.length // size)) + 1):
         path = f"/uppy/to/films/s3/multipart/{hand.id}/{number}?key={quote(hand.key, safe='')}"
         reply = await hand.insist("sign", step, "GET", path)
