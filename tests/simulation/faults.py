@@ -71,7 +71,7 @@ class Fault:
     `before`: it fails before it took effect; `after`: it took effect, and its answer is lost;
     `late`: it takes effect after so many `seconds`; `kill_before` and `kill_after`: the process
     dies there, and is started again after `seconds`, if they are not 0. With a `code`, `before` is
-    an error by which the other side refuses: of S3, or an SQLSTATE.
+    an error by which the other side refuses, after so many `seconds`: of S3, or an SQLSTATE.
     """
 
     outcome: Outcome
@@ -162,7 +162,7 @@ async def pass_seam(
     _require_life(process, kind)
     usual = USUAL[kind]
     there, back = (chance.latency(usual, steady=kind in _STEADY) for _ in range(2))
-    if fault is not None and fault.outcome == "late":
+    if fault is not None and fault.outcome in ("late", "before"):
         there += fault.seconds
     await asyncio.sleep(there)
     _require_life(process, kind)

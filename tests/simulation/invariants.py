@@ -1,14 +1,15 @@
-"""The rules of the bucket at each effect, and of everything at the end.
+"""The rules of the bucket at each effect, of each row that a process changes, and of everything at
+the end.
 
 The end is when clients have gone, faults have ceased, and time and the sweep have had their way. An
-invariant yields what is wrong. To add one, write a function and add it to EFFECTS or END.
+invariant yields what is wrong. To add one, write a function and add it to EFFECTS, COMMITS or END.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.simulation.model import Row, moment
+from tests.simulation.model import Change, Row, moment
 from tests.simulation.scans import scans_are_done
 
 if TYPE_CHECKING:
@@ -78,6 +79,28 @@ EFFECTS: Final[list[Callable[["World", Any], Iterator[str]]]] = [
     aborts_what_may_go,
     works_under_a_lease,
 ]
+
+
+# What the service commits.
+
+
+def leases_are_their_holders(world: "World", who: str, change: Change) -> Iterator[str]:
+    """Whoever claims has the lease, and nobody else gives it back."""
+    before, row = change.before, change.after
+    if change.table != "files" or row is None:
+        return
+    held = before and before["state"] in {"completing", "removing"} and before["claimed_until"]
+    is_same = before is not None and before["state"] == row["state"]
+    shortened = held and is_same and moment(row["claimed_until"]) < moment(held)
+    if shortened or (held and row["state"] == "pending"):
+        holder = world.holders.get(row["id"])
+        if holder != who:
+            yield f"{who} gives back the lease of {world.name(row)}, which {holder} holds"
+    elif row["state"] in {"completing", "removing"} and row["claimed_until"] != held:
+        world.holders[row["id"]] = who
+
+
+COMMITS: Final[list[Callable[["World", str, Change], Iterator[str]]]] = [leases_are_their_holders]
 
 
 # What is left at the end.

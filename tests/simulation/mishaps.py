@@ -36,6 +36,16 @@ def store_refuses(chance: Chance, length: float) -> list[Fault]:
     return [Fault("before", "store", start=start, until=until, odds=0.3, code=code)]
 
 
+def store_refuses_to_join_late(chance: Chance, length: float) -> list[Fault]:
+    """It takes its time with parts, and then lets nobody join them, for as long as its policy is
+    wrong.
+    """
+    seconds = chance.between(3.0, 12.0)
+    return [
+        Fault("before", "store", name="complete", times=4, seconds=seconds, code="AccessDenied")
+    ]
+
+
 def store_is_slow(chance: Chance, length: float) -> list[Fault]:
     """Calls take effect long after whoever sent them has given up."""
     start, until = _window(chance, length)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tests.simulation.around import Surroundings, draw_surroundings
 from tests.simulation.chance import Chance
 from tests.simulation.faults import Fault
-from tests.simulation.mishaps import MISHAPS
+from tests.simulation.mishaps import MISHAPS, store_refuses_to_join_late
 from tests.simulation.store.manners import ALL, Manners
 
 MIB: Final = 1024 * 1024
@@ -104,6 +104,12 @@ def draw(seed: int) -> Plan:
         one = chance.of("fault", mishap.__name__)
         if one.happens(odds):
             faults += mishap(one, LENGTH)
+    rivals = chance.of("rivals")
+    if rivals.happens(0.1) and not quiet:
+        # A clock that is ahead takes for ended what another has just claimed.
+        lives = (*lives, _rivals(rivals, len(lives) + 1))
+        skews |= {"web1": 0.0, "web2": 80.0}
+        faults += store_refuses_to_join_late(rivals, LENGTH)
     surroundings = draw_surroundings(chance.of("around"), LENGTH, ALL[store], quiet=quiet)
     return Plan(
         seed=seed,
@@ -173,6 +179,7 @@ _CONTENTS: Final = {
         ("pdf", "application/pdf", "pdf"),
         ("txt", "text/plain", "text"),
         ("txt", "text/plain", "virus"),
+        ("tmp", "application/pdf", "html"),  # whose name says nothing
     ],
     "films": [("bin", "application/octet-stream", "noise"), ("pdf", "application/pdf", "pdf")],
     "drafts": [("txt", "text/plain", "text")],
@@ -217,10 +224,34 @@ def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
     if chance.happens(0.95):
         how_sent = {"twice": chance.happens(0.15), "short": chance.happens(0.05)}
         steps.append(_step(chance, "send", how_sent | {"stops": chance.happens(0.1)}))
-    if chance.happens(0.85):
+    is_confirmed = chance.happens(0.85)
+    if len(steps) > 1 and chance.happens(0.1):
+        # Shortly before the shortest of instructions end, and nobody says that it has arrived.
+        steps[1] = replace(steps[1], after=chance.between(30.0, 58.0))
+    elif is_confirmed:
         field = chance.pick([None, None, "picture", "gallery"])
         steps.append(_step(chance, "confirm", {"field": field, "by": chance.pick(["id", "url"])}))
     return steps
+
+
+def _rivals(chance: Chance, number: int) -> Life:
+    """Two tabs confirm one upload in parts, each at a process of its own."""
+    announcement = {
+        "destination": "films",
+        "filename": f"Wave {number}.bin",
+        "content_type": "application/octet-stream",
+        "size": 12 * MIB + chance.whole(40, 6000),
+        "contents": "noise",
+    }
+    how = {"door": "uploader", "again": False, "tries": 6}
+    confirm = _step(chance, "confirm", {"field": None, "web": "web1"})
+    second = replace(confirm, how=confirm.how | {"web": "web2"}, beside=True)
+    steps = (
+        *(_step(chance, "announce", announcement | how), _step(chance, "send")),
+        replace(second, after=confirm.after + chance.between(0.5, 4.0)),
+        confirm,
+    )
+    return Life(number, chance.pick(OWNERS), "films", chance.between(0.0, LENGTH), steps)
 
 
 # What may come later, and what may come from elsewhere at any time.

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 from typing import Any, Final
 
 import app.events.deliver
@@ -29,7 +30,7 @@ from tests.simulation.ending import BUCKET, bring_to_an_end, until_done
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Fault
 from tests.simulation.hand import Hand, Unanswered
-from tests.simulation.invariants import EFFECTS
+from tests.simulation.invariants import COMMITS, EFFECTS
 from tests.simulation.loop import owner
 from tests.simulation.model import Change, Model, Row
 from tests.simulation.plan import WEBS, Plan
@@ -99,6 +100,7 @@ class World(Engine):
         self.has_webhook = plan.worker
         self.ids: dict[str, str] = {}  # by key
         self.ended: dict[str, datetime] = {}  # tokens, and when
+        self.holders: dict[str, str] = {}  # of leases, by file: processes
         # When the call was sent that takes effect.
         self.sent_at = 0.0
         # Nothing keeps processes from extending their leases.
@@ -179,6 +181,10 @@ class World(Engine):
             for change in changes:
                 self._tell(change)
             self.blame(commit(self.model, changes, now))
+            process = owner.get()
+            if isinstance(process, Process):
+                for rule, change in product(COMMITS, changes):
+                    self.blame(rule(self, process.name, change))
 
     def _tell(self, change: Change) -> None:
         if change.table != "files":
