@@ -25,6 +25,8 @@ class Mutant:
     path: str
     old: str
     new: str
+    # Where two places hold the same rule, and each alone is enough.
+    also: "Mutant | None" = None
 
     def apply(self, root: Path) -> None:
         """Raises ValueError where the text is not there: then the mutant is out of date."""
@@ -33,6 +35,8 @@ class Mutant:
         if text.count(self.old) != 1:
             raise ValueError(f"{self.path} has the text {text.count(self.old)} times")
         module.write_text(text.replace(self.old, self.new))
+        if self.also is not None:
+            self.also.apply(root)
 
 
 _MOVES: Final = "app/db/moves.py"
@@ -93,7 +97,15 @@ MUTANTS: Final = {
         "changes = (-_ONE, _NOTHING, _NOTHING, _NOTHING)",
     ),
     "sizes are not compared": Mutant(
-        _OBJECTIONS, "if file.size is not None and found.size != file.size:", "if False:"
+        _OBJECTIONS,
+        "if file.size is not None and found.size != file.size:",
+        "if False:",
+        # Before parts are joined their sizes are compared already, and lengths are signed.
+        also=Mutant(
+            "app/uploads/join.py",
+            "count, missing = layout.count, layout.missing(sizes)",
+            "count, missing = layout.count, []",
+        ),
     ),
     "contents are not compared": Mutant(
         _OBJECTIONS,
@@ -150,9 +162,10 @@ MUTANTS: Final = {
         _REMOVE, "await handle.abort_uploads(None if completed else file.store_upload_id)", "pass"
     ),
     "rejected objects stay": Mutant(
+        # Neither by whoever rejects nor by the sweep, which does it for them.
         "app/uploads/verify.py",
-        "    if clear_by is not None:\n        with suppress",
-        "    if False:\n        with suppress",
+        "clear_by = None if foreign or not _is_object_deleted(res, file) else now + _DELETE_WITHIN",
+        "clear_by = None",
     ),
 }
 
