@@ -5,10 +5,13 @@ A rule yields what is wrong with one answer. To add one, write a function and ad
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
+from app import errors
 from tests.simulation.hand import Hand, problem_of
+from tests.simulation.model import moment
 from tests.simulation.scans import quarantine_is_kept
 
 if TYPE_CHECKING:
@@ -22,6 +25,15 @@ _UNLIMITED: Final = frozenset({"complete"})
 _STATUSES: Final = frozenset(
     {200, 201, 202, 204, 302, 400, 401, 403, 404, 409, 410, 412, 422, 429, 502, 503}
 )
+# The catalogue: statuses by type.
+_PROBLEMS: Final = {
+    problem.type_uri(): problem.status
+    for problem in vars(errors).values()
+    if isinstance(problem, type)
+    and issubclass(problem, errors.Problem)
+    and problem.__doc__
+    and problem is not errors.Problem
+}
 
 
 @dataclass
@@ -56,6 +68,36 @@ def in_time(_: "Model", a: Answer) -> Iterator[str]:
 def expected(_: "Model", a: Answer) -> Iterator[str]:
     if a.status not in _STATUSES or a.problem == "internal-error":
         yield f"status {a.status}, {a.json}"
+
+
+def problems_are_known(_: "Model", a: Answer) -> Iterator[str]:
+    """A refusal is one of the catalogue, with its own status, and names the request."""
+    said = a.json if isinstance(a.json, dict) else {}
+    items = [*said.get("items", []), *said.get("uploads", [])]
+    for problem in [
+        *([said] if a.status >= 400 else []),
+        *(i["problem"] for i in items if "problem" in i),
+    ]:
+        if _PROBLEMS.get(problem.get("type")) != problem.get("status") or not problem.get(
+            "request_id"
+        ):
+            yield f"no such problem: {problem}"
+
+
+def links_end_in_time(m: "Model", a: Answer) -> Iterator[str]:
+    """No link that is given out works for longer than its destination allows."""
+    said = a.json if isinstance(a.json, dict) else {}
+    for item in [said, *said.get("items", [])]:
+        row, link = m.files.get(item.get("id", "")), item.get("presigned_url")
+        if row is None or not link:
+            continue
+        query = dict(parse_qsl(urlsplit(link).query))
+        signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        ends = signed + timedelta(seconds=int(query["X-Amz-Expires"]))
+        if ends > a.ended + timedelta(seconds=m.lifetimes[row["destination"]]) + m.skew:
+            yield f"the link to {m.name(row)} works until {ends}"
+        if ends != moment(item["presigned_url_expires_at"]):
+            yield f"the link to {m.name(row)} works until {ends}, and is not said to"
 
 
 def strangers_see_nothing(m: "Model", a: Answer) -> Iterator[str]:
@@ -140,6 +182,8 @@ ANSWERS: Final[list[Rule]] = [
     quarantine_is_kept,
     in_time,
     expected,
+    problems_are_known,
+    links_end_in_time,
     strangers_see_nothing,
     ended_tokens_are_refused,
     tells_of_a_moment,

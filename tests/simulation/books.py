@@ -40,11 +40,14 @@ def file_changed(m: Model, change: Change, now: datetime) -> Iterator[str]:
         for n, count in enumerate(counts(part) if part else NOTHING):
             m.used[row["tenant"], row["owner"], n] += sign * count
             m.used[row["tenant"], "", n] += sign * count
-    # An upload session pays for what is announced, and for what nobody has announced at the end.
+    # An upload session pays for what is announced, and for what nobody has announced at the end;
+    # for one that was opened by a request for files that request does.
     late = states[1] == "confirmed" and before.get("size", 0) is None
     if row["session_id"] and (states[0] is None or late):
-        m.paid[row["session_id"], 0] += states[0] is None
-        m.paid[row["session_id"], 1] += row["size"] or 0
+        session = m.rows["upload_sessions"][row["session_id"],]
+        payer = session["file_request_id"] or session["id"]
+        m.paid[payer, 0] += states[0] is None
+        m.paid[payer, 1] += row["size"] or 0
     m.files[row["id"]] = row
     if change.after is None:
         del m.files[row["id"]]
@@ -86,6 +89,7 @@ TABLES: Final[dict[str, Callable[[Model, Change, datetime], Iterator[str]]]] = {
     "listeners": kept("tenant"),
     "events": kept("id"),
     "upload_sessions": kept("id"),
+    "file_requests": kept("id"),
     "api_keys": kept("id"),
     "webhooks": kept("id"),
     "idempotency_keys": kept("key_hash", "number"),
@@ -169,10 +173,10 @@ def records_hold_files(m: Model) -> Iterator[str]:
 
 
 def sessions_pay_once(m: Model) -> Iterator[str]:
-    for (key,), row in m.rows["upload_sessions"].items():
+    for (key,), row in [*m.rows["upload_sessions"].items(), *m.rows["file_requests"].items()]:
         for n, name in enumerate(("used_files", "used_bytes")):
             if row[name] != m.paid[key, n]:
-                yield f"an upload session has paid for {row[name]}, not {m.paid[key, n]} ({name})"
+                yield f"a session or request has paid for {row[name]}, not {m.paid[key, n]} ({name})"
 
 
 ALWAYS: Final = [usage_is_the_sum, records_hold_files, sessions_pay_once]

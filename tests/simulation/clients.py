@@ -10,7 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from app.core.preconditions import Preconditions
 from app.core.principal import Principal, Scope
+from app.records.writing import change_record
+from app.runtime.resources import Resources
 from app.uploads.restore import restore_file
 from tests.simulation.hand import Hand, Unanswered, body_of
 from tests.simulation.plan import Life, Step
@@ -104,6 +107,23 @@ async def restore(hand: Hand, step: Step) -> None:
     await hand.world.operate("restore", hand.id, step.how["web"], work)
 
 
+async def save_record(hand: Hand, step: Step) -> None:
+    """Staff save several fields of a record at once, at the panel."""
+    if hand.id is None or hand.life.destination != "pictures":
+        return
+    file, whose = UUID(hand.id), Principal(hand.who, hand.world.tenant, frozenset(Scope))
+    fields = (
+        {"picture": [], "gallery": [file]}
+        if step.how["tries"] % 2
+        else {"picture": [file], "gallery": []}
+    )
+
+    async def save(res: Resources) -> None:
+        await change_record(res, whose, "product", step.how["record"], fields, Preconditions())
+
+    await hand.world.operate("save", hand.id, step.how["web"], save)
+
+
 async def feed(hand: Hand, step: Step) -> None:
     await hand.world.read_feed(step.how["web"])
 
@@ -166,6 +186,7 @@ STEPS: Final[dict[str, Action]] = {
     "put_in_record": put_in_record,
     "read_record": read_record,
     "empty_record": empty_record,
+    "save_record": save_record,
     "feed": feed,
     "end_session": end_session,
     "pry": pry,

@@ -42,6 +42,7 @@ class Hand:
     door: str = "uploader"
     token: str | None = None  # of its upload session
     session: str | None = None
+    sessions: str = "/v1/upload-sessions"  # or requests for files, where `session` is one
     id: str | None = None
     made: str | None = None  # by its idempotency key
     key: str | None = None

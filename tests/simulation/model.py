@@ -71,12 +71,14 @@ def _tables() -> Any:
 @dataclass
 class Model:
     """All that is known. `skew`: by how much the clocks of processes may differ from the true one;
-    `limits`: of each owner; `keepless`: destinations where nothing confirms itself.
+    `limits`: of each owner; `lifetimes`: of links at most, in seconds, by destination; `keepless`:
+    destinations where nothing confirms itself.
     """
 
     bucket: Bucket
     skew: timedelta = timedelta()
     limits: dict[str, int | None] = field(default_factory=dict)
+    lifetimes: dict[str, int] = field(default_factory=dict)
     keepless: frozenset[str] = frozenset()
     name: Callable[[Row], str] = lambda row: str(row["id"])
     files: dict[str, Row] = field(default_factory=dict)

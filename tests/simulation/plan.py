@@ -5,7 +5,7 @@ they are: a failure is shrunk by leaving items out.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -47,6 +47,16 @@ class Life:
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """New settings, which processes start with one after the other, `at` which seconds: meanwhile
+    others serve with the old ones.
+    """
+
+    settings: dict[str, str]
+    at: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Plan:
     """One seed's life."""
 
@@ -61,6 +71,7 @@ class Plan:
     lives: tuple[Life, ...]
     faults: tuple[Fault, ...]
     around: Surroundings = field(default_factory=Surroundings)
+    deployment: Deployment | None = None
     left_out: frozenset[str] = frozenset()
 
     def items(self) -> list[str]:
@@ -71,6 +82,7 @@ class Plan:
         ]
         names += [f"fault {number}" for number, _ in enumerate(self.faults)]
         names += [f"clock step {number}" for number, _ in enumerate(self.clock_steps)]
+        names += ["deployment"] if self.deployment else []
         return [*names, *(["worker"] if self.worker else [])]
 
     def without(self, names: Iterable[str]) -> "Plan":
@@ -111,18 +123,20 @@ def draw(seed: int) -> Plan:
         skews |= {"web1": 0.0, "web2": 80.0}
         faults += store_refuses_to_join_late(rivals, LENGTH)
     surroundings = draw_surroundings(chance.of("around"), LENGTH, ALL[store], quiet=quiet)
+    settings = _settings(of_world, ALL[store], surroundings, is_versioned=is_versioned)
+    deployed = chance.of("deployment")
     return Plan(
         seed=seed,
         store=store,
         is_versioned=is_versioned,
-        settings=_settings(of_world, ALL[store], surroundings, is_versioned=is_versioned)
-        | surroundings.settings(),
+        settings=settings | surroundings.settings(),
         worker=of_world.happens(0.6),
         skews=skews,
         clock_steps=tuple(steps) if clock.happens(0.15) and not quiet else (),
         lives=lives,
         faults=tuple(faults),
         around=surroundings,
+        deployment=_deployment(deployed, settings) if deployed.happens(0.2) and not quiet else None,
     )
 
 
@@ -138,7 +152,12 @@ def _settings(
     )
     parts = {"multipart_threshold": 6 * MIB, "part_size": 5 * MIB}
     destinations: dict[str, dict[str, Any]] = {
-        "pictures": {"method": form, "content_types": ["image/*"], "rejected_objects": kept},
+        "pictures": {
+            "method": form,
+            "allow_client_keys": manners.forms,
+            "content_types": ["image/*"],
+            "rejected_objects": kept,
+        },
         "papers": {
             "method": "put",
             "allow_existence_optimization": True,
@@ -170,6 +189,25 @@ def _settings(
         "CLAIMCHECK_DATABASE_POOL_SIZE": str(chance.pick([1, 2, 5])),
         "AWS_PRESIGNED_URL_EXPIRATION_TIME_MINUTES": str(chance.pick([1, 10, 60])),
     }
+
+
+def _deployment(chance: Chance, settings: dict[str, str]) -> Deployment:
+    """One destination is set otherwise, or taken out."""
+    destinations = json.loads(settings["CLAIMCHECK_DESTINATIONS"])
+    name, change = chance.pick(
+        [
+            ("pictures", {"method": "put", "allow_client_keys": False}),
+            ("pictures", {"link_expires_in": 20}),
+            ("films", {"part_size": 7 * MIB}),
+            ("films", {"multipart_threshold": 1, "method": "put"}),
+            ("tables", None),
+            ("drafts", None),
+        ]
+    )
+    destinations[name] = change and destinations[name] | change
+    kept = {name: values for name, values in destinations.items() if values}
+    at = {name: chance.between(0.0, LENGTH) for name in (*WEBS, "worker")}
+    return Deployment({"CLAIMCHECK_DESTINATIONS": json.dumps(kept)}, at)
 
 
 # Kinds of contents by destination: (name's ending, type, what it really begins with).
@@ -217,9 +255,13 @@ def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
     door = chance.pick(["uploader", "uploader", "session", "uppy"])
     how = announcement | {"door": door, "again": chance.happens(0.3)}
     how |= {"minted": door == "session" or (door == "uppy" and chance.happens(0.4))}
+    if how["minted"] and chance.happens(0.3):
+        how["minted"] = "request"
     how |= {"batch": chance.happens(0.15), "hashed": chance.happens(0.3)}
     if door == "uppy" and announcement["destination"] in {"films", "papers", "drafts"}:
         how["is_sized"] = chance.happens(0.5)
+    if announcement["destination"] == "pictures" and chance.happens(0.15):
+        how["door"] = "chosen"
     steps = [_step(chance, "announce", how)]
     if chance.happens(0.95):
         how_sent = {"twice": chance.happens(0.15), "short": chance.happens(0.05)}
@@ -257,7 +299,7 @@ def _rivals(chance: Chance, number: int) -> Life:
 # What may come later, and what may come from elsewhere at any time.
 _LATER: Final = (
     *("read", "read", "list", "rename", "put_in_record", "put_in_record", "read_record", "presign"),
-    *("empty_record", "release", "restore", "restore"),
+    *("empty_record", "save_record", "release", "restore", "restore"),
     *(
         "confirm",
         "replay",
@@ -273,7 +315,7 @@ _LATER: Final = (
 )
 _BESIDE: Final = (
     *("confirm", "confirm", "send", "cancel", "renew", "pry", "read", "remove", "release"),
-    *("put_in_record", "feed", "list", "replay", "parts", "end_session"),
+    *("put_in_record", "save_record", "feed", "list", "replay", "parts", "end_session"),
 )
 
 
@@ -286,6 +328,3 @@ def _step(chance: Chance, what: str, how: dict[str, Any] | None = None) -> Step:
         "tries": chance.whole(1, 6),
     }
     return Step(what, pause, drawn | (how or {}))
-
-
-Mishap = Callable[[Chance, float], list[Fault]]

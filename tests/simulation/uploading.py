@@ -18,6 +18,9 @@ async def announce(hand: Hand, step: Step) -> None:
     if hand.door == "uppy":
         await _announce_to_uppy(hand, step)
         return
+    if hand.door == "chosen":
+        await _choose_key(hand, step)
+        return
     json = {name: how[name] for name in ("destination", "filename", "content_type", "size")}
     if how["destination"] == "tables":
         json["checksum_md5"] = b64encode(hand.body.md5).decode()
@@ -52,7 +55,22 @@ async def _announce_several(
         hand.take(reply.json["uploads"][0])
 
 
+async def _choose_key(hand: Hand, step: Step) -> None:
+    """A front end that chooses keys, as others may: the form says no size."""
+    json = {"object_key": f"{hand.life.destination}/{step.how['record']}.png"}
+    reply = await hand.insist("choose", step, "POST", "/v1/upload-url", json)
+    if reply is not None and reply.status == 200:
+        form = reply.json["upload_url_dict"]
+        hand.upload, hand.key = form | {"method": "POST"}, reply.json["object_key"]
+        hand.id = form["fields"].get("x-amz-meta-claimcheck-id")
+        if hand.id is not None:
+            hand.intend()
+
+
 async def _mint(hand: Hand, step: Step) -> None:
+    if step.how["minted"] == "request":
+        await _open_request(hand, step)
+        return
     json: dict[str, Any] = {"destination": hand.life.destination, "owner": hand.who}
     if hand.life.destination == "pictures":
         path = {"type": "product", "id": step.how["record"], "field": step.how["field"]}
@@ -75,11 +93,33 @@ async def _mint(hand: Hand, step: Step) -> None:
         hand.token, hand.session = reply.json["token"], reply.json["id"]
 
 
+async def _open_request(hand: Hand, step: Step) -> None:
+    """The office asks somebody without an account for files, who opens the link."""
+    world, web, at = hand.world, step.how["web"], "/v1/requests"
+    json = {
+        "note": "Send them.",
+        "destination": hand.life.destination,
+        "owner": hand.who,
+        "max_files": 3,
+    }
+    try:
+        made = await world.ask(
+            "office", "request", "POST", at, json, token=world.keys["office"], web=web
+        )
+        link = made.json["link"].partition("#")[2] if made.status == 201 else ""
+        opened = await world.ask(hand.who, "open", "POST", f"{at}/open", token=link, web=web)
+    except Unanswered:
+        return
+    if opened.status == 201:
+        hand.token, hand.session = opened.json["token"], made.json["id"]
+        hand.sessions = at
+
+
 async def end_session(hand: Hand, step: Step) -> None:
-    """The back end revokes the browser's session."""
+    """The back end revokes the browser's session, or closes the request that it is of."""
     if hand.session is None or hand.token is None:
         return
-    world, path = hand.world, f"/v1/upload-sessions/{hand.session}"
+    world, path = hand.world, f"{hand.sessions}/{hand.session}"
     try:
         reply = await world.ask(
             *("office", "revoke", "DELETE", path), token=world.keys["office"], web=step.how["web"]

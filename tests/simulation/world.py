@@ -62,7 +62,7 @@ class World(Engine):
         ]
         super().__init__(plan.seed, server, faults, echo)
         self.plan = plan
-        environ = plan.settings | {
+        self._environ = environ = plan.settings | {
             "DATABASE_URL": server.dsn,
             "AWS_S3_ENDPOINT_URL": ENDPOINT,
             "AWS_STORAGE_BUCKET_NAME": BUCKET,
@@ -85,6 +85,7 @@ class World(Engine):
                 + sum(abs(seconds) for _, _, seconds in plan.clock_steps)
             ),
             limits=dict(self.settings.quota.owner),
+            lifetimes={n: d.longest_link for n, d in self.settings.destinations.items()},
             keepless=frozenset(
                 name for name, d in self.settings.destinations.items() if d.unconfirmed == "delete"
             ),
@@ -333,11 +334,22 @@ class World(Engine):
             if self.plan.keeps(f"clock step {number}"):
                 name, at, seconds = step
                 self.loop.call_later(at, self.processes[name].step_clock, seconds)
+        deployment = self.plan.deployment if self.plan.keeps("deployment") else None
+        for name, at in deployment.at.items() if deployment else ():
+            self.loop.call_later(at, self._deploy, name, deployment.settings)
         lives = [life for life in self.plan.lives if self.plan.keeps(f"life {life.number}")]
         await asyncio.gather(*(live(self, life) for life in lives))
         self.faults.on = False
         await self.around.end()
         await bring_to_an_end(self)
+
+    def _deploy(self, name: str, settings: dict[str, str]) -> None:
+        """Start a process, if there is one of this name, with other settings."""
+        process = self.processes.get(name)
+        if process is not None:
+            self.story.tell(name, "is deployed anew")
+            process.settings = load_settings(self._environ | settings)
+            process.kill(2.0)
 
     async def _set_up(self) -> None:
         for name in WEBS:
