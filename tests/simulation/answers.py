@@ -52,6 +52,13 @@ class Answer:
     token_ended: datetime | None = None
 
     @property
+    def shown(self) -> list[dict[str, Any]]:
+        """The answer, and what it has of several files, one after the other."""
+        said = self.json if isinstance(self.json, dict) else {}
+        listed = [*said.get("items", []), *said.get("uploads", [])]
+        return [said, *(item for item in listed if isinstance(item, dict))]
+
+    @property
     def problem(self) -> str | None:
         return problem_of(self)
 
@@ -71,23 +78,16 @@ def expected(_: "Model", a: Answer) -> Iterator[str]:
 
 
 def problems_are_known(_: "Model", a: Answer) -> Iterator[str]:
-    """A refusal is one of the catalogue, with its own status, and names the request."""
-    said = a.json if isinstance(a.json, dict) else {}
-    items = [*said.get("items", []), *said.get("uploads", [])]
-    for problem in [
-        *([said] if a.status >= 400 else []),
-        *(i["problem"] for i in items if "problem" in i),
-    ]:
-        if _PROBLEMS.get(problem.get("type")) != problem.get("status") or not problem.get(
-            "request_id"
-        ):
-            yield f"no such problem: {problem}"
+    """A refusal is one of the catalogue, has its status, and names the request."""
+    problems = [item["problem"] for item in a.shown if "problem" in item]
+    for said in [*problems, *(a.shown[:1] if a.status >= 400 else [])]:
+        if _PROBLEMS.get(said.get("type", "")) != said.get("status") or not said.get("request_id"):
+            yield f"no such problem: {said}"
 
 
 def links_end_in_time(m: "Model", a: Answer) -> Iterator[str]:
-    """No link that is given out works for longer than its destination allows."""
-    said = a.json if isinstance(a.json, dict) else {}
-    for item in [said, *said.get("items", [])]:
+    """No link that is given out works for longer than its destination allows, or than is said."""
+    for item in a.shown:
         row, link = m.files.get(item.get("id", "")), item.get("presigned_url")
         if row is None or not link:
             continue

@@ -205,14 +205,13 @@ async def live(world: "World", life: Life) -> None:
         if not world.plan.keeps(f"life {life.number} step {number}"):
             continue
         if step.beside:
-            beside.append(asyncio.create_task(_later(hand, step)))
+            beside.append(asyncio.create_task(_take(hand, step)))
         else:
-            await asyncio.sleep(step.after)
-            await STEPS[step.what](hand, step)
+            await _take(hand, step)
     if beside:
         await asyncio.gather(*beside)
 
 
-async def _later(hand: Hand, step: Step) -> None:
+async def _take(hand: Hand, step: Step) -> None:
     await asyncio.sleep(step.after)
     await STEPS[step.what](hand, step)

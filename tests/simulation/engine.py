@@ -9,7 +9,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -168,7 +168,7 @@ class Engine:
             finally:
                 random.setstate(state)
 
-    def patches(self) -> list[tuple[Any, str, Any]]:
+    def patches(self) -> Iterable[tuple[Any, str, Any]]:
         """More that a world replaces: object, attribute, value."""
         return []
 

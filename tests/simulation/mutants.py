@@ -161,6 +161,17 @@ MUTANTS: Final = {
     "parts of removed uploads stay": Mutant(
         _REMOVE, "await handle.abort_uploads(None if completed else file.store_upload_id)", "pass"
     ),
+    "links live twice as long": Mutant(
+        "app/files/links.py",
+        "expires_in=to.link_expires_in, window=to.window, method=method",
+        "expires_in=2 * to.link_expires_in, window=to.window, method=method",
+    ),
+    "problems do not name their request": Mutant(
+        "app/http/problems.py", '"request_id": request_id,', '"request_id": "",'
+    ),
+    "sessions and requests for files have no end": Mutant(
+        "app/db/credentials.py", "_p.used_files + wanted_files <= _p.max_files,", ""
+    ),
     "rejected objects stay": Mutant(
         # Neither by whoever rejects nor by the sweep, which does it for them.
         "app/uploads/verify.py",

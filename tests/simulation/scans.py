@@ -50,9 +50,8 @@ def verdicts_are_true(m: Model, changes: Sequence[Change]) -> Iterator[str]:
 
 def quarantine_is_kept(m: Model, a: "Answer") -> Iterator[str]:
     """No link is given before the scanner has found the file clean, nor where it has not."""
-    shown = a.json if isinstance(a.json, dict) else {}
-    for item in [shown, *shown.get("items", [])]:
-        row = m.files.get(item.get("id", "")) if isinstance(item, dict) else None
+    for item in a.shown:
+        row = m.files.get(item.get("id", ""))
         # A verdict never goes back to one of these.
         if row and row["scan"] in {"pending", "infected", "failed"}:
             links = [item.get(name) for name in ("presigned_url", "content_url")]

@@ -122,10 +122,7 @@ class World(Engine):
 
     # Seams.
 
-    def patches(self) -> list[tuple[Any, str, Any]]:
-        return [*self._patches()]
-
-    def _patches(self) -> Iterable[tuple[Any, str, Any]]:
+    def patches(self) -> Iterable[tuple[Any, str, Any]]:
         yield from self.around.patches()
         yield app.runtime.resources, "open_buckets", opener(self.store, owner.get, _clock)
         yield app.events.deliver, "open_client", webhook_receiver.no_client
