@@ -75,7 +75,7 @@ async def _mint(hand: Hand, step: Step) -> None:
     if hand.life.destination == "pictures":
         path = {"type": "product", "id": step.how["record"], "field": step.how["field"]}
         json |= {"attach_to": path} if step.how["field"] == "gallery" else {}
-    json |= {"unsized": True, "max_files": 3}
+    json |= {"unsized": True, "max_files": 1 + step.how["tries"] % 3}
     world = hand.world
     try:
         reply = await world.ask(
@@ -100,7 +100,7 @@ async def _open_request(hand: Hand, step: Step) -> None:
         "note": "Send them.",
         "destination": hand.life.destination,
         "owner": hand.who,
-        "max_files": 3,
+        "max_files": 1 + step.how["tries"] % 3,
     }
     try:
         made = await world.ask(
