@@ -176,7 +176,7 @@ def sessions_pay_once(m: Model) -> Iterator[str]:
     for (key,), row in [*m.rows["upload_sessions"].items(), *m.rows["file_requests"].items()]:
         for n, name in enumerate(("used_files", "used_bytes")):
             if row[name] != m.paid[key, n]:
-                yield f"a session or request has paid for {row[name]}, not {m.paid[key, n]} ({name})"
+                yield f"a session has paid for {row[name]}, not {m.paid[key, n]} ({name})"
 
 
 ALWAYS: Final = [usage_is_the_sum, records_hold_files, sessions_pay_once]
