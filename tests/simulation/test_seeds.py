@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-# How many at most, and for how many minutes: a busy machine lives fewer of them.
-_AT_MOST = "--seeds", "40", "--minutes", "0.8"
+# For so many minutes at most: a busy machine lives fewer of them.
+_AT_MOST = "--minutes", "0.8"
+# A change is judged by the fixed ones; what the others find is seldom its fault.
+_SETS = {"fixed": ("--seeds", "40", "--from", "0"), "fresh": ("--seeds", "8")}
 
 
-@pytest.mark.parametrize("which", [("--from", "0"), ()], ids=["fixed", "fresh"])
+@pytest.mark.parametrize("which", _SETS.values(), ids=_SETS)
 async def test_no_seed_fails(which: tuple[str, ...]) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.simulation", *_AT_MOST, *which),
