@@ -20,8 +20,11 @@ async def remove_replays(res: Resources, file: File) -> int:
     handle = res.bucket_of(file)
     if file.method == "multipart":
         # Parts have no URL that works once they are joined. But where the store's answer was lost,
-        # an upload may have been begun that nobody knows.
-        await handle.abort_uploads(None)
+        # an upload may have been begun that nobody knows. Never the one that became the object, if
+        # it is listed still: on OpenStack Swift its parts are the object.
+        for upload_id in await handle.find_uploads():
+            if upload_id != file.store_upload_id:
+                await handle.abort_upload(upload_id)
         return 0
     if file.ended_at is not None:
         # Infected, and so its object was deleted; whatever was sent again is as infected.

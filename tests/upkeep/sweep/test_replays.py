@@ -73,6 +73,31 @@ async def test_an_upload_in_parts_that_nobody_knows_goes(
     assert (await client.get(f"/v1/files/{upload['id']}")).is_success
 
 
+async def test_the_upload_that_became_the_object_stays_where_it_is_still_listed(
+    settings: Settings,
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To abort it would delete the object, where that is its parts."""
+    upload = await parts_sent(client, web, DATA, 2)
+    assert (await client.post(f"/v1/uploads/{upload['id']}/confirm")).is_success
+    own = await db.fetchval("SELECT store_upload_id FROM files")
+    aborted: list[str] = []
+
+    async def still_listed(_: ObjectHandle) -> list[str]:
+        return [own, "another"]
+
+    async def abort(_: ObjectHandle, upload_id: str) -> None:
+        aborted.append(upload_id)
+
+    monkeypatch.setattr(ObjectHandle, "find_uploads", still_listed)
+    monkeypatch.setattr(ObjectHandle, "abort_upload", abort)
+    await swept(settings, LATE)
+    assert aborted == ["another"]
+
+
 async def test_a_store_that_fails_is_asked_again(
     settings: Settings,
     client: httpx.AsyncClient,
