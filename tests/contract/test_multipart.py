@@ -81,7 +81,6 @@ async def test_of_a_part_that_was_sent_twice_the_newer_counts(flow: Flow) -> Non
         assert (await send_part(flow, upload, number, data)).status_code == 200
     for number in (2, 1):
         assert (await send_part(flow, upload, number, first[number])).status_code == 200
-    assert await known(flow, upload) == {1: PART, 2: PART, 3: 7}
     file = (await flow.confirm(upload)).json()
     assert await flow.read(file["presigned_url"]) == DATA
 
