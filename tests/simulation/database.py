@@ -67,7 +67,12 @@ class SimConnection:
         process.connections.append(self)
 
     async def fetch(self, sql: str, *args: Any, **named: Any) -> Any:
-        return await self._ask(sql, self._raw.connection.fetch, args, **named)
+        """Rows that come in no order have one here: where they lie in a table depends on when
+        PostgreSQL has tidied up, and that on true time.
+        """
+        rows = await self._ask(sql, self._raw.connection.fetch, args, **named)
+        has_order = sql.rfind("ORDER BY") > sql.rfind("RETURNING")
+        return rows if has_order else sorted(rows, key=repr)
 
     async def fetchrow(self, sql: str, *args: Any, **named: Any) -> Any:
         return await self._ask(sql, self._raw.connection.fetchrow, args, **named)

@@ -45,12 +45,25 @@ class Reader(Protocol):
 
 
 def take(reader: Reader) -> list[list[Change]]:
-    """The transactions that were committed since it was asked last, in order."""
+    """The transactions that were committed since it was asked last, in order.
+
+    Rows of one table that follow each other are in the order of their ids: one statement may have
+    changed them, whose order depends on where they lie.
+    """
     rows = reader.fetch(_TAKE)
     return [
-        [Change(row["name"], _row(row["before"]), _row(row["after"])) for row in rows_of_one]
+        [
+            Change(name, _row(row["before"]), _row(row["after"]))
+            for name, alike in groupby(rows_of_one, key=lambda row: row["name"])
+            for row in sorted(alike, key=_id)
+        ]
         for _, rows_of_one in groupby(rows, key=lambda row: row["tx"])
     ]
+
+
+def _id(row: Any) -> str:
+    found: dict[str, Any] = _row(row["after"] or row["before"])
+    return str(found.get("id", found))
 
 
 def _row(text: str | None) -> Any:

@@ -180,7 +180,12 @@ def test_faults_take_effect_or_do_not(
     server: Server, settings: Settings, outcome: Any, kind: str, code: str, committed: bool
 ) -> None:
     fault = Fault(
-        outcome, kind, "one", "UPDATE" if kind == "database" else "", code=code, seconds=20
+        outcome,
+        kind,
+        "one",
+        "UPDATE" if kind == "database" else "",
+        code=code,
+        seconds=20 if outcome == "late" else 0,
     )
     world = World(server, settings, fault)
 
