@@ -1,7 +1,9 @@
-"""Versions that a form or a `PUT`, sent again, has made of a confirmed file's key.
+"""Leftovers at a confirmed file's key, once nothing that was signed for it can work any more.
 
 Whoever holds the instructions of an upload may send it again until they end. On a bucket that keeps
-versions each time makes one, which no link serves and somebody pays for.
+versions each time makes one, which no link serves and somebody pays for; where the object was
+deleted, for it was infected, it is there again. And the store may have begun an upload in parts
+without its answer arriving.
 """
 
 from app.logs.audit import audit
@@ -12,7 +14,8 @@ from app.uploads.remove import delete_object
 
 async def remove_replays(res: Resources, file: File) -> int:
     """Delete the versions of the file's key that came with its own instructions, but for the one
-    that was confirmed; how many there were.
+    that was confirmed; how many there were. Of files in parts other uploads to the key go, of
+    infected ones that were deleted whatever has come since; these are not counted.
 
     Others, without the file's id, are not the uploader's, and stay. Raises BucketRefused,
     BucketUnavailable, SigningUnavailable.
