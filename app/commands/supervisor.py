@@ -11,6 +11,7 @@ Loaded only where `WEB_CONCURRENCY` is more than one. Linux only.
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import uvicorn
 from gunicorn.app.base import BaseApplication
+from gunicorn.errors import HaltServer
 from uvicorn_worker import UvicornWorker
 
 from app.commands.server import UVICORN, host_of
@@ -116,3 +118,11 @@ class _Supervisor(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         return self._app
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except HaltServer as halted:
+            # The first worker that cannot start ends gunicorn; a second one, while gunicorn waits
+            # for the others, would end it with a traceback and another status (gunicorn 27.0.1).
+            sys.exit(halted.exit_status)

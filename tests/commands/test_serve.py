@@ -151,6 +151,23 @@ async def test_workers_that_cannot_start_are_not_started_again(
     assert log.read_text().count("Booting worker") <= 2
 
 
+async def test_workers_that_cannot_start_one_after_the_other(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    """The later ones end while the supervisor is already waiting for them."""
+    program = (
+        "import sys, time\n"
+        "from app.commands import supervisor\n"
+        "from app.settings.model import load_settings\n"
+        "supervisor._Worker.init_process = lambda self: (time.sleep(self.age / 5), sys.exit(3))\n"
+        "supervisor._Supervisor(None, load_settings()).run()\n"
+    )
+    environ = deployed | {"WEB_CONCURRENCY": "3", "PORT": str(free_port()), "PROGRAM": program}
+    log = tmp_path / "log"
+    assert await asyncio.wait_for(Root().run('python -c "$PROGRAM"', environ, log), 60) == 3
+    assert "Traceback" not in log.read_text()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_what_is_under_way_is_answered(
