@@ -108,7 +108,7 @@ class UrlSigner:
     Arguments are those of `presign_url`; only key and query differ from URL to URL.
     """
 
-    __slots__ = ("_bucket_url", "_constant", "_head", "_outer", "_string_to_sign", "_tail")
+    __slots__ = ("_bucket_path", "_bucket_url", "_constant", "_head", "_scope", "_tail")
 
     def __init__(
         self,
@@ -134,12 +134,12 @@ class UrlSigner:
             f"{scope.query}&X-Amz-Expires={expires_in}{credentials._token_parameter}"
             f"&X-Amz-SignedHeaders={signed.replace(';', '%3B')}"
         )
-        self._bucket_url = f"{address.origin}{address.base_path}/"
-        self._head = f"{method}\n{address.base_path}/"
+        self._bucket_path = "" if address.base_path else "/"
+        self._bucket_url = f"{address.origin}{address.base_path}"
+        self._head = f"{method}\n{address.base_path}"
         # The body is not known when a URL is signed.
         self._tail = f"\n{canonical}\n{signed}\nUNSIGNED-PAYLOAD"
-        self._string_to_sign = scope.string_to_sign
-        self._outer = scope.outer
+        self._scope = scope
 
     def url(self, key: str, query: Mapping[str, str] | None = None) -> str:
         """Presign the object `key`; `query` holds S3's parameters, unescaped.
@@ -150,10 +150,18 @@ class UrlSigner:
         if query:
             for name in sorted(query) if len(query) > 1 else query:
                 parameters += _query_parameter(name, query[name])
+        return self._signed(f"/{path}", parameters)
+
+    def bucket_url(self, query: Mapping[str, str]) -> str:
+        """Presign the bucket itself, for a list; `query`, unescaped, may hold any character."""
+        more = [f"&{name}={percent_encode(query[name])}" for name in sorted(query)]
+        return self._signed(self._bucket_path, self._constant + "".join(more))
+
+    def _signed(self, path: str, parameters: str) -> str:
         request = f"{self._head}{path}\n{parameters}{self._tail}".encode("ascii")
-        inner = self._string_to_sign.copy()
+        inner = self._scope.string_to_sign.copy()
         inner.update(hashlib.sha256(request).hexdigest().encode("ascii"))
-        outer = self._outer.copy()
+        outer = self._scope.outer.copy()
         outer.update(inner.digest())
         return f"{self._bucket_url}{path}?{parameters}&X-Amz-Signature={outer.hexdigest()}"
 

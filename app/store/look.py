@@ -3,31 +3,21 @@
 A ranged GET describes the object as HEAD does, and its bytes are of the same version, whatever
 happens to the key meanwhile. HEAD is sent where no bytes are wanted, and where a GET cannot tell:
 about a checksum (stores tell that of a whole object alone), an empty object (416) or an archived
-one. Requests go to the endpoint for the service, never to the public one. Failures are raised as
-botocore's ClientError, which `app.store.client.translated` turns into problems.
+one. Failures are raised as `app.store.sending` raises them.
 """
 
-import asyncio
-import random
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from botocore.exceptions import ClientError, HTTPClientError
 
 from app.core.destination import Destination
-from app.core.object_url import BucketAddress
-from app.core.sigv4 import Credentials, Method, UrlSigner
 from app.errors import UploadNotArrived
 from app.store.client import Buckets, error_code, error_status, explain
-from app.store.credentials import utc_now
-
-if TYPE_CHECKING:
-    from app.store.web import Answer
+from app.store.sending import Headers, Request, send
 
 # The only metadata of ours on an object: everybody who holds a link can read it.
 ID_METADATA: Final = "claimcheck-id"
@@ -39,23 +29,7 @@ _SERVING: Final = (
     "content-encoding",
     "content-language",
 )
-# A URL works for as long as S3 takes a signature in a header (15 minutes): a clock that is behind
-# by less does no harm.
-_SIGNED_FOR: Final = 15 * 60
-# As in botocore's standard mode, which the other calls are sent with: one repetition, after a
-# random part of a second (botocore.retries.standard).
-_ATTEMPTS: Final = 2
-_PASSING_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
-_PASSING_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "PriorRequestNotComplete"})
-# A URL of another region is answered so, with the right one (AWS, userguide/Redirects).
-_ELSEWHERE: Final = frozenset({301, 302, 307, 400})
-_WITH_CHECKSUM: Final = {"x-amz-checksum-mode": "ENABLED"}
 _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
-_CODE: Final = re.compile(rb"<Code>\s*([^<]*?)\s*</Code>")
-_MESSAGE: Final = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
-_REGION: Final = re.compile(rb"<Region>\s*([A-Za-z0-9_-]+)\s*</Region>")
-
-Headers = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +92,7 @@ async def read_part(
     """
     asked = _Asked(buckets, destination, key)
     try:
-        said, data = await _send(asked, "GET", found.version_id, {}, part)
+        said, data = await _send(asked, "GET", found.version_id, part=part)
     except ClientError as error:
         if error_code(error) not in ABSENT:
             raise
@@ -135,6 +109,19 @@ class _Asked:
     buckets: Buckets
     destination: Destination
     key: str
+
+
+def _send(
+    asked: _Asked,
+    method: Literal["GET", "HEAD"],
+    version_id: str | None,
+    *,
+    checksum: bool = False,
+    part: slice | None = None,
+) -> Awaitable[tuple[Headers, bytes]]:
+    version = None if version_id is None else {"versionId": version_id}
+    request = Request(method, asked.key, version, checksum, part)
+    return send(asked.buckets, asked.destination, request)
 
 
 async def _look(asked: _Asked, version_id: str | None, length: int, checksum: bool) -> StoredObject:
@@ -171,9 +158,8 @@ def _same(found: StoredObject, again: StoredObject) -> StoredObject:
 
 
 async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> StoredObject:
-    headers = _WITH_CHECKSUM if checksum else {}
     try:
-        said, _ = await _send(asked, "HEAD", version_id, headers)
+        said, _ = await _send(asked, "HEAD", version_id, checksum=checksum)
     except ClientError as error:
         if error_code(error) == "403":
             client = await asked.buckets.client(asked.destination)
@@ -189,7 +175,7 @@ async def _head(asked: _Asked, version_id: str | None, checksum: bool) -> Stored
 
 async def _get(asked: _Asked, version_id: str | None, length: int) -> tuple[StoredObject, bool]:
     """The object with its first bytes; whether the answer tells its size."""
-    said, start = await _send(asked, "GET", version_id, {}, slice(0, length))
+    said, start = await _send(asked, "GET", version_id, part=slice(0, length))
     # rclone sends the range with status 200: it is Content-Range that tells.
     ranged = said.get("Content-Range")
     match = None if ranged is None else _RANGE.fullmatch(ranged)
@@ -222,97 +208,3 @@ def _described(said: Headers, size: int, start: bytes | None = None) -> StoredOb
         start=start,
         last_modified=said.get("Last-Modified", ""),
     )
-
-
-async def _send(
-    asked: _Asked,
-    method: Literal["GET", "HEAD"],
-    version_id: str | None,
-    signed: Headers,
-    part: slice | None = None,
-) -> tuple[Headers, bytes]:
-    """The headers of the answer, and that part of the object. Raises ClientError for any but a
-    2xx.
-    """
-    own = region = asked.destination.region
-    attempt = 1
-    while True:
-        try:
-            return await _send_once(asked, region, method, version_id, signed, part)
-        except ClientError as error:
-            elsewhere = error.response["ResponseMetadata"].get("Region", own)
-            if region == own != elsewhere:
-                region = elsewhere
-                continue
-            if attempt == _ATTEMPTS or not _passes(error):
-                raise
-        except (HTTPClientError, TimeoutError, OSError):
-            if attempt == _ATTEMPTS:
-                raise
-        attempt += 1
-        await asyncio.sleep(random.random())  # noqa: S311
-
-
-def _passes(error: ClientError) -> bool:
-    """Whether the same request may succeed in a moment."""
-    return error_status(error) in _PASSING_STATUSES or error_code(error) in _PASSING_CODES
-
-
-async def _send_once(
-    asked: _Asked,
-    region: str,
-    method: Literal["GET", "HEAD"],
-    version_id: str | None,
-    signed: Headers,
-    part: slice | None,
-) -> tuple[Headers, bytes]:
-    buckets, destination = asked.buckets, asked.destination
-    address = destination.service_address(region)
-    credentials = await buckets.credentials()
-    signer = _signer(address, credentials, utc_now().replace(microsecond=0), method, bool(signed))
-    url = signer.url(asked.key, None if version_id is None else {"versionId": version_id})
-    headers = {"Accept-Encoding": "identity", **signed}
-    length = 0
-    if part is not None:
-        length = part.stop - part.start
-        headers["Range"] = f"bytes={part.start}-{part.stop - 1}"
-    # Of a store that knows no ranges no more is taken either.
-    answer = await (await buckets.web()).ask(method, url, headers, length)
-    if answer.ok:
-        return answer.headers, answer.start
-    error = _error(answer, method)
-    buckets.note_clock(destination, error.response)
-    raise error
-
-
-# A second's looks at many objects share it (`python -m bench adopt`).
-@lru_cache(maxsize=32)
-def _signer(
-    address: BucketAddress, credentials: Credentials, now: datetime, method: Method, checksum: bool
-) -> UrlSigner:
-    # What begins with x-amz- has to be signed (AWS, API/sigv4-query-string-auth).
-    headers = _WITH_CHECKSUM if checksum else None
-    return UrlSigner(
-        address, credentials, now=now, expires_in=_SIGNED_FOR, method=method, headers=headers
-    )
-
-
-def _error(answer: "Answer", method: str) -> ClientError:
-    """The refusal as botocore would parse it, with the bucket's region where it is another one.
-
-    An answer without a body, as every one to a HEAD, has its status for a code.
-    """
-    code, message, told = (pattern.search(answer.start) for pattern in (_CODE, _MESSAGE, _REGION))
-    metadata: dict[str, Any] = {
-        "HTTPStatusCode": answer.status,
-        "HTTPHeaders": {name.lower(): value for name, value in answer.headers.items()},
-    }
-    region = answer.headers.get("x-amz-bucket-region") or (told and told[1].decode())
-    if region and answer.status in _ELSEWHERE:
-        metadata["Region"] = region
-    error = {
-        "Code": code[1].decode("utf-8", "replace") if code and code[1] else str(answer.status),
-        "Message": message[1].decode("utf-8", "replace") if message else answer.reason,
-    }
-    operation = "HeadObject" if method == "HEAD" else "GetObject"
-    return ClientError({"Error": error, "ResponseMetadata": metadata}, operation)

@@ -11,7 +11,6 @@ which keeps what S3 clients need, and those of queues, topics and roles.
 
 import gzip
 import json
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -30,7 +29,6 @@ with left_out("httpx"):
     from aiobotocore.session import AioSession
     from botocore.credentials import ReadOnlyCredentials
     from botocore.loaders import JSONFileLoader, Loader
-    from botocore.utils import parse_timestamp
 
 Session: TypeAlias = aioboto3.Session
 _READERS: Final[dict[str, Any]] = {".json": open, ".json.gz": gzip.open}
@@ -63,22 +61,8 @@ def client_session(chain: CredentialChain) -> Session:
 
 def _session(session: AioSession, **given: str | None) -> Session:
     session.register_component("data_loader", s3_data())
-    parsers = session.get_component("response_parser_factory")
-    parsers.set_parser_defaults(timestamp_parser=_moment)
     session.get_scoped_config()
     return aioboto3.Session(botocore_session=session, **given)
-
-
-def _moment(value: Any) -> datetime:
-    """A moment as stores write it. Those in lists are in ISO 8601, which botocore itself reads by
-    dateutil: half of the time that a page of a list takes.
-    """
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        moment = None
-    # An offset is named, or else it is for botocore to say what is meant.
-    return moment if moment and moment.tzinfo else parse_timestamp(value)
 
 
 def open_client(

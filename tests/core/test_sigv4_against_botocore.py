@@ -7,7 +7,7 @@ import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from unittest.mock import patch
@@ -153,6 +153,25 @@ def test_presigned_urls(operation: str) -> None:
         ),
         check,
     )
+
+
+@pytest.mark.parametrize("base_path", ["", "/photos", "/base/photos"])
+@pytest.mark.parametrize(
+    "query", [{"list-type": "2", "prefix": "a b/\u00e9\n+&="}, {"versions": "", "key-marker": "~"}]
+)
+def test_a_list_of_a_bucket(base_path: str, query: dict[str, str]) -> None:
+    address = BucketAddress("https", "s3.example.com", "photos", base_path, "eu-west-1")
+    now = datetime(2026, 11, 29, 21, 16, 20, tzinfo=UTC)
+    request = AWSRequest("GET", f"https://s3.example.com{base_path or '/'}", params=query)
+    oracle = botocore.auth.S3SigV4QueryAuth(
+        botocore.credentials.Credentials("AKEXAMPLE", "secret", "token"), "s3", "eu-west-1", 900
+    )
+    with botocore_at(now):
+        oracle.add_auth(request)
+    signer = sigv4.UrlSigner(
+        address, Credentials("AKEXAMPLE", "secret", "token"), now=now, expires_in=900
+    )
+    assert pieces(signer.bucket_url(query)) == pieces(request.url)
 
 
 def test_any_request() -> None:

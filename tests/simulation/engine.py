@@ -23,8 +23,8 @@ import app.events.deliver
 import app.logs.log
 import app.main
 import app.runtime.rate_limits
-import app.store.look
 import app.store.refusals
+import app.store.sending
 import app.turns
 from tests.simulation.chance import Chance
 from tests.simulation.database import Server, connect
@@ -151,11 +151,11 @@ class Engine:
                 replace(time, name, self.loop.time)
             replace(time, "time", lambda: EPOCH.timestamp() + self.loop.time())
             replace(asyncpg, "connect", partial(connect, self))
-            for module in (app.events.deliver, app.store.look):
+            for module in (app.events.deliver, app.store.sending):
                 replace(module, "random", self)
             replace(anyio.to_thread, "run_sync", _at_once)
             replace(app.turns, "perf_counter", lambda: 0.0)
-            replace(app.store.look, "utc_now", self._of_process)
+            replace(app.store.sending, "utc_now", self._of_process)
             replace(app.store.refusals, "_now", self._of_process)
             replace(app.runtime.rate_limits.Windows.__init__, "__defaults__", (self.loop.time,))
             replace(app.main, "measured", _unmeasured)

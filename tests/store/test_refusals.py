@@ -40,7 +40,7 @@ def ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ti
             tzinfo=None if remove_tzinfo else UTC
         ),
     )
-    monkeypatch.setattr("app.store.look.utc_now", lambda: datetime.now(UTC) + ahead)
+    monkeypatch.setattr("app.store.sending.utc_now", lambda: datetime.now(UTC) + ahead)
     monkeypatch.setattr("app.store.refusals._now", lambda: datetime.now(UTC) + ahead)
     return ahead
 

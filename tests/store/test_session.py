@@ -6,12 +6,11 @@ from typing import Any
 
 import botocore.session
 import pytest
-from botocore.utils import parse_timestamp
 
 from app.core.destination import Destination
 from app.store import client as store_client
 from app.store.credentials import CredentialChain, FixedKeys
-from app.store.session import _moment, new_session, open_client, read_s3_data, s3_data
+from app.store.session import new_session, open_client, read_s3_data, s3_data
 
 SERVICES = ("s3", "sns", "sqs", "sts", "sso", "sso-oidc")
 
@@ -55,17 +54,6 @@ def test_a_session_adds_nothing_to_it() -> None:
     paths = [*s3_data().search_paths]
     new_session()
     assert s3_data().search_paths == paths
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        *("2026-11-29T21:16:20.123Z", "2026-11-29T21:16:20Z", "2026-11-29T23:16:20+02:00"),
-        *("Sun, 29 Nov 2026 21:16:20 GMT", "1796000000", 1796000000),
-    ],
-)
-async def test_moments_are_read_as_botocore_reads_them(written: Any) -> None:
-    assert _moment(written) == parse_timestamp(written)
 
 
 async def test_each_client_is_opened_at_its_first_use_and_once(

@@ -16,6 +16,7 @@ from app.core.destination import Destination
 from app.db import reconcile as db_reconcile
 from app.runtime.resources import open_resources
 from app.settings.model import Settings, load_settings
+from app.store import sending
 from app.store.signer import utc_now
 from app.upkeep.reconcile import reconcile, sections
 from tests.support.rows import Explaining
@@ -150,8 +151,6 @@ async def test_order_and_pages(
     for name in names:
         for _ in range(2):
             await s3.put_object(Bucket=bucket, Key=f"files/{name}", Body=b"1")
-    real = s3.list_object_versions
-
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     await connection.executemany(
         """INSERT INTO files (id, owner, tenant, destination, bucket, key, url, filename,
@@ -162,15 +161,15 @@ async def test_order_and_pages(
     )
     await connection.close()
     async with open_resources(settings, clock=lambda: utc_now() + LONG) as res:
-        client = await res.buckets.client(settings.destinations["files"])
         pages = 0
 
-        async def small_pages(**options: Any) -> Any:
+        async def counted(*given: Any) -> Any:
             nonlocal pages
             pages += 1
-            return await real(**options, MaxKeys=5)
+            return await sending.send(*given)
 
-        monkeypatch.setattr(client, "list_object_versions", small_pages)
+        monkeypatch.setattr("app.store.listing._PAGE", 5)
+        monkeypatch.setattr("app.store.listing.send", counted)
         [section] = [s for s in sections(settings.destinations.values()) if s.prefix == "files/"]
         passed: list[str] = []
         assert [f async for f in reconcile(res, section, passed=passed.append)] == []

@@ -19,6 +19,7 @@ from app.embedded.gate_post import check_policy
 from app.embedded.gate_request import BodyStream, S3Request
 from app.embedded.s3_error import S3Error
 from tests.simulation.store.body import Body
+from tests.simulation.store.lists import list_operation, page
 from tests.simulation.store.state import NULL, Bucket, Version
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def answer(
                 return _part(store, bucket, request, body, begun, now, who)
             case "PUT":
                 return _put(store, bucket, request, body, now, who)
+            case "GET" if (listing := list_operation(request)) is not None:
+                return Reply(200, body=Body.real(page(store, listing, request, who)))
             case "GET" | "HEAD":
                 return _read(store, bucket, request)
         raise S3Error(405, "MethodNotAllowed", "Nobody signs that.")

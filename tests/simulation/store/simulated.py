@@ -12,6 +12,7 @@ from tests.simulation.chance import Chance
 from tests.simulation.store.body import Body
 from tests.simulation.store.browser_door import Reply, answer, parsed, refusal
 from tests.simulation.store.keys import Key, KnownKeys
+from tests.simulation.store.lists import list_operation
 from tests.simulation.store.manners import Manners
 from tests.simulation.store.state import Bucket, Change, Version
 
@@ -141,7 +142,7 @@ class Store:
         request = parsed(self, method, url, headers or {}, sent.length)
         begun = self.clock()
         kind = "form" if form is not None else "part" if request.has("uploadId") else "object"
-        name = f"{method} {kind}"
+        name = list_operation(request) or f"{method} {kind}"
 
         def effect() -> Reply:
             if process:
