@@ -23,7 +23,7 @@ from app.core.content_types import (
 )
 from app.core.contents import HEAD_BYTES, charset_to_say, detect, rules
 from app.core.destination import Destination
-from app.core.key_normalizer import InvalidName, clean_filename
+from app.core.key_normalizer import Filename, InvalidName, clean_filename
 from app.core.object_url import UnsignableValue, object_url
 from app.core.principal import Principal
 from app.core.record_field import FieldPath
@@ -173,10 +173,11 @@ async def _examine(res: Resources, candidate: Candidate, how: How) -> Adoption |
     if found is None:
         return _said(candidate, Outcome.ABSENT, reason="The bucket has no object of this key.")
     try:
-        file = _row(res, candidate, found)
+        name = clean_filename(candidate.filename or candidate.key)
     except InvalidName as error:
         objection = f"{error} Give it another with `filename`."
         return _said(candidate, Outcome.REFUSED, found.size, objection)
+    file = _row(res, candidate, name, found)
     reason: str | None = None
     if how.look and found.start is None:
         reason = "It is archived, so that its first bytes cannot be read."
@@ -190,16 +191,14 @@ async def _examine(res: Resources, candidate: Candidate, how: How) -> Adoption |
                 file, reason = await examine(handle, file, found)
             except UploadNotArrived as problem:
                 reason = problem.detail
-    reason = reason or _broken_rule(candidate.destination, file)
+    reason = reason or _broken_rule(candidate.destination, name, file)
     if reason is not None and not how.anyway:
         return _said(candidate, Outcome.DIFFERS, found.size, reason)
     return file
 
 
-def _row(res: Resources, candidate: Candidate, found: StoredObject) -> File:
-    """Raises InvalidName."""
+def _row(res: Resources, candidate: Candidate, name: Filename, found: StoredObject) -> File:
     destination, key = candidate.destination, candidate.key
-    name = clean_filename(candidate.filename or key)
     created_at = candidate.created_at or _stored_at(res, found)
     stored_type = normalize_content_type(found.content_type)
     content_type = guess_content_type(name.extension) if stored_type in _NO_TYPES else stored_type
@@ -266,9 +265,9 @@ def _looked_at(destination: Destination, file: File, head: bytes) -> tuple[File,
     return file, contents_objection(destination, file, detected)
 
 
-def _broken_rule(destination: Destination, file: File) -> str | None:
+def _broken_rule(destination: Destination, name: Filename, file: File) -> str | None:
     try:
-        check_rules(destination, clean_filename(file.filename), file.content_type, file.size)
+        check_rules(destination, name, file.content_type, file.size)
     except Problem as problem:
         return problem.detail
     return None
