@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from app.commands.parser import Run
 from app.errors import ConfigurationError
-from app.runtime.process import configure_logging
+from app.runtime.process import configure_logging, freeze_garbage_collector
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings, load_settings
 
@@ -24,6 +24,7 @@ def with_resources(
     """
     configure_logging()
     settings = load_settings(check=check)
+    freeze_garbage_collector()
 
     async def run() -> _T:
         async with open_resources(settings) as res:
