@@ -7,13 +7,11 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db.statements import array, arrays, write
+from app.db.statements import arrays, rows_of, write
 from app.models.daily import DailyCount, daily_counts
 
 _c = daily_counts.c
-_rows = insert(daily_counts).from_select(
-    DailyCount._fields, sa.select(*(array(column.name, column.type) for column in _c))
-)
+_rows = insert(daily_counts).from_select(DailyCount._fields, rows_of(_c))
 _ADD = write(
     _rows.on_conflict_do_update(
         index_elements=["day", "tenant", "destination", "outcome"],

@@ -13,7 +13,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db.statements import arguments, array, write
+from app.db.statements import arguments, arrays, rows_of, write
 from app.errors import RequestUnderWay
 from app.models.idempotency import IdempotencyKey, idempotency_keys
 from app.models.tables import MOMENT
@@ -75,9 +75,7 @@ def kept_with(stored: sa.CTE) -> sa.CTE:
     In one order, so that no two wait for each other. `of_keys` has the arguments.
     """
     names = IdempotencyKey._fields
-    rows = sa.select(
-        *(array(f"{_PREFIX}{name}", _c[name].type).label(name) for name in names)
-    ).subquery("keys")
+    rows = rows_of(_c, _PREFIX).subquery("keys")
     return (
         insert(idempotency_keys)
         .from_select(
@@ -90,11 +88,10 @@ def kept_with(stored: sa.CTE) -> sa.CTE:
     )
 
 
-def of_keys(rows: Sequence[IdempotencyKey]) -> dict[str, list[Any]]:
+def of_keys(rows: Sequence[IdempotencyKey]) -> dict[str, Any]:
     """The arguments of `kept_with`."""
-    return {
-        f"{_PREFIX}{name}": [getattr(row, name) for row in rows] for name in IdempotencyKey._fields
-    }
+    columns = arrays(IdempotencyKey._fields, rows)
+    return {f"{_PREFIX}{name}": values for name, values in columns.items()}
 
 
 _OLD = (

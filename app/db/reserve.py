@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from app.db.idempotency import first_of_key, of_keys
-from app.db.statements import Statement, arrays, write
+from app.db.statements import ROW_COUNT, Statement, arrays, write
 from app.db.usage import Key, KeyUsage, lock_usage
 from app.errors import QuotaExceeded
 from app.models.files import File, files
@@ -42,14 +42,15 @@ def _kinds(table: sa.Table, names: Sequence[str]) -> dict[str, str]:
 
 
 def _arrays(table: sa.Table, names: Sequence[str], prefix: str = "") -> str:
-    """Rows of these columns of a table, from an argument a column that has the values of all.
-
-    Behind OFFSET, so that PostgreSQL knows no array's length, and does not plan anew for each: that
-    takes longer than the rest.
-    """
-    kinds = _kinds(table, names).items()
-    each = ", ".join(f"unnest({name}) AS {name}" for name in names)
-    given = ", ".join(f"CAST(:{prefix}{name} AS {kind}[]) AS {name}" for name, kind in kinds)
+    """Rows of these columns of a table, as `rows_of` has them."""
+    each = ", ".join(
+        f"unnest(CASE cardinality({name}) WHEN 1 THEN array_fill({name}[1], ARRAY[{ROW_COUNT}]) "
+        f"ELSE {name} END) AS {name}"
+        for name in names
+    )
+    kinds = {name: f"{kind}[]" for name, kind in _kinds(table, names).items()}
+    kinds[ROW_COUNT] = "integer"
+    given = ", ".join(f"CAST(:{prefix}{name} AS {kind}) AS {name}" for name, kind in kinds.items())
     return f"{each} FROM (SELECT {given} OFFSET 0) AS given"
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar, cast, overload
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import array as array_of
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -19,6 +20,8 @@ Row = TypeVar("Row")
 
 # Rows that are made without a look at the clock: a page, and one more that tells of the next.
 _AT_ONCE: Final = 101
+# The argument of `rows_of` that says how many rows there are.
+ROW_COUNT: Final = "row_count"
 # For `write`: each row becomes its first column.
 FIRST: Final = itemgetter(0)
 
@@ -87,31 +90,45 @@ def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:
     return sa.func.unnest(sa.bindparam(name, type_=ARRAY(kind)))
 
 
-def rows_of(columns: Iterable[sa.Column[Any]]) -> sa.Select[Any]:
-    """Rows of these columns, from an argument that is an array for each; `arrays` has them.
+def rows_of(columns: Iterable[sa.Column[Any]], prefix: str = "") -> sa.Select[Any]:
+    """Rows of these columns, from an argument that is an array for each; `arrays` has them, without
+    the `prefix` of their names.
 
     Behind OFFSET, so that PostgreSQL knows no array's length, and does not plan anew for each: that
     takes longer than storing a few rows.
     """
+    kinds = {c.name: ARRAY(c.type) for c in columns} | {ROW_COUNT: sa.Integer()}
     given = (
-        sa.select(*(sa.bindparam(c.name, type_=ARRAY(c.type)).label(c.name) for c in columns))
+        sa.select(*(sa.bindparam(prefix + n, type_=kind).label(n) for n, kind in kinds.items()))
         .offset(sa.literal_column("0"))
         .subquery("given")
     )
-    return sa.select(*(sa.func.unnest(array).label(array.key) for array in given.c))
+    *values, count = given.c
+    return sa.select(*(sa.func.unnest(_filled(one, count)).label(one.key) for one in values))
 
 
-def arrays(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
-    """The rows' columns by name, for a statement that takes an `array` of each.
+def _filled(values: sa.ColumnElement[Any], count: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
+    """The array; of a single value, as many as there are rows."""
+    one = sa.literal_column("1", sa.Integer())
+    many = sa.func.array_fill(values[one], array_of([count]))
+    return sa.case((sa.func.cardinality(values) == one, many), else_=values)
 
-    One that is NULL in all rows is empty, and PostgreSQL fills it up: the driver looks at each NULL
-    longer than at any value.
+
+def arrays(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """The rows' columns by name, as `rows_of` takes them: of one that has the same value in all
+    rows that value alone, and none where it is NULL. The driver takes long to look at each.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return {
-        name: () if values.count(None) == len(values) else values
-        for name, values in zip(names, columns, strict=True)
-    }
+    given: dict[str, Any] = dict(zip(names, map(_without_repeats, columns), strict=True))
+    given[ROW_COUNT] = len(columns[0])
+    return given
+
+
+def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Ids differ at either end, and take long to compare.
+    if not values or values[0] != values[-1] or values.count(values[0]) < len(values):
+        return values
+    return () if values[0] is None else values[:1]
 
 
 def arguments(table: sa.Table, names: Iterable[str]) -> dict[str, sa.BindParameter[Any]]:

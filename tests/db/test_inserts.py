@@ -74,8 +74,14 @@ async def test_who_comes_at_the_same_time_is_stored_together(
 
 
 async def test_each_row_keeps_its_values_and_its_nulls(database: Database) -> None:
-    # A column that is NULL in all rows, in some, in none.
-    rows = [new_file(size=5), new_file(size=None, reason="size"), new_file(size=0)]
+    # A column that is NULL in all rows, in some, in none; and one with the same value in all, or at
+    # both ends.
+    rows = [
+        new_file(size=5, path="a"),
+        new_file(size=None, reason="size", path="b"),
+        new_file(size=0, reason="", path="a"),
+        new_file(size=5, reason=None, path="a"),
+    ]
     await Inserts(database, NO_QUOTA).insert(rows)
     async with database.connection() as db:
         assert [await db_files.get_again(db, row) for row in rows] == rows
