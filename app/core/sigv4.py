@@ -234,13 +234,13 @@ def presign_post(
     scope = _scope(credentials, address.region, second)
     form = {"key": key, "bucket": address.bucket, **fields}
     _check_field_names(tuple(fields))
-    conditions = []
-    for name, value in form.items():
-        if "$" in value:
-            raise UnsignableValue(f"form field {name}: holds '$', which S3 may expand")
-        if not value.isprintable():  # what is printable can be sent
+    together = "".join(form.values())
+    if "$" in together or not together.isprintable():  # what is printable can be sent
+        for name, value in form.items():
+            if "$" in value:
+                raise UnsignableValue(f"form field {name}: holds '$', which S3 may expand")
             check_sendable(f"form field {name}", value)
-        conditions.append(f'{{"{name}":{_json_string(value)}}},')
+    conditions = [f'{{"{name}":{_json_string(value)}}},' for name, value in form.items()]
     expiration = datetime.fromtimestamp(second + expires_in, UTC).isoformat()[:19]
     policy = b64encode(
         f'{{"expiration":"{expiration}Z","conditions":[{"".join(conditions)}'

@@ -34,18 +34,18 @@ _GRANT: Final = re.compile(r"\.(?<=\d{10}\.)[0-9a-f]{32}(?![0-9a-f])", re.IGNORE
 
 def redact(text: str) -> str:
     """Return the text with `...` in place of each secret."""
-    # These searches are many times faster than the patterns, and hardly any line has a match.
+    # These searches are many times faster than the patterns, and hardly any line has a match; those
+    # for a character that few lines have are many times faster again.
     low = text.lower()
     if (
         "claimcheck_" in low
         or SECRET_PREFIX in low
-        or "x-amz-" in low
         or "signature" in low
-        or "grant=" in low
-        or "token=" in low
-        or "bearer " in low
+        or ("z" in low and "x-amz-" in low)
+        or ("=" in low and ("grant=" in low or "token=" in low))
+        or (" " in low and "bearer " in low)
     ):
         text = _PREFIXED.sub(r"\1...", text)
-    if "eyj" in low:
+    if "j" in low and "eyj" in low:
         text = _ENCODED.sub(r"\1...", text)
     return _GRANT.sub("....", text)
