@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import hypothesis
 import pytest
+from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 
 from app.db.migrations import migrate
@@ -48,17 +49,34 @@ hypothesis.settings.load_profile("unhurried")
 _read, _services = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
 JSONFileLoader.load_file = lambda self, path: _read(path)
 Loader.list_available_services = lambda self, type_name: _services(type_name)
+# Each session and each client would look for the hundred new names of events by itself.
+_NAMES: dict[str, str] = {}
+_alias_event_name = EventAliaser._alias_event_name
+
+
+def _name_once(aliaser: EventAliaser, name: str) -> str:
+    if name not in _NAMES:
+        _NAMES[name] = _alias_event_name(aliaser, name)
+    return _NAMES[name]
+
+
+EventAliaser._alias_event_name = _name_once
 
 # Nor is the world's list of authorities read for each of their clients, a quarter of a megabyte:
-# nobody that these processes ask has a certificate of theirs.
+# nobody that these processes ask has a certificate of theirs. As certifi names it, and botocore
+# its own; and as the machine does.
+_WORLDS = {"cacert.pem"} | {
+    Path(os.environ[name]).name
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    if os.environ.get(name)
+}
 _load_verify_locations = ssl.SSLContext.load_verify_locations
 
 
 def _load_but_the_worlds(
     context: ssl.SSLContext, cafile: Any = None, capath: Any = None, cadata: Any = None
 ) -> None:
-    # As certifi names it, and botocore its own.
-    if cafile is None or Path(cafile).name != "cacert.pem":
+    if cafile is None or Path(cafile).name not in _WORLDS:
         _load_verify_locations(context, cafile, capath, cadata)
 
 
