@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNNABLE := $(VENV)/.ready-to-run
 READY := $(VENV)/.ready
+# Machines for builds often set it. Then each of the hundreds of processes that tests start would
+# compile anew all that it loads, for as long as it takes to start.
+unexport PYTHONDONTWRITEBYTECODE
 # Test processes side by side; each starts servers of its own.
 JOBS ?= 2
 
