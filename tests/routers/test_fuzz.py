@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from app.core.principal import Scope
 from tests.support.service import key_for, prepared, served
@@ -55,7 +56,12 @@ async def fuzzed(client: httpx.AsyncClient, folder: Path, *options: str) -> dict
     return found
 
 
-async def test_no_request_breaks_the_service(environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("examples", "requests"), [(40, 4000), pytest.param(170, 5000, marks=pytest.mark.slow)]
+)
+async def test_no_request_breaks_the_service(
+    environ: dict[str, str], tmp_path: Path, examples: int, requests: int
+) -> None:
     environ = environ | {
         "CLAIMCHECK_AUTH": "keys",
         "CLAIMCHECK_RECORDS__PERSON__PICTURE__DESTINATION": "images",
@@ -64,8 +70,8 @@ async def test_no_request_breaks_the_service(environ: dict[str, str], tmp_path: 
     key = await key_for(await prepared(environ), *Scope)
     credential = f"Authorization: {key['Authorization']}"
     async with served(environ, tmp_path / "log") as service:
-        options = ("--max-examples", "170", "--header", credential)
+        options = ("--max-examples", str(examples), "--header", credential)
         found = await fuzzed(service.client, tmp_path, *options)
     assert found["operations"]["tested"] == found["operations"]["total"] > 20
-    assert found["test_cases"]["generated"] >= 5000
+    assert found["test_cases"]["generated"] >= requests
     assert found["test_cases"]["with_failures"] == found["test_cases"]["errored"] == 0
