@@ -8,7 +8,7 @@ records are tables: `[destinations.images]`, `[records.product.picture]`.
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AliasChoices,
@@ -19,7 +19,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.destination import Destination, split_words
 from app.core.jwt_settings import JwtSettings
@@ -31,7 +31,7 @@ from app.errors import ConfigurationError
 from app.settings.checks import check_name, faults_across, faults_of_stores
 from app.settings.messages import Faults, in_words, misspelt
 from app.settings.quotas import QuotaSettings
-from app.settings.sources import PREFIX, Below, Environment, Paths
+from app.settings.sources import PREFIX, Below, Environment
 from app.settings.values import (
     BucketName,
     ClamdUrl,
@@ -71,8 +71,6 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
     )
-    environ: ClassVar[Mapping[str, str]] = {}
-    left_out: ClassVar[Paths] = frozenset()
 
     aws_access_key_id: str | None = Field(
         None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "BUCKETEER_AWS_ACCESS_KEY_ID")
@@ -140,18 +138,6 @@ class Settings(BaseSettings):
     destinations: dict[str, Destination] = Field(min_length=1)
     records: dict[str, dict[str, RecordField]] = Field(default_factory=dict)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        sources = cls.environ, cls.left_out
-        return init_settings, Environment(settings_cls, *sources), Below(settings_cls, *sources)
-
     @property
     def open_here(self) -> bool:
         """Whether requests of this machine need no credential, and others are refused."""
@@ -211,11 +197,13 @@ def _read(environ: Mapping[str, str], faults: Faults) -> Settings | None:
     in the rest without them.
     """
     left_out: set[tuple[int | str, ...]] = set()
-    how = {"environ": environ, "left_out": left_out, "__module__": __name__}
-    reader = type("Settings", (Settings,), how)
     for number in range(_ROUNDS):
         try:
-            found: Settings = reader()
+            sources = (
+                Environment(Settings, environ, left_out),
+                Below(Settings, environ, left_out),
+            )
+            found = Settings(_build_sources=(sources, {}))
         except ConfigurationError as error:
             faults.add(str(error))
             return None
