@@ -51,7 +51,7 @@ class Planning:
 def _literal(value: object) -> str:
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"'{{{', '.join(map(str, value))}}}'"
     return "NULL" if value is None else f"'{value}'"
 
