@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from app.db.statements import FIRST, write
 from app.errors import DatabaseUnavailable
-from app.models.files import State
+from app.models.files import File, State
 from app.models.usage import Level, Quota, Usage, UsageLevel, quotas, usage_levels
+from app.settings.quotas import QuotaSettings
 
 # Tenant and owner, as in the tables of usage.
 Key = tuple[str, str]
@@ -89,6 +90,22 @@ async def lock_usage(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, K
     await _LOCK.run(db, **values)
     found = await _FOLD.rows(db, **values)
     return {(row.usage.tenant, row.usage.owner): row for row in found}
+
+
+@asynccontextmanager
+async def adding(
+    db: asyncpg.Connection, files: Iterable[File], quota: QuotaSettings
+) -> AsyncIterator[None]:
+    """In a transaction: these become files meanwhile, whatever the limits say, and are counted at
+    once. For announcements look at `usage` alone, which must never say less than is used.
+    """
+    keys = {key for f in files for key in ((f.tenant, f.owner), (f.tenant, ""))} if quota else set()
+    if keys:
+        # First of all, as announcements do, which may then wait for a key that is taken here.
+        await lock_usage(db, keys)
+    yield
+    if keys:
+        await lock_usage(db, keys)
 
 
 _CHANGED: Final = write(
@@ -290,12 +307,15 @@ async def compare_usage(
     db: asyncpg.Connection, level: Level, *, mend: bool = False
 ) -> list[Difference]:
     """The keys of a counted level whose use is not the sum of their files; with `mend` it becomes
-    that, by one more change, whatever is moved meanwhile.
+    that, by one more change, whatever is moved meanwhile, and is folded in.
     """
     query = _compare(level) + (_MEND if mend else _FIND)
     async with db.transaction():
         await db.execute("SET LOCAL statement_timeout = 0")
-        return [_difference(row) for row in await db.fetch(query, timeout=_LONG)]
+        found = [_difference(row) for row in await db.fetch(query, timeout=_LONG)]
+        if mend and found:
+            await lock_usage(db, [(each.tenant, each.owner) for each in found])
+        return found
 
 
 _SET_QUOTA: Final = write(

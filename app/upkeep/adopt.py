@@ -30,6 +30,7 @@ from app.core.record_field import FieldPath
 from app.core.scans import Scan
 from app.db import files as db_files
 from app.db.reconcile import states_of
+from app.db.usage import adding
 from app.errors import BucketUnavailable, DatabaseUnavailable, Problem, UploadNotArrived
 from app.loading import load_once
 from app.logs.audit import audit_files
@@ -278,8 +279,11 @@ async def _store(
 ) -> dict[int, Adoption]:
     rows = {index: one for index, one in enumerate(found) if isinstance(one, File)}
     loose = {index: file for index, file in rows.items() if page[index].attach_to is None}
-    async with res.db.connection() as db:
-        stored = await db_files.insert_confirmed(db, list(loose.values())) if loose else set()
+    stored: set[UUID] = set()
+    if loose:
+        files = list(loose.values())
+        async with res.db.transaction() as db, adding(db, files, res.settings.quota):
+            stored = await db_files.insert_confirmed(db, files)
     done = {index: _stored(page[index], file, file.id in stored) for index, file in loose.items()}
     audit_files("file.adopted", [file for file in loose.values() if file.id in stored])
     for index, file in rows.items():
@@ -306,7 +310,9 @@ async def _store_attached(res: Resources, candidate: Candidate, file: File) -> A
         attachment = Attachment(path, field, owner, owner)
         async with res.db.transaction() as db:
             record = await lock_record(res, db, attachment)
-            if await db_files.insert_confirmed(db, [file]):
+            async with adding(db, [file], res.settings.quota):
+                is_stored = await db_files.insert_confirmed(db, [file])
+            if is_stored:
                 change = await attach(res, db, attachment, record, file.id)
     except (BucketUnavailable, DatabaseUnavailable):
         raise

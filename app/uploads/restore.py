@@ -5,6 +5,7 @@ from uuid import UUID
 from app.core.principal import Principal
 from app.db import files as db_files
 from app.db import moves
+from app.db.usage import adding
 from app.errors import FileNotFound
 from app.logs.audit import audit_file
 from app.models.files import File, State
@@ -30,7 +31,7 @@ async def restore_file(res: Resources, caller: Principal, file_id: UUID) -> File
         raise FileNotFound("Its object is not the one that was confirmed any more.")
     # One that was released before its destination had files scanned has no verdict yet.
     waits = file.scan is None and handle.destination.is_scanned_by_worker
-    async with res.db.connection() as db:
+    async with res.db.transaction() as db, adding(db, [file], res.settings.quota):
         restored = await moves.mark_restored(db, file, res.clock() if waits else None)
     if restored is None:
         # Somebody else was first.

@@ -167,6 +167,8 @@ async def test_differences_are_found_and_mended(db: asyncpg.Connection, database
         assert (found[0].noted["pending"], found[0].files["pending"]) == (4, 1)
         assert await compare(res, mend=True) == found
         assert await compare(res, mend=False) == []
+        # What announcements look at, too.
+        assert await db.fetchval("SELECT pending FROM usage WHERE owner = 'ann'") == 1
 
 
 async def test_whatever_moves_meanwhile_what_is_counted_is_the_sum(

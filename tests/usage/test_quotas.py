@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from app.core.principal import Principal
 from app.db import files as db_files
 from app.db import moves
 from app.db.reserve import reserve_files, reserve_for_one
@@ -16,11 +18,14 @@ from app.db.usage import read_usage, set_quota
 from app.errors import ConfigurationError, QuotaExceeded
 from app.models.files import File
 from app.models.usage import Level, Quota
+from app.runtime.resources import open_resources
 from app.settings.model import load_settings
 from app.settings.quotas import Limits, QuotaSettings
+from app.upkeep.adopt import Candidate, How, Outcome, Pace, adopt
+from app.uploads.restore import restore_file
 from tests.support.rows import LATER, NOW, SOON, new_file
-from tests.support.service import bearer, key_for, prepared, running
-from tests.support.steps import announced, minted, send, slug
+from tests.support.service import bearer, key_for, owner_of_bucket, prepared, running
+from tests.support.steps import announced, minted, send, slug, stored
 from tests.support.upkeep import swept
 from tests.support.usage import pending, switch_on
 from tests.support.workers import workers
@@ -90,6 +95,29 @@ async def test_what_ends_gives_way(
         # Not there yet: it stays pending, and counts.
         assert (await client.post(f"/v1/uploads/{third['id']}/confirm")).status_code == 409
         await next_one(403)
+
+
+@pytest.mark.parametrize("way", ["restored", "adopted"])
+async def test_what_counts_whatever_the_limits_say_counts_at_once(
+    environ: dict[str, str], web: httpx.AsyncClient, way: str
+) -> None:
+    settings = await prepared(environ | {"CLAIMCHECK_QUOTA__OWNER__FILES": "1"})
+    async with running(settings) as client, open_resources(settings) as res:
+        file = await stored(client, web, b"hello", "a.txt")
+        assert (await client.delete(f"/v1/files/{file['id']}")).status_code == 204
+        # Nothing is noted any more, and nothing used.
+        await swept(settings)
+        if way == "restored":
+            await restore_file(res, Principal("dev"), UUID(file["id"]))
+        else:
+            async with owner_of_bucket(settings) as s3:
+                to = settings.destinations["files"]
+                await s3.put_object(Bucket=to.bucket, Key=f"{to.prefix}b.txt", Body=b"hello")
+            how = How(True, False, True, asyncio.Semaphore(1), Pace(None))
+            [said] = await adopt(res, [Candidate(to, f"{to.prefix}b.txt", "dev")], how)
+            assert said.outcome is Outcome.ADOPTED, said
+        response = await client.post("/v1/uploads", json=BODY)
+        assert (response.status_code, slug(response)) == (403, "quota-exceeded")
 
 
 async def test_a_sweep_gives_back_what_never_arrived(
