@@ -17,6 +17,9 @@ Connection = asyncpg.Connection
 
 CONNECT_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 10
+# No transaction waits for anything but its own next statement. One that has none for so long is
+# that of a machine that is gone: else its locks would stay for the two hours after which TCP asks.
+IDLE_SECONDS: Final = 60
 # The database is not there, or went away on the way.
 _LOST = (
     OSError,
@@ -26,6 +29,7 @@ _LOST = (
     asyncpg.InterfaceError,
     # The driver's state machine, which the end of the connection met at another moment.
     asyncpg.InternalClientError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     # Its disk does not answer, or it is a standby by now.
@@ -58,7 +62,10 @@ class Database:
             # name may be taken there by another process. Without a cache they have no names.
             self._connect_args["statement_cache_size"] = 0
         else:
-            self._connect_args["server_settings"] = {"application_name": "claimcheck"}
+            self._connect_args["server_settings"] = {
+                "application_name": "claimcheck",
+                "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            }
         self._turns = asyncio.Semaphore(settings.database_pool_size)
         # The one that was used last is used first: its statements are prepared.
         self._idle: list[asyncpg.Connection] = []

@@ -223,17 +223,38 @@ async def test_what_follows_a_beginning_that_was_interrupted_is_kept(
     assert sorted(found) == sorted(kept)
 
 
+async def test_locks_of_a_machine_that_is_gone_are_given_up(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    assert await ask(database, "SHOW idle_in_transaction_session_timeout") == "1min"
+
+    async def wait_in_a_transaction() -> None:
+        async with database.transaction() as db:
+            await db.execute("SET LOCAL idle_in_transaction_session_timeout = 10")
+            await gone(admin, await db.fetchval(MY_PID))
+            await db.execute("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        await wait_in_a_transaction()
+    assert await ask(database, "SELECT 1") == 1
+
+
+async def gone(admin: asyncpg.Connection, pid: object) -> None:
+    """Wait until the server process has ended."""
+    for _ in range(1000):
+        if not await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it is still there")
+
+
 async def test_a_connection_is_closed_once_it_is_given_back(
     database: Database, admin: asyncpg.Connection
 ) -> None:
     async with database.connection() as db:
         await database.close()
         pid = await db.fetchval(MY_PID)
-    for _ in range(1000):
-        if not await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("it is still there")
+    await gone(admin, pid)
 
 
 async def test_our_own_mistakes_are_not_the_databases_absence(database: Database) -> None:
