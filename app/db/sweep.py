@@ -212,16 +212,19 @@ async def stalled_completions(
     )
 
 
-_CONFIRMED_BETWEEN = write(
+_is_in_parts = _c.method == sa.literal_column("'multipart'")
+_ENDED_BETWEEN = write(
     sa.select(files)
     .where(
-        in_state(State.CONFIRMED),
         _c.id > sa.bindparam("after", type_=sa.Uuid()),
         _c.id < sa.bindparam("end", type_=sa.Uuid()),
         sa.or_(
-            _c.version_id.is_not(None),
-            _c.method == sa.literal_column("'multipart'"),
-            _c.ended_at.is_not(None),
+            sa.and_(
+                in_state(State.CONFIRMED),
+                sa.or_(_c.version_id.is_not(None), _is_in_parts, _c.ended_at.is_not(None)),
+            ),
+            # Whose object is kept.
+            sa.and_(in_state(State.REJECTED), _is_in_parts),
         ),
     )
     .order_by(_c.id)
@@ -230,13 +233,11 @@ _CONFIRMED_BETWEEN = write(
 )
 
 
-async def confirmed_between(
-    db: asyncpg.Connection, after: UUID, end: UUID, limit: int
-) -> list[File]:
-    """Files with a version, sent in parts, or infected and deleted, whose ids lie between the two,
-    in order.
+async def ended_between(db: asyncpg.Connection, after: UUID, end: UUID, limit: int) -> list[File]:
+    """Files with a version, sent in parts, or infected and deleted, and rejected uploads in parts,
+    whose ids lie between the two, in order.
     """
-    return await _CONFIRMED_BETWEEN.rows(db, after=after, end=end, limit=limit)
+    return await _ENDED_BETWEEN.rows(db, after=after, end=end, limit=limit)
 
 
 _of_this_look = sa.and_(

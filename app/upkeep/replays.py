@@ -1,4 +1,5 @@
-"""Leftovers at a confirmed file's key, once nothing that was signed for it can work any more.
+"""Leftovers at the key of a file, or of a rejected upload whose object is kept, once nothing that
+was signed for it can work any more.
 
 Whoever holds the instructions of an upload may send it again until they end. On a bucket that keeps
 versions each time makes one, which no link serves and somebody pays for; where the object was
@@ -14,8 +15,9 @@ from app.uploads.remove import delete_object
 
 async def remove_replays(res: Resources, file: File) -> int:
     """Delete the versions of the file's key that came with its own instructions, but for the one
-    that was confirmed; how many there were. Of files in parts other uploads to the key go, of
-    infected ones that were deleted whatever has come since; these are not counted.
+    that was confirmed; how many there were. Of what came in parts, also where it was rejected,
+    other uploads to the key go, of infected files that were deleted whatever has come since; these
+    are not counted.
 
     Others, without the file's id, are not the uploader's, and stay. Raises BucketRefused,
     BucketUnavailable, SigningUnavailable.

@@ -189,7 +189,7 @@ class Sweep:
         after = first_uuid7(since)
         while not self.stopping.is_set():
             async with self.res.db.connection() as db:
-                rows = await db_sweep.confirmed_between(db, after, first_uuid7(end), _BATCH)
+                rows = await db_sweep.ended_between(db, after, first_uuid7(end), _BATCH)
             done = await asyncio.gather(*(self._remove_replays(file) for file in rows))
             if not all(done) and rows[-1].created_at > end - _REPLAYS_TRIED:
                 return

@@ -37,9 +37,9 @@ async def states(db: asyncpg.Connection) -> Counter[str]:
 
 
 async def parts_sent(
-    client: httpx.AsyncClient, web: httpx.AsyncClient, data: bytes, count: int
+    client: httpx.AsyncClient, web: httpx.AsyncClient, data: bytes, count: int, name: str = "a.bin"
 ) -> dict[str, Any]:
-    upload = await announced(client, data, "a.bin")
+    upload = await announced(client, data, name)
     assert upload["upload"]["method"] == "multipart"
     for part in upload["upload"]["parts"][:count]:
         start = (part["part_number"] - 1) * upload["upload"]["part_size"]
