@@ -159,17 +159,19 @@ async def _still(
     res: Resources, section: Section, finding: Finding, listed: Listed | None, old: datetime
 ) -> Finding | None:
     """The finding, unless row or object have changed since they were listed."""
-    async with res.db.connection() as db:
-        row = await row_of(db, finding.bucket, finding.key)
-    if (row is None) is not (finding.kind is Kind.ORPHAN):
-        return None
-    if finding.kind in {Kind.MISSING, Kind.HIDDEN}:
+    is_listed_again = finding.kind not in {Kind.ORPHAN, Kind.OVERWRITTEN}
+    if is_listed_again:
+        # Before the row is read: whoever removes an object has changed the row first.
         again = list_bucket(res.buckets, section.destination, finding.key, "")
         # The key itself is the first of those that begin with it.
         async with aclosing(again):
             first = await anext(again, None)
         listed = first if first is not None and first.key == finding.key else None
-    if finding.kind not in {Kind.ORPHAN, Kind.OVERWRITTEN}:
+    async with res.db.connection() as db:
+        row = await row_of(db, finding.bucket, finding.key)
+    if (row is None) is not (finding.kind is Kind.ORPHAN):
+        return None
+    if is_listed_again:
         return _differs(section, listed, row, old)
     try:
         there = await res.object_at(section.destination, finding.key).head()

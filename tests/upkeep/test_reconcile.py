@@ -141,6 +141,43 @@ async def test_what_may_still_be_an_upload_is_left_alone(settings: Settings, s3:
     assert await found(settings, timedelta(days=8, hours=1)) == {"files/young": "orphan"}
 
 
+@pytest.mark.parametrize("is_removed", [False, True], ids=["sent again", "removed"])
+async def test_what_changes_while_it_is_compared_is_no_difference(
+    settings: Settings,
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    is_removed: bool,
+) -> None:
+    upload = await announced(client, b"hello", "a.txt")
+    if not is_removed:
+        await send(web, upload["upload"], b"hello")
+    asked = 0
+
+    async def rows(*arguments: Any) -> Any:
+        """The rows as they are after the objects were listed: a file, of another version."""
+        nonlocal asked
+        asked += 1
+        await send(web, upload["upload"], b"hello")
+        assert (await client.post(f"/v1/uploads/{upload['id']}/confirm")).is_success
+        return await db_reconcile.rows_in_order(*arguments)
+
+    async def row(*arguments: Any) -> Any:
+        """The row as it is once it has been compared."""
+        before = await db_reconcile.row_of(*arguments)
+        if is_removed:
+            at = f"/v1/files/{upload['id']}"
+            assert (await client.delete(at, params={"object": "delete"})).is_success
+        return before
+
+    monkeypatch.setattr("app.upkeep.reconcile.rows_in_order", rows)
+    monkeypatch.setattr("app.upkeep.reconcile.row_of", row)
+    async with open_resources(settings) as res:
+        [section] = [s for s in sections(settings.destinations.values()) if s.prefix == "files/"]
+        assert [found async for found in reconcile(res, section)] == []
+    assert asked == 1
+
+
 async def test_order_and_pages(
     settings: Settings, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
