@@ -6,18 +6,20 @@ judged by `answers` and the model.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
-from app.core.preconditions import Preconditions
-from app.core.principal import Principal, Scope
-from app.records.writing import change_record
-from app.runtime.resources import Resources
-from app.uploads.restore import restore_file
 from tests.simulation.hand import Hand, Unanswered, body_of
 from tests.simulation.plan import Life, Step
 from tests.simulation.scans import is_marked
+from tests.simulation.staff import (
+    adopt_object,
+    compare_sums,
+    put_there,
+    reconcile_bucket,
+    restore,
+    save_record,
+)
 from tests.simulation.uploading import (
     announce,
     cancel,
@@ -29,6 +31,7 @@ from tests.simulation.uploading import (
     replay,
     send,
 )
+from tests.simulation.webhook_receiver import BOTH_VALID
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -98,34 +101,24 @@ async def _as_back_end(
         hand.token = token
 
 
-async def restore(hand: Hand, step: Step) -> None:
-    """Staff take it back, at the panel."""
-    if hand.id is None:
-        return
-    whose = Principal(hand.who, hand.world.tenant, frozenset(Scope))
-    work = partial(restore_file, caller=whose, file_id=UUID(hand.id))
-    await hand.world.operate("restore", hand.id, step.how["web"], work)
-
-
-async def save_record(hand: Hand, step: Step) -> None:
-    """Staff save several fields of a record at once, at the panel."""
-    if hand.id is None or hand.life.destination != "pictures":
-        return
-    file, whose = UUID(hand.id), Principal(hand.who, hand.world.tenant, frozenset(Scope))
-    fields = (
-        {"picture": [], "gallery": [file]}
-        if step.how["tries"] % 2
-        else {"picture": [file], "gallery": []}
-    )
-
-    async def save(res: Resources) -> None:
-        await change_record(res, whose, "product", step.how["record"], fields, Preconditions())
-
-    await hand.world.operate("save", hand.id, step.how["web"], save)
-
-
 async def feed(hand: Hand, step: Step) -> None:
     await hand.world.read_feed(step.how["web"])
+
+
+async def rotate_secret(hand: Hand, step: Step) -> None:
+    """The office gives its webhook a new secret, once."""
+    world, secrets = hand.world, hand.world.secrets
+    if secrets is None or secrets.asked_at is not None:
+        return
+    secrets.asked_at = world.now()
+    json = {"both_valid_hours": BOTH_VALID // timedelta(hours=1)}
+    ask = "office", "rotate", "POST", f"{world.hook}/rotate-secret", json
+    try:
+        reply = await world.ask(*ask, token=world.keys["office"], web=step.how["web"])
+    except Unanswered:
+        return
+    if reply.status == 200:
+        secrets.second, secrets.told_at = reply.json["secret"], world.now()
 
 
 async def pry(hand: Hand, step: Step) -> None:
@@ -190,15 +183,21 @@ STEPS: Final[dict[str, Action]] = {
     "feed": feed,
     "end_session": end_session,
     "pry": pry,
+    "rotate": rotate_secret,
+    "adopt": adopt_object,
+    "reconcile": reconcile_bucket,
+    "compare": compare_sums,
 }
 
 
 async def live(world: "World", life: Life) -> None:
     """A file's life: its steps in order, and those beside them."""
-    first = life.steps[0].how
-    hand = Hand(world, life, body_of(life, first["contents"], first["size"]))
+    first = life.steps[0]
+    hand = Hand(world, life, body_of(life, first.how["contents"], first.how["size"]))
     if is_marked(hand.body):
         world.model.marked.add(hand.body.digest)
+    if first.what == "adopt":
+        put_there(hand, first.how)
     beside: list[asyncio.Task[None]] = []
     await asyncio.sleep(life.at)
     for number, step in enumerate(life.steps):

@@ -70,7 +70,8 @@ class Fault:
 
     `before`: it fails before it took effect; `after`: it took effect, and its answer is lost;
     `late`: it takes effect after so many `seconds`; `kill_before` and `kill_after`: the process
-    dies there, and is started again after `seconds`, if they are not 0. With a `code`, `before` is
+    dies there, and is started again after `seconds`, if they are not 0; `silent`: its machine is
+    gone, and nobody tells the database that its connections are, too. With a `code`, `before` is
     an error by which the other side refuses, after so many `seconds`: of S3, or an SQLSTATE.
     """
 
@@ -85,6 +86,7 @@ class Fault:
     odds: float = 1.0
     seconds: float = 0.0
     code: str = ""
+    silent: bool = False
 
     def fits(self, seam: Seam) -> bool:
         return (
@@ -167,7 +169,7 @@ async def pass_seam(
     await asyncio.sleep(there)
     _require_life(process, kind)
     if fault is not None and fault.outcome == "kill_before":
-        await _die(engine, process, fault.seconds)
+        await _die(engine, process, fault)
     if fault is not None and fault.outcome == "before":
         await asyncio.sleep(back)
         _require_life(process, kind)
@@ -185,7 +187,7 @@ async def pass_seam(
     except Exception as raised:
         error = raised
     if fault is not None and fault.outcome == "kill_after":
-        await _die(engine, process, fault.seconds)
+        await _die(engine, process, fault)
     _require_life(process, kind)
     # Also an error has its way back.
     await asyncio.sleep(back)
@@ -202,8 +204,8 @@ def _require_life(process: "Process | None", kind: str) -> None:
         raise Dead
 
 
-async def _die(engine: "Engine", process: "Process | None", restart_after: float) -> None:
+async def _die(engine: "Engine", process: "Process | None", fault: Fault) -> None:
     """The process is killed, and this place in it is left only as its task is taken away."""
     assert process is not None
-    process.kill(restart_after)
+    process.kill(fault.seconds, silent=fault.silent)
     await engine.loop.create_future()

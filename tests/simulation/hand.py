@@ -1,6 +1,7 @@
 """The hand of a client: what it has of a file, how it asks, and what it sends."""
 
 import asyncio
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
 # Beginnings of files of each kind, and what they are.
 HEADS: Final = {
     "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\x06\0\0\0\x1f\xf3\xffa",
-    "gif": b"GIF89a\x10\0\x10\0\xf0\0\0\0\0\0\xff\xff\xff!\xf9\x04\0\0\0\0\0,",
+    "huge": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\x06\0\0\0\x1f\xf3\xffa",
+    "gif": b"GIF89a\x10\0\x10\0\xf0\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x10\0\x10\0\0\x02\0;",
     "pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
     "html": b"<!DOCTYPE html><html><body><script>alert(1)</script>",
     "text": b"name,number\n",
     "noise": b"\x01\x02\x03\x04\x05\x06\x07",
     "virus": MARK,
+    "zip": b"PK\3\4\x14\0\0\0\0\0",
+    "bomb": b"PK\3\4\x14\0\0\0\0\0",
 }
+# Directories of archives say how many files there are.
+_ENTRIES: Final = {"zip": 2, "bomb": 9}
+# Contents that their destinations do not take.
+_REFUSED: Final = frozenset({"html", "huge", "bomb"})
 _FILL: Final = {"text": b"some,words\n", "virus": b"\nsome words", "html": b"<p>words</p>"}
 # Problems that a client waits out, besides those of status 5xx.
 PASSING: Final = {"upload-not-arrived", "removal-under-way", "request-under-way"}
@@ -89,7 +97,9 @@ class Hand:
 
     def intend(self) -> None:
         assert self.id is not None
-        honest = self.announcement["contents"] != "html"
+        honest = self.announcement["contents"] not in _REFUSED
+        if not self.world.keeps_rules(self.life.destination):
+            return
         digest = str(self.body.digest)
         self.world.model.intents[self.id] = Intent(digest, self.body.length, honest)
 
@@ -105,7 +115,18 @@ def body_of(life: Life, contents: str, size: int) -> Body:
     """Bytes of a kind, other ones in each life."""
     head = HEADS[contents]
     number = life.number % 2 if life.destination == "papers" else life.number
+    tail = _directory(_ENTRIES[contents], size) if contents in _ENTRIES else b""
+    size -= len(tail)
     if size > 100_000:
-        return Body.large(size, str(number), head)
+        return Body.large(size, str(number), head) + Body.real(tail)
     fill = _FILL.get(contents, b"\x02%d\x03" % number) + b"%d\n" % number
-    return Body.real((head + fill * size)[:size])
+    return Body.real((head + fill * size)[:size] + tail)
+
+
+def _directory(count: int, size: int) -> bytes:
+    """The end of a zip of `size` bytes with so many files (APPNOTE.TXT 6.3.10, 4.3.12 and 16)."""
+    entry = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[20] * 2, *[0] * 7, 1, *[0] * 6) + b"a"
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, 0, 0, 0)
+    length = count * len(entry)
+    places = struct.pack("<2L", length, size - length - len(end))
+    return entry * count + end[:12] + places + end[20:]

@@ -28,10 +28,14 @@ def row_at(world: "World", bucket: str, key: str) -> Row | None:
 
 
 def deletes_what_may_go(world: "World", effect: Any) -> Iterator[str]:
-    """Nothing is deleted but what was claimed and committed before, and replays of a file's key."""
+    """Nothing is deleted but what was claimed and committed before, and replays of a file's key;
+    without a row only what was once sent for one.
+    """
     if effect.what not in {"delete", "marker"}:
         return
     row = row_at(world, effect.bucket, effect.key)
+    if row is None and effect.file_id is None:
+        yield f"{effect.who} deletes {world.call(effect.key)}, which is others'"
     if row is None or row["state"] in {"removing", "removed"} or row["scan"] == "infected":
         return
     is_replay = row["state"] == "confirmed" and effect.version_id != row["version_id"]
@@ -128,10 +132,12 @@ def files_have_their_bytes(world: "World") -> Iterator[str]:
 def nothing_is_left_over(world: "World") -> Iterator[str]:
     """No object, version, marker or part without a row that it belongs to."""
     for bucket, key, version in world.view.everything():
-        row = row_at(world, bucket, key)
-        if row is None:
+        row, is_others = row_at(world, bucket, key), key in world.others and version is not None
+        if row is None and not is_others:
             yield f"{world.call(key)} has {'a marker' if version is None else 'an object'}, no row"
-        elif row["state"] == "confirmed" and version and version.version_id != row["version_id"]:
+        if row is None or version is None or is_others or row["state"] != "confirmed":
+            continue
+        if version.version_id != row["version_id"]:
             yield f"{world.name(row)} has a version besides its own"
     for _, key, _ in world.view.uploads():
         yield f"{world.call(key)} has parts under way for ever"

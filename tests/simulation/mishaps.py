@@ -133,6 +133,13 @@ def one_dies_at_a_move(chance: Chance, length: float) -> list[Fault]:
     return [Fault(outcome, "database", process, "UPDATE files", at=at, seconds=5.0)]
 
 
+def one_vanishes_in_a_transaction(chance: Chance, length: float) -> list[Fault]:
+    """Its machine is gone, and what it has locked stays so until the database gives it up."""
+    name, process = chance.pick(["UPDATE", "INSERT", "SELECT", "DELETE"]), chance.pick(PROCESSES)
+    at, seconds = chance.whole(1, 30), chance.pick([1.0, 20.0])
+    return [Fault("kill_after", "database", process, name, at=at, seconds=seconds, silent=True)]
+
+
 def webhooks_fail(chance: Chance, length: float) -> list[Fault]:
     start, until = _window(chance, length)
     outcome: Outcome = chance.pick(["before", "after"])
@@ -161,6 +168,7 @@ MISHAPS: Final[list[Callable[[Chance, float], list[Fault]]]] = [
     one_dies,
     one_dies_at_a_call,
     one_dies_at_a_move,
+    one_vanishes_in_a_transaction,
     webhooks_fail,
     webhooks_are_slow,
 ]

@@ -3,8 +3,7 @@
 Written by hand; nothing is imported from the service. The simulation tells the model three things:
 what callers have asked (`asked`), what is in the bucket (`Bucket`), and each transaction that
 PostgreSQL has committed, as the rows that it has changed (`books.commit`). Each rule is a function
-that yields what is wrong, a sentence each. `books` goes on with what is kept beside the files:
-events, usage, records, credentials.
+that yields what is wrong, a sentence each. `books` goes on with what is kept beside the files.
 """
 
 from collections import Counter, defaultdict
@@ -16,11 +15,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 Row = dict[str, Any]
 
-HOUR: Final = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # An upload that began before its instructions ended is confirmed within an hour of that; parts are
 # kept for three days; nothing that was signed can still be on its way a day after its end.
-GIVEN_UP_AFTER: Final = {"post": HOUR, "put": HOUR, "multipart": timedelta(days=3)}
-FORGOTTEN_AFTER: Final = timedelta(days=1)
+GIVEN_UP_AFTER: Final = {"post": HOUR, "put": HOUR, "multipart": 3 * DAY}
 # Of a file that is confirmed these never change.
 FIXED: Final = (
     *("id", "owner", "tenant", "session_id", "destination", "bucket", "key", "url", "created_at"),
@@ -64,10 +62,6 @@ class Intent(NamedTuple):
     honest: bool
 
 
-def _tables() -> Any:
-    return defaultdict(dict)
-
-
 @dataclass
 class Model:
     """All that is known. `skew`: by how much the clocks of processes may differ from the true one;
@@ -82,13 +76,15 @@ class Model:
     keepless: frozenset[str] = frozenset()
     name: Callable[[Row], str] = lambda row: str(row["id"])
     files: dict[str, Row] = field(default_factory=dict)
-    rows: dict[str, dict[Any, Row]] = field(default_factory=_tables)  # of other tables, by key
+    # Of other tables, by key.
+    rows: dict[str, dict[Any, Row]] = field(default_factory=lambda: defaultdict(dict))
     history: dict[str, list[tuple[datetime, str | None]]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)  # of the bytes that were confirmed
     marked: set[str] = field(default_factory=set)  # digests of bytes that scanners must find
     intents: dict[str, Intent] = field(default_factory=dict)
     asked: set[tuple[str, str]] = field(default_factory=set)  # (what, file) of those who may
     claimed: dict[str, datetime] = field(default_factory=dict)  # removals, when they began
+    adopted: set[str] = field(default_factory=set)  # files that were never uploads
     used: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # by the files there are
     noted: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # by what is kept of it
     held: Counter[str] = field(default_factory=Counter)  # fields of records that hold a file
@@ -102,9 +98,9 @@ class Model:
         return {*before, *(state for at, state in moves if since <= at <= until)}
 
     def own(self, row: Row) -> list[Version]:
-        """The versions in the bucket that came for the file."""
-        there = self.bucket.there(row["bucket"], row["key"])
-        return [version for version in there if version.owner == row["id"]]
+        """The versions in the bucket that came for the file; of one that was adopted, all."""
+        there, was_adopted = self.bucket.there(row["bucket"], row["key"]), row["id"] in self.adopted
+        return [version for version in there if was_adopted or version.owner == row["id"]]
 
     def is_whole(self, row: Row) -> bool:
         """Whether all of an upload's bytes are in the bucket, in one piece or in parts."""
@@ -116,8 +112,7 @@ class Model:
 
 
 def moment(text: str | None) -> datetime:
-    assert text is not None
-    return datetime.fromisoformat(text)
+    return datetime.fromisoformat(text or "")
 
 
 NOTHING: Final = (0, 0, 0, 0)
@@ -134,8 +129,6 @@ def counts(row: Row) -> tuple[int, int, int, int]:
 
 
 # The moves of a file: who may make each, and when.
-
-
 def announced(m: Model, _: Row, row: Row, now: datetime) -> Iterator[str]:
     if moment(row["expires_at"]) < now - m.skew:
         yield "it was announced with instructions that had ended"
@@ -168,16 +161,23 @@ def confirmed(m: Model, before: Row, row: Row, now: datetime) -> Iterator[str]:
         return
     version = same[-1]
     m.digests[row["id"]] = version.digest
-    if version.owner != row["id"]:
+    if row["id"] not in m.adopted and version.owner != row["id"]:
         yield "it was confirmed with another's object"
-    if before["size"] is not None and row["size"] != before["size"]:
+    if before.get("size") is not None and row["size"] != before["size"]:
         yield f"{before['size']} bytes were announced, and {row['size']} confirmed"
     intent = m.intents.get(row["id"])
     if intent is not None and version.digest == intent.digest and not intent.honest:
         yield "it was confirmed, and its contents are not what was announced"
-    there = [v.version_id for v in m.bucket.there(row["bucket"], row["key"])]
-    if row["version_id"] is not None and row["version_id"] not in there:
+    there = {v.version_id for v in m.bucket.there(row["bucket"], row["key"])}
+    if row["version_id"] not in {None, *there}:
         yield "the version that was confirmed had been deleted"
+
+
+def adopted(m: Model, before: Row, row: Row, now: datetime) -> Iterator[str]:
+    m.adopted.add(row["id"])
+    if ("adopt", row["key"]) not in m.asked:
+        yield "nobody has asked to adopt it"
+    yield from confirmed(m, before, row, now)
 
 
 def rejected(m: Model, _: Row, row: Row, now: datetime) -> Iterator[str]:
@@ -223,7 +223,7 @@ def deleted(m: Model, _: Row, row: Row, now: datetime) -> Iterator[str]:
 
 
 def forgotten(m: Model, before: Row, _: Row, now: datetime) -> Iterator[str]:
-    last = max(moment(before["ended_at"]), moment(before["expires_at"])) + FORGOTTEN_AFTER
+    last = max(moment(before["ended_at"]), moment(before["expires_at"])) + DAY
     if now < last - m.skew:
         yield "it was forgotten while what was signed for it may still be on its way"
     if m.own(before):
@@ -233,6 +233,7 @@ def forgotten(m: Model, before: Row, _: Row, now: datetime) -> Iterator[str]:
 Move = Callable[[Model, Row, Row, datetime], Iterator[str]]
 MOVES: Final[dict[tuple[str | None, str | None], Move]] = {
     (None, "pending"): announced,
+    (None, "confirmed"): adopted,
     ("pending", "completing"): joining,
     ("completing", "pending"): nothing_joined,
     ("pending", "confirmed"): confirmed,

@@ -172,6 +172,29 @@ MUTANTS: Final = {
     "sessions and requests for files have no end": Mutant(
         "app/db/credentials.py", "_p.used_files + wanted_files <= _p.max_files,", ""
     ),
+    "adopted files are counted late": Mutant(
+        "app/db/usage.py", 'for key in ((f.tenant, f.owner), (f.tenant, ""))}', "for key in ()}"
+    ),
+    "what is not folded in is not compared": Mutant(
+        "app/db/usage.py",
+        """        UNION ALL
+        SELECT tenant, owner, {", ".join(_COUNTS)} FROM usage_changes WHERE {_OF_LEVEL[level]}
+""",
+        "",
+    ),
+    "others' objects are orphans": Mutant(
+        "app/upkeep/reconcile.py",
+        "return finding if ID_METADATA in there.metadata else replace(finding, kind=Kind.FOREIGN)",
+        "return finding",
+    ),
+    "archives have as many entries as they like": Mutant(
+        "app/uploads/examine.py", "if (archive.entries or 0) > limits.max_entries:", "if False:"
+    ),
+    "webhooks do not sign their time": Mutant(
+        "app/core/webhook_signature.py",
+        'message = b"%b.%d.%b" % (message_id.encode(), timestamp, body)',
+        'message = b"%b.%b" % (message_id.encode(), body)',
+    ),
     "rejected objects stay": Mutant(
         # Neither by whoever rejects nor by the sweep, which does it for them.
         "app/uploads/verify.py",

@@ -16,6 +16,8 @@ from tests.simulation.mishaps import MISHAPS, store_refuses_to_join_late
 from tests.simulation.store.manners import ALL, Manners
 
 MIB: Final = 1024 * 1024
+# The second is where a deployment may have a destination's uploads go from then on.
+BUCKET, OTHER_BUCKET = "claimcheck-sim", "claimcheck-new"
 # Seconds in which clients begin what they do.
 LENGTH: Final = 60.0
 STORES: Final = ("aws", "aws", "rgw", "seaweedfs", "swift", "rclone", "moto")
@@ -156,6 +158,7 @@ def _settings(
             "method": form,
             "allow_client_keys": manners.forms,
             "content_types": ["image/*"],
+            "max_pixels": 10**9,
             "rejected_objects": kept,
         },
         "papers": {
@@ -163,7 +166,7 @@ def _settings(
             "allow_existence_optimization": True,
             "conditional_writes": chance.happens(0.7) and obeys,
         },
-        "films": {"method": form} | parts,
+        "films": {"method": form, "archives": {"max_entries": 5}} | parts,
         "drafts": {"method": form, "unconfirmed": "delete"},
         "tables": {"method": "put", "integrity": "md5"} | parts,
     }
@@ -200,6 +203,9 @@ def _deployment(chance: Chance, settings: dict[str, str]) -> Deployment:
             ("pictures", {"link_expires_in": 20}),
             ("films", {"part_size": 7 * MIB}),
             ("films", {"multipart_threshold": 1, "method": "put"}),
+            ("papers", {"scan": "off"}),
+            ("papers", {"bucket": OTHER_BUCKET}),
+            ("films", {"bucket": OTHER_BUCKET}),
             ("tables", None),
             ("drafts", None),
         ]
@@ -212,14 +218,24 @@ def _deployment(chance: Chance, settings: dict[str, str]) -> Deployment:
 
 # Kinds of contents by destination: (name's ending, type, what it really begins with).
 _CONTENTS: Final = {
-    "pictures": [("png", "image/png", "png"), ("png", "image/png", "html"), ("gif", None, "gif")],
+    "pictures": [
+        ("png", "image/png", "png"),
+        ("png", "image/png", "html"),
+        ("png", "image/png", "huge"),
+        ("gif", None, "gif"),
+    ],
     "papers": [
         ("pdf", "application/pdf", "pdf"),
         ("txt", "text/plain", "text"),
         ("txt", "text/plain", "virus"),
         ("tmp", "application/pdf", "html"),  # whose name says nothing
     ],
-    "films": [("bin", "application/octet-stream", "noise"), ("pdf", "application/pdf", "pdf")],
+    "films": [
+        ("bin", "application/octet-stream", "noise"),
+        ("pdf", "application/pdf", "pdf"),
+        ("zip", "application/zip", "zip"),
+        ("zip", "application/zip", "bomb"),
+    ],
     "drafts": [("txt", "text/plain", "text")],
     "tables": [("csv", "text/csv", "text"), ("bin", "application/octet-stream", "noise")],
 }
@@ -228,7 +244,8 @@ _CONTENTS: Final = {
 def _life(chance: Chance, number: int) -> Life:
     destination = chance.pick(list(_CONTENTS))
     ending, content_type, contents = chance.pick(_CONTENTS[destination])
-    small = chance.whole(40, 6000)
+    # At least a zip's directory.
+    small = chance.whole(600, 6000) if ending == "zip" else chance.whole(40, 6000)
     is_large = destination in {"films", "tables"} and contents != "html"
     size = chance.pick([small, small, 12 * MIB + small]) if is_large else small
     announcement = {
@@ -238,7 +255,11 @@ def _life(chance: Chance, number: int) -> Life:
         "size": size,
         "contents": contents,
     }
-    steps = _begin(chance.of("begin"), announcement)
+    adopted = chance.of("adopted")
+    if adopted.happens(0.12):
+        steps = _adopt(adopted, announcement)
+    else:
+        steps = _begin(chance.of("begin"), announcement)
     later = chance.of("later")
     for _ in range(later.whole(0, 6)):
         steps.append(_step(later, later.pick(_LATER)))
@@ -274,6 +295,21 @@ def _begin(chance: Chance, announcement: dict[str, Any]) -> list[Step]:
         field = chance.pick([None, None, "picture", "gallery"])
         steps.append(_step(chance, "confirm", {"field": field, "by": chance.pick(["id", "url"])}))
     return steps
+
+
+def _adopt(chance: Chance, found: dict[str, Any]) -> list[Step]:
+    """How a file begins whose object others have put into the bucket: somebody adopts it, or nobody
+    does, and orphans are deleted.
+    """
+    how = found | {"again": chance.happens(0.3), "look": chance.happens(0.5)}
+    # Some were sent for a row that is lost; some are where clients choose keys of their own.
+    how |= {"orphan": chance.happens(0.5), "attached": False}
+    if found["destination"] == "pictures":
+        how["attached"] = chance.happens(0.4)
+        how["filename"] = chance.pick([how["filename"], f"{chance.whole(1, 3)}.png"])
+    if chance.happens(0.6):
+        return [_step(chance, "adopt", how)]
+    return [_step(chance, "adopt", how | {"tries": 0}), _step(chance, "reconcile", {"tries": 2})]
 
 
 def _rivals(chance: Chance, number: int) -> Life:
@@ -316,6 +352,7 @@ _LATER: Final = (
 _BESIDE: Final = (
     *("confirm", "confirm", "send", "cancel", "renew", "pry", "read", "remove", "release"),
     *("put_in_record", "save_record", "feed", "list", "replay", "parts", "end_session"),
+    *("reconcile", "compare", "rotate"),
 )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from app.commands.sweep import work
+from app.db.connections import IDLE_SECONDS
 from app.main import create_app
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings
@@ -149,10 +150,11 @@ class Process:
             await asyncio.wait({self._main})
         await self.bury()
 
-    def kill(self, restart_after: float = 0.0) -> None:
+    def kill(self, restart_after: float = 0.0, *, silent: bool = False) -> None:
         """As SIGKILL: from this moment on nothing that it does has an effect.
 
-        Its connections end and are rolled back, its callers' are cut.
+        Its callers' connections are cut. Its own end and are rolled back: at once, or if it is
+        `silent` when the database has waited in vain for its next statement.
         """
         if self.dead:
             return
@@ -161,7 +163,7 @@ class Process:
         for caller in self._callers:
             if not caller.done():
                 caller.set_exception(ConnectionResetError(f"{self.name} died"))
-        self._burial = self.engine.loop.outside(self._bury())
+        self._burial = self.engine.loop.outside(self._bury(silent=silent))
         if restart_after:
             self.engine.loop.outside(self._restart(restart_after))
 
@@ -179,9 +181,14 @@ class Process:
             self._burial = self.engine.loop.outside(self._bury())
         await asyncio.shield(self._burial)
 
-    async def _bury(self) -> None:
+    async def _bury(self, *, silent: bool = False) -> None:
+        server = self.engine.server
         for connection in list(self.connections):
-            await self.engine.server.give_back(connection.lose())
+            raw = connection.lose()
+            if silent and raw.in_transaction() and raw.running is None:
+                self.engine.loop.call_later(IDLE_SECONDS, server.give_back, raw)
+            else:
+                await server.give_back(raw)
         for _ in range(_TURNS):
             if not self._tasks:
                 return

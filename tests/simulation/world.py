@@ -6,7 +6,7 @@ answer; and judges it at once. The first thing that is wrong ends it.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,8 +17,6 @@ import app.events.deliver
 import app.runtime.resources
 from app.access import api_keys
 from app.core.principal import Principal, Scope
-from app.errors import Problem
-from app.runtime.resources import Resources
 from app.settings.model import load_settings
 from tests.simulation import ledger, webhook_receiver
 from tests.simulation.answers import Answer, judge
@@ -26,15 +24,16 @@ from tests.simulation.around import Around
 from tests.simulation.books import commit
 from tests.simulation.bucket_view import BucketView
 from tests.simulation.clients import live
-from tests.simulation.ending import BUCKET, bring_to_an_end, until_done
+from tests.simulation.ending import bring_to_an_end, until_done
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Fault
 from tests.simulation.hand import Hand, Unanswered
 from tests.simulation.invariants import COMMITS, EFFECTS
 from tests.simulation.loop import owner
 from tests.simulation.model import Change, Model, Row
-from tests.simulation.plan import WEBS, Plan
+from tests.simulation.plan import BUCKET, OTHER_BUCKET, WEBS, Plan
 from tests.simulation.process import Process
+from tests.simulation.scans import SCANNED
 from tests.simulation.server import Server
 from tests.simulation.store.body import Body
 from tests.simulation.store.manners import ALL
@@ -62,18 +61,21 @@ class World(Engine):
         ]
         super().__init__(plan.seed, server, faults, echo)
         self.plan = plan
-        self._environ = environ = plan.settings | {
+        environ = plan.settings | {
             "DATABASE_URL": server.dsn,
             "AWS_S3_ENDPOINT_URL": ENDPOINT,
             "AWS_STORAGE_BUCKET_NAME": BUCKET,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         }
-        self.settings = load_settings(environ)
+        self.settings = self.deployed = load_settings(environ)
+        if plan.deployment and plan.keeps("deployment"):
+            self.deployed = load_settings(environ | plan.deployment.settings)
         self.store = Store(
             ALL[plan.store], clock=self.now, seam=self.seam, chance=self.chance.of("store")
         )
-        self.store.add_bucket(BUCKET, versioned=plan.is_versioned)
+        for bucket in (BUCKET, OTHER_BUCKET):
+            self.store.add_bucket(bucket, versioned=plan.is_versioned)
         self.around = Around(self, plan.around)
         self.around.add_key(ACCESS_KEY, SECRET_KEY)
         self.view = BucketView(self.store)
@@ -99,7 +101,10 @@ class World(Engine):
         self.cursor: str | None = None
         self.received: list[str] = []
         self.has_webhook = plan.worker
+        self.hook = ""
+        self.secrets: webhook_receiver.Secrets | None = None
         self.ids: dict[str, str] = {}  # by key
+        self.others: set[str] = set()  # keys of objects that were there before the service
         self.ended: dict[str, datetime] = {}  # tokens, and when
         self.holders: dict[str, str] = {}  # of leases, by file: processes
         # When the call was sent that takes effect.
@@ -116,6 +121,14 @@ class World(Engine):
     def call(self, identity: str) -> str:
         """The file's name, by its id or its key."""
         return self.story.call("file", self.ids.get(identity, identity))
+
+    def keeps_rules(self, destination: str) -> bool:
+        """Whether no deployment scans its files otherwise, or has it begin anew in a bucket, where
+        its rules hold no more for what it had in the one before.
+        """
+        old = self.settings.destinations[destination]
+        new = self.deployed.destinations.get(destination, old)
+        return (old.scan, old.bucket) == (new.scan, new.bucket)
 
     def deletes_rejected(self, destination: str) -> bool:
         return self.settings.destinations[destination].rejected_objects == "delete"
@@ -269,13 +282,14 @@ class World(Engine):
         states = self.model.states(file_id, began, self.now())
         row = self.model.files.get(file_id)
         is_infected = reply.status == 200 and reply.body.digest in self.model.marked
-        if is_infected and self.plan.around.scanner:
+        if is_infected and self.plan.around.scanner and self.keeps_rules(SCANNED):
             self.blame([f"{self.call(file_id)} is served, and is infected"])
         if reply.status == 200:
             confirmed = self.model.digests.get(file_id)
             # What was signed for a key works until it ends; the sweep takes what comes by it.
             removed = self.model.claimed.get(file_id)
-            there = self.view.there(BUCKET, hand.key or "")
+            keys = [(bucket, hand.key or "") for bucket in (BUCKET, OTHER_BUCKET)]
+            there = [version for place in keys for version in self.view.there(*place)]
             is_replay = removed is not None and any(version.at >= removed for version in there)
             if not states & {"confirmed", "released", "removing"} and not is_replay:
                 self.blame([f"{self.call(file_id)} is served, and it was {states}"])
@@ -284,17 +298,6 @@ class World(Engine):
                 self.blame([f"{self.call(file_id)} is served with other bytes than confirmed"])
         elif reply.status == 404 and states == {"confirmed"}:
             self.blame([f"{self.call(file_id)} is confirmed, and its link finds nothing"])
-
-    async def operate(
-        self, what: str, file_id: str, web: str, work: Callable[[Resources], Awaitable[Any]]
-    ) -> None:
-        """Have whoever runs the service do something to a file, not by a request."""
-        self.story.tell("staff", f"{what} by {web}", file=self.call(file_id))
-        self.model.asked.add((what, file_id))
-        try:
-            await self.processes[web].call(work)
-        except (Problem, ConnectionError) as error:
-            self.story.tell("staff", f"cannot {what}: {type(error).__name__}")
 
     async def read_feed(self, web: str, who: str = "office") -> bool:
         """Read on in the feed; whether that was its end."""
@@ -333,19 +336,19 @@ class World(Engine):
                 self.loop.call_later(at, self.processes[name].step_clock, seconds)
         deployment = self.plan.deployment if self.plan.keeps("deployment") else None
         for name, at in deployment.at.items() if deployment else ():
-            self.loop.call_later(at, self._deploy, name, deployment.settings)
+            self.loop.call_later(at, self._deploy, name)
         lives = [life for life in self.plan.lives if self.plan.keeps(f"life {life.number}")]
         await asyncio.gather(*(live(self, life) for life in lives))
         self.faults.on = False
         await self.around.end()
         await bring_to_an_end(self)
 
-    def _deploy(self, name: str, settings: dict[str, str]) -> None:
+    def _deploy(self, name: str) -> None:
         """Start a process, if there is one of this name, with other settings."""
         process = self.processes.get(name)
         if process is not None:
             self.story.tell(name, "is deployed anew")
-            process.settings = load_settings(self._environ | settings)
+            process.settings = self.deployed
             process.kill(2.0)
 
     async def _set_up(self) -> None:
@@ -368,11 +371,14 @@ class World(Engine):
         await self.read_feed("web1")
         if self.plan.worker and self.plan.keeps("worker"):
             hook = {"url": "https://hooks.example/in"}
-            await self.ask(
+            made = await self.ask(
                 *("office", "hook", "POST", "/v1/webhooks", hook),
                 token=self.keys["office"],
                 web="web1",
             )
+            if made.status == 201:
+                self.hook = f"/v1/webhooks/{made.json['id']}"
+                self.secrets = webhook_receiver.Secrets(made.json["secret"])
             skew = self.plan.skews.get("worker", 0.0)
             worker = Process(self, "worker", self.settings, worker=True, clock_offset=skew)
             await worker.start()
