@@ -224,7 +224,7 @@ _ENDED_BETWEEN = write(
                 sa.or_(_c.version_id.is_not(None), _is_in_parts, _c.ended_at.is_not(None)),
             ),
             # Whose object is kept.
-            sa.and_(in_state(State.REJECTED), _is_in_parts),
+            sa.and_(in_state(State.REJECTED, State.RELEASED), _is_in_parts),
         ),
     )
     .order_by(_c.id)
@@ -234,8 +234,8 @@ _ENDED_BETWEEN = write(
 
 
 async def ended_between(db: asyncpg.Connection, after: UUID, end: UUID, limit: int) -> list[File]:
-    """Files with a version, sent in parts, or infected and deleted, and rejected uploads in parts,
-    whose ids lie between the two, in order.
+    """Files with a version, sent in parts, or infected and deleted, and what came in parts and
+    was rejected or released, whose ids lie between the two, in order.
     """
     return await _ENDED_BETWEEN.rows(db, after=after, end=end, limit=limit)
 

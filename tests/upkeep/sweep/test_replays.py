@@ -58,26 +58,28 @@ async def test_replays_go_and_the_file_stays(
     assert "replay" not in (await client.get("/metrics")).text
 
 
-@pytest.mark.parametrize("is_taken", [True, False], ids=["file", "rejected"])
+@pytest.mark.parametrize("what", ["file", "rejected", "released"])
 async def test_an_upload_in_parts_that_nobody_knows_goes(
     settings: Settings,
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
     bucket: Bucket,
-    is_taken: bool,
+    what: str,
 ) -> None:
     """One that was begun for a file when the store's answer was lost, and begun again."""
-    data, name = PNG + DATA[len(PNG) :], "a.png" if is_taken else "a.pdf"
+    data, name = PNG + DATA[len(PNG) :], "a.pdf" if what == "rejected" else "a.png"
     upload = await parts_sent(client, web, data, 2, name)
     async with owner_of_bucket(settings) as s3:
         await s3.create_multipart_upload(Bucket=bucket.name, Key=upload["key"])
     confirmed = await client.post(f"/v1/uploads/{upload['id']}/confirm")
-    assert confirmed.status_code == (200 if is_taken else 422)
+    assert confirmed.status_code == (422 if what == "rejected" else 200)
+    if what == "released":
+        assert (await client.delete(f"/v1/files/{upload['id']}")).is_success
     await swept(settings)
     assert await bucket.uploads() == 1
     await swept(settings, LATE)
     assert await bucket.uploads() == 0
-    assert (await client.get(f"/v1/files/{upload['id']}")).is_success is is_taken
+    assert (await client.get(f"/v1/files/{upload['id']}")).is_success is (what == "file")
     assert await bucket.versions(upload["key"]) == 1
 
 
