@@ -47,7 +47,7 @@ _TOKEN_SECONDS: Final = 5.0
 
 @cache
 def load_web() -> None:
-    """Load what looks are sent by."""
+    """Load what looks and lists are sent by."""
     import app.store.web  # noqa: F401
 
 
@@ -63,8 +63,9 @@ _ClientKey = tuple[str | None, str, str]
 
 
 class Buckets:
-    """Two clients for each endpoint and region; and `web`, by which objects are looked at
-    (app.store.look). Each is opened at its first use, and stays open for the process's life.
+    """Two clients for each endpoint and region; and `web`, by which objects are looked at and
+    buckets listed (app.store.sending). Each is opened at its first use, and stays open for the
+    process's life.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""The pooled HTTP session over which objects are looked at, as AWS's own clients are set up.
+"""The pooled HTTP session over which objects are looked at and buckets listed, set up as AWS's own
+clients are.
 
 Loaded late (`app.store.client.load_web`): aiohttp takes a sixth of the time to the first answer,
 and reads the machine's certificates.
