@@ -23,6 +23,8 @@ _UNVERSIONED: Final = "null"
 # Keys a page; no store gives more (AWS API, ListObjectsV2).
 _PAGE: Final = 1000
 _ENTRIES: Final = frozenset({"Contents", "Version", "DeleteMarker"})
+# Of ListObjectsV2 and ListObjectVersions (AWS API); the last is the name that gofakes3 gives it.
+_ROOTS: Final = frozenset({"ListBucketResult", "ListVersionsResult", "ListBucketVersionsResult"})
 _FOLLOWING: Final = ("NextContinuationToken", "NextKeyMarker", "NextVersionIdMarker")
 # A page of the longest keys, each byte of them escaped, has 4 MB.
 _PAGE_BYTES: Final = 16_000_000
@@ -152,20 +154,20 @@ async def _ask(buckets: Buckets, destination: Destination, query: dict[str, str]
     query |= {"encoding-type": "url", "max-keys": str(_PAGE)}
     _, data = await send(buckets, destination, Request("GET", None, query, length=_PAGE_BYTES))
     try:
-        return _read(data)
+        return _read(data, "NextKeyMarker" if "versions" in query else "NextContinuationToken")
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise HTTPClientError(error=error) from error
 
 
-def _read(data: bytes) -> _Page:
-    """A page of ListObjectsV2 or ListObjectVersions (AWS API). Raises ParseError, LookupError or
-    ValueError.
+def _read(data: bytes, needed: str) -> _Page:
+    """A page of ListObjectsV2 or ListObjectVersions (AWS API); `needed` is where the next one
+    begins. Raises ParseError, LookupError or ValueError.
     """
     # As botocore reads it; a store that one has the keys of is no stranger.
     root = ElementTree.fromstring(data)  # noqa: S314
     space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-    if root.tag == f"{space}Error":
-        raise ValueError("the store answered with an error, and status 200")
+    if root.tag.removeprefix(space) not in _ROOTS:
+        raise ValueError(f"the store answered with no list, but {root.tag}")
     told: dict[str, str] = {}
     said: list[dict[str, str]] = []
     for element in root:
@@ -186,10 +188,10 @@ def _read(data: bytes) -> _Page:
         )
         for one in said
     ]
-    if told.get("IsTruncated") != "true":
+    if told["IsTruncated"] == "false":
         return _Page(entries, {})
-    following: dict[str, str] = {name: told[name] for name in _FOLLOWING if name in told}
-    if not following:
+    following = {name: told[name] for name in _FOLLOWING if told.get(name)}
+    if told["IsTruncated"] != "true" or needed not in following:
         raise LookupError("the page does not say where the next one begins")
     if "NextKeyMarker" in following:
         following["NextKeyMarker"] = decoded(following["NextKeyMarker"])

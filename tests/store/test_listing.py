@@ -16,9 +16,15 @@ SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 WHEN = "<LastModified>2026-11-29T21:16:20.000Z</LastModified>"
 
 
-def page(inner: str, *, encoded: bool = True, space: str = SPACE) -> Answer:
+MORE = "<IsTruncated>true</IsTruncated>"
+LAST = "<IsTruncated>false</IsTruncated>"
+
+
+def page(
+    inner: str, *, encoded: bool = True, space: str = SPACE, root: str = "ListBucketResult"
+) -> Answer:
     said = "<EncodingType>url</EncodingType>" if encoded else ""
-    return 200, {}, f"<ListBucketResult {space}>{said}{inner}</ListBucketResult>".encode()
+    return 200, {}, f"<{root} {space}>{said}{inner}</{root}>".encode()
 
 
 def contents(key: str) -> str:
@@ -43,12 +49,12 @@ async def listed(environ: dict[str, str], way: Any, *answers: Answer) -> tuple[l
 async def test_pages_follow_one_another_and_keys_are_decoded(
     environ: dict[str, str], space: str
 ) -> None:
-    more = "<IsTruncated>true</IsTruncated><NextContinuationToken>1+/=</NextContinuationToken>"
+    more = f"{MORE}<NextContinuationToken>1+/=</NextContinuationToken>"
     found, asked = await listed(
         environ,
         list_objects,
         page(contents("a+b/%C3%A9%0A") + more, space=space),
-        page(contents("a b/%+") + "<IsTruncated>false</IsTruncated>", encoded=False, space=space),
+        page(contents("a b/%+") + LAST, encoded=False, space=space),
     )
     # The second page says that its keys are as they are.
     assert [one.key for one in found] == ["a b/\u00e9\n", "a b/%+"]
@@ -63,8 +69,8 @@ async def test_versions_of_a_key_are_one_across_pages(environ: dict[str, str]) -
     found, asked = await listed(
         environ,
         list_bucket,
-        page(version("a+b/1", "v2", "false") + f"<IsTruncated>true</IsTruncated>{more}"),
-        page(version("a+b/1", "v1", "false") + version("a+b/1", "m", "true", "")),
+        page(version("a+b/1", "v2", "false") + MORE + more, root="ListVersionsResult"),
+        page(version("a+b/1", "v1", "false") + version("a+b/1", "m", "true", "") + LAST),
     )
     [one] = found
     assert (one.key, one.sizes, one.hidden) == ("a b/1", {"v2": 5, "v1": 5}, True)
@@ -78,18 +84,35 @@ async def test_versions_of_a_key_are_one_across_pages(environ: dict[str, str]) -
     [
         (200, {}, b""),
         (200, {}, b"<html>"),
+        (200, {}, b"<html><body>Sign in.</body></html>"),
         (200, {}, error("InternalError")),
-        page(contents("a") + "<IsTruncated>true</IsTruncated>"),
-        page("<Contents><Key>a</Key></Contents>"),
-        page(contents("a").replace("5", "five")),
+        page(LAST, root="ListAllMyBucketsResult"),
+        page(contents("a")),
+        page(contents("a") + "<IsTruncated/>"),
+        page(contents("a") + MORE),
+        page(contents("a") + MORE + "<NextVersionIdMarker>v</NextVersionIdMarker>"),
+        page(contents("a") + MORE + "<NextContinuationToken/><NextKeyMarker/>"),
+        page(f"<Contents><Key>a</Key></Contents>{LAST}"),
+        page(contents("a").replace("5", "five") + LAST),
     ],
 )
 async def test_what_is_no_page_is_no_end_of_the_list(
-    environ: dict[str, str], answer: Answer
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
+    monkeypatch.setattr("app.store.sending.random.random", lambda: 0.0)
     for way in (list_objects, list_bucket):
         with pytest.raises(BucketUnavailable):
-            await listed(environ, way, answer)
+            await listed(environ, way, answer, answer)
+
+
+@pytest.mark.parametrize(
+    ("way", "others"), [(list_objects, "NextKeyMarker"), (list_bucket, "NextContinuationToken")]
+)
+async def test_the_next_page_begins_where_such_a_list_has_it(
+    environ: dict[str, str], way: Any, others: str
+) -> None:
+    with pytest.raises(BucketUnavailable):
+        await listed(environ, way, page(contents("a") + MORE + f"<{others}>a</{others}>"))
 
 
 async def test_refusals_are_told_and_passing_failures_repeated(
@@ -100,13 +123,13 @@ async def test_refusals_are_told_and_passing_failures_repeated(
         await listed(environ, list_objects, (403, {}, error("AccessDenied")))
     assert isinstance(refused.value.__cause__, ClientError)
     found, asked = await listed(
-        environ, list_objects, (503, {}, error("SlowDown")), page(contents("a"))
+        environ, list_objects, (503, {}, error("SlowDown")), page(contents("a") + LAST)
     )
     assert ([one.key for one in found], len(asked)) == (["a"], 2)
 
 
 async def test_stores_without_versions_are_listed_without(environ: dict[str, str]) -> None:
-    answers = (501, {}, error("NotImplemented")), page(contents("a"))
+    answers = (501, {}, error("NotImplemented")), page(contents("a") + LAST)
     found, asked = await listed(environ, list_bucket, *answers)
     assert [one.key for one in found] == ["a"]
     assert ["versions=" in target for _, target, _ in asked] == [True, False]
