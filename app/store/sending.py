@@ -8,6 +8,7 @@ import asyncio
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -35,6 +36,8 @@ _PASSING_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "PriorRequestNo
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 _WITH_CHECKSUM: Final = {"x-amz-checksum-mode": "ENABLED"}
+# What an XML document begins with, and the name of its root.
+_ROOT: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]*\?>\s*)?<([\w.:-]+)")
 _CODE: Final = re.compile(rb"<Code>\s*([^<]*?)\s*</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
 _REGION: Final = re.compile(rb"<Region>\s*([A-Za-z0-9_-]+)\s*</Region>")
@@ -43,7 +46,8 @@ Headers = Mapping[str, str]
 
 
 class Request(NamedTuple):
-    """A request about the object of the key; None: about the bucket. `query` is unescaped.
+    """A request about the object of the key; None: about the bucket, whose answer is an XML
+    document. `query` is unescaped.
 
     With `checksum` the answer is to say the object's. `part` of it is asked for, else of the body
     `length` bytes are read at most.
@@ -102,11 +106,23 @@ async def _send_once(
         headers = headers | {"Range": f"bytes={part.start}-{part.stop - 1}"}
     # Of a store that knows no ranges no more is taken either.
     answer = await (await buckets.web()).ask(method, url, headers, length)
+    if answer.ok and key is None:
+        answer = _document(answer)
     if answer.ok:
         return answer.headers, answer.start
     error = _error(answer, request)
     buckets.note_clock(destination, error.response)
     raise error
+
+
+def _document(answer: "Answer") -> "Answer":
+    """The answer, or a 500 in its place if it is an error in spite of its status, as botocore has
+    it. Raises HTTPClientError for a document that does not reach its end.
+    """
+    root = _ROOT.match(answer.start)
+    if root is None or not answer.start.rstrip().endswith(b"</%b>" % root[1]):
+        raise HTTPClientError(error="the answer is no whole XML document")
+    return replace(answer, status=500) if root[1] == b"Error" else answer
 
 
 # A second's looks at many objects share it (`python -m bench adopt`).

@@ -115,6 +115,33 @@ async def test_the_next_page_begins_where_such_a_list_has_it(
         await listed(environ, way, page(contents("a") + MORE + f"<{others}>a</{others}>"))
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (200, {}, error("InternalError")),
+        (200, {}, error("AccessDenied").replace(b"<Error>", f"<Error {SPACE}>".encode())),
+        (200, {}, page(contents("a") + LAST)[2][:-9]),
+        (200, {}, b""),
+    ],
+)
+async def test_an_error_with_status_200_and_half_a_page_are_repeated(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, failure: Answer
+) -> None:
+    monkeypatch.setattr("app.store.sending.random.random", lambda: 0.0)
+    found, asked = await listed(environ, list_objects, failure, page(contents("a") + LAST))
+    assert ([one.key for one in found], len(asked)) == (["a"], 2)
+
+
+async def test_the_code_of_an_error_with_status_200_is_told(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.sending.random.random", lambda: 0.0)
+    answer = 200, {}, error("ServiceUnavailable")
+    with pytest.raises(BucketUnavailable) as failed:
+        await listed(environ, list_objects, answer, answer)
+    assert "ServiceUnavailable" in str(failed.value.__cause__)
+
+
 async def test_refusals_are_told_and_passing_failures_repeated(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
