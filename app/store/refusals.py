@@ -29,6 +29,7 @@ _REASONS: Final = {
     "AuthorizationQueryParametersError": _REGION,
 }
 _STATUSES: Final = frozenset({401, 403})
+_OF_AN_OBJECT: Final = frozenset({400, 403})
 _RIGHTS: Final = (
     "Whoever runs the service must check its keys and its S3 rights: s3:GetObject, "
     "s3:GetObjectVersion, s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, "
@@ -48,6 +49,21 @@ def refusal(bucket: str, error: ClientError) -> BucketRefused | None:
     if int(said["HTTPStatusCode"]) in _STATUSES:
         return BucketRefused(f"{_begin(bucket)}. {_RIGHTS}")
     return None
+
+
+def refused_object(error: BaseException | None) -> str | None:
+    """The code with which a store refused a look for what the object may be: another account's, or
+    encrypted with a key that is not the service's. None where the service's own keys, region or
+    clock were refused, or nothing.
+
+    A lack of rights looks alike: whether the bucket is open to the service says which it was.
+    """
+    if not isinstance(error, ClientError) or is_of_the_clock(error.response):
+        return None
+    code = str(error.response["Error"]["Code"])
+    status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+    is_other = status not in _OF_AN_OBJECT or code in _REASONS or code == "RequestTimeout"
+    return None if is_other else code
 
 
 def is_of_the_clock(answer: Mapping[str, Any]) -> bool:

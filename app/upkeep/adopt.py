@@ -31,7 +31,13 @@ from app.core.scans import Scan
 from app.db import files as db_files
 from app.db.reconcile import states_of
 from app.db.usage import adding
-from app.errors import BucketUnavailable, DatabaseUnavailable, Problem, UploadNotArrived
+from app.errors import (
+    BucketRefused,
+    BucketUnavailable,
+    DatabaseUnavailable,
+    Problem,
+    UploadNotArrived,
+)
 from app.loading import load_once
 from app.logs.audit import audit_files
 from app.models.files import File, Seal, State
@@ -39,6 +45,7 @@ from app.records.fields import check_destination, declared_field
 from app.records.writing import Attachment, Change, attach, audit_change, lock_record
 from app.runtime.resources import Resources
 from app.store.look import StoredObject
+from app.store.refusals import refused_object
 from app.uploads.objections import contents_objection, is_examined, true_type
 from app.uploads.rules import check_rules
 
@@ -46,6 +53,11 @@ from app.uploads.rules import check_rules
 _NO_TYPES: Final = types_in(
     f"binary/octet-stream {OCTET_STREAM} application/x-www-form-urlencoded"
 ) | {""}
+_UNREADABLE: Final = (
+    "Its bucket is open to the service: it may be another account's, or encrypted with a key that "
+    "the service has not or may not use (kms:Decrypt), or s3:GetObject is denied for it. Give the "
+    "service that right, or copy the object with its owner's, and adopt it again."
+)
 
 
 class Outcome(StrEnum):
@@ -171,6 +183,15 @@ async def _examine(res: Resources, candidate: Candidate, how: How) -> Adoption |
         return _said(candidate, Outcome.REFUSED, reason=f"No link can be signed for it: {error}.")
     except UploadNotArrived as problem:
         return _said(candidate, Outcome.DIFFERS, reason=problem.detail)
+    except (BucketRefused, BucketUnavailable) as problem:
+        code = refused_object(problem.__cause__)
+        if code is None:
+            raise
+        # Asked now: what held for the bucket a moment ago may not hold any more.
+        await res.buckets.check(candidate.destination)
+        return _said(
+            candidate, Outcome.REFUSED, reason=f"The store refused it ({code}). {_UNREADABLE}"
+        )
     if found is None:
         return _said(candidate, Outcome.ABSENT, reason="The bucket has no object of this key.")
     try:
