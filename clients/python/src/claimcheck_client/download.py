@@ -1,6 +1,7 @@
 """The story of a download: it goes on where it stopped, in the same bytes or not at all.
 
-What has come stands in a hidden file beside the path, whose name holds the file's id and ETag.
+What has come stands in a hidden file beside the path, whose name holds the file's id and ETag, and
+which is locked as long as somebody works on it, in any process.
 Links pin what was confirmed; where a bucket cannot pin it (`sealed` is "no"), `If-Match` does.
 """
 
@@ -10,14 +11,17 @@ import base64
 import errno
 import hashlib
 import os
+import secrets
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from io import BufferedRandom
 from pathlib import Path
 from typing import IO
 
 from claimcheck_client import calls
-from claimcheck_client.errors import BucketError, ClaimcheckError, FileChanged, Unreachable
-from claimcheck_client.source import Source
+from claimcheck_client.errors import BucketError, FileChanged, Unreachable
+from claimcheck_client.memory import lock
 from claimcheck_client.steps import Answer, Do, Http, Progress, Steps, persist
 from claimcheck_client.types import File
 
@@ -41,29 +45,83 @@ def download(
         target /= _own_name(file)
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    label = hashlib.sha256(f"{file['id']} {file['etag']}".encode()).hexdigest()[:16]
-    part = target.with_name(f".{target.name[:200]}.{label}.part")
-    yield from _Download(file, part, Progress(file["size"], on_progress)).told()
-    if file["checksum_verified"] and file["checksum_sha256"]:
-        yield Do(partial(_require_sum, part, file["checksum_sha256"]))
-    yield Do(partial(os.replace, part, target))
+    part: _Part = yield Do(partial(_Part, target, file))
+    try:
+        yield from _Download(file, part.out, Progress(file["size"], on_progress)).told()
+        yield Do(partial(part.move, target, file))
+    except FileChanged:
+        part.is_kept = False
+        raise
+    finally:
+        part.close()
     return target
 
 
+class _Part:
+    """The part of a file that has come, in `out`: ours until `close`, which removes it unless it
+    `is_kept` for the next run.
+
+    While another run has it, this one begins a part of its own, with which nobody goes on.
+    """
+
+    def __init__(self, target: Path, file: File) -> None:
+        label = hashlib.sha256(f"{file['id']} {file['etag']}".encode()).hexdigest()[:16]
+        self._path = target.with_name(f".{target.name[:200]}.{label}.part")
+        self.out: BufferedRandom = self._path.open("a+b")
+        try:
+            lock(self.out)
+            # Else whoever had it has moved it to its place in between.
+            self.is_kept = os.path.samestat(os.fstat(self.out.fileno()), self._path.stat())
+        except OSError:
+            self.is_kept = False
+        if self.is_kept:
+            self.out.seek(0, os.SEEK_END)
+            if self.out.tell() > file["size"]:
+                self.out.truncate(0)
+                self.out.seek(0)
+        else:
+            self.out.close()
+            self._path = self._path.with_suffix(f".{secrets.token_hex(8)}.part")
+            self.out = self._path.open("x+b")
+
+    def move(self, target: Path, file: File) -> None:
+        """Put it in its place. Raises FileChanged where these are not the file's bytes."""
+        self.out.flush()
+        is_whole = os.fstat(self.out.fileno()).st_size == file["size"]
+        if is_whole and file["checksum_verified"] and file["checksum_sha256"]:
+            self.out.seek(0)
+            found = hashlib.file_digest(self.out, "sha256").digest()
+            is_whole = base64.b64encode(found).decode() == file["checksum_sha256"]
+        if not is_whole:
+            raise FileChanged("The bytes that came are not those that were confirmed; try again.")
+        self._release()
+        self._path.replace(target)
+        self.is_kept = True
+
+    def close(self) -> None:
+        if not self.is_kept:
+            self._release()
+            self._path.unlink(missing_ok=True)
+        self.out.close()
+
+    def _release(self) -> None:
+        if sys.platform == "win32":
+            self.out.close()  # an open file can be neither moved nor removed there
+
+
 class _Download:
-    def __init__(self, file: File, part: Path, progress: Progress) -> None:
-        self._file, self._part, self._progress = file, part, progress
+    def __init__(self, file: File, out: IO[bytes], progress: Progress) -> None:
+        self._file, self._out, self._progress = file, out, progress
         self._link = file["presigned_url"]
 
     def told(self) -> Steps[None]:
-        with self._part.open("ab") as out:
-            while (have := out.tell()) < self._file["size"]:
-                self._progress.reset(1, have)
-                # Each that brings some bytes succeeds, and so failures are counted anew.
-                yield from persist(partial(self._more, out))
+        while (have := self._out.tell()) < self._file["size"]:
+            self._progress.reset(1, have)
+            # Each that brings some bytes succeeds, and so failures are counted anew.
+            yield from persist(self._more)
 
-    def _more(self, out: IO[bytes], failures: int) -> Steps[None]:
-        have = out.tell()
+    def _more(self, failures: int) -> Steps[None]:
+        out, have = self._out, self._out.tell()
         if failures or self._link is None:
             self._link = yield from calls.link(self._file["id"])
         headers = {"accept-encoding": "identity"}
@@ -106,14 +164,3 @@ def _own_name(file: File) -> str:
     """The file's name without any folder, or its id where that leaves nothing."""
     name = file["filename"].replace("\\", "/").rpartition("/")[2].replace("\0", "")
     return file["id"] if name in ("", ".", "..") else name
-
-
-def _require_sum(part: Path, checksum: str) -> None:
-    source = Source(part)
-    try:
-        is_right = base64.b64encode(source.digest("sha256")).decode() == checksum
-    finally:
-        source.close()
-    if not is_right:
-        part.unlink()
-        raise ClaimcheckError("The bytes that came are not those of the checksum; try again.")

@@ -17,12 +17,15 @@ from typing import IO, Any
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[str]) -> None:
+    def lock(file: IO[Any]) -> None:
+        """Have the file for oneself until it is closed; OSError where another has it."""
+        file.seek(0)  # from where on it locks
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> None:
+    def lock(file: IO[Any]) -> None:
+        """Have the file for oneself until it is closed; OSError where another has it."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -93,7 +96,7 @@ def remembered(folder: Path, *names: Any) -> Entry:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _drop_old(folder)
         file = path.open("a+", encoding="utf-8")
-        _lock(file)
+        lock(file)
         file.seek(0)
         return Entry(path, file)
     except OSError:
