@@ -37,7 +37,8 @@ async def open_place(
         "images": {"content_types": ["image/*", "text/plain"]},
     }
     fields = {"picture": "files", "clip": "parts", "video": "footage"}
-    records = {"product": {name: {"destination": to} for name, to in fields.items()}}
+    product: dict[str, Any] = {name: {"destination": to} for name, to in fields.items()}
+    records = {"product": product | {"clips": {"destination": "parts", "many": True}}}
     async with faulty_proxy(gateway.endpoint_url) as proxy:
         environ = {
             **store.environ("clients"),
@@ -53,7 +54,7 @@ async def open_place(
         async with served(environ, log) as service:
             header = await key_for(settings, *SCOPES)
             key = header["Authorization"].removeprefix("Bearer ")
-            yield Place(str(service.client.base_url).rstrip("/"), key, proxy)
+            yield Place(str(service.client.base_url).rstrip("/"), key, proxy, settings)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 from claimcheck_client import AsyncClient, Client
 
+from app.settings.model import Settings
 from tests.support.faulty_proxy import FaultyProxy
 
 PART = 5 << 20
@@ -22,6 +23,7 @@ class Place:
     url: str
     key: str
     proxy: FaultyProxy
+    settings: Settings
 
 
 class Caller:

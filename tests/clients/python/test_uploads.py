@@ -1,16 +1,25 @@
 """Uploads by the Python client: in each way, broken off, disturbed, changed, and never mixed."""
 
+import hashlib
 import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 from claimcheck_client import Client, FileChanged, Problem, Unreachable
 from claimcheck_client.memory import Entry, cache_directory
+from claimcheck_client.types import Field
+from claimcheck_client.upload import _Upload
 
+from app.core.principal import Principal, Scope
+from app.runtime.resources import open_resources
+from app.uploads.confirm import end_by_itself
+from app.uploads.lookup import get_upload
 from tests.clients.python.place import PART, Caller, Place
 
 Sample = Callable[..., Path]
@@ -152,6 +161,78 @@ async def test_another_file_is_not_taken_for_one_that_is_confirmed(
     path.write_bytes(data)
     file = await blocking("upload", path, "parts")
     assert await bytes_of(blocking, file, tmp_path) == bytes(data)
+
+
+@pytest.mark.parametrize("is_changed", [True, False], ids=["changed", "unchanged"])
+async def test_no_other_bytes_come_into_a_record(
+    blocking: Caller,
+    place: Place,
+    sample: Sample,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_changed: bool,
+) -> None:
+    """All parts had arrived, the upload confirmed itself, and no sample sees what was changed."""
+    path = sample(PART + 7)
+    field = {"type": "product", "id": f"self-{is_changed}", "field": "clips"}
+
+    def breaks(self: _Upload) -> Any:
+        raise Broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Upload, "_confirm", breaks)
+        with pytest.raises(Broken):
+            await blocking("upload", path, "parts", attach_to=field)
+    [entry] = (tmp_path / "cache").iterdir()
+    upload_id = json.loads(entry.read_text())["id"]
+    async with open_resources(place.settings) as res:
+        staff = Principal("staff", "", frozenset({Scope.FILES_ALL}))
+        upload = await get_upload(res, staff, UUID(upload_id))
+        assert (await end_by_itself(res, upload)).file
+    if is_changed:
+        data = bytearray(path.read_bytes())
+        data[200 << 10] ^= 1
+        path.write_bytes(data)
+    file = await blocking("upload", path, "parts", attach_to=field)
+    assert (file["id"] == upload_id) is not is_changed
+    record = await blocking("records.get", field["type"], field["id"])
+    assert [held["file_id"] for held in record["fields"]["clips"]] == [file["id"]]
+    assert await bytes_of(blocking, file, tmp_path) == path.read_bytes()
+
+
+async def test_parts_that_are_being_joined_are_waited_for(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another confirm is at work, which may not put it into the record: it is asked until then."""
+    path, asked = sample(PART + 7), list[str]()
+    data = path.read_bytes()
+    sums = b"".join(hashlib.md5(piece).digest() for piece in (data[:PART], data[PART:]))
+    file = {"id": "1", "etag": f'"{hashlib.md5(sums).hexdigest()}-2"'}
+    states = ["completing", "completing", "confirmed"]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.path}")
+        if asked[-1] == "POST /v1/uploads/1/renew":
+            problem = {"type": "urn:claimcheck:problem:upload-not-pending"}
+            return httpx.Response(409, json=problem)
+        if asked[-1] == "GET /v1/uploads/1":
+            return httpx.Response(200, json={"state": states.pop(0)})
+        return httpx.Response(200, json=file)
+
+    def remembered(*_: Any) -> Entry:
+        entry = Entry(None, None)
+        entry.save(id="1", part_size=PART)
+        return entry
+
+    monkeypatch.setattr("claimcheck_client.upload._ASKED_EVERY", 0.01)
+    monkeypatch.setattr("claimcheck_client.sending.remembered", remembered)
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        client = Client("http://service", "key", cache=tmp_path / "cache", http=http)
+        field: Field = {"type": "product", "id": "1", "field": "clips"}
+        assert client.upload(path, "parts", attach_to=field)["id"] == "1"
+    looks = ["GET /v1/uploads/1"] * 3
+    confirm = ["GET /v1/files/1", "POST /v1/uploads/1/confirm"]
+    assert asked == ["POST /v1/uploads/1/renew", *looks, *confirm]
 
 
 async def test_a_file_that_changes_is_no_file(

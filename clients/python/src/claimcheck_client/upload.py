@@ -8,6 +8,7 @@ How it goes on after a crash, and why no two files are ever mixed:
    by the MD5 that the service vouches for where the destination has `integrity`, else by the ETag.
 3. All others are sent again, over what is there. So what is joined is this file and no other.
 4. Where the upload is a file by now, that is this file only if its ETag is made of these MD5s.
+   Before that is known it is put into no record.
 5. The file's size and time are looked at once more before it is confirmed.
 """
 
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
+from claimcheck_client import calls
 from claimcheck_client.errors import BucketError, ClaimcheckError, FileChanged, Problem
 from claimcheck_client.memory import Entry
 from claimcheck_client.source import Body, Source
@@ -35,6 +37,7 @@ from claimcheck_client.steps import (
     Progress,
     Steps,
     Together,
+    Wait,
     persist,
     request,
 )
@@ -43,6 +46,8 @@ from claimcheck_client.types import Field, File
 # Smaller files go in one request or one part, of which nothing can be resumed.
 REMEMBERED_FROM = 5 << 20
 _SIGNED_AHEAD = 32  # parts whose URLs are asked for with the one that is needed
+_ASKED_EVERY = 2.0  # seconds between two looks whether parts are joined
+_MOST_LOOKS = 600  # 20 minutes: after 15 the sweep goes on where a process has died
 _TURNS = 3  # tries to go on from what the bucket has, or anew, before a failure is told
 
 
@@ -175,14 +180,29 @@ class _Upload:
 
     def _resume_confirmed(self) -> Steps[dict[str, Any] | None]:
         """The file that it became, before somebody could hear of it, if it has these bytes."""
+        attach_to = self.wanted.attach_to
         try:
-            file = yield from self._confirm()
-        except Problem:
-            return None
+            # A confirm would put it into the record, whatever its bytes are.
+            file = yield from (self._confirm() if attach_to is None else self._read())
+        except Problem as problem:
+            if problem.status in (403, 404, 409, 422):
+                return None  # it did not become one, or may not be read
+            raise
         etag = yield Do(partial(self._etag, self.entry.found["part_size"]))
         if (file["etag"] or "").strip('"') != etag:
             return None
+        if attach_to is not None:
+            file = yield from self._confirm()
         return {**file, "upload": None}
+
+    def _read(self) -> Steps[File]:
+        """The file, once its parts are joined. Raises Problem where it is none by then."""
+        for _ in range(_MOST_LOOKS):
+            upload = yield from request("GET", f"/v1/uploads/{self.id}")
+            if upload["state"] != "completing":
+                break
+            yield Wait(_ASKED_EVERY)
+        return (yield from calls.file(self.id))
 
     def _etag(self, part_size: int) -> str:
         """As stores make it of parts: the MD5 of their MD5s, and how many they are."""
