@@ -2,22 +2,25 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-# For so many minutes at most: a busy machine lives fewer of them.
-_AT_MOST = "--minutes", "0.8"
-# A change is judged by the fixed ones; what the others find is seldom its fault.
-_SETS = {"fixed": ("--seeds", "24", "--from", "0"), "fresh": ("--seeds", "4")}
+# A change is judged by the fixed ones, by all of them however busy the machine is. What the others
+# find, of which as many are lived as there is time for, is seldom its fault.
+_SETS = {
+    "fixed": (("--seeds", "24", "--from", "0"), rb"^24 seeds, 0 failed"),
+    "fresh": (("--seeds", "4", "--minutes", "0.8"), rb"^[1-9]\d* seeds, 0 failed"),
+}
 
 
-@pytest.mark.parametrize("which", _SETS.values(), ids=_SETS)
-async def test_no_seed_fails(which: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("which", "said"), _SETS.values(), ids=_SETS)
+async def test_no_seed_fails(which: tuple[str, ...], said: bytes) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.simulation", *_AT_MOST, *which),
+        *(sys.executable, "-m", "tests.simulation", *which),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
@@ -25,5 +28,4 @@ async def test_no_seed_fails(which: tuple[str, ...]) -> None:
     told, _ = await process.communicate()
     print(told.decode())  # the story of a failure, and its seed
     assert process.returncode == 0
-    assert b" 0 failed" in told
-    assert not told.startswith(b"0 seeds")
+    assert re.search(said, told, re.MULTILINE)
