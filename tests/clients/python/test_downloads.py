@@ -156,6 +156,13 @@ async def test_names_of_others_replace_nothing(blocking: Caller, tmp_path: Path)
     assert there.read_bytes() == b"hello"
 
 
+async def test_long_names(blocking: Caller, tmp_path: Path) -> None:
+    name = 83 * "\N{CJK UNIFIED IDEOGRAPH-6587}" + ".txt"  # 253 bytes
+    file = await blocking("upload", b"hello", "files", filename=name)
+    assert await blocking("download", file["id"], tmp_path) == tmp_path / name
+    assert names(tmp_path) == [name]
+
+
 async def test_a_link_that_has_expired(blocking: Caller, place: Place, tmp_path: Path) -> None:
     file = await blocking("upload", b"hello", "files", filename="a.txt")
     place.proxy.disturb("GET", (403, "AccessDenied"))

@@ -66,7 +66,8 @@ class _Part:
 
     def __init__(self, target: Path, file: File) -> None:
         label = hashlib.sha256(f"{file['id']} {file['etag']}".encode()).hexdigest()[:16]
-        self._path = target.with_name(f".{target.name[:200]}.{label}.part")
+        # Names have 255 bytes at most, and a character up to four of them.
+        self._path = target.with_name(f".{target.name[:50]}.{label}.part")
         self.out: BufferedRandom = self._path.open("a+b")
         try:
             lock(self.out)
