@@ -8,7 +8,15 @@ const never = new Promise(() => {});
 const bytes = (seed, size = 40) => Uint8Array.from({ length: size }, (_, i) => (i * seed) % 251);
 /** A file whose name, size and time are those of each other one of its size. */
 const file = (content) => new File([content], "REC_0001.bin", { lastModified: 1 });
-const aMoment = () => new Promise((resolve) => setTimeout(resolve, 400));
+/** Until nothing more is asked for or remembered, however slow the machine is. */
+async function quiet(asked, storage) {
+  for (let still = 0, before; still < 25; ) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const now = JSON.stringify([asked, [...storage.entries]]);
+    still = asked.length && now === before ? still + 1 : 0;
+    before = now;
+  }
+}
 const differing = (content, at) => content.map((byte, i) => (i === at ? byte ^ 1 : byte));
 const putsOf = (asked, id) => asked.filter((what) => what.startsWith(`PUT ${id}`));
 
@@ -21,7 +29,7 @@ for (const at of [0, 15, 19]) {
       bucket: (what) => (!closed && /u1\/[34]/.test(what) ? never : [200, ""]),
     });
     made({ storage }).uploader.upload(file(one));
-    await aMoment();
+    await quiet(asked, storage);
     closed = true;
     assert.equal(bytesOf("u1").length, 20);
     const before = asked.length;
@@ -44,7 +52,7 @@ test("of files that only their contents tell apart each goes on with its own", a
   const { asked, bytesOf } = keeping({ bucket: (what) => (!closed && /\/4/.test(what) ? never : [200, ""]) });
   const { uploader } = made({ storage, parallel: 8 });
   for (const content of contents) uploader.upload(file(content));
-  await aMoment();
+  await quiet(asked, storage);
   closed = true;
   assert.deepEqual(storage.ids.sort(), ["u1", "u2", "u3"]);
   const before = asked.length;
@@ -59,10 +67,10 @@ test("of files that only their contents tell apart each goes on with its own", a
 test("the path in a folder tells files apart", async () => {
   const storage = new Storage();
   const { uploader } = made({ storage, parallel: 8 });
-  keeping({ bucket: (what) => (what.endsWith("/4") ? never : [200, ""]) });
+  const { asked } = keeping({ bucket: (what) => (what.endsWith("/4") ? never : [200, ""]) });
   uploader.upload(file(bytes(3)), { path: "scans/a/REC_0001.bin" });
   uploader.upload(file(bytes(3)), { path: "scans/b/REC_0001.bin" });
-  await aMoment();
+  await quiet(asked, storage);
   const keys = [...storage.entries.keys()];
   assert.deepEqual(keys.map((key) => /scans\/./.exec(key)[0]).sort(), ["scans/a", "scans/b"]);
 });
@@ -70,9 +78,9 @@ test("the path in a folder tells files apart", async () => {
 test("a part that the bucket has and nobody remembers makes it begin afresh", async () => {
   const storage = new Storage();
   let closed = false;
-  const { bytesOf } = keeping({ bucket: (what) => (!closed && /\/4/.test(what) ? never : [200, ""]) });
+  const { asked, bytesOf } = keeping({ bucket: (what) => (!closed && /\/4/.test(what) ? never : [200, ""]) });
   made({ storage }).uploader.upload(file(bytes(3)));
-  await aMoment();
+  await quiet(asked, storage);
   closed = true;
   for (const [key, text] of storage.entries) {
     const entry = JSON.parse(text);
@@ -91,9 +99,9 @@ test("where storage has no room for all that was sent, nothing is remembered", a
     storage.entries.set(key, value);
   };
   const { uploader } = made({ storage });
-  keeping({ bucket: (what) => (what.endsWith("/4") ? never : [200, ""]) });
+  const { asked } = keeping({ bucket: (what) => (what.endsWith("/4") ? never : [200, ""]) });
   uploader.upload(file(bytes(3)));
-  await aMoment();
+  await quiet(asked, storage);
   assert.equal(writes, 4);
   assert.deepEqual(storage.ids, []);
 });
@@ -106,7 +114,7 @@ test("the same bytes chosen as before continue, however the time between them wa
   const { fetch } = globalThis;
   globalThis.fetch = (url, how) => (url.endsWith("/confirm") && !closed ? never : fetch(url, how));
   made({ storage }).uploader.upload(file(bytes(3)));
-  await aMoment();
+  await quiet(asked, storage);
   closed = true;
   assert.deepEqual(storage.ids, ["u1"]);
   const other = await made({ storage }).uploader.upload(file(differing(bytes(3), 39)));
@@ -156,12 +164,12 @@ test("what is cancelled while it is compared drops nothing of another file", asy
   const storage = new Storage();
   const world = keeping({ bucket: () => never });
   made({ storage }).uploader.upload(file(bytes(3)));
-  await aMoment();
+  await quiet(world.asked, storage);
   const upload = made({ storage }).uploader.upload(file(bytes(5)), {
     onProgress: ({ state }) => state === "hashing" && upload.cancel(),
   });
   await assert.rejects(upload, { name: "AbortError" });
-  await aMoment();
+  await quiet(world.asked, storage);
   assert.ok(world.kept.has("u1"));
   assert.deepEqual(storage.ids, ["u1"]);
 });
