@@ -20,6 +20,7 @@ STATEMENT_SECONDS: Final = 10
 # No transaction waits for anything but its own next statement. One that has none for so long is
 # that of a machine that is gone: else its locks would stay for the two hours after which TCP asks.
 IDLE_SECONDS: Final = 60
+SET_IDLE: Final = f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
 # The database is not there, or went away on the way.
 _LOST = (
     OSError,
@@ -62,10 +63,9 @@ class Database:
             # name may be taken there by another process. Without a cache they have no names.
             self._connect_args["statement_cache_size"] = 0
         else:
-            self._connect_args["server_settings"] = {
-                "application_name": "claimcheck",
-                "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-            }
+            # No others: PgBouncer, in session mode too, lets nobody in who names one that it does not
+            # keep track of.
+            self._connect_args["server_settings"] = {"application_name": "claimcheck"}
         self._turns = asyncio.Semaphore(settings.database_pool_size)
         # The one that was used last is used first: its statements are prepared.
         self._idle: list[asyncpg.Connection] = []
@@ -120,6 +120,8 @@ class Database:
         try:
             # In a transaction for the sake of poolers, as above.
             async with driver.transaction():
+                if not self._pooled_by_transaction:
+                    await driver.execute(SET_IDLE)
                 await driver.set_type_codec(
                     "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
                 )

@@ -302,8 +302,11 @@ async def test_a_server_that_stops() -> None:
 
 
 @pytest.fixture
-def bouncer_ini(postgres_url: str, tmp_path: Path) -> Path:
-    """PgBouncer in transaction mode, with three server connections for everybody."""
+def bouncer_ini(request: pytest.FixtureRequest, postgres_url: str, tmp_path: Path) -> Path:
+    """PgBouncer with three server connections for everybody; in transaction mode, unless a test
+    names another.
+    """
+    mode = getattr(request, "param", "transaction")
     server = urlsplit(postgres_url)
     port = free_port()
     path = tmp_path / "pgbouncer.ini"
@@ -313,7 +316,7 @@ def bouncer_ini(postgres_url: str, tmp_path: Path) -> Path:
         f"user={server.username} password={server.password}\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
+        f"auth_type = any\npool_mode = {mode}\ndefault_pool_size = 3\n"
     )
     return path
 
@@ -351,6 +354,18 @@ async def take_the_drivers_names(bouncer_url: str) -> None:
             await connection.execute(command)
     for connection in connections:
         await connection.close()
+
+
+@pytest.mark.parametrize("bouncer_ini", ["session"], indirect=True)
+async def test_pgbouncer_in_session_mode(bouncer_url: str) -> None:
+    """As without it: statements stay prepared, and locks are given up."""
+    async with opened(bouncer_url, CLAIMCHECK_DATABASE_POOL_SIZE="1") as database:
+        pids = {await ask(database) for _ in range(3)}
+        assert len(pids) == 1
+        assert await ask(database, "SHOW idle_in_transaction_session_timeout") == "1min"
+        heard = await database.connect_to_hear()
+        assert heard is not None
+        await heard.close()
 
 
 async def test_pgbouncer_in_transaction_mode(bouncer_url: str) -> None:

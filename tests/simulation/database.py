@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from app.db.connections import SET_IDLE
 from app.embedded.postgres import start_postgres
 from tests.simulation.faults import ByCode, Dead
 from tests.simulation.loop import SimLoop, owner
@@ -84,6 +85,8 @@ class SimConnection:
         if said := _LOCK_TIMEOUT.search(sql):
             self._lock_timeout = float(said[1])
             return "SET"
+        if sql == SET_IDLE:
+            return "SET"  # a vanished process's transactions end by the loop's clock
         if heard := _NOTIFY.fullmatch(sql):
             await self._engine.seam(self.process, "database", "NOTIFY", lambda: None)
             self._engine.notify(heard[1])
