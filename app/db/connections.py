@@ -63,8 +63,7 @@ class Database:
             # name may be taken there by another process. Without a cache they have no names.
             self._connect_args["statement_cache_size"] = 0
         else:
-            # No others: PgBouncer, in session mode too, lets nobody in who names one that it does not
-            # keep track of.
+            # No others: PgBouncer, in session mode too, refuses those it does not keep track of.
             self._connect_args["server_settings"] = {"application_name": "claimcheck"}
         self._turns = asyncio.Semaphore(settings.database_pool_size)
         # The one that was used last is used first: its statements are prepared.
@@ -76,7 +75,8 @@ class Database:
         """A connection that commits each statement by itself.
 
         Raises DatabaseUnavailable when there is none to be had or when it is lost on the way: the
-        outcome of a statement under way is then unknown.
+        outcome of a statement under way is then unknown. Also where the server has ended a deadlock
+        at its cost.
         """
         try:
             if self._turns.locked():
@@ -103,6 +103,12 @@ class Database:
         except asyncpg.UndefinedTableError as error:
             raise DatabaseUnavailable(
                 "The database has no tables yet: run `claimcheck migrate`.", retry_after=30
+            ) from error
+        except asyncpg.DeadlockDetectedError as error:
+            raise DatabaseUnavailable(
+                "Another change waited for this one, and this one for it, so it was given up; "
+                "try again in a moment.",
+                retry_after=2,
             ) from error
         except _LOST as error:
             raise _unavailable() from error
@@ -185,6 +191,11 @@ def _has_begun(driver: asyncpg.Connection) -> bool:
 
 def _unavailable() -> DatabaseUnavailable:
     return DatabaseUnavailable("The database did not answer; try again in a moment.", retry_after=2)
+
+
+def was_deadlock(problem: Problem) -> bool:
+    """Whether nothing was done, as the server has ended a deadlock at its cost."""
+    return isinstance(problem.__cause__, asyncpg.DeadlockDetectedError)
 
 
 def lacks_tables(problem: Problem) -> bool:

@@ -4,6 +4,7 @@ Lists are in `app.db.lists`, moves between states in `app.db.moves`.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -77,6 +78,7 @@ _INSERT_KEPT = _insertion(inserting(_ROWS), with_keys=True)
 _INSERT_ONE = _insertion(_stored(insert(files).values(arguments(files, File._fields))))
 
 
+_BY_KEY: Final = attrgetter("bucket", "key")
 _INSERT_CONFIRMED = _insertion(inserting(_ROWS), State.CONFIRMED)
 
 
@@ -84,6 +86,8 @@ async def insert_confirmed(db: asyncpg.Connection, rows: Sequence[File]) -> set[
     """Store files that were never uploads, and return the ids of those that were stored; the
     others' keys are taken.
     """
+    # In one order: of two who store the same objects none waits for the other, who waits for it.
+    rows = sorted(rows, key=_BY_KEY)
     return set(await _INSERT_CONFIRMED.rows(db, **arrays(File._fields, rows)))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from app.db import files as db_files
-from app.db.connections import Database
+from app.db.connections import Database, was_deadlock
 from app.errors import DatabaseUnavailable
 from app.models.files import File
 from app.models.idempotency import IdempotencyKey
@@ -71,7 +71,8 @@ class Inserts:
             await store(group)
         except Exception as error:
             # Unless the database is gone, nothing was stored.
-            if len(group) == 1 or isinstance(error, DatabaseUnavailable):
+            is_gone = isinstance(error, DatabaseUnavailable) and not was_deadlock(error)
+            if len(group) == 1 or is_gone:
                 _fail(group, error)
                 return
             # By halves: the rest wait for few statements, however large the group is.

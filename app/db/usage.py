@@ -82,9 +82,12 @@ RETURNING u.tenant, u.owner, {", ".join(f"u.{name}" for name in _COUNTS)},
 
 
 async def lock_usage(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, KeyUsage]:
-    """The use of those of these keys whose level is counted, all changes being folded in; until the
-    transaction ends nobody takes more.
+    """In a transaction: the use of those of these keys whose level is counted, all changes being
+    folded in; to its end nobody takes more.
     """
+    # First of all, as who stores files does: another deployment, which drops the level, has nobody
+    # write files before it deletes these rows.
+    await db.execute("LOCK TABLE files IN ROW EXCLUSIVE MODE")
     wanted = list(set(keys))
     values = {"tenants": [key[0] for key in wanted], "owners": [key[1] for key in wanted]}
     await _LOCK.run(db, **values)
