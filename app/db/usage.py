@@ -310,15 +310,13 @@ async def compare_usage(
     db: asyncpg.Connection, level: Level, *, mend: bool = False
 ) -> list[Difference]:
     """The keys of a counted level whose use is not the sum of their files; with `mend` it becomes
-    that, by one more change, whatever is moved meanwhile, and is folded in.
+    that, by one more change, whatever is moved meanwhile. The change is left to be folded in, by
+    others: whose use this looks up, for hours as it may, waits for nothing.
     """
     query = _compare(level) + (_MEND if mend else _FIND)
     async with db.transaction():
         await db.execute("SET LOCAL statement_timeout = 0")
-        found = [_difference(row) for row in await db.fetch(query, timeout=_LONG)]
-        if mend and found:
-            await lock_usage(db, [(each.tenant, each.owner) for each in found])
-        return found
+        return [_difference(row) for row in await db.fetch(query, timeout=_LONG)]
 
 
 _SET_QUOTA: Final = write(

@@ -3,6 +3,7 @@
 from app.db import usage as db_usage
 from app.db.usage import Difference
 from app.runtime.resources import Resources
+from app.usage.levels import fold
 
 
 async def compare(res: Resources, *, mend: bool) -> list[Difference]:
@@ -13,7 +14,13 @@ async def compare(res: Resources, *, mend: bool) -> list[Difference]:
     """
     found: list[Difference] = []
     async with res.db.connection() as db:
-        for level, is_counted in (await db_usage.read_levels(db)).items():
-            if is_counted:
-                found += await db_usage.compare_usage(db, level, mend=mend)
+        levels = await db_usage.read_levels(db)
+    for level in [level for level, is_counted in levels.items() if is_counted]:
+        # A connection each: behind a pooler it is a transaction, however long the next one takes.
+        async with res.db.connection() as db:
+            of_level = await db_usage.compare_usage(db, level, mend=mend)
+        if mend:
+            # At once, for announcements look at what is folded in alone.
+            await fold(res, [(each.tenant, each.owner) for each in of_level])
+        found += of_level
     return found

@@ -6,9 +6,11 @@ process that ends in between leaves it to the next, which counts anew.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from app.db import usage as db_usage
+from app.db.usage import Key
 from app.errors import DatabaseUnavailable, Problem
 from app.logs.log import get_logger
 from app.models.usage import Level
@@ -85,8 +87,16 @@ async def fold_all(res: Resources, stopping: asyncio.Event) -> None:
     """Fold in the changes there are by now, until `stopping` is set. Raises DatabaseUnavailable."""
     async with res.db.connection() as db:
         keys = await db_usage.changed_keys(db)
+    await fold(res, keys, stopping)
+
+
+async def fold(res: Resources, keys: Sequence[Key], stopping: asyncio.Event | None = None) -> None:
+    """Fold in the changes of these keys, few at once, until `stopping` is set.
+
+    Raises DatabaseUnavailable.
+    """
     for start in range(0, len(keys), _AT_ONCE):
-        if stopping.is_set():
+        if stopping is not None and stopping.is_set():
             return
         async with res.db.transaction() as db:
             await db_usage.lock_usage(db, keys[start : start + _AT_ONCE])

@@ -1,6 +1,8 @@
 """Levels are switched on and off, and what was there before is counted, whoever moves files."""
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -169,6 +171,45 @@ async def test_differences_are_found_and_mended(db: asyncpg.Connection, database
         assert await compare(res, mend=False) == []
         # What announcements look at, too.
         assert await db.fetchval("SELECT pending FROM usage WHERE owner = 'ann'") == 1
+
+
+@pytest.mark.parametrize("pooling", ["true", "false"])
+async def test_mending_a_level_keeps_nobody_waiting_for_the_next(
+    db: asyncpg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    """Each level may take hours; and of many keys few are locked at once."""
+    await switch_on(db, *Level)
+    names = [f"{tenant}{n}" for tenant in "ab" for n in range(3)]
+    await insert(db, *(new_file(owner=name, tenant=name[0]) for name in names))
+    await db.execute("UPDATE usage_changes SET pending = 4")
+    locked: list[int] = []
+    compare_usage, lock_usage = db_usage.compare_usage, db_usage.lock_usage
+
+    async def looked(
+        one: asyncpg.Connection, level: Level, *, mend: bool
+    ) -> list[db_usage.Difference]:
+        differences = await compare_usage(one, level, mend=mend)
+        # It could take hours more.
+        async with db.transaction():
+            await db.execute("SET LOCAL lock_timeout = '2s'")
+            await lock_usage(db, [(name[0], name) for name in names])
+            await lock_usage(db, [("a", ""), ("b", "")])
+        return differences
+
+    async def lock(one: asyncpg.Connection, keys: Iterable[db_usage.Key]) -> Any:
+        keys = list(keys)
+        locked.append(len(keys))
+        return await lock_usage(one, keys)
+
+    monkeypatch.setattr(db_usage, "compare_usage", looked)
+    monkeypatch.setattr(db_usage, "lock_usage", lock)
+    monkeypatch.setattr("app.usage.levels._AT_ONCE", 2)
+    environ = {"DATABASE_URL": database_url, "CLAIMCHECK_DATABASE_TRANSACTION_POOLING": pooling}
+    async with open_resources(load_settings(environ)) as res:
+        assert len(await compare(res, mend=True)) == 8
+        assert locked == [2] * 4
+        assert await compare(res, mend=False) == []
+    assert await db.fetchval("SELECT max(pending) FROM usage WHERE owner != ''") == 1
 
 
 async def test_whatever_moves_meanwhile_what_is_counted_is_the_sum(
