@@ -7,6 +7,7 @@ own are translated where the call is made, all others by `app.store.client.trans
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -181,8 +182,9 @@ class ObjectHandle:
             said = await client.create_multipart_upload(**self._place, **parameters)
         return str(said["UploadId"])
 
-    async def find_uploads(self) -> list[str]:
-        """The ids of the key's multipart uploads that are under way, oldest first.
+    async def find_uploads(self, *, before: datetime | None = None) -> list[str]:
+        """The ids of the key's multipart uploads that are under way, oldest first; with `before` of
+        those that the store began by then.
 
         Empty on stores that do not list them.
         """
@@ -196,6 +198,8 @@ class ObjectHandle:
             except ClientError as error:
                 if error_code(error) not in UNKNOWN_CALL:
                     raise
+        if before is not None:
+            found = [upload for upload in found if upload["Initiated"] <= before]
         found.sort(key=lambda upload: upload["Initiated"])
         return [upload["UploadId"] for upload in found]
 

@@ -7,6 +7,7 @@ deleted, for it was infected, it is there again. And the store may have begun an
 without its answer arriving.
 """
 
+from app.core.deadlines import NO_REQUEST_AFTER
 from app.logs.audit import audit
 from app.models.files import File
 from app.runtime.resources import Resources
@@ -15,9 +16,9 @@ from app.uploads.remove import delete_object
 
 async def remove_replays(res: Resources, file: File) -> int:
     """Delete the versions of the file's key that came with its own instructions, but for the one
-    that was confirmed; how many there were. Of what came in parts, also where it was rejected,
-    other uploads to the key go, of infected files that were deleted whatever has come since; these
-    are not counted.
+    that was confirmed; how many there were. Of what came in parts, also where it was rejected or
+    released, other uploads to the key go that were begun while it was pending; of infected files
+    that were deleted whatever has come since. These are not counted.
 
     Others, without the file's id, are not the uploader's, and stay. Raises BucketRefused,
     BucketUnavailable, SigningUnavailable.
@@ -25,9 +26,10 @@ async def remove_replays(res: Resources, file: File) -> int:
     handle = res.bucket_of(file)
     if file.method == "multipart":
         # Parts have no URL that works once they are joined. But where the store's answer was lost,
-        # an upload may have been begun that nobody knows. Never the one that became the object, if
-        # it is listed still: on OpenStack Swift its parts are the object.
-        for upload_id in await handle.find_uploads():
+        # an upload may have been begun that nobody knows, while the file was pending: one of later
+        # is another program's. Never the one that became the object, if it is listed still: on
+        # OpenStack Swift its parts are the object.
+        for upload_id in await handle.find_uploads(before=file.expires_at + NO_REQUEST_AFTER):
             if upload_id != file.store_upload_id:
                 await handle.abort_upload(upload_id)
         return 0

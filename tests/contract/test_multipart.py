@@ -1,12 +1,14 @@
 """Multipart uploads on every store: parts go where they were signed for, and are joined once."""
 
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from app.core.parts import MIB
+from app.store.signer import utc_now
 from tests.contract.flow import DRESS, Flow, flipped, problem, refused, replacing, sha256
 from tests.contract.stores import Feature, having, lacking
 
@@ -217,6 +219,16 @@ async def test_parts_that_the_store_dropped_end_the_upload(flow: Flow) -> None:
         Bucket=flow.store.bucket, Key=upload["key"], UploadId=upload_id
     )
     problem(await flow.confirm(upload), 422, "upload-rejected")
+
+
+@having()
+async def test_the_store_tells_when_an_upload_was_begun(flow: Flow) -> None:
+    """By which the sweep knows another program's; none is so where moto says 2010 of all."""
+    upload = await flow.announce("multipart")
+    said = flow.store.owner.list_multipart_uploads(Bucket=flow.store.bucket, Prefix=upload["key"])
+    age = utc_now() - said["Uploads"][0]["Initiated"]
+    assert timedelta(hours=-1) < age
+    assert age < timedelta(hours=1) or flow.kind.name.startswith("gate")
 
 
 @having()

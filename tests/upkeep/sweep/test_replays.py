@@ -1,5 +1,6 @@
 """The sweep takes the versions that replays have made of confirmed files' keys, and no others."""
 
+import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from app.errors import BucketUnavailable
 from app.settings.model import Settings
 from app.store.objects import ObjectHandle
-from tests.support.service import owner_of_bucket
+from tests.support.service import Store, owner_of_bucket, prepared, running
 from tests.support.steps import announced, send
+from tests.support.stores import rgw
 from tests.support.upkeep import swept
 from tests.upkeep.sweep.steps import DATA, Bucket, parts_sent
 
@@ -83,6 +85,32 @@ async def test_an_upload_in_parts_that_nobody_knows_goes(
     assert await bucket.versions(upload["key"]) == 1
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_an_upload_in_parts_of_another_program_stays(
+    environ: dict[str, str],
+    gateway: rgw.Rgw,
+    web: httpx.AsyncClient,
+    db: asyncpg.Connection,
+    is_ours: bool,
+) -> None:
+    """One that was begun too late to be of the file, whose object is the user's again."""
+    keys = gateway.owner
+    store = Store(gateway.endpoint_url, keys.access_key, keys.secret_key)
+    settings = await prepared(environ | store.environ(f"replays-{secrets.token_hex(6)}"))
+    async with running(settings) as client, owner_of_bucket(settings) as s3:
+        bucket = Bucket(s3, settings)
+        upload = await parts_sent(client, web, DATA, 2)
+        assert (await client.post(f"/v1/uploads/{upload['id']}/confirm")).is_success
+        assert (await client.delete(f"/v1/files/{upload['id']}")).is_success
+        await swept(settings)
+        await s3.create_multipart_upload(Bucket=bucket.name, Key=upload["key"])
+        if not is_ours:
+            # Its last URL, of an hour, had expired a day and a minute before.
+            await db.execute("UPDATE files SET expires_at = expires_at - interval '25h 1min'")
+        await swept(settings, LATE)
+        assert await bucket.uploads() == (0 if is_ours else 1)
+
+
 async def test_the_upload_that_became_the_object_stays_where_it_is_still_listed(
     settings: Settings,
     client: httpx.AsyncClient,
@@ -96,7 +124,7 @@ async def test_the_upload_that_became_the_object_stays_where_it_is_still_listed(
     own = await db.fetchval("SELECT store_upload_id FROM files")
     aborted: list[str] = []
 
-    async def still_listed(_: ObjectHandle) -> list[str]:
+    async def still_listed(_: ObjectHandle, **__: Any) -> list[str]:
         return [own, "another"]
 
     async def abort(_: ObjectHandle, upload_id: str) -> None:
