@@ -19,7 +19,7 @@ from app.models.files import File
 from app.models.usage import Level
 from app.settings.model import load_settings
 from app.settings.quotas import Limits, QuotaSettings
-from tests.records.steps import waiting
+from tests.support.locks import waiting
 from tests.support.rows import insert, new_file
 from tests.support.usage import switch_on
 

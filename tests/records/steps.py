@@ -1,6 +1,5 @@
 """Steps of the records' tests."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,14 +47,3 @@ async def counts(db: asyncpg.Connection) -> dict[str, int]:
 
 def gallery(record: dict[str, Any]) -> list[str]:
     return [file["file_id"] for file in record["fields"]["gallery"]]
-
-
-async def waiting(db: asyncpg.Connection, count: int) -> None:
-    """Until so many connections wait for a lock; not in a transaction, which sees no change."""
-    blocked = """SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    for _ in range(6000):
-        if await db.fetchval(blocked) >= count:
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError

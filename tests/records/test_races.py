@@ -10,7 +10,8 @@ from app.core.ids import uuid7
 from app.db import records as db_records
 from app.models.records import Record
 from app.store.signer import utc_now
-from tests.records.steps import GALLERY, PICTURE, counts, gallery, images, waiting
+from tests.records.steps import GALLERY, PICTURE, counts, gallery, images
+from tests.support.locks import waiting
 from tests.support.steps import slug
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.db.connections import Database
+from app.db.connections import Database, was_deadlock
 from app.errors import DatabaseUnavailable
 from app.settings.model import Settings
 from tests.simulation.database import Server
@@ -104,7 +104,8 @@ def test_of_two_that_wait_for_each_other_the_later_one_is_refused(
 
     done, refused = world.live(life)
     assert done is None
-    assert isinstance(refused, asyncpg.DeadlockDetectedError)
+    assert isinstance(refused, DatabaseUnavailable)
+    assert was_deadlock(refused)
     assert world.rows() == {"a": 1, "b": 1}
 
 
