@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -316,7 +317,8 @@ async def test_so_many_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(seconds)
 
     monkeypatch.setattr("app.upkeep.adopt.monotonic", lambda: 7.0)
-    monkeypatch.setattr("app.upkeep.adopt.asyncio.sleep", sleep)
+    # The module's alone: services that other tests leave running sleep, too.
+    monkeypatch.setattr("app.upkeep.adopt.asyncio", SimpleNamespace(sleep=sleep))
     for pace in (Pace(4), Pace(None)):
         for _ in range(3):
             await pace.wait()
