@@ -83,12 +83,17 @@ class Inserts:
     async def _store(self, group: list[_Waiting]) -> None:
         async with self._database.connection() as db:
             if not self._quota:
-                await _answer(group, await db_files.insert_files(db, *_rows(group)))
-                return
-            # Loaded late, by who keeps limits.
-            from app.db.reserve import reserve_files
+                stored = await db_files.insert_files(db, *_rows(group))
+                full: set[tuple[str, str]] = set()
+            else:
+                # Loaded late, by who keeps limits.
+                from app.db.reserve import reserve_files
 
-            stored, full = await reserve_files(db, *_rows(group), self._quota)
+                stored, full = await reserve_files(db, *_rows(group), self._quota)
+        # Now, for behind a pooler of transactions it is committed by the end of the connection.
+        if not full:
+            await _answer(group, stored)
+            return
         refused: list[_Waiting] = []
         others: list[_Waiting] = []
         for waiting in group:

@@ -310,8 +310,8 @@ async def compare_usage(
     db: asyncpg.Connection, level: Level, *, mend: bool = False
 ) -> list[Difference]:
     """The keys of a counted level whose use is not the sum of their files; with `mend` it becomes
-    that, by one more change, whatever is moved meanwhile. The change is left to be folded in, by
-    others: whose use this looks up, for hours as it may, waits for nothing.
+    that, by one more change, whatever is moved meanwhile. The caller folds it in afterwards: nobody
+    whose use is compared waits meanwhile, though it may take hours.
     """
     query = _compare(level) + (_MEND if mend else _FIND)
     async with db.transaction():

@@ -241,3 +241,23 @@ async def test_without_a_database_all_hear_of_it(database: Database) -> None:
         )
         assert all(isinstance(answer, DatabaseUnavailable) for answer in answers)
     await gone.close()
+
+
+async def test_behind_a_pooler_of_transactions_nobody_is_answered_before_the_commit(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pooled = {"DATABASE_URL": database_url, "CLAIMCHECK_DATABASE_TRANSACTION_POOLING": "true"}
+    database = Database(load_settings(pooled))
+    queue = Inserts(database, NO_QUOTA)
+    insert_files = db_files.insert_files
+
+    async def lost(db: asyncpg.Connection, *rows: Any) -> set[UUID]:
+        stored = await insert_files(db, *rows)
+        db.terminate()
+        return stored
+
+    monkeypatch.setattr(db_files, "insert_files", lost)
+    with pytest.raises(DatabaseUnavailable):
+        await queue.insert([new_file()])
+    assert await count(database) == 0
+    await database.close()
