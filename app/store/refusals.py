@@ -30,6 +30,8 @@ _REASONS: Final = {
 }
 _STATUSES: Final = frozenset({401, 403})
 _OF_AN_OBJECT: Final = frozenset({400, 403})
+# With status 400, too, and soon over (those of AWS KMS as its API Reference names them).
+PASSING: Final = frozenset({"RequestTimeout", "ThrottlingException", "KMS.ThrottlingException"})
 _RIGHTS: Final = (
     "Whoever runs the service must check its keys and its S3 rights: s3:GetObject, "
     "s3:GetObjectVersion, s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion, s3:ListBucket, "
@@ -62,7 +64,7 @@ def refused_object(error: BaseException | None) -> str | None:
         return None
     code = str(error.response["Error"]["Code"])
     status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
-    is_other = status not in _OF_AN_OBJECT or code in _REASONS or code == "RequestTimeout"
+    is_other = status not in _OF_AN_OBJECT or code in _REASONS or code in PASSING
     return None if is_other else code
 
 

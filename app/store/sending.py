@@ -20,6 +20,7 @@ from app.core.object_url import BucketAddress
 from app.core.sigv4 import Credentials, Method, UrlSigner
 from app.store.client import Buckets, error_code, error_status
 from app.store.credentials import utc_now
+from app.store.refusals import PASSING
 
 if TYPE_CHECKING:
     from app.store.web import Answer
@@ -31,7 +32,7 @@ _SIGNED_FOR: Final = 15 * 60
 # random part of a second (botocore.retries.standard).
 _ATTEMPTS: Final = 2
 _PASSING_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
-_PASSING_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "PriorRequestNotComplete"})
+_PASSING_CODES: Final = PASSING | {"SlowDown", "PriorRequestNotComplete"}
 # A URL of another region is answered so, with the right one (AWS, userguide/Redirects).
 _ELSEWHERE: Final = frozenset({301, 302, 307, 400})
 _PLAIN: Final = {"Accept-Encoding": "identity"}

@@ -187,6 +187,7 @@ async def _examine(res: Resources, candidate: Candidate, how: How) -> Adoption |
         code = refused_object(problem.__cause__)
         if code is None:
             raise
+        await how.pace.wait()
         # Asked now: what held for the bucket a moment ago may not hold any more.
         await res.buckets.check(candidate.destination)
         return _said(

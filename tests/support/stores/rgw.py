@@ -98,7 +98,7 @@ rgw frontends = beast endpoint=127.0.0.1:{port}
 rgw data = {home}/rgw
 rgw dns name = localhost
 rgw thread pool size = 64
-rgw crypt require ssl = false
+rgw trust forwarded https = true
 """
 _STS_KEY = "claimcheck-tests"  # 16 characters
 # With it a wrong secret is AccessDenied, too, instead of SignatureDoesNotMatch.
