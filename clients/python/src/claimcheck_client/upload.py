@@ -8,7 +8,7 @@ How it goes on after a crash, and why no two files are ever mixed:
    by the MD5 that the service vouches for where the destination has `integrity`, else by the ETag.
 3. All others are sent again, over what is there. So what is joined is this file and no other.
 4. Where the upload is a file by now, that is this file only if its ETag is made of these MD5s.
-   Before that is known it is put into no record.
+   Before that is known `attach_to` puts it into no record; that needs `files:read`.
 5. The file's size and time are looked at once more before it is confirmed.
 """
 
