@@ -10,7 +10,8 @@ const bytes = (seed, size = 40) => Uint8Array.from({ length: size }, (_, i) => (
 const file = (content) => new File([content], "REC_0001.bin", { lastModified: 1 });
 /** Until nothing more is asked for or remembered, however slow the machine is. */
 async function quiet(asked, storage) {
-  for (let still = 0, before; still < 25; ) {
+  for (let still = 0, looks = 0, before; still < 25; looks += 1) {
+    assert.ok(looks < 3_000, "nothing was asked for");
     await new Promise((resolve) => setTimeout(resolve, 20));
     const now = JSON.stringify([asked, [...storage.entries]]);
     still = asked.length && now === before ? still + 1 : 0;

@@ -71,7 +71,10 @@ async def test_a_level_is_dropped_while_files_are_stored(
 
     async def meanwhile() -> None:
         dropping.append(asyncio.create_task(drop()))
-        await waiting(db, 1)
+        looking = asyncio.create_task(waiting(db, 1))
+        # Where two seconds have passed before it was seen to wait, it waits no more.
+        await asyncio.wait((looking, dropping[0]), return_when=asyncio.FIRST_COMPLETED)
+        looking.cancel()
 
     await store(connections[0], new_file(), meanwhile)
     try:
