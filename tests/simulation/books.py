@@ -134,10 +134,14 @@ def events_are_told(m: Model, changes: Sequence[Change]) -> Iterator[str]:
 
 
 def positions_follow(m: Model, changes: Sequence[Change]) -> Iterator[str]:
-    """Each tenant's feed is numbered without gaps, and no number is ever given again."""
+    """Each tenant's feed is numbered without gaps, but for one before whoever reads it first, and
+    no number is ever given again.
+    """
     placed = [c.after for c in changes if c.table == "events" and c.after and c.before]
     for row in sorted(placed, key=lambda row: row["position"] or 0):
-        if row["position"] != m.told.get(row["tenant"], 0) + 1:
+        listener = m.rows["listeners"].get((row["tenant"],))
+        begins = listener["purged"] if listener else 0
+        if row["position"] != max(m.told.get(row["tenant"], 0), begins) + 1:
             yield f"event {row['id']} has position {row['position']}"
         m.told[row["tenant"]] = row["position"]
 

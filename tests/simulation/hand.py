@@ -106,7 +106,8 @@ class Hand:
 
 def problem_of(reply: Any) -> str | None:
     """The slug of the problem in an answer."""
-    if not isinstance(reply.json, dict) or reply.status < 400:
+    # What a client of Uppy 6 is told late, behind status 200, is no JSON.
+    if reply.status < 400 or not isinstance(reply.json, dict):
         return None
     return str(reply.json.get("type", "")).rpartition(":")[2] or None
 

@@ -99,6 +99,7 @@ class World(Engine):
         # Events as the feed's reader and the webhook's receiver had them.
         self.fed: list[str] = []
         self.cursor: str | None = None
+        self.feed_begins = 0  # the position behind which it has events
         self.received: list[str] = []
         self.has_webhook = plan.worker
         self.hook = ""
@@ -313,6 +314,8 @@ class World(Engine):
         items = reply.json["items"]
         self.fed += [item["id"] for item in items]
         self.cursor = reply.json["cursor"]
+        if before is None:
+            self.feed_begins = int(reply.json["cursor"]) - len(items)
         return not items
 
     # Its life.
@@ -370,13 +373,10 @@ class World(Engine):
             _, self.keys[who] = await until_done(web, making)
         await self.read_feed("web1")
         if self.plan.worker and self.plan.keeps("worker"):
-            hook = {"url": "https://hooks.example/in"}
-            made = await self.ask(
-                *("office", "hook", "POST", "/v1/webhooks", hook),
-                token=self.keys["office"],
-                web="web1",
-            )
-            if made.status == 201:
+            hook = "POST", "/v1/webhooks", {"url": "https://hooks.example/in"}
+            made = await self.ask("office", "hook", *hook, token=self.keys["office"], web="web1")
+            self.has_webhook = made.status == 201
+            if self.has_webhook:
                 self.hook = f"/v1/webhooks/{made.json['id']}"
                 self.secrets = webhook_receiver.Secrets(made.json["secret"])
             skew = self.plan.skews.get("worker", 0.0)
