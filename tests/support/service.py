@@ -162,13 +162,29 @@ def as_set(environ: dict[str, str]) -> dict[str, str]:
     return inherited | environ
 
 
+# The command line of a service that waits for its bucket longer than any test holds an answer.
+_PATIENT = """
+import app.store.web
+app.store.web.READ_TIMEOUT = 3600
+import app.cli
+app.cli.main()
+"""
+
+
 @asynccontextmanager
-async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
-    """The service on a free port, killed at the end; what it logs is added to the file."""
+async def served(
+    environ: dict[str, str], log: Path, *, patient: bool = False
+) -> AsyncIterator[Service]:
+    """The service on a free port, killed at the end; what it logs is added to the file.
+
+    A patient one does not ask a bucket again that is slow to answer (else after 8 s); its callers
+    still hear of it after 20 s.
+    """
     port = free_port()
+    program = ("-c", _PATIENT) if patient else ("-m", "app.cli")
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", "dev"),
+            *(sys.executable, *program, "dev"),
             env=as_set(environ | {"PORT": str(port)}),
             stdout=output,
             stderr=output,
