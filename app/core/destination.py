@@ -1,7 +1,7 @@
 """Destinations: where files of one kind go, and what is allowed there. Pure."""
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -244,11 +244,7 @@ class Destination(BaseModel):
 
     def takes_type(self, content_type: str) -> bool:
         """Whether `content_types` (exact types or `image/*`; empty: any) allows this type."""
-        if not self.content_types:
-            return True
-        kind = essence(content_type)
-        family = kind.partition("/")[0] + "/*"
-        return not {kind, family, "*/*"}.isdisjoint(self.content_types)
+        return not self.content_types or _is_of(content_type, self.content_types)
 
     def takes_extension(self, extension: str) -> bool:
         """Whether `extensions` (without dots, lower case; empty: any) allows this one."""
@@ -283,6 +279,14 @@ class Destination(BaseModel):
             "x-amz-server-side-encryption-aws-kms-key-id": self.kms_key_id,
         }
         return {name: value for name, value in wanted.items() if value is not None}
+
+
+# A destination takes few types, and the same ones again and again.
+@lru_cache(maxsize=512)
+def _is_of(content_type: str, patterns: tuple[str, ...]) -> bool:
+    kind = essence(content_type)
+    family = kind.partition("/")[0] + "/*"
+    return not {kind, family, "*/*"}.isdisjoint(patterns)
 
 
 def _has(claim: object, wanted: tuple[str, ...]) -> bool:

@@ -103,7 +103,8 @@ def clean_filename(name: str) -> Filename:
         raise InvalidName(_TOO_LONG)
     if not is_plain:
         display = _stripped(_visible(display))
-    if len(display.encode("utf-16-le")) > 2 * MAX_NAME_UNITS:
+    # A character takes one or two units.
+    if 2 * len(display) > MAX_NAME_UNITS < len(display.encode("utf-16-le")) // 2:
         raise InvalidName(_TOO_LONG)
     stem, dot, extension = display.rpartition(".")
     # A leading dot starts a hidden file's name (.htaccess), not an extension.

@@ -241,15 +241,20 @@ def presign_post(
                 raise UnsignableValue(f"form field {name}: holds '$', which S3 may expand")
             check_sendable(f"form field {name}", value)
     conditions = [f'{{"{name}":{_json_string(value)}}},' for name, value in form.items()]
-    expiration = datetime.fromtimestamp(second + expires_in, UTC).isoformat()[:19]
     policy = b64encode(
-        f'{{"expiration":"{expiration}Z","conditions":[{"".join(conditions)}'
+        f'{{"expiration":"{_expiration(second + expires_in)}","conditions":[{"".join(conditions)}'
         f'{scope.conditions},["content-length-range",{low},{high}]]}}'.encode("ascii")
     ).decode("ascii")
     form |= scope.fields
     form["policy"] = policy
     form["x-amz-signature"] = _policy_signature(policy, scope)
     return f"{address.origin}{address.base_path or '/'}", form
+
+
+# Forms of one second end together.
+@lru_cache(maxsize=64)
+def _expiration(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC).isoformat()[:19]}Z"
 
 
 def policy_signature(policy: str, *, credentials: Credentials, region: str, now: datetime) -> str:

@@ -145,8 +145,24 @@ class LeanRoute(APIRoute):
         for dependencies that yield and for forms, and a handler of problems, for which the one
         around all routes will do.
         """
-        response = await self._handle(Request(scope, receive, send))
+        response = await self._handle(_Request(scope, receive, send))
         await response(scope, receive, send)
+
+
+class _Request(Request):
+    async def body(self) -> bytes:
+        """Reads it as Starlette does, without an iterator of its pieces: there is one, mostly."""
+        if not hasattr(self, "_body"):
+            pieces: list[bytes] = []
+            is_whole = False
+            while not is_whole:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                pieces.append(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
+            self._body = b"".join(pieces)
+        return self._body
 
 
 def _fastapi_reader(

@@ -22,6 +22,7 @@ from app.errors import (
 )
 from app.http.problems import problem_response, request_id_of
 from app.http.request_headers import headers_of
+from app.http.time_limit import TimeLimit
 from app.logs.log import Actor, current_actor, get_logger
 from app.logs.metrics import count_request
 
@@ -148,7 +149,7 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
-                there = {name for name, _ in headers}
+                there = dict(headers)
                 headers += [header for header in _DEFAULT_HEADERS if header[0] not in there]
                 headers.append((b"x-request-id", request_id.encode()))
                 for name, value in scope["state"].get("rate_limit", _NO_LIMIT).items():
@@ -232,6 +233,7 @@ class BodyAndTimeLimits:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._time_limit = TimeLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -266,24 +268,25 @@ class BodyAndTimeLimits:
                 raise _TooLarge
             return message
 
-        async def plain_send(message: Message) -> None:
-            if is_head and message["type"] == "http.response.body":
+        async def bodiless_send(message: Message) -> None:
+            if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
+
+        plain_send = bodiless_send if is_head else send
 
         async def noted_send(message: Message) -> None:
             nonlocal started
             if not started:
                 started = True
-                deadline.reschedule(None)
+                self._time_limit.lift(task)
             await plain_send(message)
 
         problem: Problem
-        deadline = asyncio.timeout(ANSWER_SECONDS)
+        task = self._time_limit.begin(ANSWER_SECONDS)
         try:
             _check_head(scope)
-            async with deadline:
-                await self.app(within, limited_receive, noted_send)
+            await self.app(within, limited_receive, noted_send)
             return
         except _TooLarge:
             if started:
@@ -297,11 +300,12 @@ class BodyAndTimeLimits:
             )
         except (AddressTooLong, HeadersTooLarge) as refusal:
             problem = refusal
-        except Exception:
-            if started:
+        except (Exception, asyncio.CancelledError) as error:
+            is_overdue = self._time_limit.end(task)
+            if started or (isinstance(error, asyncio.CancelledError) and not is_overdue):
                 raise
             request_id = request_id_of(scope)
-            if deadline.expired():
+            if is_overdue:
                 problem = AnswerOverdue(
                     f"No answer within {ANSWER_SECONDS} s; try again in a moment.", retry_after=5
                 )
@@ -310,6 +314,7 @@ class BodyAndTimeLimits:
                 problem = InternalError(f"The service failed. Quote request id {request_id}.")
                 _errors.exception("unexpected_failure")
         finally:
+            self._time_limit.end(task)
             if "route" in within:
                 # Which route was found, for those further out.
                 scope["route"] = within["route"]

@@ -318,6 +318,6 @@ def test_the_caches_are_bounded() -> None:
         post(now=now, fields={f"x-amz-meta-{day}": "a"})
         get(method="PUT", headers={f"x-amz-meta-{day}": "a"})
     caches = [f for f in vars(sigv4).values() if hasattr(f, "cache_info")]
-    assert len(caches) == 4
+    assert len(caches) == 5
     for cache in caches:
         assert cache.cache_info().maxsize is not None

@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -45,6 +46,55 @@ async def test_a_row_comes_back_as_it_was(db: asyncpg.Connection) -> None:
     assert await db_files.get_file(db, full.id, stranger) is None
     assert await db_files.get_file_by_key(db, full.bucket, full.key, stranger) is None
     assert await db_files.get_file_by_key(db, "other", full.key, DEV) is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_announced_row_comes_back_as_it_was(db: asyncpg.Connection, count: int) -> None:
+    """It is stored without the columns that nothing is known for yet: one alone, and several."""
+    known = {
+        "tenant": "acme",
+        "session_id": UUID(int=1),
+        "checksum_sha256": "c" * 44,
+        "method": "multipart",
+        "part_size": 5 * 1024**3,
+        "look_at": LATER,
+        "path": "a/b.png",
+        "metadata": '{"a":"b"}',
+        "reserved": 2**40,
+        "integrity": "md5",
+        "checksum_md5": "m" * 24,
+        "file_request_id": UUID(int=2),
+    }
+    rows = [new_file(**known) for _ in range(count)]
+    await insert(db, *rows)
+    for row in rows:
+        assert await read(db, row) == row
+
+
+# Each as it is never announced.
+ARRIVED: dict[str, Any] = {
+    **dict.fromkeys(
+        ("confirmed_at", "ended_at", "claimed_until", "scanned_at", "links_end_at"), SOON
+    ),
+    **dict.fromkeys(("detected_type", "announced_type"), "image/gif"),
+    **dict.fromkeys(("checksum_verified", "self_confirmed", "parts_verified"), True),
+    **dict.fromkeys(("reason", "etag", "version_id", "store_upload_id", "charset"), "x"),
+    **dict.fromkeys(("scan", "scan_reason"), "clean"),
+    **dict.fromkeys(("image", "archive"), '{"x":1}'),
+    "part_count": 2,
+    "sealed": "version",
+    "attachments": 3,
+}
+
+
+@pytest.mark.parametrize("column", ARRIVED)
+async def test_what_is_known_already_is_stored_as_well(db: asyncpg.Connection, column: str) -> None:
+    alone, first, second = new_file(**{column: ARRIVED[column]}), new_file(), new_file()
+    second = second._replace(**{column: ARRIVED[column]})
+    await insert(db, alone)
+    await insert(db, first, second)
+    for row in (alone, first, second):
+        assert await read(db, row) == row
 
 
 async def test_a_key_is_taken_once_a_bucket(db: asyncpg.Connection) -> None:

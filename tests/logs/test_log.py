@@ -1,6 +1,7 @@
 """Log lines: JSON in a deployment, for people on a terminal, others' with our own."""
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from app.core.principal import Principal
-from app.logs.log import Actor, current_actor, get_logger
+from app.logs.log import Actor, Logger, current_actor, get_logger, write_to
 from tests.support.service import log_lines, logged, served
 
 _SPEAK = """
@@ -89,6 +90,73 @@ async def test_a_service_writes_nothing_else(environ: dict[str, str], tmp_path: 
     assert "Application startup complete." in {line["event"] for line in lines}
     [request] = [line for line in lines if line.get("route") == "/v1/destinations"]
     assert (request["request_id"], request["status"], request["owner"]) == ("mine", 200, "dev")
+
+
+class _Counting(io.StringIO):
+    """Counts what is written at once."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def test_lines_of_one_turn_are_written_at_once_and_none_is_lost() -> None:
+    output = _Counting()
+
+    async def speak() -> None:
+        for number in range(3):
+            get_logger("test").info("turn", number=number)
+        assert not output.writes
+        await asyncio.sleep(0)
+        assert output.writes == 1
+        await asyncio.to_thread(get_logger("test").info, "thread")
+        assert output.writes == 2
+        get_logger("test").info("last")
+
+    before = Logger.output
+    write_to(output)
+    try:
+        asyncio.run(speak())
+        asyncio.run(speak_again())
+        get_logger("test").info("without a loop")
+    finally:
+        write_to(before)
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    said = [line.get("number", line["event"]) for line in lines]
+    assert said == [0, 1, 2, "thread", "last", "again", "without a loop"]
+
+
+async def speak_again() -> None:
+    get_logger("test").info("again")
+
+
+_ENDS_AT_ONCE = """
+import asyncio, sys
+from app.logs.log import get_logger
+from app.runtime.process import configure_logging
+
+async def speak():
+    get_logger("test").info("last words")
+    raise SystemExit(3)
+
+configure_logging()
+loop = asyncio.new_event_loop()
+loop.run_until_complete(speak())
+"""
+
+
+def test_lines_are_written_by_a_process_that_ends_before_the_turn_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS_AT_ONCE],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert '"event":"last words"' in done.stderr
 
 
 def test_what_json_does_not_know_is_written_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
