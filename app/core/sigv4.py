@@ -48,14 +48,8 @@ _QUERY_NAME = re.compile(r"[a-z][A-Za-z0-9-]*")
 
 _AUTH_NAMES = frozenset(
     {
-        "x-amz-algorithm",
-        "x-amz-content-sha256",
-        "x-amz-credential",
-        "x-amz-date",
-        "x-amz-expires",
-        "x-amz-security-token",
-        "x-amz-signature",
-        "x-amz-signedheaders",
+        *("x-amz-algorithm", "x-amz-content-sha256", "x-amz-credential", "x-amz-date"),
+        *("x-amz-expires", "x-amz-security-token", "x-amz-signature", "x-amz-signedheaders"),
     }
 )
 # Set by the browser or changed on the way, or part of another way to authenticate.
