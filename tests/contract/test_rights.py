@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.settings.model import load_settings
-from tests.contract.flow import Flow, flipped, problem, refused
+from tests.contract.flow import Flow, flipped, problem, refused, sha256
 from tests.contract.stores import OTHER, Feature, having, sending
 from tests.support.service import running
 
@@ -60,11 +60,16 @@ async def test_without_get_object_version_nothing_is_read(flow: Flow) -> None:
     file = await flow.file("put")
     upload = await flow.announce("put")
     assert (await flow.send(upload["upload"])).is_success
+    hashed = await flow.announce("put", checksum_sha256=sha256(b"hello"))
+    assert (await flow.send(hashed["upload"])).is_success
     with without(flow, "s3:GetObjectVersion"):
         refused(await flow.web.get(file["presigned_url"]), 403, "AccessDenied")
         # Confirm looks at the latest, for which s3:GetObject is enough: doctor asks for a version.
         confirmed = (await flow.confirm(upload)).json()
         refused(await flow.web.get(confirmed["presigned_url"]), 403, "AccessDenied")
+        # For a checksum it asks for the version that it has found.
+        problem(await flow.confirm(hashed), 502, "bucket-refused")
+    assert (await flow.confirm(hashed)).status_code == 200
     assert await flow.read(file["presigned_url"]) == b"hello"
     assert await flow.read(confirmed["presigned_url"]) == b"hello"
 
