@@ -75,10 +75,11 @@ class Web:
 
 
 async def _read(answer: aiohttp.ClientResponse, length: int) -> bytes:
-    start = b""
-    while len(start) < length and (more := await answer.content.read(length - len(start))):
-        start += more
-    return start
+    pieces, left = [], length
+    while left > 0 and (more := await answer.content.read(left)):
+        pieces.append(more)
+        left -= len(more)
+    return b"".join(pieces)
 
 
 @asynccontextmanager
