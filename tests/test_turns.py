@@ -17,8 +17,21 @@ from tests.support.turns import Offers
 
 T = TypeVar("T")
 FILES = 1000
+EVENTS = 500
 PNG = {"destination": "images", "filename": "a.png", "content_type": "image/png", "size": 1}
 LARGE = {"destination": "files", "filename": "a.bin", "size": 1 << 32}
+
+
+# As the moves of files would have written them.
+FILL_EVENTS = """
+INSERT INTO events (event_id, type, tenant, owner, subject, destination, created_at, data)
+SELECT id, 'file.confirmed', '', owner, id::text, destination, confirmed_at,
+  jsonb_strip_nulls(to_jsonb(files))
+FROM files LIMIT $1
+"""
+FILL_QUOTAS = """
+INSERT INTO quotas (tenant, owner, files) SELECT '', 'owner-' || i, i FROM generate_series(1, $1) i
+"""
 
 
 async def steps(count: int) -> None:
@@ -64,12 +77,19 @@ async def test_long_answers_are_made_in_turns(
     large = await client.post("/v1/uploads", json=LARGE)
     assert large.status_code == 201, large.text
     parts = f"/v1/uploads/{large.json()['id']}/parts"
+    # It is the first reading that begins the feed.
+    assert (await client.get("/v1/events?after=latest")).status_code == 200
+    await db.execute(FILL_EVENTS, EVENTS)
+    await db.execute(FILL_QUOTAS, FILES)
     offers = Offers(monkeypatch)
     # Rows, links and their JSON are steps, of some also what is asked for.
     for least, method, path, body in (
         (2 * FILES + FILES // 8, "POST", "/v1/files/presign", {"ids": ids}),
         (4 * FILES + FILES // 8, "POST", "/v1/files/presign", {"urls": urls}),
-        (100 // 8, "GET", "/v1/files?limit=100", None),
+        (2 * FILES + 2 * FILES // 8, "POST", "/v1/files/presign", {"ids": ids, "details": True}),
+        (2 * (100 // 8), "GET", "/v1/files?limit=100", None),
+        (4 * EVENTS, "GET", f"/v1/events?limit={EVENTS}", None),
+        (2 * FILES, "GET", f"/v1/quotas?limit={FILES}", None),
         (4 * 200, "GET", f"/v1/records/product?ids={numbers}", None),
         (4 * 100, "POST", "/v1/uploads/batch", {"uploads": [PNG] * 100}),
         (2 * 256, "POST", parts, {"part_numbers": list(range(1, 257))}),

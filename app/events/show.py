@@ -14,6 +14,7 @@ from app.models.files import File
 from app.models.records import Record
 from app.records.fields import etag_of
 from app.runtime.resources import Resources
+from app.turns import Turn
 
 _Row = TypeVar("_Row", File, Record)
 # Of the columns that JSON has as text.
@@ -27,27 +28,31 @@ _FILE_SHOWN: Final = ("url", "filename", "content_type", "size")
 
 async def events_json(res: Resources, events: Sequence[Event]) -> list[dict[str, Any]]:
     """The JSON of each event (`app.routers.events.EventBody`), in order."""
-    rows = [event.data for event in events]
-    files = {
-        n: _row(File, row)
-        for n, (event, row) in enumerate(zip(events, rows, strict=True))
-        if event.type.startswith(_OF_FILES)
-    }
+    files: dict[int, File] = {}
+    turn = Turn()
+    for n, event in enumerate(events):
+        if event.type.startswith(_OF_FILES):
+            files[n] = _row(File, event.data)
+            await turn.over()
     seals = dict(zip(files, await seals_of(res, list(files.values())), strict=True))
-    return [
-        {
-            "id": event.event_id,
-            "type": event.type,
-            "created_at": event.created_at,
-            "tenant": event.tenant,
-            "data": _file_json(files[n], seals[n])
-            if n in files
-            else _record_json(res, rows[n])
-            if event.type == EventType.RECORD_CHANGED
-            else rows[n],
-        }
-        for n, event in enumerate(events)
-    ]
+    shown = []
+    for n, event in enumerate(events):
+        data = event.data
+        if n in files:
+            data = _file_json(files[n], seals[n])
+        elif event.type == EventType.RECORD_CHANGED:
+            data = _record_json(res, data)
+        shown.append(
+            {
+                "id": event.event_id,
+                "type": event.type,
+                "created_at": event.created_at,
+                "tenant": event.tenant,
+                "data": data,
+            }
+        )
+        await turn.over()
+    return shown
 
 
 def _row(made: type[_Row], row: Mapping[str, Any]) -> _Row:

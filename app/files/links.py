@@ -1,8 +1,9 @@
 """Links that read confirmed files: presigned ones, and paths with a grant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -186,16 +187,16 @@ async def pdf_link(res: Resources, file: File) -> Link:
     return Link(signer.url(file.key, query), expires_at)
 
 
-def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
+def content_urls(res: Resources, files: Sequence[File]) -> Iterator[str | None]:
     """For each file, in order, a path that reads it without a bearer for as long as its link.
 
-    Steady within the destination's window, like the link. None where there are none, or where the
-    file's scanner lets nobody read it.
+    Each is made when it is asked for. Steady within the destination's window, like the link. None
+    where there are none, or where the file's scanner lets nobody read it.
     """
     if res.grant_secret is None:
-        return [None] * len(files)
+        yield from repeat(None, len(files))
+        return
     now = res.clock().timestamp()
-    urls: list[str | None] = []
     where: tuple[str, str] | None = None
     for file in files:
         if where is None or file.destination != where[0] or file.bucket != where[1]:
@@ -205,10 +206,9 @@ def content_urls(res: Resources, files: Sequence[File]) -> list[str | None]:
         # As most files are, which have no need of a look at their verdict.
         is_unscanned = file.scan is None and to.scan == "off"
         if to.content_urls and (is_unscanned or is_served(file.scan, to)):
-            urls.append(_content_url(res.grant_secret, end, str(file.id)))
+            yield _content_url(res.grant_secret, end, str(file.id))
         else:
-            urls.append(None)
-    return urls
+            yield None
 
 
 # As `_known`; a URL takes a third of a KiB.

@@ -21,16 +21,19 @@ async def seals_of(res: Resources, files: Sequence[File]) -> list[str]:
     if all(file.sealed == _NO for file in files):
         return [_NO] * len(files)
     holding = await _holding(res)
-    stores: dict[tuple[str, str], str] = {}
+    # Of many files most are alike.
+    known: dict[tuple[str, str, str, str], str] = {}
     found = []
     for file in files:
-        where = file.destination, file.bucket
-        if where not in stores:
-            stores[where] = res.settings.destination_of(*where).store
-        # A version whose parts can be sent again, as on OpenStack Swift, is none that stays.
-        needed = {file.sealed} | ({Seal.MULTIPART} if file.method == "multipart" else set())
-        holds = all((stores[where], file.bucket, seal) in holding for seal in needed)
-        found.append(file.sealed if holds else _NO)
+        alike = file.destination, file.bucket, file.method, file.sealed
+        seal = known.get(alike)
+        if seal is None:
+            store = res.settings.destination_of(file.destination, file.bucket).store
+            # A version whose parts can be sent again, as on OpenStack Swift, is none that stays.
+            needed = {file.sealed} | ({Seal.MULTIPART} if file.method == "multipart" else set())
+            holds = all((store, file.bucket, one) in holding for one in needed)
+            seal = known[alike] = file.sealed if holds else _NO
+        found.append(seal)
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Response
@@ -18,6 +18,9 @@ from app.files.seals import seals_of
 from app.models.files import File, Seal
 from app.runtime.resources import Resources, in_utc
 from app.turns import Turn
+
+# Files that are written without a look at the clock.
+_AT_ONCE: Final = 8
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 
@@ -207,43 +210,46 @@ async def file_json(res: Resources, files: Sequence[File]) -> list[dict[str, Any
     of each file, or writing a UUID as JSON, longer than signing its link.
     """
     links, seals = await read_links(res, files), await seals_of(res, files)
-    sooner = ends_sooner(res)
-    return [
-        {
-            "id": str(file.id),
-            "state": file.state,
-            "destination": file.destination,
-            "key": file.key,
-            "url": file.url,
-            "filename": file.filename,
-            "path": file.path,
-            "metadata": read_metadata(file.metadata),
-            "content_type": file.content_type,
-            "announced_type": file.announced_type or file.content_type,
-            "detected_type": file.detected_type,
-            "image": file.image and from_json(file.image),
-            "archive": file.archive and from_json(file.archive),
-            "size": file.size,
-            "checksum_sha256": file.checksum_sha256,
-            "checksum_verified": file.checksum_verified,
-            "parts_verified": file.parts_verified,
-            "etag": file.etag,
-            "version_id": file.version_id,
-            "sealed": seal,
-            "created_at": file.created_at,
-            "confirmed_at": file.confirmed_at,
-            "scan": scan_of(res, file),
-            "scan_reason": file.scan_reason,
-            "scanned_at": file.scanned_at,
-            "links_end_at": file.links_end_at,
-            **signed(link),
-            "content_url": content_url,
-            **sooner,
-        }
-        for file, link, seal, content_url in zip(
-            files, links, seals, content_urls(res, files), strict=True
+    sooner, shown, turn = ends_sooner(res), [], Turn()
+    for file, link, seal, content_url in zip(
+        files, links, seals, content_urls(res, files), strict=True
+    ):
+        shown.append(
+            {
+                "id": str(file.id),
+                "state": file.state,
+                "destination": file.destination,
+                "key": file.key,
+                "url": file.url,
+                "filename": file.filename,
+                "path": file.path,
+                "metadata": read_metadata(file.metadata),
+                "content_type": file.content_type,
+                "announced_type": file.announced_type or file.content_type,
+                "detected_type": file.detected_type,
+                "image": file.image and from_json(file.image),
+                "archive": file.archive and from_json(file.archive),
+                "size": file.size,
+                "checksum_sha256": file.checksum_sha256,
+                "checksum_verified": file.checksum_verified,
+                "parts_verified": file.parts_verified,
+                "etag": file.etag,
+                "version_id": file.version_id,
+                "sealed": seal,
+                "created_at": file.created_at,
+                "confirmed_at": file.confirmed_at,
+                "scan": scan_of(res, file),
+                "scan_reason": file.scan_reason,
+                "scanned_at": file.scanned_at,
+                "links_end_at": file.links_end_at,
+                **signed(link),
+                "content_url": content_url,
+                **sooner,
+            }
         )
-    ]
+        if len(shown) % _AT_ONCE == 0:
+            await turn.over()
+    return shown
 
 
 async def file_response(res: Resources, file: File) -> Response:

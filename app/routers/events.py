@@ -16,7 +16,7 @@ from app.http.connections import LimitedProtocol
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanReadEvents, Res
 from app.http.problems import responses
-from app.http.rendering import FILE_EXAMPLE, ArchiveBody, ImageBody, Moment, json_response
+from app.http.rendering import FILE_EXAMPLE, ArchiveBody, ImageBody, Moment, long_json_response
 from app.models.events import EventType
 from app.models.files import Seal
 from app.models.webhooks import Ended
@@ -195,4 +195,4 @@ async def read(
             # As of a body that does not come. Nobody is there to read it.
             raise HTTPException(400)
     items = await events_json(res, page.events)
-    return json_response({"items": items, "cursor": page.cursor})
+    return await long_json_response({"items": items, "cursor": page.cursor})

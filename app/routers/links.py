@@ -1,6 +1,6 @@
 """Links to files: for many at once, and for pages, which hold a grant in place of a token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -149,7 +149,7 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
 
 async def _details(
     res: Resources, caller: Principal, body: LinksWanted, request: Request
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """The files whole, in order, with their owners; for each that is missing its problem."""
     ids: Sequence[UUID | None] | None = body.ids
     if ids is None:
@@ -157,13 +157,11 @@ async def _details(
         ids = [file and file.id for file in by_url]
     found = await find_by_ids(res, caller, [each for each in ids if each is not None])
     present = {file.id: file for file in found if file is not None}
-    shown = await file_json(res, list(present.values()))
-    whole = {
-        file.id: json | {"owner": file.owner}
-        for file, json in zip(present.values(), shown, strict=True)
-    }
+    shown = dict(zip(present, await file_json(res, list(present.values())), strict=True))
     none = {"problem": problem_body(errors.FileNotFound(_MISSING), request_id_of(request.scope))}
-    return [none if each is None else whole.get(each, none) for each in ids]
+    return (
+        none if each not in shown else shown[each] | {"owner": present[each].owner} for each in ids
+    )
 
 
 @router.get(

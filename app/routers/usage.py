@@ -10,7 +10,7 @@ from app.errors import DatabaseUnavailable, QuotasNotKept
 from app.http.lean_route import LeanRoute
 from app.http.permissions import CanManageQuotas, CanRead, Res
 from app.http.problems import responses
-from app.http.rendering import json_response
+from app.http.rendering import json_response, long_json_response
 from app.models.usage import Level, Quota
 from app.usage import quotas
 from app.usage.quotas import Share
@@ -145,7 +145,7 @@ async def list_quotas(
 ) -> Response:
     """Of the tenant and its owners, by name."""
     found = await quotas.list_quotas(res, caller, after=after, limit=limit)
-    return json_response({"items": list(map(_quota_json, found))})
+    return await long_json_response({"items": map(_quota_json, found)})
 
 
 @router.put(

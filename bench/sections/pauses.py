@@ -79,6 +79,9 @@ def _asks(stack: Stack, uploads: list[str]) -> dict[str, Ask]:
         ),
         "list of 100 new links": get(many_pages(stack)),
         "presign 1,000": post(["/v1/files/presign"], batches(stack, BATCHES)),
+        "presign 1,000 with details": post(
+            ["/v1/files/presign"], [one | {"details": True} for one in batches(stack, BATCHES)]
+        ),
         "presign 1,000 by URL": post(["/v1/files/presign"], [{"urls": urls}]),
         "200 records": get([f"/v1/records/product?ids={numbers}"]),
         "the panel's files": get(["/admin/files"]),
