@@ -2,10 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from app.http import openapi, problems
 from app.http.connections import limit_connections
 from app.http.middleware import BodyAndTimeLimits, LoopbackGuard, RequestContext
 from app.http.routes_by_head import RoutesByHead
+from app.loading import load_once
 from app.logs.metrics import measured
 from app.routers import (
     api_keys,
@@ -68,17 +69,23 @@ _DOORS = (
 )
 
 
-async def _examine(settings: Settings, clock: Callable[[], datetime]) -> Report:
+@cache
+def _load_doctor() -> Callable[..., Awaitable[Report]]:
     # Loaded late, by who asks for `/v1/capabilities`.
     from app.doctor.examine import examine
 
+    return examine
+
+
+async def _examine(settings: Settings, clock: Callable[[], datetime]) -> Report:
+    examine = await load_once(_load_doctor)
     # Whoever asks would wait too long for a store that tells nothing.
     return await examine(settings, clock=clock, at_length=False)
 
 
 async def _see_usage_counted(res: Resources) -> None:
     """Limits hold from the first request on where there is little to count; else that goes on."""
-    # Loaded late, by who keeps limits.
+    # Loaded late, by who keeps limits, but before the first request.
     from app.usage.levels import try_to_keep_levels
 
     await asyncio.wait({res.background.start(try_to_keep_levels(res))}, timeout=_COUNT_SECONDS)

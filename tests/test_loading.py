@@ -3,10 +3,23 @@
 import asyncio
 import threading
 from functools import cache
+from typing import Final
 
 import pytest
 
 from app.loading import load_once
+from tests.support.late import imported_late
+
+# Imports of coroutines, of what is there by then.
+THERE: Final = {
+    # From the start on, before the first request, for who keeps limits.
+    *(("app/db/inserts.py", "app.db.reserve"), ("app/uploads/rules.py", "app.db.reserve")),
+    ("app/main.py", "app.usage.levels"),
+    # `load_once` has loaded it.
+    *(("app/store/client.py", "app.store.web"), ("app/store/client.py", "app.store.session")),
+    # The sweep answers no requests.
+    ("app/upkeep/sweep.py", "app.usage.levels"),
+}
 
 
 async def test_however_many_need_it_it_is_loaded_once_in_a_thread() -> None:
@@ -36,3 +49,7 @@ async def test_a_failure_is_tried_again() -> None:
     with pytest.raises(OSError, match="no memory"):
         await load_once(load)
     assert await load_once(load) == "loaded"
+
+
+def test_no_coroutine_imports_what_is_not_there() -> None:
+    assert {(late.path, late.module) for late in imported_late() if late.in_coroutine} == THERE

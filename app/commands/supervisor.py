@@ -27,6 +27,8 @@ from app.core import contents, key_normalizer
 from app.runtime.process import LOGGING, freeze_garbage_collector, hold_garbage_collector
 from app.settings.model import Settings
 from app.store.client import load_clients, load_web
+from app.uploads.objections import asks_for_examination
+from app.uploads.verify import load_examine
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -65,7 +67,11 @@ def serve_with_workers(settings: Settings) -> None:
 
 
 def _load_what_comes_late(settings: Settings) -> None:
-    """Load what one process loads when it first needs it: workers share it this way."""
+    """Load what one process loads when it first needs it, or opens: workers share it this way.
+
+    All that comes late is here, as far as the settings use it; but not the doctor, which few ask,
+    and which would make every start a tenth of a second longer.
+    """
     contents.rules()
     key_normalizer.load_tables()
     load_web()
@@ -73,7 +79,14 @@ def _load_what_comes_late(settings: Settings) -> None:
     if settings.jwt is not None:
         import app.jwt.tokens
     if settings.rate_limit_storage_url is not None:
-        import app.runtime.shared_counts  # noqa: F401
+        import app.runtime.shared_counts
+    if settings.quota:
+        import app.db.reserve
+        import app.usage.levels  # noqa: F401
+    if any(map(asks_for_examination, settings.destinations.values())):
+        load_examine()
+    if settings.admin:
+        import argon2.exceptions  # noqa: F401
 
 
 class _Worker(UvicornWorker):  # type: ignore[misc]

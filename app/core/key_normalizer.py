@@ -11,6 +11,7 @@ import string
 import unicodedata
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -286,6 +287,7 @@ def _slug(stem: str, room: int) -> str:
     return slug or "file"
 
 
+@cache
 def load_tables() -> None:
     """Load the tables of other scripts, which takes 5 ms. Else the first name that is not ASCII
     does: they take 4 MiB.

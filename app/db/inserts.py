@@ -36,6 +36,9 @@ class Inserts:
 
     def __init__(self, database: Database, quota: QuotaSettings) -> None:
         self._database, self._quota = database, quota
+        if quota:
+            # Loaded late, by who keeps limits, but before the first request.
+            import app.db.reserve  # noqa: F401
         self._waiting: deque[_Waiting] = deque()
         self._storing = SingleFlight()
 
@@ -86,7 +89,6 @@ class Inserts:
                 stored = await db_files.insert_files(db, *_rows(group))
                 full: set[tuple[str, str]] = set()
             else:
-                # Loaded late, by who keeps limits.
                 from app.db.reserve import reserve_files
 
                 stored, full = await reserve_files(db, *_rows(group), self._quota)

@@ -1,13 +1,25 @@
 """Where webhooks may go."""
 
+from functools import cache
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from app.core.client_address import Networks, names_this_machine
 from app.core.public_address import is_allowed
 from app.settings.model import Settings
 
+if TYPE_CHECKING:
+    from yarl import URL
+
 MAX_URL: Final = 2048
+
+
+@cache
+def load_parser() -> "type[URL]":
+    """The parser of who sends to it. Loaded late: nothing else here needs it."""
+    from yarl import URL
+
+    return URL
 
 
 def objection(settings: Settings, url: str) -> str | None:
@@ -15,11 +27,9 @@ def objection(settings: Settings, url: str) -> str | None:
 
     Names are not resolved for this: what they lead to is checked at each connection.
     """
-    # The parser of who sends it, loaded late: nothing else here needs it.
-    from yarl import URL
-
+    parse = load_parser()
     try:
-        parsed = URL(url)
+        parsed = parse(url)
         host, port = parsed.host, parsed.port
     except ValueError:
         host = port = None

@@ -24,7 +24,8 @@ from app.errors import (
     WebhooksNotOffered,
     WebhookUrlRefused,
 )
-from app.events.targets import objection
+from app.events.targets import load_parser, objection
+from app.loading import load_once
 from app.logs.audit import audit
 from app.logs.log import current_actor
 from app.models.events import Event, EventType
@@ -57,7 +58,7 @@ async def create(
     `require_first` does.
     """
     await require_first(res, once)
-    _check_url(res, url)
+    await _check_url(res, url)
     now = res.clock()
     webhook_id = res.new_id(now)
     secret = derive_secret(_root(res), webhook_id, 1)
@@ -109,7 +110,7 @@ async def change(
     """
     given = dict(changes)
     if "url" in given:
-        _check_url(res, given["url"])
+        await _check_url(res, given["url"])
     for name in ("types", "destinations"):
         if name in given:
             given[name] = sorted(set(given[name]))
@@ -287,7 +288,8 @@ async def _tell(
     )
 
 
-def _check_url(res: Resources, url: str) -> None:
+async def _check_url(res: Resources, url: str) -> None:
+    await load_once(load_parser)
     why = objection(res.settings, url)
     if why is not None:
         raise WebhookUrlRefused(why)

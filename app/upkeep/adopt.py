@@ -48,6 +48,7 @@ from app.store.look import StoredObject
 from app.store.refusals import refused_object
 from app.uploads.objections import contents_objection, is_examined, true_type
 from app.uploads.rules import check_rules
+from app.uploads.verify import load_examine
 
 # What stores say of objects that were sent without a type (AWS API, PutObject).
 _NO_TYPES: Final = types_in(
@@ -208,8 +209,7 @@ async def _examine(res: Resources, candidate: Candidate, how: How) -> Adoption |
         await load_once(rules)
         file, reason = _looked_at(candidate.destination, file, found.start or b"")
         if reason is None and is_examined(candidate.destination, file):
-            from app.uploads.examine import examine  # loaded where a destination asks
-
+            examine = await load_once(load_examine)
             try:
                 file, reason = await examine(handle, file, found)
             except UploadNotArrived as problem:

@@ -124,7 +124,11 @@ def is_archive_by_name(file: File) -> bool:
     return family_of(guess_content_type(file.filename.rpartition(".")[2].lower())) == ZIP
 
 
-def is_examined(destination: Destination, file: File) -> bool:
+def asks_for_examination(destination: Destination) -> bool:
     """Whether images are to be measured, or archives to be judged (`app.uploads.examine`)."""
-    asks = destination.max_pixels is not None or destination.archives is not None
-    return asks and destination.name == file.destination
+    return destination.max_pixels is not None or destination.archives is not None
+
+
+def is_examined(destination: Destination, file: File) -> bool:
+    """Whether the file's destination asks for it."""
+    return asks_for_examination(destination) and destination.name == file.destination

@@ -302,7 +302,7 @@ async def _store_in_room(
     """Store files for which owner and tenant have room, at the session's expense; None: it has too
     little left. Raises QuotaExceeded.
     """
-    # Loaded late, by who keeps limits.
+    # Loaded late, by who keeps limits (`app.db.inserts`).
     from app.db.reserve import reserve_for_one
 
     try:

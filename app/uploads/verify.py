@@ -1,7 +1,9 @@
 """Verify an upload: what does the bucket hold, and is it what was announced?"""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from typing import Final, NamedTuple
 
 from app.core.contents import HEAD_BYTES, charset_to_say, detect, rules
@@ -41,6 +43,17 @@ from app.uploads.rules import bytes_left
 JOINING: Final = timedelta(minutes=15)
 # Whoever rejects an upload has deleted its object by then, where it is to go; else the sweep does.
 _DELETE_WITHIN: Final = timedelta(minutes=1)
+
+
+Examine = Callable[[ObjectHandle, File, StoredObject], Awaitable[tuple[File, str | None]]]
+
+
+@cache
+def load_examine() -> Examine:
+    """The examination of images and archives. Loaded late, where a destination asks for it."""
+    from app.uploads.examine import examine
+
+    return examine
 
 
 class After(NamedTuple):
@@ -85,8 +98,7 @@ async def verify(
             file = file._replace(content_type=truly, announced_type=file.content_type)
         reason = contents_objection(handle.destination, file, detected)
     if reason is None and is_examined(handle.destination, file):
-        from app.uploads.examine import examine  # loaded where a destination asks
-
+        examine = await load_once(load_examine)
         file, reason = await examine(handle, file, found)
     if reason is None:
         file = file._replace(self_confirmed=by_itself)
