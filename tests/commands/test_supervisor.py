@@ -6,22 +6,35 @@ import subprocess
 import sys
 from typing import Any, Final
 
+import pytest
+
 from tests.commands.steps import DEPLOYED
+from tests.support.late import imported_late
 
-# In place of gunicorn: says what there is at the moment of the first fork.
+# In place of gunicorn: says what there is at the moment of the first fork. By names, so that
+# nothing is loaded for it.
 BEFORE_THE_FORK: Final = """
-import asyncio, gc, json, os, socket, sys, threading
-import aiohttp, asyncpg, sqlalchemy
+import gc, json, os, sys
 from app.commands import supervisor
-from app.core.sigv4 import Credentials
-from app.runtime.resources import Resources
 from app.settings.model import load_settings
-from app.store.credentials import CredentialChain
 
-ONE_PROCESS_ALONE = (
-    asyncio.AbstractEventLoop, threading.Thread, socket.socket, aiohttp.ClientSession,
-    asyncpg.Connection, sqlalchemy.Engine, sqlalchemy.Pool, Credentials, CredentialChain, Resources,
-)
+ONE_PROCESS_ALONE = {
+    "asyncio.events.AbstractEventLoop", "threading.Thread",
+    "socket.socket", "_socket.socket", "ssl.SSLContext", "ssl.SSLObject", "ssl.SSLSocket",
+    "aiohttp.client.ClientSession", "aiohttp.connector.BaseConnector",
+    "asyncpg.connection.Connection", "sqlalchemy.engine.base.Engine", "sqlalchemy.pool.base.Pool",
+    "redis.asyncio.client.Redis", "redis.asyncio.connection.ConnectionPool",
+    "redis.asyncio.connection.AbstractConnection",
+    "app.core.sigv4.Credentials", "app.store.credentials.CredentialChain",
+    "app.runtime.resources.Resources", "app.jwt.tokens.WebTokens",
+    "app.runtime.shared_counts.SharedCounts",
+    "aioboto3.session.Session", "aiobotocore.client.AioBaseClient", "botocore.session.Session",
+    "botocore.client.BaseClient", "botocore.credentials.Credentials",
+    "botocore.credentials.CredentialResolver",
+}
+
+def names(one):
+    return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(one).__mro__}
 
 class Gunicorn:
     def __init__(self, app, settings):
@@ -30,12 +43,8 @@ class Gunicorn:
     def run(self):
         seen = {"frozen": gc.get_freeze_count(), "enabled": gc.isenabled()}
         gc.unfreeze()
-        late = ("app.store.web", "app.store.session", "pure_magic_rs")
-        seen["loaded"] = [name for name in late if name in sys.modules]
-        from aioboto3 import Session
-        from aiobotocore.client import AioBaseClient
-        alone = (*ONE_PROCESS_ALONE, Session, AioBaseClient)
-        found = [one for one in gc.get_objects() if isinstance(one, alone)]
+        seen["loaded"] = [*filter(sys.modules.get, sys.modules)]
+        found = [one for one in gc.get_objects() if names(one) & ONE_PROCESS_ALONE]
         numbers = [int(fd) for fd in os.listdir("/proc/self/fd")][:-1]  # the last is of this list
         opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in numbers if fd > 2]
         # Its files are the metrics', which prometheus_client opens anew in each process.
@@ -48,12 +57,40 @@ supervisor._Supervisor = Gunicorn
 EXTRA
 supervisor.serve_with_workers(load_settings())
 """
+# With all that a deployment may use.
+EVERYTHING: Final = {
+    "CLAIMCHECK_AUTH": "keys,jwt",
+    "CLAIMCHECK_JWT__ISSUER": "https://issuer.example",
+    "CLAIMCHECK_JWT__AUDIENCE": "files",
+    "CLAIMCHECK_JWT__SECRET": "s" * 40,
+    "CLAIMCHECK_RATE_LIMIT": "10/hour",
+    "CLAIMCHECK_RATE_LIMIT_STORAGE_URL": "redis://127.0.0.1:1",
+    "CLAIMCHECK_ADMIN": "true",
+    "CLAIMCHECK_SECRET_KEY": "s" * 40,
+    "CLAIMCHECK_QUOTA__OWNER__FILES": "10",
+    "CLAIMCHECK_DESTINATIONS": json.dumps({"images": {"max_pixels": 1000}}),
+    "AWS_PROFILE": "team",
+}
+# What one process loads late, and workers share.
+ALWAYS: Final = {
+    *("aiobotocore.session", "aiohttp", "app.store.session", "app.store.web", "botocore.utils"),
+    *("botocore.httpsession", "pure_magic_rs", "resource", "yarl"),
+}
+# As far as the settings use it.
+WHERE_SET: Final = {
+    *("app.admin.panel", "app.db.reserve", "app.jwt.tokens", "app.runtime.shared_counts"),
+    *("app.uploads.examine", "app.usage.levels", "argon2", "argon2.exceptions"),
+}
+# It is asked by few, and takes a tenth of a second.
+IN_NO_WORKER: Final = {"app.doctor.examine"}
+# aiohttp makes two when it is imported. They have no connections, and nothing of a process.
+CONTEXTS: Final = ["SSLContext", "SSLContext"]
 
 
-def before_the_fork(extra: str = "") -> dict[str, Any]:
+def before_the_fork(extra: str = "", **settings: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", BEFORE_THE_FORK.replace("EXTRA", extra)],
-        env={"PYTHONPATH": os.pathsep.join(sys.path), "WEB_CONCURRENCY": "2"} | DEPLOYED,
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "WEB_CONCURRENCY": "2"} | DEPLOYED | settings,
         capture_output=True,
         text=True,
         check=False,
@@ -64,16 +101,27 @@ def before_the_fork(extra: str = "") -> dict[str, Any]:
     return seen
 
 
-def test_nothing_that_one_process_alone_may_use_is_there_before_the_fork() -> None:
-    seen = before_the_fork()
-    assert seen["found"] == ["_MainThread"]
+@pytest.mark.parametrize(
+    ("settings", "late"), [({}, ALWAYS), (EVERYTHING, ALWAYS | WHERE_SET)], ids=["least", "most"]
+)
+def test_what_workers_share_is_there_before_the_fork_and_nothing_of_one_process(
+    settings: dict[str, str], late: set[str]
+) -> None:
+    seen = before_the_fork(**settings)
+    assert sorted(seen["found"]) == [*CONTEXTS, "_MainThread"]
     assert seen["opened"] == []
     assert seen["app"] == "_Application"
-    assert seen["loaded"] == ["app.store.web", "app.store.session", "pure_magic_rs"]
     # What is shared is left alone by the collector of each worker, which works.
     assert seen["frozen"] > 100_000
     assert seen["enabled"]
+    assert {*seen["loaded"]} & (ALWAYS | WHERE_SET | IN_NO_WORKER) == late
+
+
+def test_all_that_comes_late_is_known() -> None:
+    assert {late.module for late in imported_late()} == ALWAYS | WHERE_SET | IN_NO_WORKER
 
 
 def test_what_is_there_would_be_found() -> None:
-    assert "socket" in before_the_fork("held = socket.socket()")["found"]
+    held = "import socket; from aiobotocore.session import AioSession; held = AioSession(), "
+    found = before_the_fork(held + "socket.socket()")["found"]
+    assert {"AioSession", "socket"} <= {*found}
