@@ -53,6 +53,12 @@ _PDF_OBJECT: Final = re.compile(rb"[\r\n][ \t]*\d+[ \t]+\d+[ \t]+obj\b")
 _PDF_PROSE: Final = re.compile(rb"%PDF-[\d.]*[ \t]+[A-Za-z]+[ \t]+[A-Za-z]+")
 _MPEG_TS: Final = "video/mp2t"
 _POSTSCRIPT: Final = "application/postscript"  # text, and data at times
+_BACKUP_HEADER: Final = 128
+# All that the rules ask of a JPEG is in it.
+_SIGNATURE: Final = 16
+_JPEG_START: Final = b"\xff\xd8\xff"
+# Before the sound of an MP3, which tells what it is.
+_TAG: Final = b"ID3"
 _OLE_START: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 # What UTF-8 text has not, though it could: NUL, by which UTF-16 is told, and the shifts of
@@ -172,14 +178,41 @@ def rules() -> "MagicDb":
 
 
 def _by_rules(head: bytes) -> str:
-    # A rule that recurses too deeply (a JPEG of 200 comments) raises ValueError; then the signature
-    # alone is enough.
+    head = _without_chains(head)
+    # A rule that recurses too deeply raises ValueError; then the signature alone is enough.
     for part in (head, head[:64]):
         try:
             return rules().best_magic_buffer(part).mime_type.strip().lower()
         except ValueError:
             continue
     return OCTET_STREAM
+
+
+def _without_chains(head: bytes) -> bytes:
+    """The head, without what the rules would follow from one segment, tag or file to the next. Each
+    takes them as long as a file does, and a head has room for hundreds: they would stop the event
+    loop for as long as fifty announcements.
+    """
+    if head.startswith(_JPEG_START):
+        return head[:_SIGNATURE]
+    if _is_backup(head):
+        return head[:_BACKUP_HEADER]
+    if head.find(_TAG, 1) > 0:
+        return head[:1] + head[1:].replace(_TAG, _TAG.lower())
+    return head
+
+
+def _is_backup(head: bytes) -> bool:
+    """Whether the rules may take it for a file of the BACKUP of MS-DOS 2.0 to 3.2: a header with a
+    path, its length, and any other file behind it.
+    """
+    return (
+        len(head) > _BACKUP_HEADER
+        and head[0] in {0, 0xFF}
+        and head[5] & 0x0C == 0x0C
+        and head[82] == 0
+        and head[83] != 0
+    )
 
 
 def compare(announced: str, detected: str) -> Verdict:

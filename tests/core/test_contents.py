@@ -1,13 +1,23 @@
 """Types of files, found in heads as real programs write them, and as they are announced."""
 
 import gzip
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.content_types import OCTET_STREAM
-from app.core.contents import EMPTY, HEAD_BYTES, Verdict, charset_to_say, compare, detect, is_markup
+from app.core.contents import (
+    EMPTY,
+    HEAD_BYTES,
+    Verdict,
+    charset_to_say,
+    compare,
+    detect,
+    is_markup,
+    rules,
+)
 from tests.support.samples import (
     BMP,
     CSV,
@@ -208,6 +218,54 @@ def test_any_bytes_have_a_type(rest: bytes, start: bytes) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.encode))
 def test_text_is_never_taken_for_an_image(head: bytes) -> None:
     assert compare("image/png", detect(head)) is DIFFERS
+
+
+class Recorder:
+    """The rules; `told` has what they said of each part of a head that they were asked about."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[bytes, str]] = []
+
+    def best_magic_buffer(self, head: bytes) -> Any:
+        self.told.append((head, ""))
+        found = rules().best_magic_buffer(head)
+        self.told[-1] = head, found.message
+        return found
+
+
+TAG = b"ID3\3\0\0\0\0\0\0"
+# Of the BACKUP of MS-DOS: a path, its length, and a file behind it.
+BACKED_UP = b"\0\1\0\0\0\\ABCDEF.TXT" + bytes(67) + b"\x0c" + bytes(44)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "chained"),
+    [
+        (b"\xff\xd8\xff\xe0\0\x04JF" + b"\xff\xe1\0\x08Exif\0\0" * 400, "image/jpeg", "Exif"),
+        (TAG * 400, OCTET_STREAM, "ID3"),
+        (bytes(128) + TAG * 400, OCTET_STREAM, "ID3"),
+        (BACKED_UP * 32, OCTET_STREAM, "backed up"),
+        (BACKED_UP + TAG * 400, OCTET_STREAM, "ID3"),
+        (BACKED_UP + b"\xff\xd8\xff\xe1\0\x08Exif\0\0" * 400, OCTET_STREAM, "JPEG"),
+    ],
+)
+def test_the_rules_follow_no_chain(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, kind: str, chained: str
+) -> None:
+    asked = Recorder()
+    monkeypatch.setattr("app.core.contents.rules", lambda: asked)
+    assert detect(head[:HEAD_BYTES]) == kind
+    # They did not come to the end of what they may follow, which raises ValueError.
+    [(_, message)] = asked.told
+    assert message.count(chained) <= 1
+
+
+def test_sound_behind_a_tag_is_found() -> None:
+    assert detect(TAG + b"\xff\xfb\x90\x44" + bytes(413)) == "audio/mpeg"
+
+
+def test_a_text_may_speak_of_tags() -> None:
+    assert detect(b"An ID3 tag and another ID3 tag.\n" * 40) == "text/plain"
 
 
 def test_markup() -> None:
