@@ -1,8 +1,8 @@
 """Measure the service beside its peers, or beside another commit of itself; print the results.
 
 With no sections named, all of them are measured and written to bench/RESULTS.md. With --against,
-the sections are announce, confirm, read and process (all four if none is named), and nothing is
-written.
+the sections are announce, confirm, read, process and sweep (all five if none is named), and nothing
+is written.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bench import against, outside, report, signing
+from bench import against, improved, outside, report, signing
 from bench.load import require_wrk
-from bench.results import Results
+from bench.results import Claim, Results
 from bench.sections import (
     adoption,
     authentication,
@@ -60,7 +60,7 @@ SECTIONS: Final[dict[str, Callable[[Stack], None]]] = {
     "adopt": adoption.adopt,
 }
 # Those of `--against`.
-_COMPARED: Final = (*outside.SECTIONS, against.PROCESS)
+_COMPARED: Final = (*outside.SECTIONS, against.PROCESS, against.SWEEP)
 
 
 def main() -> None:
@@ -90,7 +90,15 @@ def _options() -> argparse.Namespace:
         metavar="REV",
         help=f"compare with this commit; sections: {', '.join(_COMPARED)}",
     )
+    parser.add_argument(
+        "--claims",
+        action="store_true",
+        help=f"with --against {improved.COMMIT}: judge by what is promised beside it, not by what "
+        "is slower",
+    )
     options = parser.parse_args()
+    if options.claims and not (options.against or "").startswith(improved.COMMIT):
+        parser.error(f"--claims are those beside --against {improved.COMMIT}")
     known = {"signing", *SECTIONS} if options.against is None else set(_COMPARED)
     if unknown := set(options.sections) - known:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
@@ -108,9 +116,8 @@ def _beside_peers(options: argparse.Namespace, console: Console) -> None:
     else:
         report.write(results)
         console.print("Written: bench/RESULTS.md.")
-    missed = [claim.text for claim in results.claims() if claim.verdict == "NOT MET"]
-    if missed and not options.quick:
-        sys.exit(f"bench: not met: {'; '.join(missed)}")
+    if not options.quick:
+        _require_met(results.claims())
 
 
 def _beside_commit(options: argparse.Namespace, console: Console) -> None:
@@ -121,9 +128,17 @@ def _beside_commit(options: argparse.Namespace, console: Console) -> None:
         Cores.take(),
         partial(_say, console),
     )
-    report.show_comparison(console, comparison)
-    if comparison.slower:
+    claims = improved.claims(comparison) if options.claims else []
+    report.show_comparison(console, comparison, claims)
+    if options.claims:
+        _require_met(claims)
+    elif comparison.slower:
         sys.exit(f"bench: slower than {options.against}: {', '.join(comparison.slower)}")
+
+
+def _require_met(claims: list[Claim]) -> None:
+    if missed := [claim.text for claim in claims if claim.verdict == "NOT MET"]:
+        sys.exit(f"bench: not met: {'; '.join(missed)}")
 
 
 def _say(console: Console, what: str) -> None:

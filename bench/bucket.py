@@ -1,18 +1,16 @@
 """A bucket that answers at once: `uvicorn bench.bucket:create_app --factory`.
 
 It stands in for S3 where the service's own work on a confirm is measured: a real store takes
-longer than the service does, and not always equally long. It knows HEAD and GET of an object, and
-HEAD of a bucket; it verifies no signature. Any other call is answered with 501 and S3's
+longer than the service does, and not always equally long. It knows PUT, HEAD and GET of an object,
+and HEAD of a bucket; it verifies no signature. Any other call is answered with 501 and S3's
 `NotImplemented`, so that a build that needs it fails and is not measured without it.
 
-Objects are not sent to it one by one: `POST /` takes a JSON object of path to headers, and gives
-each path the contents `PICTURE`, stored with those headers.
+Whatever is sent, each object's contents are `PICTURE`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -39,13 +37,19 @@ def create_app() -> Callable[..., Awaitable[None]]:
         if scope["type"] != "http":
             return
         method, path = scope["method"], scope["path"]
-        if method == "POST" and path == "/":
-            objects.update(json.loads(await _body(receive)))
-            await _answer(send, 204)
-        elif method == "HEAD" and path.count("/") == 1:
+        if method == "HEAD" and path.count("/") == 1:
             await _answer(send, 200)
-        elif method not in ("HEAD", "GET") or path.count("/") == 1 or _names_another_call(scope):
+        elif (
+            method not in ("PUT", "HEAD", "GET")
+            or path.count("/") == 1
+            or _names_another_call(scope)
+        ):
             await _answer(send, 501, {}, _NOT_IMPLEMENTED % f"{method} {path}".encode())
+        elif method == "PUT":
+            while (await receive()).get("more_body"):
+                pass
+            objects[path] = _kept(dict(scope["headers"]))
+            await _answer(send, 200, _STORED)
         elif path not in objects:
             await _answer(send, 404)
         else:
@@ -58,6 +62,12 @@ def _names_another_call(scope: dict[str, Any]) -> bool:
     """Whether the query asks for more than the object, as `?uploadId=` and `?tagging` do."""
     names = {name.lower() for name, _ in parse_qsl(scope["query_string"].decode(), True)}
     return any(name not in _OF_AN_OBJECT and not name.startswith("x-amz-") for name in names)
+
+
+def _kept(sent: dict[bytes, bytes]) -> dict[str, str]:
+    """What of an upload's headers S3 answers with later."""
+    headers = {name.decode(): value.decode() for name, value in sent.items()}
+    return {n: v for n, v in headers.items() if n == "content-type" or n.startswith("x-amz-meta-")}
 
 
 async def _answer_object(
@@ -83,12 +93,3 @@ async def _answer(
     pairs = [(name.encode(), value.encode()) for name, value in named.items()]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _body(receive: Callable[..., Any]) -> bytes:
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts)

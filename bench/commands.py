@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,20 +109,22 @@ class Run:
 
 
 def run_command(
-    stack: Stack,
+    scratch: Path,
     arguments: Sequence[str],
-    environ: dict[str, str],
+    environ: Mapping[str, str],
     processes: int = 1,
     status: int = 0,
     killed_after: int | None = None,
+    directory: Path | None = None,
 ) -> list[Run]:
     """Run the command of the service, in so many processes at once; all are to end so.
 
-    With `killed_after` each is killed once it has written so many lines.
+    With `killed_after` each is killed once it has written so many lines. `directory` is the tree of
+    another build.
     """
-    logs = [stack.scratch / f"{arguments[0]}-{number}" for number in range(processes)]
+    logs = [scratch / f"{arguments[0]}-{number}" for number in range(processes)]
     start = time.perf_counter()
-    started = [_start(arguments, environ, log) for log in logs]
+    started = [_start(arguments, environ, log, directory) for log in logs]
     ended: dict[int, tuple[float, float]] = {}
     memory = dict.fromkeys(range(processes), 0.0)
     while len(ended) < processes:
@@ -144,10 +146,13 @@ def run_command(
     return runs
 
 
-def _start(arguments: Sequence[str], environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    arguments: Sequence[str], environ: Mapping[str, str], log: Path, directory: Path | None
+) -> subprocess.Popen[bytes]:
     with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "app.cli", *arguments],
+            cwd=directory,
             env=inherited_environ(environ),
             stdout=out,
             stderr=err,

@@ -7,9 +7,9 @@ differ. Each section takes a site and returns its cases; their names are alike o
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -62,11 +62,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Site:
-    """A running build, a key that opens it, and the URL of the bucket behind it."""
+    """A running build, and a key that opens it."""
 
     server: Server
     key: str
-    bucket: str
     client: httpx.Client
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -84,16 +83,23 @@ class Site:
             raise BenchError(f"{method} {path} was answered {answer.status_code} {answer.text}")
         return answer.json()
 
-    def arrive(self, count: int, destination: str = "put") -> list[str]:
-        """Ids of `count` new uploads, a multiple of BATCH, whose objects are in the bucket."""
+    def arrive(self, count: int, destination: str = "put", one_in: int = 1) -> list[str]:
+        """Ids of `count` new uploads, a multiple of BATCH: the objects of one in so many are in the
+        bucket, from the first on.
+        """
         batch = {"uploads": [one | {"destination": destination} for one in _SMALL]}
         announced: list[dict[str, Any]] = []
         while len(announced) < count:
             announced += self.call("POST", "/v1/uploads/batch", batch)["uploads"]
-        uploads = [one["upload"] for one in announced]
-        sent = {unquote(urlsplit(one["url"]).path): one["headers"] for one in uploads}
-        self.client.post(self.bucket, json=sent).raise_for_status()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self._send, announced[::one_in]))
         return [one["id"] for one in announced]
+
+    def _send(self, announced: dict[str, Any]) -> None:
+        put = announced["upload"]
+        answer = self.client.put(put["url"], headers=put["headers"], content=PICTURE)
+        if answer.is_error:
+            raise BenchError(f"The store answered {answer.status_code} {answer.text} to a PUT.")
 
 
 def announce(site: Site) -> list[Case]:

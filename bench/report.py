@@ -25,6 +25,7 @@ _WHO: Final = {"list of 100": ANEW}
 _PEAK: Final = 5  # times the month's mean
 _BUSY: Final = 0.6  # of a core, at the peak
 _MONTH: Final = 30 * 86_400  # seconds
+_CLAIMED: Final = ["", "claim", "wanted", "measured", ""]
 
 Rows = list[list[str]]
 
@@ -40,11 +41,13 @@ def show(console: Console, results: Results) -> None:
         console.print(f"Skipped: {name}: {reason}.")
 
 
-def show_comparison(console: Console, comparison: Comparison) -> None:
-    """A row for each case: rates, requests a processor second, spread, ratio, verdict."""
+def show_comparison(console: Console, comparison: Comparison, claims: list[Claim]) -> None:
+    """A row for each case: rates, their ratio, requests a processor second, spread, ratio, verdict;
+    and one for each claim.
+    """
     commit = comparison.commit[:12]
     table = Table(
-        *("", "old, requests/s", "again", "new", "old, requests/CPU s", "again", "new"),
+        *("", "old, requests/s", "again", "new", "new/old", "old, requests/CPU s", "again", "new"),
         *("spread", "new/old", ""),
         title=f"The working tree beside {commit}",
         title_justify="left",
@@ -52,6 +55,11 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     for row in comparison.rows:
         table.add_row(*_comparison_row(row))
     console.print(table)
+    if claims:
+        table = Table(*_CLAIMED, title=f"Promised beside {commit}", title_justify="left")
+        for claim in claims:
+            table.add_row(*_claim_row(claim))
+        console.print(table)
     console.print(
         f"Slower: new/old, of the requests a processor second, is below 1 by more than the spread "
         f"and {TOLERANCE:.0%}. The old build is {commit}; again is the same, measured once more."
@@ -64,6 +72,7 @@ def _comparison_row(row: Row) -> list[str]:
     return [
         row.name,
         *(_number(row.rate(who)) for who in (OLD, AGAIN, NEW)),
+        f"{row.rate_ratio:.2f}",
         *(_number(row.per_cpu(who)) for who in (OLD, AGAIN, NEW)),
         *(f"{row.spread:.1%}", f"{row.ratio:.3f}"),
         "SLOWER" if row.is_slower else "no slower",
@@ -117,7 +126,7 @@ def _tables(results: Results) -> list[tuple[str, list[str], Rows]]:
         ),
         (
             "Must show",
-            ["", "claim", "wanted", "measured", ""],
+            _CLAIMED,
             [_claim_row(claim) for claim in results.claims()],
         ),
     ]

@@ -46,17 +46,17 @@ def adopt(stack: Stack) -> None:
                 if who == "heads":
                     bare.append(len(objects) / _heads(stack, objects, environ))
                 else:
-                    [run] = run_command(stack, _command(f"files/{turn}/"), environ)
+                    [run] = run_command(stack.scratch, _command(f"files/{turn}/"), environ)
                     _require_each_once(stack, (turn + 1) * len(objects))
                     ours.append(len(objects) / run.seconds)
         stack.query(empty)
         stack.say(f"{SECTION}: all, killed halfway")
         command = _command("files/")
-        [killed] = run_command(stack, command, environ, killed_after=len(made) // 2)
-        [resumed] = run_command(stack, command, environ)
+        [killed] = run_command(stack.scratch, command, environ, killed_after=len(made) // 2)
+        [resumed] = run_command(stack.scratch, command, environ)
         _require_each_once(stack, len(made))
         stack.say(f"{SECTION}: comparing")
-        [compared] = run_command(stack, ["reconcile"], environ)
+        [compared] = run_command(stack.scratch, ["reconcile"], environ)
         if compared.output:
             raise BenchError(f"reconcile found {len(compared.output)} differences of adopted files")
     add = stack.results.add

@@ -51,7 +51,7 @@ def sweep(stack: Stack) -> None:
         stack.query(lambda db: _insert(db, uploads, settings, "pending"))
         stack.query(lambda db: db.execute(_WATCH))
         stack.say(f"{SWEEP}: two sweepers, {count:,} uploads")
-        runs = run_command(stack, ["sweep"], environ, processes=2)
+        runs = run_command(stack.scratch, ["sweep"], environ, processes=2)
         moves = stack.query(_moves)
         stack.query(lambda db: db.execute(_UNWATCH))
     wanted = {
@@ -98,7 +98,7 @@ def reconcile(stack: Stack) -> None:
             )
         )
         stack.say(f"{RECONCILE}: comparing")
-        [run] = run_command(stack, ["reconcile", "--limit", str(count)], environ, status=2)
+        [run] = run_command(stack.scratch, ["reconcile", "--limit", str(count)], environ, status=2)
         kinds = [json.loads(line)["kind"] for line in run.output]
         if sorted(kinds) != ["missing"] * lost + ["size"] * lost:
             raise BenchError(f"reconcile found {len(kinds)} differences, not {2 * lost}")
