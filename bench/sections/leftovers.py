@@ -10,18 +10,23 @@ from typing import Final
 
 import asyncpg
 
+from app.commands.sweep import FAILED_STATUS
 from app.core.ids import uuid7
 from app.settings.model import Settings, load_settings
 from app.store.signer import utc_now
 from bench.commands import DATA, Made, own_gateway, run_command, send
-from bench.rows import BUCKET
+from bench.rows import BUCKET, empty
+from bench.sections.uploads import counting_proxy
 from bench.servers import BenchError
 from bench.stack import Stack
 
 SWEEP: Final = "abandoned uploads"
+WRONG_WHERE_SLOW: Final = "moved twice or not at all, where the store is slower than the time-out"
 RECONCILE: Final = "bucket against database"
 # One abandoned upload in so many had arrived whole: its browser was closed before the confirm.
 _WHOLE: Final = 10
+# Uploads for a store that is too slow: two sweepers have them all under way at once.
+_SLOW: Final = 48
 # One row in so many has lost its object, and as many say another size than the object has.
 _DIFFERS: Final = 1000
 
@@ -35,6 +40,9 @@ CREATE TRIGGER bench_note AFTER UPDATE ON files FOR EACH ROW EXECUTE FUNCTION be
 _UNWATCH: Final = (
     "DROP TRIGGER bench_note ON files; DROP FUNCTION bench_note; DROP TABLE bench_moves"
 )
+_CLAIMED: Final = ("pending", "pending")
+# The leases of uploads, as when they have ended.
+_LAPSE: Final = "UPDATE files SET claimed_until = claimed_until - interval '1 hour'"
 
 
 def sweep(stack: Stack) -> None:
@@ -44,37 +52,76 @@ def sweep(stack: Stack) -> None:
         if environ is None:
             return
         settings = load_settings(environ)
-        uploads = _uploads(count, utc_now() - timedelta(hours=5))
-        whole = set(uploads[::_WHOLE])
-        stack.say(f"{SWEEP}: sending {len(whole):,} objects")
-        arrived = asyncio.run(send(settings, list(whole)))
-        stack.query(lambda db: _insert(db, uploads, settings, "pending"))
-        stack.query(lambda db: db.execute(_WATCH))
+        arrived = _abandon(stack, settings, count)
         stack.say(f"{SWEEP}: two sweepers, {count:,} uploads")
         runs = run_command(stack.scratch, ["sweep"], environ, processes=2)
-        moves = stack.query(_moves)
-        stack.query(lambda db: db.execute(_UNWATCH))
-    wanted = {
-        ("pending", "pending"): (count, count),  # claimed
-        ("pending", "removing"): (count - len(arrived),) * 2,
-        ("removing", "removed"): (count - len(arrived),) * 2,
-        ("pending", "confirmed"): (len(arrived),) * 2,
-    }
-    # Of each move: more rows than uploads, or fewer, or moves that none should make.
-    wrong = sum(
-        abs(total - wanted.get(move, (0, 0))[0]) + abs(ids - wanted.get(move, (0, 0))[1])
-        for move in wanted.keys() | moves.keys()
-        for total, ids in [moves.get(move, (0, 0))]
-    )
+        wrong = _wrong(stack, _ended(count, arrived))
+        wrong_slow = _sweep_slowly(stack, settings, environ)
     add = stack.results.add
     seconds = max(run.seconds for run in runs)
     add(SWEEP, "uploads", count, "")
     add(SWEEP, "swept by two sweepers at once", count / seconds, "uploads/s")
     add(SWEEP, "all of them", seconds, "s")
     add(SWEEP, "moved twice or not at all", wrong, "uploads")
+    add(SWEEP, WRONG_WHERE_SLOW, wrong_slow, f"of {_SLOW} uploads")
     add(SWEEP, "peak memory of a sweeper", max(run.memory for run in runs), "MiB")
     for number, run in enumerate(runs, 1):
         stack.say(f"{SWEEP}: sweeper {number}: {run.errors[-1]}")
+
+
+def _sweep_slowly(stack: Stack, settings: Settings, environ: dict[str, str]) -> int:
+    """Sweep where each answer of the store comes after the client's time-out, by two sweepers at
+    once; then, when their leases have ended, as many of the store well again. How many moves were
+    made twice, or not at all, or should not have been.
+    """
+    arrived = _abandon(stack, settings, _SLOW)
+    stack.say(f"{SWEEP}: two sweepers, a store that answers later than the time-out")
+    with counting_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        proxy.disturb("GET", "after", times=10**6)
+        slow = environ | {"AWS_S3_ENDPOINT_URL": proxy.address}
+        run_command(stack.scratch, ["sweep"], slow, processes=2, status=FAILED_STATUS)
+    # Each is claimed, and nobody else takes it.
+    wrong = _wrong(stack, {_CLAIMED: _SLOW})
+    stack.query(lambda db: db.execute(_LAPSE))
+    stack.say(f"{SWEEP}: two sweepers, the store well again")
+    stack.query(lambda db: db.execute(_WATCH))
+    run_command(stack.scratch, ["sweep"], environ, processes=2)
+    return wrong + _wrong(stack, _ended(_SLOW, arrived))
+
+
+def _abandon(stack: Stack, settings: Settings, count: int) -> int:
+    """Make so many abandoned uploads, and watch their moves; how many have arrived."""
+    uploads = _uploads(count, utc_now() - timedelta(hours=5))
+    whole = uploads[::_WHOLE]
+    stack.say(f"{SWEEP}: sending {len(whole):,} objects")
+    asyncio.run(send(settings, whole))
+    stack.query(empty)
+    stack.query(lambda db: _insert(db, uploads, settings, "pending"))
+    stack.query(lambda db: db.execute(_WATCH))
+    return len(whole)
+
+
+def _ended(count: int, arrived: int) -> dict[tuple[str, str], int]:
+    """How many uploads make each move."""
+    return {
+        _CLAIMED: count,
+        ("pending", "removing"): count - arrived,
+        ("removing", "removed"): count - arrived,
+        ("pending", "confirmed"): arrived,
+    }
+
+
+def _wrong(stack: Stack, wanted: dict[tuple[str, str], int]) -> int:
+    """Of each move: more rows than uploads, or fewer, or moves that none should make. Their watch
+    ends.
+    """
+    moves = stack.query(_moves)
+    stack.query(lambda db: db.execute(_UNWATCH))
+    return sum(
+        abs(total - wanted.get(move, 0)) + abs(ids - wanted.get(move, 0))
+        for move in wanted.keys() | moves.keys()
+        for total, ids in [moves.get(move, (0, 0))]
+    )
 
 
 def reconcile(stack: Stack) -> None:
