@@ -22,7 +22,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -38,7 +37,7 @@ from bench.builds import (
     work_tree,
 )
 from bench.outside import SECTIONS, Case, Site
-from bench.sender import Send, open_sender
+from bench.sender import Send, as_http, open_sender
 from bench.servers import Cores, durable_postgres, tree_cpu_seconds
 from bench.store import open_store
 from tests.support.stores import rgw
@@ -285,13 +284,9 @@ def _turns(turn: int) -> tuple[str, ...]:
 
 
 def _requests(site: Site, case: Case, paths: list[str]) -> list[str]:
-    """The requests of one run, as HTTP/1.1 has them."""
-    body = "" if case.body is None else json.dumps(case.body)
-    headers = (
-        f"Host: {urlsplit(site.server.url).netloc}\r\nAuthorization: Bearer {site.key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return [f"{case.method} {path} HTTP/1.1\r\n{headers}{body}" for path in paths]
+    """The requests of one run."""
+    headers = {"Authorization": f"Bearer {site.key}"}
+    return [as_http(site.server.url, case.method, path, case.body, headers) for path in paths]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from bench.load import Load
 # Names of figures.
 ANEW: Final = "claimcheck, each link signed anew"
 SLICES: Final = "longest slice of the event loop, in announcements"
+FIRST: Final = "longest slice of the first request, in announcements"
 LONGEST: Final = "the longest of them"
 
 

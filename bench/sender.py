@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,19 @@ _SECONDS: Final = 120  # for all requests of one object
 # Sends these requests to the server at a URL; the seconds that took. Raises BenchError if any
 # answer is an error, or does not come.
 Send = Callable[[str, Sequence[str]], float]
+
+
+def as_http(
+    url: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> str:
+    """A request to the server at a URL as HTTP/1.1 has it, with a body of JSON."""
+    written = "" if body is None else json.dumps(body)
+    lines = [
+        *(f"{method} {path} HTTP/1.1", f"Host: {urlsplit(url).netloc}"),
+        *("Content-Type: application/json", f"Content-Length: {len(written)}"),
+        *(f"{name}: {value}" for name, value in (headers or {}).items()),
+    ]
+    return "\r\n".join([*lines, "", written])
 
 
 @contextmanager

@@ -5,111 +5,162 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
-import statistics
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from itertools import cycle
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from bench import rows
-from bench.results import LONGEST, SLICES
+from bench.load import CONNECTIONS
+from bench.results import FIRST, LONGEST, SLICES
 from bench.sections.panel import signed_in
 from bench.sections.reading import BATCHES, MANY, batches, many_pages
 from bench.sections.records import FILL, RECORDS
 from bench.sections.uploads import ANNOUNCEMENT, announcing, uploaded
+from bench.sender import as_http, open_sender
 from bench.servers import BenchError, Server
 from bench.stack import Stack
 
+# Looks at each kind of request.
 _TIMES: Final = 20
 # Names that take long to make keys of.
 _NASTY: Final = ("\ufdfa" * 250 + ".png", "a" + "\u0301\u0316" * 124 + ".png")
+# Beginnings of files whose type takes long to tell.
+_HEAD: Final = 4096
+_HOSTILE: Final = (b"\n" * _HEAD, b"<" * _HEAD, b"\xff\xfe" + b"<\0" * (_HEAD // 2 - 1))
+_TEXT: Final = {"destination": "files", "filename": "Notes.txt", "content_type": "text/plain"}
+_EVENTS: Final = "/v1/events?limit=500"
+_PANEL: Final = ("files", "uploads", "events", "usage")
 
 
-class Ask(NamedTuple):
-    """Requests of one kind, one after the other."""
+class Ask:
+    """Requests of one kind, of which each asks for the next path and has the next body."""
 
-    method: str
-    paths: list[str]
-    bodies: list[Any]
+    def __init__(self, method: str, paths: list[str], bodies: list[Any] | None = None) -> None:
+        self.method = method
+        self._paths, self._bodies = cycle(paths), cycle(bodies or [None])
+
+    def next(self) -> tuple[str, str, Any]:
+        return self.method, next(self._paths), next(self._bodies)
 
 
 def measure(stack: Stack) -> None:
     """For each kind of request the processor time that its longest callback takes, as a multiple of
-    what an announcement costs in all; the median of some, since others use the processor too.
+    what an announcement costs in all: the longest of some requests one after the other, and for
+    some kinds of as many times 32 at once.
     """
     stack = dataclasses.replace(stack, environ=stack.environ | {"CLAIMCHECK_ADMIN": "true"})
     with stack.service() as server:
         loads = stack.measure("announce, for its cost", [announcing("claimcheck", server, stack)])
-        ids = uploaded(server, _TIMES + 1)
+        uploads = uploaded(server, (_TIMES + 1) + _TIMES * CONNECTIONS)
+        hostile = uploaded(server, _TIMES + 1, _TEXT, _HOSTILE)
     announcement = loads["claimcheck"].cpu / 1e6
     _fill(stack)
     cookie = signed_in(stack)
-    worst = 0.0
+    found: list[float] = []
+
+    def note(section: str, name: str, seconds: float) -> None:
+        times = seconds / announcement
+        stack.results.add(section, name, times, "times")
+        if section == SLICES:
+            found.append(times)
+
     with stack.service("bench.probed:create_app", loop="asyncio") as server:
-        for name, ask in _asks(stack, ids).items():
+        loop = _Loop(server, cookie)
+        loop.answered("GET", "/v1/events")  # they are written from the first reading on
+        for name, ask in _asks(stack, uploads, hostile).items():
             stack.say(f"{SLICES}: {name}")
             # What the first one loads or makes for all that follow is looked at in no other.
-            slices = list(_slices(server, ask, cookie))
-            first = [slices[0]] if name == _DOCUMENT else slices[1:]
-            times = statistics.median(first) / announcement
-            worst = max(worst, times)
-            stack.results.add(SLICES, name, times, "times")
-    stack.results.add(SLICES, LONGEST, worst, "times")
+            first, *others = loop.slices(ask)
+            note(FIRST, name, first)
+            note(SLICES, name, first if name == _DOCUMENT else max(others))
+            if name in _AT_ONCE:
+                note(SLICES, f"{name}, {CONNECTIONS} at once", max(loop.slices_at_once(ask)))
+    stack.results.add(SLICES, LONGEST, max(found), "times")
     stack.query(rows.empty)
 
 
 _DOCUMENT: Final = "/openapi.json, the first time"
+_LIST, _PRESIGN, _RECORDS = "list of 100 new links", "presign 1,000", f"{RECORDS} records"
+_AT_ONCE: Final = ("announce", "confirm", _LIST, _PRESIGN, _RECORDS)
 
 
-def _asks(stack: Stack, uploads: list[str]) -> dict[str, Ask]:
-    post, get = partial(Ask, "POST"), partial(Ask, "GET", bodies=[])
+def _asks(stack: Stack, uploads: list[str], hostile: list[str]) -> dict[str, Ask]:
+    post, get = partial(Ask, "POST"), partial(Ask, "GET")
     numbers = ",".join(str(number) for number in range(1, RECORDS + 1))
-    urls = stack.query(_urls)
+    urls, many = stack.query(_urls), batches(stack, BATCHES)
+
+    def confirms(ids: list[str]) -> Ask:
+        return post([f"/v1/uploads/{one}/confirm" for one in ids])
+
     return {
         _DOCUMENT: get(["/openapi.json"]),
         "announce": post(["/v1/uploads"], [ANNOUNCEMENT]),
-        "confirm": post([f"/v1/uploads/{one}/confirm" for one in uploads], []),
+        "confirm": confirms(uploads),
+        "confirm, the most hostile contents": confirms(hostile),
         "redirect": get([f"/v1/files/{one}/content" for one in stack.query(_ids)]),
         "batch of 100": post(["/v1/uploads/batch"], [{"uploads": [ANNOUNCEMENT] * 100}]),
         "batch of 100, the nastiest names": post(
             ["/v1/uploads/batch"],
             [{"uploads": [ANNOUNCEMENT | {"filename": name}] * 100} for name in _NASTY],
         ),
-        "list of 100 new links": get(many_pages(stack)),
-        "presign 1,000": post(["/v1/files/presign"], batches(stack, BATCHES)),
-        "presign 1,000 with details": post(
-            ["/v1/files/presign"], [one | {"details": True} for one in batches(stack, BATCHES)]
-        ),
+        _LIST: get(many_pages(stack)),
+        _PRESIGN: post(["/v1/files/presign"], many),
         "presign 1,000 by URL": post(["/v1/files/presign"], [{"urls": urls}]),
-        "200 records": get([f"/v1/records/product?ids={numbers}"]),
-        "the panel's files": get(["/admin/files"]),
+        "presign 1,000 with details": post(
+            ["/v1/files/presign"], [each | {"details": True} for each in many]
+        ),
+        _RECORDS: get([f"/v1/records/product?ids={numbers}"]),
+        "500 events": get([_EVENTS]),
+        **{f"the panel's {page}": get([f"/admin/{page}"]) for page in _PANEL},
     }
 
 
-def _slices(server: Server, ask: Ask, cookie: str) -> Iterator[float]:
-    """Seconds of processor time of the longest callback of each request."""
-    url = urlsplit(server.url)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
+class _Loop:
+    """The event loop of a server, watched by `bench.probed`."""
 
-    def answered(method: str, path: str, body: Any = None) -> bytes:
+    def __init__(self, server: Server, cookie: str) -> None:
+        url = urlsplit(server.url)
+        self._url = server.url
+        self._cookie = cookie
+        self._connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
+
+    def slices(self, ask: Ask) -> list[float]:
+        """Seconds of processor time of the longest callback of each request, the first and
+        `_TIMES` others.
+        """
+        return [self._longest(lambda: self.answered(*ask.next())) for _ in range(_TIMES + 1)]
+
+    def slices_at_once(self, ask: Ask) -> list[float]:
+        """As `slices`, of a request on each of 32 connections at once, `_TIMES` times."""
+        with open_sender() as send:
+            return [
+                self._longest(lambda: send(self._url, self._requests(ask))) for _ in range(_TIMES)
+            ]
+
+    def answered(self, method: str, path: str, body: Any = None) -> bytes:
+        """The answer. Raises BenchError if it is an error, or holds one."""
         written = None if body is None else json.dumps(body)
-        headers = {"Content-Type": "application/json", "Cookie": cookie}
-        connection.request(method, path, written, headers)
-        answer = connection.getresponse()
+        headers = {"Content-Type": "application/json", "Cookie": self._cookie}
+        self._connection.request(method, path, written, headers)
+        answer = self._connection.getresponse()
         text = answer.read()
         refused = method == "POST" and b'"problem"' in text
-        if refused or answer.status == 303 or answer.status >= 400:
+        few = path == _EVENTS and text.count(b'"type"') < 500
+        if refused or few or answer.status == 303 or answer.status >= 400:
             raise BenchError(f"{method} {path[:80]}: {answer.status} {text[:300]!r}")
         return text
 
-    for turn in range(_TIMES + 1):
-        answered("GET", "/bench/slice")
-        body = ask.bodies[turn % len(ask.bodies)] if ask.bodies else None
-        answered(ask.method, ask.paths[turn % len(ask.paths)], body)
-        yield float(answered("GET", "/bench/slice"))
-    connection.close()
+    def _requests(self, ask: Ask) -> list[str]:
+        return [as_http(self._url, *ask.next()) for _ in range(CONNECTIONS)]
+
+    def _longest(self, run: Callable[[], object]) -> float:
+        self.answered("GET", "/bench/slice")
+        run()
+        return float(self.answered("GET", "/bench/slice"))
 
 
 def _fill(stack: Stack) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from typing import Any, Final
 
 import asyncpg
@@ -191,19 +192,26 @@ def counting_proxy(store: str) -> Iterator[FaultyProxy]:
             running.result(timeout=30)
 
 
-def uploaded(service: Server, count: int) -> list[str]:
-    """Ids of so many uploads, or some more, their objects sent to the bucket."""
-    small = [ANNOUNCEMENT | {"size": len(_DATA)}] * BATCH
+def uploaded(
+    service: Server,
+    count: int,
+    announcement: Mapping[str, Any] = ANNOUNCEMENT,
+    contents: Sequence[bytes] = (_DATA,),
+) -> list[str]:
+    """Ids of so many uploads, or some more, their objects sent to the bucket: one of the contents
+    in turn, which are of one length.
+    """
+    small = [{**announcement, "size": len(contents[0])}] * BATCH
     announced: list[dict[str, Any]] = []
     with httpx.Client(trust_env=False, timeout=30) as client, ThreadPoolExecutor(8) as pool:
         while len(announced) < count:
             answer = client.post(f"{service.url}/v1/uploads/batch", json={"uploads": small})
             announced += answer.raise_for_status().json()["uploads"]
 
-        def send(upload: dict[str, Any]) -> None:
+        def send(upload: dict[str, Any], data: bytes) -> None:
             form = upload["upload"]
-            file = {"file": ("file", _DATA)}
+            file = {"file": ("file", data)}
             client.post(form["url"], data=form["fields"], files=file).raise_for_status()
 
-        list(pool.map(send, announced))
+        list(pool.map(send, announced, cycle(contents)))
     return [upload["id"] for upload in announced]
