@@ -12,6 +12,7 @@ import os
 import platform
 import signal
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,8 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bench import against, improved, outside, report, signing
+from bench import against, claims, improved, outside, report, signing
+from bench.builds import describe_tree
 from bench.load import require_wrk
 from bench.results import Claim, Results
 from bench.sections import (
@@ -116,8 +118,11 @@ def _beside_peers(options: argparse.Namespace, console: Console) -> None:
     else:
         report.write(results)
         console.print("Written: bench/RESULTS.md.")
-    if not options.quick:
-        _require_met(results.claims())
+    if results.failed:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
+        console.print(f"Failed: {reasons}")
+    missed = [] if options.quick else _missed(claims.judge(results))
+    _end(failed=list(results.failed), missed=missed)
 
 
 def _beside_commit(options: argparse.Namespace, console: Console) -> None:
@@ -128,17 +133,23 @@ def _beside_commit(options: argparse.Namespace, console: Console) -> None:
         Cores.take(),
         partial(_say, console),
     )
-    claims = improved.claims(comparison) if options.claims else []
-    report.show_comparison(console, comparison, claims)
+    promised = improved.judge(comparison) if options.claims else []
+    report.show_comparison(console, comparison, promised)
     if options.claims:
-        _require_met(claims)
+        _end(failed=[], missed=_missed(promised))
     elif comparison.slower:
         sys.exit(f"bench: slower than {options.against}: {', '.join(comparison.slower)}")
 
 
-def _require_met(claims: list[Claim]) -> None:
-    if missed := [claim.text for claim in claims if claim.verdict == "NOT MET"]:
-        sys.exit(f"bench: not met: {'; '.join(missed)}")
+def _missed(promised: list[Claim]) -> list[str]:
+    return [claim.text for claim in promised if claim.verdict == "NOT MET"]
+
+
+def _end(*, failed: list[str], missed: list[str]) -> None:
+    """Exit with status 1 if anything failed or was not met."""
+    parts = [("failed", failed), ("not met", missed)]
+    if said := [f"{what}: {'; '.join(names)}" for what, names in parts if names]:
+        sys.exit(f"bench: {'. '.join(said)}")
 
 
 def _say(console: Console, what: str) -> None:
@@ -152,26 +163,52 @@ def _measure(chosen: list[str], console: Console, *, quick: bool) -> Results:
     plan = QUICK if quick else FULL
 
     say = partial(_say, console)
+    run_section = partial(_run_section, results, say, len(set(chosen)))
     if "signing" in chosen:
-        signing.measure(results, spells=plan.spells, say=say)
+        run_section("signing", partial(signing.measure, results, spells=plan.spells, say=say))
     wanted = [(name, run) for name, run in SECTIONS.items() if name in chosen]
     if wanted:
         with open_stack(plan, cores, results, say) as stack:
-            for _, run in wanted:
-                run(stack)
+            for name, run in wanted:
+                run_section(name, partial(run, stack))
     results.about["load average at the end"] = f"{os.getloadavg()[0]:.1f}"
     return results
+
+
+def _run_section(
+    results: Results, say: Callable[[str], None], count: int, name: str, run: Callable[[], None]
+) -> None:
+    """Run one of so many sections. If it fails, that is noted, and the others are measured."""
+    start = time.perf_counter()
+    try:
+        run()
+    except Exception as error:
+        results.failed[name] = str(error) if isinstance(error, BenchError) else repr(error)
+        say(f"{name} failed: {results.failed[name]}")
+    results.took[name] = time.perf_counter() - start
+    say(
+        f"{name} took {results.took[name] / 60:.1f} minutes: {len(results.took)} of {count} "
+        f"sections, {sum(results.took.values()) / 60:.1f} minutes"
+    )
 
 
 def _about() -> dict[str, Any]:
     names = ("fastapi", "uvicorn", "asyncpg", "sqlalchemy", "aioboto3", "boto3", "pydantic")
     return {
+        "commit": _commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "cores": len(os.sched_getaffinity(0)),
         "Python": platform.python_version(),
         **{name: version(name) for name in names},
         "load average at the start": f"{os.getloadavg()[0]:.1f}",
     }
+
+
+def _commit() -> str:
+    try:
+        return describe_tree()
+    except BenchError:
+        return "not of a repository"
 
 
 if __name__ == "__main__":

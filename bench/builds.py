@@ -127,6 +127,13 @@ def find_commit(rev: str, repository: Path = WORKING_TREE) -> str:
         raise BenchError(f"There is no commit {rev} in {repository}.") from error
 
 
+def describe_tree(repository: Path = WORKING_TREE) -> str:
+    """The commit of the tree, and whether anything in it is not committed."""
+    commit = _git(repository, "rev-parse", "--short", "HEAD").strip()
+    changes = _git(repository, "status", "--porcelain").strip()
+    return f"{commit}, with changes that are not committed" if changes else f"{commit}, clean"
+
+
 @contextmanager
 def work_tree(commit: str, repository: Path = WORKING_TREE) -> Iterator[Path]:
     """A work tree of the commit in a temporary folder; both are removed at the end.

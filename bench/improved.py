@@ -15,7 +15,7 @@ COMMIT: Final = "f186b33"
 LIFE: Final = {"announce": 1, "confirm": 1, "redirect": 10, f"list of {PAGE}, signed anew": 1}
 
 
-def claims(comparison: Comparison) -> list[Claim]:
+def judge(comparison: Comparison) -> list[Claim]:
     """The promises, judged by what was measured."""
     rows = {row.name: row for row in comparison.rows}
 

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from bench import claims
 from bench.against import AGAIN, NEW, OLD, TOLERANCE, Comparison, Row
 from bench.results import ANEW, Claim, Figure, Ratio, Results
 
@@ -39,9 +40,11 @@ def show(console: Console, results: Results) -> None:
         console.print(table)
     for name, reason in results.skipped.items():
         console.print(f"Skipped: {name}: {reason}.")
+    if results.took:
+        console.print(_took(results))
 
 
-def show_comparison(console: Console, comparison: Comparison, claims: list[Claim]) -> None:
+def show_comparison(console: Console, comparison: Comparison, promised: list[Claim]) -> None:
     """A row for each case: rates, their ratio, requests a processor second, spread, ratio, verdict;
     and one for each claim.
     """
@@ -55,9 +58,9 @@ def show_comparison(console: Console, comparison: Comparison, claims: list[Claim
     for row in comparison.rows:
         table.add_row(*_comparison_row(row))
     console.print(table)
-    if claims:
+    if promised:
         table = Table(*_CLAIMED, title=f"Promised beside {commit}", title_justify="left")
-        for claim in claims:
+        for claim in promised:
             table.add_row(*_claim_row(claim))
         console.print(table)
     console.print(
@@ -92,7 +95,17 @@ def _markdown(results: Results) -> str:
     if results.skipped:
         lines = [f"- {name}: {reason}." for name, reason in results.skipped.items()]
         parts.append("Left out:\n" + "\n".join(lines))
+    if results.failed:
+        lines = [f"- {name}: {reason}" for name, reason in results.failed.items()]
+        parts.append("Failed, so that not all was measured:\n" + "\n".join(lines))
+    parts.append(_took(results))
     return "\n\n".join(parts)
+
+
+def _took(results: Results) -> str:
+    """How long each section took."""
+    each = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in results.took.items())
+    return f"Minutes: {each}; in all {sum(results.took.values()) / 60:.0f}."
 
 
 def _table(head: list[str], rows: Rows) -> str:
@@ -127,7 +140,7 @@ def _tables(results: Results) -> list[tuple[str, list[str], Rows]]:
         (
             "Must show",
             _CLAIMED,
-            [_claim_row(claim) for claim in results.claims()],
+            [_claim_row(claim) for claim in claims.judge(results)],
         ),
     ]
 

@@ -15,13 +15,13 @@ from app.core.ids import uuid7
 from app.settings.model import Settings, load_settings
 from app.store.signer import utc_now
 from bench.commands import DATA, Made, own_gateway, run_command, send
+from bench.results import WRONG, WRONG_WHERE_SLOW
 from bench.rows import BUCKET, empty
 from bench.sections.uploads import counting_proxy
 from bench.servers import BenchError
 from bench.stack import Stack
 
 SWEEP: Final = "abandoned uploads"
-WRONG_WHERE_SLOW: Final = "moved twice or not at all, where the store is slower than the time-out"
 RECONCILE: Final = "bucket against database"
 # One abandoned upload in so many had arrived whole: its browser was closed before the confirm.
 _WHOLE: Final = 10
@@ -62,7 +62,7 @@ def sweep(stack: Stack) -> None:
     add(SWEEP, "uploads", count, "")
     add(SWEEP, "swept by two sweepers at once", count / seconds, "uploads/s")
     add(SWEEP, "all of them", seconds, "s")
-    add(SWEEP, "moved twice or not at all", wrong, "uploads")
+    add(SWEEP, WRONG, wrong, "uploads")
     add(SWEEP, WRONG_WHERE_SLOW, wrong_slow, f"of {_SLOW} uploads")
     add(SWEEP, "peak memory of a sweeper", max(run.memory for run in runs), "MiB")
     for number, run in enumerate(runs, 1):

@@ -5,49 +5,88 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Final
 
+import httpx
+
+from bench.bucket import PICTURE
+from bench.builds import WORKING_TREE, Build, create_key
+from bench.outside import Site
 from bench.peers.installed import PeerMissing
-from bench.sections.uploads import announcing
+from bench.results import MEMORY, MORE, START, USED
+from bench.sections.uploads import ANNOUNCEMENT, PARAMS, announcing
 from bench.servers import Server
 from bench.stack import Stack
 
+# Its letters are written in those of a key, and in another way in a link.
+_GREEK: Final = "Διακοπές στην Προβηγκία.png"
+
 
 def start_and_memory(stack: Stack) -> None:
-    """From the start of the process to its first answer, and memory then; what more workers add.
+    """From the start of the process to its first answer, and memory then, and once it was used; the
+    service and its peers are started in turn. What more workers add.
 
     The service is started as deployments start it. Under load memory is watched in every section.
     """
-    start, memory = "start to first answer", "memory of one worker"
-    more = "memory that more workers add"
-    peers: dict[str, Callable[[], AbstractContextManager[Server]]] = {
-        "claimcheck": stack.deployed,
-        "FastAPI, bare": stack.bare,
-        "Companion": stack.companion,
-        "Django REST": stack.django,
+    key = create_key(Build(WORKING_TREE, stack.environ))
+    client = httpx.Client(trust_env=False, timeout=30)
+
+    def use(server: Server) -> None:
+        _use(Site(server, key, client))
+
+    def use_companion(server: Server) -> None:
+        client.get(server.url + PARAMS).raise_for_status()
+
+    peers: dict[str, tuple[Callable[[], AbstractContextManager[Server]], Callable[..., None]]] = {
+        "claimcheck": (stack.deployed, use),
+        "FastAPI, bare": (stack.bare, lambda _: None),
+        "Companion": (stack.companion, use_companion),
+        "Django REST": (stack.django, lambda _: None),
     }
-    for name, peer in peers.items():
-        stack.say(f"start and memory: {name}")
-        times, idle = [], []
-        try:
-            for _ in range(stack.plan.starts):
-                with peer() as server:
-                    times.append(server.started_in)
-                    idle.append(server.memory_mib())
-        except PeerMissing as missing:
-            stack.results.skipped[name] = str(missing)
-            continue
-        stack.results.add(start, name, statistics.median(times) * 1000, "ms")
-        stack.results.add(memory, name, statistics.median(idle), "MiB")
-    stack.results.compare(start, "claimcheck", *list(peers)[1:])
-    stack.results.compare(memory, "claimcheck", *list(peers)[1:])
-    shared = {}
-    for count in (1, 2, 3):
-        stack.say(f"start and memory: {count} worker{'s' * (count > 1)}")
-        with stack.deployed(count) as server:
-            # With several there is the supervisor, too.
-            shared[count] = server.shared_mib(count + (count > 1))
-    stack.results.add(more, "the second, and the supervisor", shared[2] - shared[1], "MiB of PSS")
-    stack.results.add(more, "each further one", shared[3] - shared[2], "MiB of PSS")
+    figures: dict[tuple[str, str], list[float]] = {}
+    with client:
+        for turn in range(stack.plan.starts):
+            stack.say(f"start and memory: turn {turn + 1} of {stack.plan.starts}")
+            for name, (peer, used) in peers.items():
+                try:
+                    with peer() as server:
+                        figures.setdefault((START, name), []).append(server.started_in * 1000)
+                        figures.setdefault((MEMORY, name), []).append(server.memory_mib())
+                        used(server)
+                        figures.setdefault((USED, name), []).append(server.memory_mib())
+                except PeerMissing as missing:
+                    stack.results.skipped[name] = str(missing)
+    for section, unit in ((START, "ms"), (MEMORY, "MiB"), (USED, "MiB")):
+        for name in peers:
+            if found := figures.get((section, name)):
+                stack.results.add(section, name, statistics.median(found), unit)
+        stack.results.compare(section, "claimcheck", *list(peers)[1:])
+    _share(stack)
+
+
+def _use(site: Site) -> None:
+    """A file's first steps: it is announced, sent, confirmed and listed, and another announced."""
+    announced = site.call("POST", "/v1/uploads", ANNOUNCEMENT | {"size": len(PICTURE)})
+    form = announced["upload"]
+    file = {"file": ("file", PICTURE)}
+    site.client.post(form["url"], data=form["fields"], files=file).raise_for_status()
+    site.call("POST", f"/v1/uploads/{announced['id']}/confirm")
+    site.call("GET", "/v1/files")
+    site.call("POST", "/v1/uploads", ANNOUNCEMENT | {"filename": _GREEK})
+
+
+def _share(stack: Stack) -> None:
+    """Memory that a second and a third worker add."""
+    shared: dict[int, list[float]] = {1: [], 2: [], 3: []}
+    for turn in range(stack.plan.starts):
+        stack.say(f"workers that share memory: turn {turn + 1} of {stack.plan.starts}")
+        for count, found in shared.items():
+            with stack.deployed(count) as server:
+                # With several there is the supervisor, too.
+                found.append(server.shared_mib(count + (count > 1)))
+    one, two, three = (statistics.median(found) for found in shared.values())
+    stack.results.add(MORE, "the second, and the supervisor", two - one, "MiB of PSS")
+    stack.results.add(MORE, "the third", three - two, "MiB of PSS")
 
 
 def workers(stack: Stack) -> None:

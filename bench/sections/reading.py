@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import partial
 from typing import Final
+from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
 from app.core.cursor import encode_cursor
@@ -15,7 +17,7 @@ from bench import rows
 from bench.load import Case, ask
 from bench.results import ANEW
 from bench.sections.uploads import announcing, without_problem
-from bench.servers import Server
+from bench.servers import BenchError, Server
 from bench.stack import Stack
 
 PAGE: Final = 100
@@ -69,6 +71,8 @@ def read(stack: Stack) -> None:
             # Of many at once none is answered before a quick run has ended.
             by_aioboto3 := Case("signed by aioboto3", slow, [_LIST], connections=2),
         ]
+        for case in cases[:2]:
+            _require_names(case)
         # It loads botocore's client with its first request, which may take longer than a run.
         ask(by_aioboto3)
         if largest > FAR_PAGE * PAGE:
@@ -80,6 +84,22 @@ def read(stack: Stack) -> None:
         results.compare(section, ANEW, "without links, as many pages")
         bodies = batches(stack, BATCHES)
         _beside_echo(stack, f"presign batch of {MANY:,}", ours, echo, ["/v1/files/presign"], bodies)
+
+
+def _require_names(case: Case) -> None:
+    """Raises BenchError unless each link of the page gives the name that its user gave the file."""
+    status, text = ask(case)
+    items = json.loads(text)["items"] if status == 200 else []
+    for item in items:
+        query = parse_qs(urlsplit(item["presigned_url"]).query)
+        [disposition] = query.get("response-content-disposition", [""])
+        name = item["filename"]
+        # RFC 6266 section 4.1, RFC 8187 section 3.2.
+        said = (f'filename="{name}"', f"filename*=UTF-8''{quote(name, safe='')}")
+        if not any(each in disposition for each in said):
+            raise BenchError(f"{case.name}: a link without its file's name: {item}")
+    if len(items) != PAGE:
+        raise BenchError(f"{case.name}: {status}, {len(items)} files on the page")
 
 
 def redirect(stack: Stack) -> None:

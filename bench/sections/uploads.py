@@ -28,7 +28,7 @@ ANNOUNCEMENT: Final = {
     "content_type": "image/png",
     "size": 482_133,
 }
-_PARAMS: Final = "/s3/params?filename=Holiday%20in%20Provence%202026.png&type=image%2Fpng"
+PARAMS: Final = "/s3/params?filename=Holiday%20in%20Provence%202026.png&type=image%2Fpng"
 _DATA: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
 
 
@@ -83,7 +83,7 @@ def announce(stack: Stack) -> None:
         cases = [announcing("claimcheck", ours, stack), announcing("FastAPI echo", echo)]
         companion = stack.optional(servers, "Companion", stack.companion)
         if companion:
-            cases.append(Case("Companion /s3/params", companion, [_PARAMS]))
+            cases.append(Case("Companion /s3/params", companion, [PARAMS]))
         django = stack.optional(servers, "Django REST", stack.django)
         if django:
             body = {"object_key": "images/11-22-2026_19-07-09-123456--holiday.png"}
