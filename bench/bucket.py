@@ -65,7 +65,7 @@ def _names_another_call(scope: dict[str, Any]) -> bool:
 
 
 def _kept(sent: dict[bytes, bytes]) -> dict[str, str]:
-    """What of an upload's headers S3 answers with later."""
+    """The headers of an upload with which S3 answers later."""
     headers = {name.decode(): value.decode() for name, value in sent.items()}
     return {n: v for n, v in headers.items() if n == "content-type" or n.startswith("x-amz-meta-")}
 

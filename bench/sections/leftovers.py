@@ -40,6 +40,8 @@ CREATE TRIGGER bench_note AFTER UPDATE ON files FOR EACH ROW EXECUTE FUNCTION be
 _UNWATCH: Final = (
     "DROP TRIGGER bench_note ON files; DROP FUNCTION bench_note; DROP TABLE bench_moves"
 )
+# By the states before and after: so many uploads make the move, once each.
+Moves = dict[tuple[str, str], int]
 _CLAIMED: Final = ("pending", "pending")
 # The leases of uploads, as when they have ended.
 _LAPSE: Final = "UPDATE files SET claimed_until = claimed_until - interval '1 hour'"
@@ -55,7 +57,7 @@ def sweep(stack: Stack) -> None:
         arrived = _abandon(stack, settings, count)
         stack.say(f"{SWEEP}: two sweepers, {count:,} uploads")
         runs = run_command(stack.scratch, ["sweep"], environ, processes=2)
-        wrong = _wrong(stack, _ended(count, arrived))
+        wrong = _wrong(stack, ended(count, arrived))
         wrong_slow = _sweep_slowly(stack, settings, environ)
     add = stack.results.add
     seconds = max(run.seconds for run in runs)
@@ -86,7 +88,7 @@ def _sweep_slowly(stack: Stack, settings: Settings, environ: dict[str, str]) -> 
     stack.say(f"{SWEEP}: two sweepers, the store well again")
     stack.query(lambda db: db.execute(_WATCH))
     run_command(stack.scratch, ["sweep"], environ, processes=2)
-    return wrong + _wrong(stack, _ended(_SLOW, arrived))
+    return wrong + _wrong(stack, ended(_SLOW, arrived))
 
 
 def _abandon(stack: Stack, settings: Settings, count: int) -> int:
@@ -101,7 +103,7 @@ def _abandon(stack: Stack, settings: Settings, count: int) -> int:
     return len(whole)
 
 
-def _ended(count: int, arrived: int) -> dict[tuple[str, str], int]:
+def ended(count: int, arrived: int) -> Moves:
     """How many uploads make each move."""
     return {
         _CLAIMED: count,
@@ -111,12 +113,17 @@ def _ended(count: int, arrived: int) -> dict[tuple[str, str], int]:
     }
 
 
-def _wrong(stack: Stack, wanted: dict[tuple[str, str], int]) -> int:
-    """Of each move: more rows than uploads, or fewer, or moves that none should make. Their watch
-    ends.
-    """
+def _wrong(stack: Stack, wanted: Moves) -> int:
+    """`count_wrong` of the moves that were watched, whose watch ends."""
     moves = stack.query(_moves)
     stack.query(lambda db: db.execute(_UNWATCH))
+    return count_wrong(moves, wanted)
+
+
+def count_wrong(moves: dict[tuple[str, str], tuple[int, int]], wanted: Moves) -> int:
+    """Of each move, whose number and whose number of rows are given: how many more than wanted, or
+    fewer; and all that none should make.
+    """
     return sum(
         abs(total - wanted.get(move, 0)) + abs(ids - wanted.get(move, 0))
         for move in wanted.keys() | moves.keys()

@@ -72,7 +72,7 @@ def read(stack: Stack) -> None:
             by_aioboto3 := Case("signed by aioboto3", slow, [_LIST], connections=2),
         ]
         for case in cases[:2]:
-            _require_names(case)
+            require_names(case)
         # It loads botocore's client with its first request, which may take longer than a run.
         ask(by_aioboto3)
         if largest > FAR_PAGE * PAGE:
@@ -86,7 +86,7 @@ def read(stack: Stack) -> None:
         _beside_echo(stack, f"presign batch of {MANY:,}", ours, echo, ["/v1/files/presign"], bodies)
 
 
-def _require_names(case: Case) -> None:
+def require_names(case: Case) -> None:
     """Raises BenchError unless each link of the page gives the name that its user gave the file."""
     status, text = ask(case)
     items = json.loads(text)["items"] if status == 200 else []

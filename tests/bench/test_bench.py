@@ -1,11 +1,16 @@
 """The benchmark is not run here, but it must not be left behind by what it measures."""
 
 import importlib
+import json
 import os
 import pkgutil
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, urlencode
 
 import asyncpg
 import httpx
@@ -15,12 +20,12 @@ from fastapi import FastAPI
 import bench
 from app.settings.model import Settings, load_settings
 from bench import __main__ as command
+from bench import claims, report, rows
 from bench import load as bench_load
-from bench import report, rows
 from bench.load import Case, Load
 from bench.peers import echo
-from bench.results import SLICES, Results
-from bench.sections import uploads
+from bench.results import MORE, SLICES, WRONG, WRONG_WHERE_SLOW, Results
+from bench.sections import leftovers, reading, uploads
 from bench.sections.uploads import ANNOUNCEMENT
 from bench.servers import BenchError, Server
 from tests.support.service import UNKNOWN_ID, running
@@ -111,10 +116,14 @@ CLAIMS: list[tuple[str, dict[str, float], dict[str, str]]] = [
     ("a large file", {"the Python client": 94, "boto3": 100}, {"the Python client, t": "NOT MET"}),
     ("a large file", {"peak memory of the Python client": 120}, {"Python client, MiB": "met"}),
     ("a large file", {"growth of the service's memory": 6}, {"growth": "NOT MET"}),
-    ("abandoned uploads", {"moved twice or not at all": 1}, {"moved twice": "NOT MET"}),
+    ("abandoned uploads", {WRONG: 1}, {"moved twice": "NOT MET"}),
+    ("abandoned uploads", {WRONG_WHERE_SLOW: 1}, {"than the client's": "NOT MET"}),
+    ("abandoned uploads", {WRONG_WHERE_SLOW: 0}, {"than the client's": "met"}),
     ("start to first answer", {"claimcheck": 601, "Companion": 600}, {"start to first": "NOT MET"}),
     ("memory of one worker", {"claimcheck": 106}, {"worker, MiB": "NOT MET"}),
-    ("memory that more workers add", {"each further one": 40}, {"worker adds": "met"}),
+    (MORE, {"the second, and the supervisor": 40, "the third": 99}, {"worker adds": "met"}),
+    (MORE, {"the second, and the supervisor": 41, "the third": 0}, {"worker adds": "NOT MET"}),
+    ("memory of one worker once it was used", {"claimcheck": 200}, {}),
     ("bucket against database", {"peak memory": 200}, {"reconcile": "met"}),
     ("a confirm", {"processor time, times an announce's": 3.6}, {"of a confirm": "NOT MET"}),
     ("a confirm", {"requests to the store": 1}, {"to the store": "met"}),
@@ -131,11 +140,11 @@ def test_what_is_claimed_is_judged_by_what_was_measured(
     results = Results(about={})
     for name, value in figures.items():
         results.add(section, name, value, "")
-    claims = results.claims()
+    judged = claims.judge(results)
     for words, verdict in verdicts.items():
-        [claim] = [claim for claim in claims if words in claim.text]
+        [claim] = [claim for claim in judged if words in claim.text]
         assert claim.verdict == verdict, claim
-    measured = [claim.text for claim in claims if claim.measured is not None]
+    measured = [claim.text for claim in judged if claim.measured is not None]
     assert len(measured) == sum(verdict != "not measured" for verdict in verdicts.values())
 
 
@@ -151,7 +160,7 @@ def test_what_is_claimed_of_processor_time_and_tails_and_batches() -> None:
         words = ("by batch", "processor time of a list", "p99 of 200 records", "p99 of redirects")
         return {
             word: claim.verdict
-            for claim in results.claims()
+            for claim in claims.judge(results)
             for word in words
             if word in claim.text
         }
@@ -221,6 +230,87 @@ def test_a_claim_that_is_not_met_is_a_failure(
         command.main()
     # Only a whole run is written down: its figures belong together.
     assert written == ([results] if not arguments else [])
+
+
+def test_a_section_that_fails_is_said_so_and_the_others_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(_: object) -> None:
+        raise BenchError("2 requests were lost")
+
+    def measure(stack: SimpleNamespace) -> None:
+        stack.results.add("b", "claimcheck", 1.0, "s")
+
+    @contextmanager
+    def opened(_: object, __: object, results: Results, *___: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(results=results)
+
+    sections = {"a": lose, "b": measure, "c": lambda _: 1 / 0}
+    monkeypatch.setattr(command, "SECTIONS", sections)
+    monkeypatch.setattr(command.signing, "measure", lambda *_, **__: None)
+    monkeypatch.setattr(command, "open_stack", opened)
+    monkeypatch.setattr(command, "require_wrk", lambda: None)
+    monkeypatch.setattr(command.Cores, "take", lambda: None)
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr("sys.argv", ["bench"])
+    with pytest.raises(SystemExit, match=r"bench: failed: a; c$"):
+        command.main()
+    said, written = capsys.readouterr().out, report.RESULTS.read_text()
+    assert "2 of 4 sections" in said
+    assert "2 requests were lost" in said
+    assert "- a: 2 requests were lost\n- c: ZeroDivisionError" in written
+    assert "| b | claimcheck | 1.00 | s |" in written
+    assert re.search(r"^commit: [0-9a-f]{7,}, (clean|with changes)", written, re.MULTILINE)
+    assert re.search(
+        r"^Minutes: signing 0.0, a 0.0, b 0.0, c 0.0; in all 0.$", written, re.MULTILINE
+    )
+
+
+DISPOSITIONS = [
+    ("Holiday 1.png", 'inline; filename="Holiday 1.png"', True),
+    (
+        "Αναφορά.pdf",
+        f"attachment; filename=\"_.pdf\"; filename*=UTF-8''{quote('Αναφορά.pdf')}",
+        True,
+    ),
+    ("Αναφορά.pdf", 'attachment; filename="_.pdf"', False),
+    ("Holiday 1.png", "inline", False),
+    ("Holiday 1.png", None, False),
+]
+
+
+@pytest.mark.parametrize(("filename", "disposition", "believed"), DISPOSITIONS)
+def test_a_list_is_believed_if_each_link_gives_its_files_name(
+    filename: str, disposition: str | None, believed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {} if disposition is None else {"response-content-disposition": disposition}
+    item = {"filename": filename, "presigned_url": f"http://s3/b/k?{urlencode(named)}"}
+    answer = json.dumps({"items": [item] * reading.PAGE})
+    monkeypatch.setattr(reading, "ask", lambda _: (200, answer))
+    case = Case("list", Server("http://127.0.0.1:9", os.getpid(), 0.0, Path("log")), ["/"])
+    if believed:
+        reading.require_names(case)
+    else:
+        with pytest.raises(BenchError, match="without its file's name"):
+            reading.require_names(case)
+
+
+@pytest.mark.parametrize(
+    ("moves", "wrong"),
+    [
+        ({}, 0),
+        ({("pending", "removing"): (90, 89)}, 1),  # one not at all, another twice
+        ({("pending", "removing"): (91, 90)}, 1),
+        ({("pending", "removing"): (89, 89)}, 2),
+        ({("removing", "removing"): (1, 1)}, 2),
+    ],
+)
+def test_moves_that_were_made_twice_or_not_at_all_are_counted(
+    moves: dict[tuple[str, str], tuple[int, int]], wrong: int
+) -> None:
+    wanted = leftovers.ended(100, arrived=10)
+    found = {move: (count, count) for move, count in wanted.items()} | moves
+    assert leftovers.count_wrong(found, wanted) == wrong
 
 
 @pytest.mark.parametrize(
