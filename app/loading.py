@@ -5,6 +5,7 @@ Python lets other requests go on meanwhile.
 """
 
 import asyncio
+import gc
 from functools import _lru_cache_wrapper
 from threading import Lock
 from typing import Final, TypeVar
@@ -25,4 +26,7 @@ async def load_once(load: "_lru_cache_wrapper[_T]") -> _T:
 
 def _load(load: "_lru_cache_wrapper[_T]") -> _T:
     with _lock:
-        return load()
+        loaded = load()
+        # It stays, and is not gone through again: see `freeze_garbage_collector`.
+        gc.freeze()
+        return loaded

@@ -60,5 +60,5 @@ def freeze_garbage_collector() -> None:
     3,000 objects, is not worth 0.1 s.
     """
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(200_000, 5, 5)
     gc.enable()
