@@ -34,6 +34,7 @@ from tests.support.service import (
     running,
 )
 from tests.support.stores import rgw
+from tests.support.unhurried import lift
 
 # How long an example takes says something of the machine, and nothing of the code. A change is
 # judged by examples that only a change makes others; whoever runs the tests by hand tries new ones.
@@ -44,6 +45,7 @@ hypothesis.settings.register_profile(
     derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
 )
 hypothesis.settings.load_profile("unhurried")
+lift()
 
 # Hundreds of tests make S3 clients of their own, and each would read botocore's descriptions anew.
 _read, _services = cache(JSONFileLoader().load_file), cache(Loader().list_available_services)
@@ -232,5 +234,5 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def web() -> AsyncIterator[httpx.AsyncClient]:
     """A browser's part: it talks to the bucket, with nothing but what it was given."""
-    async with httpx.AsyncClient(timeout=30) as web:
+    async with httpx.AsyncClient(timeout=60) as web:
         yield web

@@ -162,35 +162,23 @@ def as_set(environ: dict[str, str]) -> dict[str, str]:
     return inherited | environ
 
 
-# The command line of a service that waits for its bucket longer than any test holds an answer.
-_PATIENT = """
-import app.store.web
-app.store.web.READ_TIMEOUT = 3600
-import app.cli
-app.cli.main()
-"""
-
-
 @asynccontextmanager
-async def served(
-    environ: dict[str, str], log: Path, *, patient: bool = False
-) -> AsyncIterator[Service]:
+async def served(environ: dict[str, str], log: Path) -> AsyncIterator[Service]:
     """The service on a free port, killed at the end; what it logs is added to the file.
 
-    A patient one does not ask a bucket again that is slow to answer (else after 8 s); its callers
-    still hear of it after 20 s.
+    It gives up nothing that it waits for: neither a bucket whose answer is held, nor a database on
+    a machine that stands still.
     """
     port = free_port()
-    program = ("-c", _PATIENT) if patient else ("-m", "app.cli")
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *program, "dev"),
+            *(sys.executable, "-m", "tests.support.unhurried", "dev"),
             env=as_set(environ | {"PORT": str(port)}),
             stdout=output,
             stderr=output,
         )
     base_url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=base_url, timeout=60, trust_env=False) as client:
         service = Service(process, client)
         try:
             for _ in range(2400):
@@ -207,7 +195,7 @@ async def served(
 
 async def assert_limited(url: str) -> None:
     """See that headers are limited there, whatever serves it."""
-    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         for size, status in ((60 * 1024, 200), (64 * 1024, 431)):
             answer = await client.get("/livez", headers={"X-Large": "x" * size})
             assert answer.status_code == status

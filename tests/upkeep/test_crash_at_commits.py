@@ -37,7 +37,7 @@ async def test_killed_between_the_bucket_and_each_commit(
     large = bytes(6 * MIB)
     async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
         through = cut_off(environ, proxy)
-        async with served(through, tmp_path / "log", patient=True) as service:
+        async with served(through, tmp_path / "log") as service:
             client = service.client
             looked, joined, dropped, unwanted = [
                 await announced(client, data, "a.bin")

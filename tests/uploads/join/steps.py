@@ -18,11 +18,11 @@ DESTINATIONS = {"large": {"method": "multipart", "part_size": 5 * MIB}}
 
 
 async def confirm_impatiently(
-    client: httpx.AsyncClient, upload: dict[str, Any], wait_seconds: float = 0.2
+    client: httpx.AsyncClient, upload: dict[str, Any]
 ) -> httpx.Response:
-    """Confirm what has been claimed, with a service that waits for no more than a moment."""
+    """Confirm, with a service that waits for no more than a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(confirm_upload.__kwdefaults__, "wait_seconds", wait_seconds)
+        patch.setitem(confirm_upload.__kwdefaults__, "wait_seconds", 0.2)
         return await confirm(client, upload)
 
 

@@ -52,7 +52,9 @@ async def test_a_process_that_ends_finishes_what_it_can(
     proxy: FaultyProxy,
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(resources, "_DRAIN_SECONDS", 60)
     complete = proxy.disturb("Complete", "before")
     async with running(load_settings(proxied)) as ending:
         upload = await sent(ending, web)
