@@ -69,7 +69,7 @@ def test_each_build_runs_its_own_application(repository: Path, tmp_path: Path) -
             with build_at(tree, {}).serve(
                 cores={*os.sched_getaffinity(0)}, log=tmp_path / "log"
             ) as it:
-                said = httpx.get(it.url, trust_env=False).json()
+                said = httpx.get(it.url, trust_env=False, timeout=60).json()
             assert Path(said["file"]) == tree / "app" / "main.py"
     # This one's own, which is installed in the environment, is not found first either.
     assert Path(build_at(WORKING_TREE, {}).environ["PYTHONPATH"]) == WORKING_TREE
@@ -318,7 +318,7 @@ def test_the_bucket_answers_as_s3_does_and_refuses_what_it_does_not_know(bucket:
 
 
 def test_what_is_sent_is_all_answered_or_an_error(bucket: Server) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         for n in range(100):
             client.put(f"{bucket.url}/b/{n}", content=PICTURE).raise_for_status()
     requests = [f"GET /b/{n} HTTP/1.1\r\nHost: b\r\n\r\n" for n in range(101)]
@@ -336,7 +336,7 @@ def test_what_is_sent_is_all_answered_or_an_error(bucket: Server) -> None:
 
 def test_a_request_that_is_not_answered_well_ends_the_bench(bucket: Server) -> None:
     nobody = Server("http://127.0.0.1:9", os.getpid(), 0.0, Path("log"))
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         for server, wrong in ((bucket, "was answered 404"), (nobody, "was not answered")):
             with pytest.raises(BenchError, match=f"GET /b/none {wrong}"):
                 Site(server, "key", client).call("GET", "/b/none")

@@ -352,7 +352,8 @@ async def test_the_server_takes_an_answer_to_head_for_a_whole_one(app: FastAPI) 
     )
     host, port = server.sockets[0].getsockname()
     one = httpx.Limits(max_connections=1)
-    async with httpx.AsyncClient(base_url=f"http://{host}:{port}", limits=one) as client:
+    url = f"http://{host}:{port}"
+    async with httpx.AsyncClient(base_url=url, limits=one, timeout=60) as client:
         for path in ("/livez", "/v1/files", "/openapi.json", "/static/page.js", "/v1/nothing"):
             await client.head(path)
             assert len(state.connections) == 1, path

@@ -71,7 +71,7 @@ async def web(
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            for _ in range(1200):
+            for _ in range(2400):
                 with contextlib.suppress(httpx.TransportError):
                     await client.get(f"{url}/livez")
                     break
@@ -143,11 +143,11 @@ async def sigterm_under_load(
 async def _held(
     client: httpx.AsyncClient, proxy: FaultyProxy, ids: list[str]
 ) -> list[asyncio.Task[httpx.Response]]:
-    """Confirms that wait for the bucket, all of them."""
-    proxy.disturb("GET", "before", times=len(ids))
+    """Confirms that wait for the bucket, all of them; also where they ask it again meanwhile."""
+    proxy.disturb("GET", "before", times=2 * len(ids))
     confirms = [asyncio.create_task(client.post(f"/v1/uploads/{one}/confirm")) for one in ids]
     for _ in range(3000):
-        if proxy.seen.count("GET") == len(ids):
+        if proxy.seen.count("GET") >= len(ids):
             break
         await asyncio.sleep(0.02)
     return confirms

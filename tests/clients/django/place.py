@@ -35,7 +35,7 @@ class Place:
         """Give a scanner's verdict on a file."""
         headers = {"Authorization": f"Bearer {self.scanner_key}"}
         url = f"{self.url}/v1/files/{file_id}/scan"
-        httpx.put(url, json={"scan": scan}, headers=headers).raise_for_status()
+        httpx.put(url, json={"scan": scan}, headers=headers, timeout=60).raise_for_status()
 
 
 def person(name: str, *permissions: str, **more: Any) -> User:

@@ -43,10 +43,10 @@ def test_value(shop: Place, asked: list[str]) -> None:
     assert product.image.content_url.startswith(f"{shop.url}/v1/files/{file['id']}/content?grant=")
     assert product.image.file["owner"].startswith("django:")
     assert asked == ["POST /v1/files/presign"]  # once for all of it
-    assert httpx.get(product.image.url).content == PNG
-    assert httpx.get(product.image.content_url, follow_redirects=True).content == PNG
+    assert httpx.get(product.image.url, timeout=60).content == PNG
+    assert httpx.get(product.image.content_url, follow_redirects=True, timeout=60).content == PNG
     assert product.manual.id == manual["id"]
-    assert httpx.get(product.manual.url).content == b"hello"
+    assert httpx.get(product.manual.url, timeout=60).content == b"hello"
 
 
 def test_empty(shop: Place, asked: list[str]) -> None:

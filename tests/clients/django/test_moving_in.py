@@ -72,7 +72,7 @@ assert re.fullmatch(f"media/products/{moment}--holiday-in-unterfohring.png", fil
 assert file["filename"] == "Holiday in Ünterföhring.png"
 status, product = call("POST", "/products/", {"name": "Chair", "presigned_image": file["id"]})
 assert status == 201, product
-assert httpx.get(product["presigned_image"]).content == PNG
+assert httpx.get(product["presigned_image"], timeout=60).content == PNG
 unknown = "019ac8a0-7c1e-7d54-8a3f-0f6f3b1f9a51"
 status, said = call("POST", "/products/", {"name": "No", "presigned_image": unknown})
 assert status == 400, said
@@ -84,14 +84,14 @@ form, key = form["upload_url_dict"], form["object_key"]
 url = f"{form['url'].rstrip('/')}/{key}"
 status, said = call("POST", "/add-product/", {"name": "Too soon", "image": url})
 assert status == 400, said
-assert httpx.post(form["url"], data=form["fields"], files={"file": PNG}).is_success
+assert httpx.post(form["url"], data=form["fields"], files={"file": PNG}, timeout=60).is_success
 status, product = call("POST", "/add-product/", {"name": "Table", "image": url})
 assert status == 201, product
 
 status, products = call("GET", "/products/")
 for one in products:
     link = one["presigned_image"]
-    print(one["name"], link and httpx.get(link).content == PNG)
+    print(one["name"], link and httpx.get(link, timeout=60).content == PNG)
 """
 VIEWS = """
 from rest_framework.routers import SimpleRouter

@@ -49,7 +49,7 @@ def test_remove(shop: Place) -> None:
     photo.image = second
     photo.save()
     assert (exists(first), exists(second)) == (False, True)
-    assert httpx.get(link).status_code == 404  # the object is gone, too
+    assert httpx.get(link, timeout=60).status_code == 404  # the object is gone, too
     photo.image = third
     photo.save(update_fields=["product"])
     assert exists(second)
@@ -66,7 +66,7 @@ def test_release_leaves_the_object(shop: Place) -> None:
     clip.film = None
     clip.save()
     assert not exists(film)
-    assert httpx.get(link).content == PNG
+    assert httpx.get(link, timeout=60).content == PNG
 
 
 def test_nothing_before_the_commit_and_nothing_after_a_rollback(
