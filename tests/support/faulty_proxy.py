@@ -30,12 +30,14 @@ def call_of(method: str, target: str) -> str:
 @dataclass
 class Rule:
     """The fault of a call: held before or after the store has it, its answer lost or cut in half, a
-    byte of its body flipped, or this answer (status and XML code) instead. `asked` is set as soon
-    as it comes, `done` once the store has answered what is held after it.
+    byte of its body flipped, or this answer (status and XML code) instead. `after` as many calls
+    that pass. `asked` is set as soon as it comes, `done` once the store has answered what is held
+    after it.
     """
 
     how: How | tuple[int, str]
     times: int
+    after: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,9 +53,11 @@ class FaultyProxy:
         self.address = ""
         self.seen: list[str] = []
 
-    def disturb(self, call: str, how: How | tuple[int, str], times: int = 1) -> Rule:
-        """Treat the next calls of that name so."""
-        rule = Rule(how, times)
+    def disturb(
+        self, call: str, how: How | tuple[int, str], times: int = 1, after: int = 0
+    ) -> Rule:
+        """Treat the next calls of that name so; those `after` as many others."""
+        rule = Rule(how, times, after)
         self._rules.setdefault(call, []).append(rule)
         return rule
 
@@ -69,7 +73,9 @@ class FaultyProxy:
 
     def _rule(self, call: str) -> Rule | None:
         for rule in self._rules.get(call, []):
-            if rule.times:
+            if rule.after:
+                rule.after -= 1
+            elif rule.times:
                 rule.times -= 1
                 rule.asked.set()
                 return rule

@@ -42,7 +42,8 @@ def lift() -> None:
         (confirm_file, "wait_seconds"),
     ):
         defaults = function.__kwdefaults__
-        assert defaults and limit in defaults
+        assert defaults is not None
+        assert limit in defaults
         defaults[limit] = LONG
 
 

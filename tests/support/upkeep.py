@@ -1,6 +1,7 @@
 """The sweep and reconcile, run at whatever time a test likes."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.core.deadlines import CONFIRM_WITHIN, KEEP_PARTS
@@ -17,7 +18,18 @@ PAUSED = HOUR + KEEP_PARTS + timedelta(minutes=2)
 
 async def swept(settings: Settings, after: timedelta = EXPIRED, **options: Any) -> dict[str, int]:
     """Sweep once, that much later; how many uploads had each outcome."""
-    async with open_resources(settings, clock=lambda: utc_now() + after) as res:
+    return await _swept(settings, lambda: utc_now() + after, **options)
+
+
+async def swept_at(settings: Settings, moment: datetime) -> dict[str, int]:
+    """Sweep once at that moment, however late it is by now; how many uploads had each outcome."""
+    return await _swept(settings, lambda: moment)
+
+
+async def _swept(
+    settings: Settings, clock: Callable[[], datetime], **options: Any
+) -> dict[str, int]:
+    async with open_resources(settings, clock=clock) as res:
         counts = await Sweep(res, **options).run()
     return {outcome.value: count for outcome, count in counts.items()}
 

@@ -19,6 +19,8 @@ import pytest
 from app.core.object_url import object_url
 from app.settings.model import Settings, load_settings
 from app.upkeep.adopt import Pace
+from tests.support.faults import cut_off
+from tests.support.faulty_proxy import faulty_proxy
 from tests.support.samples import PNG
 from tests.support.service import Store, as_set, owner_of_bucket, prepared, running
 from tests.support.stores import rgw
@@ -332,16 +334,20 @@ async def test_killed_and_called_again_it_goes_on(
     count = 1200
     await asyncio.gather(*(put(s3, bucket, f"files/{n:04}.txt", b"1") for n in range(count)))
     arguments = ("--prefix", "files/", "--owner", "dev", "--apply")
-    process = await asyncio.create_subprocess_exec(
-        *(*COMMAND, *arguments, "--rate", "400"),
-        env=as_set(environ),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    while not (await client.get("/v1/files")).json()["items"]:
-        assert process.returncode is None
-        await asyncio.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
+    async with faulty_proxy(environ["AWS_S3_ENDPOINT_URL"]) as proxy:
+        # It adopts the first page, and gets no second one.
+        listing = proxy.disturb("GET", "before", after=1)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.unhurried", "adopt", *arguments),
+            env=as_set(cut_off(environ, proxy)),
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        while not (await client.get("/v1/files")).json()["items"]:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        assert listing.asked.is_set()
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
     status, said, _ = await command(environ, *arguments)
     outcomes = Counter(one["outcome"] for one in said.values())
     assert (status, outcomes) == (0, {"known": 1000, "adopted": count - 1000})

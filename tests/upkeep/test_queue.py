@@ -75,11 +75,11 @@ def left(sqs: Any, queue: str) -> int:
 
 
 async def read_until(res: Resources, queue: str, done: Any) -> None:
-    """Read the queue until `done` gives true, half a minute at most."""
+    """Read the queue until `done` gives true, two minutes at most."""
     stopping = asyncio.Event()
     reading = asyncio.create_task(read_queue(res, queue, stopping))
     try:
-        for _ in range(600):
+        for _ in range(2400):
             if await done():
                 return
             await asyncio.sleep(0.05)

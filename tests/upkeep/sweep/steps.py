@@ -14,7 +14,7 @@ from app.settings.model import Settings
 from tests.support.steps import announced
 
 MP4 = b"\0\0\0\x1cftypisom\0\0\2\0isommp41\0\0\0\x08free" + bytes(60)
-SWEEP = (sys.executable, "-m", "app.cli", "sweep")
+SWEEP = (sys.executable, "-m", "tests.support.unhurried", "sweep")
 
 
 class Bucket:

@@ -15,7 +15,7 @@ from app.store.signer import utc_now
 from app.upkeep.sweep import Outcome, Sweep
 from tests.support.service import running
 from tests.support.steps import announced, send
-from tests.support.upkeep import HOUR, PAUSED, swept
+from tests.support.upkeep import HOUR, PAUSED, swept, swept_at
 from tests.upkeep.sweep.steps import DATA, MP4, Bucket, announce_many, parts_sent, states
 
 MINUTE = timedelta(minutes=1)
@@ -117,10 +117,11 @@ async def test_a_renewed_upload_is_looked_for_again(
 ) -> None:
     upload = await announced(client, b"hello", "a.txt")
     await db.execute("UPDATE files SET look_at = NULL")
-    async with running(settings, clock=lambda: utc_now() + 59 * MINUTE) as later:
+    moment = utc_now() + 59 * MINUTE
+    async with running(settings, clock=lambda: moment) as later:
         renewed = (await later.post(f"/v1/uploads/{upload['id']}/renew")).json()
     assert (await send(web, renewed["upload"], b"hello")).is_success
-    assert await swept(settings, 59 * MINUTE) == {}
+    assert await swept_at(settings, moment + timedelta(seconds=10)) == {}
     assert await swept(settings, HOUR) == {"confirmed": 1}
 
 

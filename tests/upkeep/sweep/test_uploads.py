@@ -19,7 +19,7 @@ from app.upkeep.sweep import Sweep
 from tests.support.rows import NOW, Explaining, insert, new_file
 from tests.support.service import running
 from tests.support.steps import announced, send, slug, stored
-from tests.support.upkeep import EXPIRED, HOUR, swept
+from tests.support.upkeep import EXPIRED, HOUR, swept, swept_at
 from tests.upkeep.sweep.steps import MP4, Bucket, states
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
@@ -30,13 +30,15 @@ async def test_an_upload_that_arrived_becomes_a_file(
     settings: Settings,
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
+    db: asyncpg.Connection,
     destination: str,
     name: str,
 ) -> None:
     data = PNG if name == "a.png" else b"hello"
     upload = await announced(client, data, name, destination=destination)
     assert (await send(web, upload["upload"], data)).is_success
-    assert await swept(settings, timedelta()) == {}
+    begun = await db.fetchval("SELECT created_at FROM files")
+    assert await swept_at(settings, begun + timedelta(seconds=10)) == {}
     # A minute later, long before its instructions end.
     assert await swept(settings, HOUR / 60) == {"confirmed": 1}
     assert await swept(settings) == {}

@@ -17,9 +17,7 @@ DATA = bytes(range(256)) * (5 * MIB // 256) + b"the end"
 DESTINATIONS = {"large": {"method": "multipart", "part_size": 5 * MIB}}
 
 
-async def confirm_impatiently(
-    client: httpx.AsyncClient, upload: dict[str, Any]
-) -> httpx.Response:
+async def confirm_impatiently(client: httpx.AsyncClient, upload: dict[str, Any]) -> httpx.Response:
     """Confirm, with a service that waits for no more than a moment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(confirm_upload.__kwdefaults__, "wait_seconds", 0.2)
