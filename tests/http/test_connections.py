@@ -53,7 +53,8 @@ def app() -> App:
 
 @pytest.fixture
 async def port(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    for name, seconds in (("HEAD_SECONDS", 0.3), ("UNREAD_SECONDS", 0.3), ("_LINGER_SECONDS", 0.3)):
+    """Of a server whose limits of time nobody reaches, but for those whom it has refused."""
+    for name, seconds in (("HEAD_SECONDS", 600), ("UNREAD_SECONDS", 600), ("_LINGER_SECONDS", 0.3)):
         monkeypatch.setattr(connections, name, seconds)
     config, state = Config(app, log_config=None, access_log=False), ServerState()
     config.load()
@@ -69,6 +70,13 @@ async def port(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
         await asyncio.sleep(0)
     assert not LimitedProtocol.waiting
     await server.wait_closed()
+
+
+@pytest.fixture
+def soon(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are reached soon."""
+    for name in ("HEAD_SECONDS", "UNREAD_SECONDS"):
+        monkeypatch.setattr(connections, name, 0.3)
 
 
 @pytest.fixture
@@ -188,6 +196,7 @@ async def test_a_body_in_small_chunks_is_taken(connect: Any) -> None:
     assert (await answer(reader))[2] == [2, 50_005]
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"GET / HT", GET + b"X: a"])
 async def test_headers_that_do_not_come_end_the_connection(connect: Any, start: bytes) -> None:
     reader, writer = await connect()
@@ -198,6 +207,7 @@ async def test_headers_that_do_not_come_end_the_connection(connect: Any, start: 
         assert await reader.read() == b""
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("trickle", [b"\r\n", b"X: a\r\n"])
 async def test_nor_is_it_kept_by_what_trickles_in_after_an_answer(
     connect: Any, trickle: bytes
@@ -210,6 +220,7 @@ async def test_nor_is_it_kept_by_what_trickles_in_after_an_answer(
     await send_for_ever(writer, trickle)
 
 
+@pytest.mark.usefixtures("soon")
 async def test_nor_by_a_body_that_nobody_reads(connect: Any) -> None:
     reader, writer = await connect()
     writer.write(b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
@@ -217,6 +228,7 @@ async def test_nor_by_a_body_that_nobody_reads(connect: Any) -> None:
     await send_for_ever(writer, b"a")
 
 
+@pytest.mark.usefixtures("soon")
 async def test_nor_by_an_answer_that_nobody_takes(connect: Any, app: App) -> None:
     reader, writer = await connect()
     writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -227,10 +239,7 @@ async def test_nor_by_an_answer_that_nobody_takes(connect: Any, app: App) -> Non
         await reader.readexactly(32 * 1024 * 1024)
 
 
-async def test_but_one_that_is_taken_slowly_is_given_whole(
-    connect: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "UNREAD_SECONDS", 600)
+async def test_but_one_that_is_taken_slowly_is_given_whole(connect: Any) -> None:
     reader, writer = await connect()
     writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     await becomes(lambda: LimitedProtocol.waiting)
@@ -252,7 +261,6 @@ async def test_but_one_that_is_taken_slowly_is_given_whole(
 async def test_the_longest_waiting_gives_way_to_a_new_one(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 600)
     monkeypatch.setattr(LimitedProtocol, "most", 3)
     waiting: list[Stream] = []
     for number in range(6):
@@ -298,7 +306,6 @@ async def test_whoever_was_answered_early_gives_way_as_well(
         completed.append(self)
 
     monkeypatch.setattr(LimitedProtocol, "on_message_complete", noted)
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 600)
     monkeypatch.setattr(LimitedProtocol, "most", 2)
     for number in (1, 2):
         reader, writer = await connect()
@@ -342,6 +349,7 @@ async def test_a_body_that_breaks_is_told_of(connect: Any, app: App) -> None:
     await app.disconnected.wait()
 
 
+@pytest.mark.usefixtures("soon")
 async def test_no_upgrade_leads_past_the_limits(connect: Any) -> None:
     reader, writer = await connect()
     writer.write(GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
