@@ -91,6 +91,7 @@ async def test_every_answer_with_a_file_has_it(
 async def test_it_is_the_same_within_a_window_and_ends(
     client: httpx.AsyncClient, web: httpx.AsyncClient, clock: Clock
 ) -> None:
+    clock.stop()
     started = clock().timestamp()
     file = await stored(client, web, destination="brief")
     path, url = f"/v1/files/{file['id']}", file["content_url"]

@@ -71,6 +71,7 @@ async def test_a_key_that_was_rotated_out_ends_with_the_keys_life(
 async def test_unknown_keys_do_not_make_it_flood_the_issuer(
     client: httpx.AsyncClient, issuer: Issuer, clock: Clock
 ) -> None:
+    clock.stop()
     assert await status(client, issuer.token()) == 200
     flood = [
         jwt.encode({"alg": "RS256", "kid": f"{n}"}, issuer.claims(), rsa_key("stranger"))
@@ -124,6 +125,7 @@ async def test_old_keys_stay_while_the_issuer_is_down(
 async def test_without_any_keys_it_says_that_the_issuer_is_unavailable(
     client: httpx.AsyncClient, issuer: Issuer, clock: Clock
 ) -> None:
+    clock.stop()  # for it is asked again after some seconds
     issuer.status = 503
     for _ in range(3):
         response = await client.get("/v1/files", headers=issuer.bearer())

@@ -235,8 +235,9 @@ async def test_what_is_away_is_waited_for(
     tmp_path: Path,
 ) -> None:
     file = await stored(client, web)
+    clock.stop()  # for it is due again after some seconds
     no_clamd = {"CLAIMCHECK_CLAMD_URL": f"unix://{tmp_path}/none"}
-    async with open_resources(load_settings(environ | no_clamd)) as without:
+    async with open_resources(load_settings(environ | no_clamd), clock=clock) as without:
         assert await scanned(without) == {"waiting": 1}
     # It is due again after a pause.
     assert await scanned(res) == {}

@@ -103,9 +103,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self._stopped: datetime | None = None
+
+    def stop(self) -> None:
+        """From now on it is moved by nothing but `ahead`, however long the machine takes."""
+        self._stopped = utc_now()
 
     def __call__(self) -> datetime:
-        return utc_now() + self.ahead
+        return (self._stopped or utc_now()) + self.ahead
 
 
 @asynccontextmanager
