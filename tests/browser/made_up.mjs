@@ -13,6 +13,14 @@ globalThis.setTimeout = (work, milliseconds) => {
 globalThis.addEventListener = globalThis.removeEventListener = () => {};
 
 export const until = () => new Promise((resolve) => setTimeout(resolve, 5));
+/** Until `done()`, however slow the machine is; and a moment more, for what must not follow. */
+export async function settled(done) {
+  for (let looks = 0; !done(); looks += 1) {
+    if (looks > 10_000) throw new Error("it did not come to pass");
+    await until();
+  }
+  await until();
+}
 export const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
 export const put = (id, end = inAnHour()) => ({
   id,
