@@ -1,6 +1,5 @@
 """Uppy's door, and a client of either major that talks to it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from app.main import create_app
 from app.routers import uppy
 from app.settings.model import Settings
 from app.store.objects import ObjectHandle
-from tests.routers.uppy_multipart.steps import RULES, Uppy
+from tests.routers.uppy_multipart.steps import RULES, Held, Uppy
 from tests.support.service import prepared
 
 
@@ -41,15 +40,16 @@ def upload(client: httpx.AsyncClient, web: httpx.AsyncClient) -> Uppy:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """The bucket takes its time to join parts: until this is set. Nobody waits long."""
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    """The bucket takes its time to join parts. Nobody waits long."""
     monkeypatch.setattr(uppy, "ANSWER_SECONDS", 0.01)
     monkeypatch.setattr(uppy, "HEARTBEAT_SECONDS", 0.01)
-    joined, join = asyncio.Event(), ObjectHandle.complete_upload
+    held, join = Held(), ObjectHandle.complete_upload
 
     async def late(*arguments: Any, **named: Any) -> Any:
-        await joined.wait()
+        held.asked.set()
+        await held.released.wait()
         return await join(*arguments, **named)
 
     monkeypatch.setattr(ObjectHandle, "complete_upload", late)
-    return joined
+    return held

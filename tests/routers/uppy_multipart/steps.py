@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -90,6 +91,14 @@ def explained(response: httpx.Response, status: int) -> str:
     assert body["message"] == body["detail"]
     assert body["code"] == slug(response)
     return str(body["code"])
+
+
+@dataclass
+class Held:
+    """A bucket that is `asked` to join parts, and does so once it is `released`."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Reader:

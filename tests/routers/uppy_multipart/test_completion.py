@@ -14,7 +14,7 @@ from app.errors import BucketRefused, BucketUnavailable, DatabaseUnavailable, Pr
 from app.routers import uppy
 from app.store.objects import ObjectHandle
 from app.uploads.confirm import confirm_upload
-from tests.routers.uppy_multipart.steps import Reader, Uppy, explained, read_by_5, read_by_6
+from tests.routers.uppy_multipart.steps import Held, Reader, Uppy, explained, read_by_5, read_by_6
 
 
 async def test_however_often_it_is_asked_one_task_waits_for_the_bucket(
@@ -99,25 +99,26 @@ async def test_a_store_that_stays_away_fails_it_in_the_end(
 
 @pytest.mark.parametrize("major", [5, 6])
 async def test_a_long_completion_keeps_the_connection_alive(
-    app: FastAPI, upload: Uppy, held: asyncio.Event, client: httpx.AsyncClient, major: int
+    app: FastAPI, upload: Uppy, held: Held, client: httpx.AsyncClient, major: int
 ) -> None:
     await upload.create()
     await upload.send(1, b"x")
     reader = Reader(app, upload, major)
     await reader.beats.wait()
     assert (reader.status, reader.body.strip()) == (200, b"")
+    await asyncio.wait_for(held.asked.wait(), 120)
     # Uppy 5 gives up and cancels: not any more.
     assert await upload.state() == "completing"
     await upload.abort()
     assert await upload.state() == "completing"
-    held.set()
+    held.released.set()
     await reader.task
     assert set(json.loads(reader.body)) == {"location", "key", "bucket"}
     assert await upload.state() == "confirmed"
 
 
 async def test_a_client_that_goes_away_leaves_a_file(
-    app: FastAPI, upload: Uppy, held: asyncio.Event
+    app: FastAPI, upload: Uppy, held: Held
 ) -> None:
     await upload.create()
     await upload.send(1, b"x")
@@ -125,7 +126,7 @@ async def test_a_client_that_goes_away_leaves_a_file(
     await reader.beats.wait()
     reader.task.cancel()
     await asyncio.wait({reader.task})
-    held.set()
+    held.released.set()
     assert (await upload.complete()).status_code == 200
     assert await upload.state() == "confirmed"
 
@@ -135,14 +136,14 @@ async def test_a_client_that_goes_away_leaves_a_file(
 async def test_a_failure_after_the_status_is_still_told(
     app: FastAPI,
     upload: Uppy,
-    held: asyncio.Event,
+    held: Held,
     monkeypatch: pytest.MonkeyPatch,
     major: int,
     read: Callable[[bytes], str | None],
     failure: Exception,
 ) -> None:
     async def fail(*arguments: Any, **named: Any) -> None:
-        await held.wait()
+        await held.released.wait()
         raise failure
 
     monkeypatch.setattr(ObjectHandle, "complete_upload", fail)
@@ -150,7 +151,7 @@ async def test_a_failure_after_the_status_is_still_told(
     await upload.send(1, b"x")
     reader = Reader(app, upload, major)
     await reader.beats.wait()
-    held.set()
+    held.released.set()
     await reader.task
     shown = read(reader.body)
     assert shown
