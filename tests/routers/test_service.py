@@ -93,6 +93,7 @@ async def test_strangers_cannot_have_readyz_ask_without_end(
         await real(buckets, destination)
 
     monkeypatch.setattr(Buckets, "check", counted)
+    monkeypatch.setattr(service, "READY_REMEMBERED", 600)
     async with running(settings) as client:
         hasty, *many = [asyncio.create_task(client.get("/readyz")) for _ in range(50)]
         await is_asked.wait()

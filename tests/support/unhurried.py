@@ -15,11 +15,13 @@ if TYPE_CHECKING:  # the command needs none
     import pytest
 
 # Seconds; what comes at once when all is well costs none of them.
-LONG: Final = 60
+LONG: Final = 120
 _LIMITS: Final = (
     "app.db.connections.CONNECT_SECONDS",
     "app.db.connections.STATEMENT_SECONDS",
     "app.doctor.report_cache._LONGEST_WAIT",
+    "app.embedded.postgres._START_TIMEOUT",
+    "app.embedded.s3._START_SECONDS",
     "app.http.middleware.ANSWER_SECONDS",
     "app.jwt.issuer_keys.FETCH_SECONDS",
     "app.routers.service.READY_SECONDS",
