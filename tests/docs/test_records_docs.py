@@ -69,6 +69,7 @@ engine.dispose()
 """
 
 
+@pytest.mark.usefixtures("same_links")
 @pytest.mark.parametrize("kind", ["django", "sqlalchemy"])
 async def test_a_model_has_its_picture(
     environ: dict[str, str], database_url: str, tmp_path: Path, kind: str

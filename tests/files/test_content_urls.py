@@ -79,6 +79,7 @@ async def test_it_needs_no_bearer_and_opens_nothing_else(
         assert (await client.get(f"{path}/content")).status_code == 401
 
 
+@pytest.mark.usefixtures("same_links")
 async def test_every_answer_with_a_file_has_it(
     client: httpx.AsyncClient, web: httpx.AsyncClient
 ) -> None:
@@ -175,6 +176,7 @@ async def test_pages_are_downloaded_by_it_too(
 class TestForScripts:
     """`reader=script`: a link that no element shows the file by, as JSON"""
 
+    @pytest.mark.usefixtures("same_links")
     async def test_it_is_another_one_and_steady(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
     ) -> None:

@@ -101,6 +101,7 @@ class TestPresign:
 class TestContent:
     """GET /v1/files/{id}/content, and what every link says of the answer's headers"""
 
+    @pytest.mark.usefixtures("same_links")
     async def test_a_text_is_shown_or_saved(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient
     ) -> None:
@@ -124,6 +125,7 @@ class TestContent:
             same = redirect.headers["location"] == file["presigned_url"]
             assert same is (disposition == "inline")
 
+    @pytest.mark.usefixtures("same_links")
     async def test_a_destination_whose_objects_are_downloads(
         self, environ: dict[str, str], web: httpx.AsyncClient
     ) -> None:

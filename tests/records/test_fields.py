@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 
 from tests.records.steps import GALLERY, PICTURE, counts, gallery, images
 from tests.support.samples import PNG
@@ -14,6 +15,7 @@ from tests.support.steps import announced, slug, stored
 class TestPut:
     """PUT /v1/records/{type}/{id}/{field}"""
 
+    @pytest.mark.usefixtures("same_links")
     async def test_the_file_is_read_back_with_a_link(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, db: asyncpg.Connection
     ) -> None:
@@ -98,6 +100,7 @@ class TestPut:
         assert await counts(db) == {}
         assert (await client.delete(f"/v1/files/{file}")).status_code == 204
 
+    @pytest.mark.usefixtures("same_links")
     async def test_what_may_not_be_put(
         self, client: httpx.AsyncClient, web: httpx.AsyncClient, database_url: str, db: Any
     ) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import pytest
 
 from app.core.ids import uuid7
 from app.db import records as db_records
@@ -18,6 +19,7 @@ from tests.support.steps import slug
 class TestRaces:
     """Separate connections; what must wait does, and nothing is lost."""
 
+    @pytest.mark.usefixtures("same_links")
     async def test_of_two_with_the_same_etag_one_is_late(
         self, client: httpx.AsyncClient, database_url: str, db: asyncpg.Connection
     ) -> None:

@@ -14,6 +14,7 @@ from tests.clients.python.place import Caller, Place
 from tests.support.service import UNKNOWN_ID
 
 
+@pytest.mark.usefixtures("same_links")
 async def test_files_and_links(caller: Caller) -> None:
     mark = {"mark": type(caller.client).__name__}
     names = [f"file-{n}.txt" for n in range(3)]
