@@ -1,5 +1,6 @@
 """Links to files: for many at once, and for pages, which hold a grant in place of a token."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -155,13 +156,22 @@ async def _details(
     if ids is None:
         by_url = await readable_by_urls(res, caller, body.urls or [])
         ids = [file and file.id for file in by_url]
-    found = await find_by_ids(res, caller, [each for each in ids if each is not None])
-    present = {file.id: file for file in found if file is not None}
-    shown = dict(zip(present, await file_json(res, list(present.values())), strict=True))
+    asked = Counter(each for each in ids if each is not None)
+    found = await find_by_ids(res, caller, list(asked))
+    files = [file for file in found if file is not None]
+    owners = {file.id: file.owner for file in files}
+    shown = dict(zip(owners, await file_json(res, files), strict=True))
     none = {"problem": problem_body(errors.FileNotFound(_MISSING), request_id_of(request.scope))}
-    return (
-        none if each not in shown else shown[each] | {"owner": present[each].owner} for each in ids
-    )
+
+    def item(each: UUID | None) -> dict[str, Any]:
+        if each is None or each not in shown:
+            return none
+        asked[each] -= 1
+        # To let go of all of them at once would hold others up.
+        file = shown[each] if asked[each] else shown.pop(each)
+        return file | {"owner": owners[each]}
+
+    return map(item, ids)
 
 
 @router.get(

@@ -58,6 +58,10 @@ def freeze_garbage_collector() -> None:
     What was imported stays for good, and going through it again and again stopped the event loop
     for up to 0.2 s at a time. It is not gone through now either: what little of it is garbage,
     3,000 objects, is not worth 0.1 s.
+
+    Requests, refused ones too, leave nothing behind that only the collector frees: none of 2,400
+    of a kind did. But where many files are in hand it goes through all of them in one step. So it
+    comes late, to bound what nobody has thought of: after 200,000 objects, some 20 MiB.
     """
     gc.freeze()
     gc.set_threshold(200_000, 5, 5)
