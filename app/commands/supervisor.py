@@ -27,8 +27,6 @@ from app.core import contents, key_normalizer
 from app.runtime.process import LOGGING, freeze_garbage_collector, hold_garbage_collector
 from app.settings.model import Settings
 from app.store.client import load_clients, load_web
-from app.uploads.objections import asks_for_examination
-from app.uploads.verify import load_examine
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -72,6 +70,10 @@ def _load_what_comes_late(settings: Settings) -> None:
     All that comes late is here, as far as the settings use it; but not the doctor, which few ask,
     and which would make every start a tenth of a second longer.
     """
+    # These bring prometheus_client with them.
+    from app.uploads.objections import asks_for_examination
+    from app.uploads.verify import load_examine
+
     contents.rules()
     key_normalizer.load_tables()
     load_web()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any, Final
 
 import pytest
@@ -65,7 +66,6 @@ EVERYTHING: Final = {
     "CLAIMCHECK_JWT__SECRET": "s" * 40,
     "CLAIMCHECK_RATE_LIMIT": "10/hour",
     "CLAIMCHECK_RATE_LIMIT_STORAGE_URL": "redis://127.0.0.1:1",
-    "CLAIMCHECK_ADMIN": "true",
     "CLAIMCHECK_SECRET_KEY": "s" * 40,
     "CLAIMCHECK_QUOTA__OWNER__FILES": "10",
     "CLAIMCHECK_DESTINATIONS": json.dumps({"images": {"max_pixels": 1000}}),
@@ -78,9 +78,12 @@ ALWAYS: Final = {
 }
 # As far as the settings use it.
 WHERE_SET: Final = {
-    *("app.admin.panel", "app.db.reserve", "app.jwt.tokens", "app.runtime.shared_counts"),
-    *("app.uploads.examine", "app.usage.levels", "argon2", "argon2.exceptions"),
+    *("app.db.reserve", "app.jwt.tokens", "app.runtime.shared_counts"),
+    *("app.uploads.examine", "app.usage.levels"),
 }
+# With the panel, an extra.
+PANEL: Final = {"app.admin.panel", "argon2", "argon2.exceptions"}
+HAS_PANEL: Final = find_spec("app.admin") is not None
 # It is asked by few, and takes a tenth of a second.
 IN_NO_WORKER: Final = {"app.doctor.examine"}
 # aiohttp makes two when it is imported. They have no connections, and nothing of a process.
@@ -102,7 +105,16 @@ def before_the_fork(extra: str = "", **settings: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "late"), [({}, ALWAYS), (EVERYTHING, ALWAYS | WHERE_SET)], ids=["least", "most"]
+    ("settings", "late"),
+    [
+        ({}, ALWAYS),
+        (EVERYTHING, ALWAYS | WHERE_SET),
+        *(
+            [({**EVERYTHING, "CLAIMCHECK_ADMIN": "true"}, ALWAYS | WHERE_SET | PANEL)]
+            if HAS_PANEL
+            else []
+        ),
+    ],
 )
 def test_what_workers_share_is_there_before_the_fork_and_nothing_of_one_process(
     settings: dict[str, str], late: set[str]
@@ -114,11 +126,11 @@ def test_what_workers_share_is_there_before_the_fork_and_nothing_of_one_process(
     # What is shared is left alone by the collector of each worker, which works.
     assert seen["frozen"] > 100_000
     assert seen["enabled"]
-    assert {*seen["loaded"]} & (ALWAYS | WHERE_SET | IN_NO_WORKER) == late
+    assert {*seen["loaded"]} & (ALWAYS | WHERE_SET | PANEL | IN_NO_WORKER) == late
 
 
 def test_all_that_comes_late_is_known() -> None:
-    assert {late.module for late in imported_late()} == ALWAYS | WHERE_SET | IN_NO_WORKER
+    assert {late.module for late in imported_late()} == (ALWAYS | WHERE_SET | PANEL | IN_NO_WORKER)
 
 
 def test_what_is_there_would_be_found() -> None:

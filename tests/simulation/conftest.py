@@ -7,6 +7,7 @@ import pytest
 from app.settings.model import Settings, load_settings
 from tests.simulation.database import Server, simulated_server
 from tests.simulation.loop import SimLoop
+from tests.support.unhurried import as_served
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,12 @@ def server() -> Iterator[Server]:
     with simulated_server(loop) as server:
         yield server
     loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _as_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits of time are part of what is simulated, and cost nothing of the machine's."""
+    as_served(monkeypatch)
 
 
 @pytest.fixture
