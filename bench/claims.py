@@ -194,9 +194,9 @@ _PROMISES: Final[list[_Promise]] = [
     _Most(11, "memory of one worker, MiB", 105, _value(MEMORY, _US)),
     _Most(
         11,
-        "memory that a second worker adds, MiB",
+        "memory that a second worker adds, once all were used, MiB",
         40,
-        _value(MORE, "the second, and the supervisor"),
+        _value(MORE, "the second, and the supervisor, once used"),
     ),
     _Most(
         11,

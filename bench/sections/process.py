@@ -20,6 +20,8 @@ from bench.stack import Stack
 
 # Its letters are written in those of a key, and in another way in a link.
 _GREEK: Final = "Διακοπές στην Προβηγκία.png"
+# So many times, that each worker has its turn.
+_USES: Final = 12
 
 
 def start_and_memory(stack: Stack) -> None:
@@ -61,7 +63,7 @@ def start_and_memory(stack: Stack) -> None:
             if found := figures.get((section, name)):
                 stack.results.add(section, name, statistics.median(found), unit)
         stack.results.compare(section, "claimcheck", *list(peers)[1:])
-    _share(stack)
+    _share(stack, key)
 
 
 def _use(site: Site) -> None:
@@ -75,18 +77,29 @@ def _use(site: Site) -> None:
     site.call("POST", "/v1/uploads", ANNOUNCEMENT | {"filename": _GREEK})
 
 
-def _share(stack: Stack) -> None:
-    """Memory that a second and a third worker add."""
-    shared: dict[int, list[float]] = {1: [], 2: [], 3: []}
+def _share(stack: Stack, key: str) -> None:
+    """Memory that a second and a third worker add, when they have started, and once all were used:
+    what one process loads late, several have from the start.
+    """
+    started: dict[int, list[float]] = {1: [], 2: [], 3: []}
+    used: dict[int, list[float]] = {1: [], 2: [], 3: []}
     for turn in range(stack.plan.starts):
         stack.say(f"workers that share memory: turn {turn + 1} of {stack.plan.starts}")
-        for count, found in shared.items():
+        for count in started:
+            # With several there is the supervisor, too.
+            processes = count + (count > 1)
             with stack.deployed(count) as server:
-                # With several there is the supervisor, too.
-                found.append(server.shared_mib(count + (count > 1)))
-    one, two, three = (statistics.median(found) for found in shared.values())
-    stack.results.add(MORE, "the second, and the supervisor", two - one, "MiB of PSS")
-    stack.results.add(MORE, "the third", three - two, "MiB of PSS")
+                started[count].append(server.shared_mib(processes))
+                for _ in range(_USES if count > 1 else 1):
+                    # Each over a connection of its own, which whoever is free takes.
+                    with httpx.Client(trust_env=False, timeout=30) as client:
+                        _use(Site(server, key, client))
+                used[count].append(server.shared_mib(processes))
+    for when, found in (("at the start", started), ("once used", used)):
+        one, two, three = (statistics.median(each) for each in found.values())
+        second = f"the second, and the supervisor, {when}"
+        stack.results.add(MORE, second, two - one, "MiB of PSS")
+        stack.results.add(MORE, f"the third, {when}", three - two, "MiB of PSS")
 
 
 def workers(stack: Stack) -> None:

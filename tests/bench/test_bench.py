@@ -121,8 +121,16 @@ CLAIMS: list[tuple[str, dict[str, float], dict[str, str]]] = [
     ("abandoned uploads", {WRONG_WHERE_SLOW: 0}, {"than the client's": "met"}),
     ("start to first answer", {"claimcheck": 601, "Companion": 600}, {"start to first": "NOT MET"}),
     ("memory of one worker", {"claimcheck": 106}, {"worker, MiB": "NOT MET"}),
-    (MORE, {"the second, and the supervisor": 40, "the third": 99}, {"worker adds": "met"}),
-    (MORE, {"the second, and the supervisor": 41, "the third": 0}, {"worker adds": "NOT MET"}),
+    (
+        MORE,
+        {"the second, and the supervisor, once used": 40, "the third": 99},
+        {"worker adds": "met"},
+    ),
+    (
+        MORE,
+        {"the second, and the supervisor, once used": 41, "the third": 0},
+        {"worker adds": "NOT MET"},
+    ),
     ("memory of one worker once it was used", {"claimcheck": 200}, {}),
     ("bucket against database", {"peak memory": 200}, {"reconcile": "met"}),
     ("a confirm", {"processor time, times an announce's": 3.6}, {"of a confirm": "NOT MET"}),
