@@ -89,6 +89,9 @@ class Logger:
             _lines.add(method, line)
 
 
+_HEAD: Final = ("time", "level", "logger", "event", "request_id")
+
+
 class _Lines:
     """Makes and writes what one turn of an event loop has to say at its end, all at once: line by
     line, in between all else, it takes three times as long. Threads, which have no loop, write
@@ -117,11 +120,19 @@ class _Lines:
 
     @staticmethod
     def _write(lines: Iterable[tuple[str, EventDict]]) -> None:
-        text = "".join([f"{_stepped(None, method, line)}\n" for method, line in lines])
+        text = "".join([f"{_told(method, line)}\n" for method, line in lines])
         # A request does not fail because the log's reader has gone.
         with suppress(OSError, ValueError):
             if Logger.output is not None:
                 Logger.output.write(text)
+
+
+def _told(method: str, line: EventDict) -> str:
+    """The line; without its fields where one of them cannot be written, so that others are."""
+    try:
+        return str(_stepped(None, method, line))
+    except Exception:  # whatever a field's own text raises
+        return str(_stepped(None, method, {n: line[n] for n in _HEAD if n in line}))
 
 
 _lines: Final = _Lines()

@@ -128,6 +128,34 @@ def test_lines_of_one_turn_are_written_at_once_and_none_is_lost() -> None:
     assert said == [0, 1, 2, "thread", "last", "again", "without a loop"]
 
 
+def test_a_field_that_cannot_be_written_takes_no_other_line_with_it() -> None:
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError("no text")
+
+    output = io.StringIO()
+
+    async def speak() -> None:
+        log = get_logger("test")
+        for name, value in {
+            "first": 1,
+            "half": "\ud800",
+            "mute": [Mute(), "\ud800"],
+            "last": 2,
+        }.items():
+            log.info(name, value=value)
+
+    before = Logger.output
+    write_to(output)
+    try:
+        asyncio.run(speak())
+    finally:
+        write_to(before)
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["first", "half", "mute", "last"]
+    assert [line.get("value") for line in lines] == [1, "\ud800", None, 2]
+
+
 async def speak_again() -> None:
     get_logger("test").info("again")
 
