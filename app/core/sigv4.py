@@ -10,20 +10,20 @@ Sources: AWS, "Authenticating Requests: Using Query Parameters" (API/sigv4-query
 guide; RFC 2104 (HMAC), RFC 3986 (unreserved characters), RFC 9110 (header fields).
 """
 
-import hashlib
 import hmac
 import re
 from base64 import b64encode
+from binascii import hexlify
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.core.hmac_states import hmac_states
 from app.core.object_url import (
-    UNRESERVED,
     BucketAddress,
     UnsignableValue,
     check_key,
@@ -31,6 +31,7 @@ from app.core.object_url import (
     percent_encode,
     quote_key,
 )
+from app.core.query_parameters import AUTH_NAMES, query_parameter
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -42,18 +43,10 @@ MAX_EXPIRES_IN = 604_800  # seconds: one week
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
-_QUOTED = UNRESERVED + b"%"
 _FIELD_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_QUERY_NAME = re.compile(r"[a-z][A-Za-z0-9-]*")
 
-_AUTH_NAMES = frozenset(
-    {
-        *("x-amz-algorithm", "x-amz-content-sha256", "x-amz-credential", "x-amz-date"),
-        *("x-amz-expires", "x-amz-security-token", "x-amz-signature", "x-amz-signedheaders"),
-    }
-)
 # Set by the browser or changed on the way, or part of another way to authenticate.
-_UNSIGNABLE_HEADERS = _AUTH_NAMES | {
+_UNSIGNABLE_HEADERS = AUTH_NAMES | {
     "authorization",
     "connection",
     "date",
@@ -64,7 +57,7 @@ _UNSIGNABLE_HEADERS = _AUTH_NAMES | {
     "x-amzn-trace-id",
 }
 # Those that presign_post sets, and the file, which follows them.
-_RESERVED_FIELDS = _AUTH_NAMES | {"bucket", "file", "key", "policy"}
+_RESERVED_FIELDS = AUTH_NAMES | {"bucket", "file", "key", "policy"}
 
 _json_string = encode_basestring_ascii
 
@@ -102,7 +95,7 @@ class UrlSigner:
     Arguments are those of `presign_url`; only key and query differ from URL to URL.
     """
 
-    __slots__ = ("_bucket_path", "_bucket_url", "_constant", "_head", "_scope", "_tail")
+    __slots__ = ("_bucket_path", "_bucket_url", "_constant", "_head", "_inner", "_outer", "_tail")
 
     def __init__(
         self,
@@ -133,18 +126,23 @@ class UrlSigner:
         self._head = f"{method}\n{address.base_path}"
         # The body is not known when a URL is signed.
         self._tail = f"\n{canonical}\n{signed}\nUNSIGNED-PAYLOAD"
-        self._scope = scope
+        # Copies of these two are what a signature begins with.
+        self._inner, self._outer = scope.string_to_sign.copy, scope.outer.copy
 
     def url(self, key: str, query: Mapping[str, str] | None = None) -> str:
         """Presign the object `key`; `query` holds S3's parameters, unescaped.
 
         Raises UnsignableValue where the key or a parameter cannot be signed.
         """
-        path, parameters = quote_key(key), self._constant
+        parameters = ""
         if query:
-            for name in sorted(query) if len(query) > 1 else query:
-                parameters += _query_parameter(name, query[name])
-        return self._signed(f"/{path}", parameters)
+            for name in sorted(query):
+                parameters += query_parameter(name, query[name])
+        return self.url_with(key, parameters)
+
+    def url_with(self, key: str, parameters: str) -> str:
+        """As `url`, with what `query_parameter` has written, in the order of the names."""
+        return self._signed(f"/{quote_key(key)}", f"{self._constant}{parameters}")
 
     def bucket_url(self, query: Mapping[str, str]) -> str:
         """Presign the bucket itself, for a list; `query`, unescaped, may hold any character."""
@@ -153,9 +151,8 @@ class UrlSigner:
 
     def _signed(self, path: str, parameters: str) -> str:
         request = f"{self._head}{path}\n{parameters}{self._tail}".encode("ascii")
-        inner = self._scope.string_to_sign.copy()
-        inner.update(hashlib.sha256(request).hexdigest().encode("ascii"))
-        outer = self._scope.outer.copy()
+        inner, outer = self._inner(), self._outer()
+        inner.update(hexlify(sha256(request).digest()))
         outer.update(inner.digest())
         return f"{self._bucket_url}{path}?{parameters}&X-Amz-Signature={outer.hexdigest()}"
 
@@ -271,33 +268,6 @@ def _check_field_names(names: tuple[str, ...]) -> None:
     lower = {_lower_name("form field", name, _RESERVED_FIELDS, reason) for name in names}
     if len(lower) != len(names):
         raise UnsignableValue("form fields: two names differ in capitals alone")
-
-
-def _query_parameter(name: str, value: str) -> str:
-    """`&name=value`, encoded."""
-    prefix = _query_prefix(name)
-    if value.isascii() and not value.encode().translate(None, UNRESERVED):
-        return prefix + value  # a version id: nothing to refuse, nothing to encode
-    # A Content-Disposition, in a third of the time: nothing to refuse, little to encode.
-    quoted = value.replace("%", "%25").replace(" ", "%20").replace('"', "%22").replace(";", "%3B")
-    quoted = quoted.replace("=", "%3D").replace("/", "%2F").replace("'", "%27").replace("*", "%2A")
-    if quoted.isascii() and not quoted.encode().translate(None, _QUOTED):
-        return prefix + quoted
-    check_sendable(f"query parameter {name}", value)
-    return prefix + percent_encode(value)
-
-
-# Without it a thousand parts take 11 % longer to sign, a thousand links 5 %.
-@lru_cache(maxsize=256)
-def _query_prefix(name: str) -> str:
-    """`&name=`. Names are few, so each is checked once; values differ from file to file."""
-    # S3's own names begin with a lower-case letter and so sort behind the signature's X-Amz-*.
-    if not _QUERY_NAME.fullmatch(name) or name.lower() in _AUTH_NAMES:
-        raise UnsignableValue(
-            "query parameter name: must be a parameter of S3 such as versionId, in letters, "
-            "digits and '-', and not one of the signature's own"
-        )
-    return f"&{name}="
 
 
 def _canonical_headers(headers: Mapping[str, str], host: str) -> tuple[str, str]:

@@ -1,16 +1,24 @@
 """Links that read confirmed files: presigned ones, and paths with a grant."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import repeat
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from app.core.delivery import Disposition, content_disposition, response_overrides, served_type
+from app.core.delivery import (
+    Disposition,
+    before_name,
+    content_disposition,
+    from_name_on,
+    presentation,
+    served_type,
+)
 from app.core.destination import Destination
 from app.core.grants import grant_maker, is_granted, window_end
 from app.core.key_normalizer import InvalidName, clean_filename
+from app.core.query_parameters import query_parameter
 from app.core.scans import Scan, is_served, standing
 from app.core.sigv4 import UrlSigner
 from app.errors import FileNotFound, FileQuarantined, InvalidFilename, InvalidGrant, ScanPending
@@ -27,7 +35,7 @@ _AT_ONCE: Final = 8
 # Stores name the origins that may read only to those who say theirs. `<img src>` does not, and
 # browsers keep its answer and give it to a script that reads the same URL, which must not read it
 # then. So scripts have URLs of their own. AWS's SDKs send this parameter with each GET.
-_FOR_SCRIPTS: Final = {"x-id": "GetObject"}
+_FOR_SCRIPTS: Final = query_parameter("x-id", "GetObject")
 
 
 class Link(NamedTuple):
@@ -116,10 +124,7 @@ async def read_links(
             if objection is not None:
                 links.append(objection)
                 continue
-        if is_steady:
-            known = _known(signer, str(file.id), file.filename, presented, for_scripts)
-        else:
-            known = []
+        known = _known(signer, file.id, file.filename, presented, for_scripts) if is_steady else []
         if not known:
             url = _url(signer, file, filename or file.filename, presented, for_scripts)
             known.append(Link(url, expires_at))
@@ -142,25 +147,31 @@ def _url(
     for_scripts: bool,
 ) -> str:
     content_type = file.content_type
-    query = response_overrides(
+    shown = presentation(
         disposition,
-        filename,
         served_type(content_type, file.charset),
-        stored_type=file.announced_type or content_type,
-        detected=file.detected_type,
+        file.announced_type or content_type,
+        file.detected_type,
     )
+    # What to answer with (AWS, API/API_GetObject), in the order of the names. All say the name to
+    # save under (OWASP ASVS 5.4.1), also where the file is shown.
+    query = query_parameter(
+        "response-content-disposition", from_name_on(filename), before_name(shown.disposition)
+    )
+    if shown.content_type is not None:
+        query += query_parameter("response-content-type", shown.content_type)
     if file.version_id is not None:
-        query["versionId"] = file.version_id
+        query += query_parameter("versionId", file.version_id)
     if for_scripts:
-        query |= _FOR_SCRIPTS
-    return signer.url(file.key, query)
+        query += _FOR_SCRIPTS
+    return signer.url_with(file.key, query)
 
 
 # Files that are listed again within a window are signed once; a link takes about 1 KiB. Of what a
 # link is made of, nothing but the name changes while a file has its id.
 # Without it a list of 100 that is asked for again takes a third longer.
 @lru_cache(maxsize=8192)
-def _known(*_made_of: UrlSigner | str | bool) -> list[Link]:
+def _known(*_made_of: UrlSigner | UUID | str | bool) -> list[Link]:
     """Where the link is kept: empty, until whoever asks first has signed it."""
     return []
 
@@ -203,21 +214,22 @@ def content_urls(res: Resources, files: Sequence[File]) -> Iterator[str | None]:
             where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
             end = window_end(now, to.link_expires_in, to.window)
+            grant = _grant_maker(res.grant_secret, end)
         # As most files are, which have no need of a look at their verdict.
         is_unscanned = file.scan is None and to.scan == "off"
         if to.content_urls and (is_unscanned or is_served(file.scan, to)):
-            yield _content_url(res.grant_secret, end, str(file.id))
+            yield _content_url(grant, file.id)
         else:
             yield None
 
 
 # As `_known`; a URL takes a third of a KiB.
 @lru_cache(maxsize=8192)
-def _content_url(secret: bytes, end: int, file_id: str) -> str:
-    grant = _grant_maker(secret, end)(bytes.fromhex(file_id.replace("-", "")))
-    return f"/v1/files/{file_id}/content?grant={grant}"
+def _content_url(grant: Callable[[bytes], str], file_id: UUID) -> str:
+    return f"/v1/files/{file_id}/content?grant={grant(file_id.bytes)}"
 
 
+# One for each window, as the signer is.
 _grant_maker: Final = lru_cache(maxsize=64)(grant_maker)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 
-from app.core.delivery import response_overrides
+from app.core.delivery import content_disposition, presentation
 from app.core.object_url import object_url
 from app.core.sigv4 import Credentials, presign_url
 from app.http.rendering import FILE_EXAMPLE, FileBody
@@ -64,13 +64,11 @@ def _link(settings: Settings, number: int) -> Link:
     name = f"{'anaphora-trimenou' if pdf else 'holiday'}-{number}.{'pdf' if pdf else 'png'}"
     key = f"images/11-22-2026_19-07-09-123456--{name}"
     kind = "application/pdf" if pdf else "image/png"
-    overrides = response_overrides(
-        "inline",
-        f"Αναφορά τριμήνου {number}.pdf" if pdf else f"Holiday {number}.png",
-        kind,
-        stored_type=kind,
-        detected=None,
-    )
+    shown = presentation("inline", kind, kind, None)
+    filename = f"Αναφορά τριμήνου {number}.pdf" if pdf else f"Holiday {number}.png"
+    query = {"response-content-disposition": content_disposition(shown.disposition, filename)}
+    if shown.content_type is not None:
+        query["response-content-type"] = shown.content_type
     secret = settings.aws_secret_access_key
     assert settings.aws_access_key_id is not None
     assert secret is not None
@@ -81,7 +79,7 @@ def _link(settings: Settings, number: int) -> Link:
         credentials=Credentials(settings.aws_access_key_id, secret.get_secret_value()),
         now=_NOW,
         expires_in=to.link_expires_in + to.window,
-        query={**overrides, "versionId": "0" * 32},
+        query=query | {"versionId": "0" * 32},
     )
     return Link(
         id=_ID,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from fastapi import FastAPI
 
-from app.core.delivery import response_overrides
+from app.core.delivery import content_disposition, presentation
 from app.http import rendering
 from app.models.files import File
 from app.runtime.resources import Resources
@@ -38,16 +38,11 @@ async def _links(res: Resources, files: Sequence[File]) -> list[_Link]:
     for file in files:
         destination = res.settings.destination_of(file.destination, file.bucket)
         params = {"Bucket": file.bucket, "Key": file.key, "VersionId": file.version_id}
-        overrides = response_overrides(
-            "inline",
-            file.filename,
-            file.content_type,
-            stored_type=file.content_type,
-            detected=file.detected_type,
-        )
-        params["ResponseContentDisposition"] = overrides["response-content-disposition"]
-        if "response-content-type" in overrides:
-            params["ResponseContentType"] = overrides["response-content-type"]
+        kind = file.content_type
+        shown = presentation("inline", kind, kind, file.detected_type)
+        params["ResponseContentDisposition"] = content_disposition(shown.disposition, file.filename)
+        if shown.content_type is not None:
+            params["ResponseContentType"] = shown.content_type
         expires_in = destination.link_expires_in
         url = await (await res.buckets.client(destination)).generate_presigned_url(
             "get_object", Params=params, ExpiresIn=expires_in

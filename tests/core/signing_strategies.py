@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.core import sigv4
 from app.core.object_url import AddressingStyle
+from app.core.query_parameters import AUTH_NAMES
 from app.core.sigv4 import Credentials, Method
 
 
@@ -155,6 +156,6 @@ header_names = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True).filter(
 query_names = st.one_of(
     st.sampled_from([*QUERY.values(), "x-id", "acl", "x-amz-checksum-mode"]),
     st.from_regex(r"[a-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
-        lambda name: name.lower() not in sigv4._AUTH_NAMES
+        lambda name: name.lower() not in AUTH_NAMES
     ),
 )

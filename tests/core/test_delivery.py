@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.core.delivery import (
     Disposition,
     content_disposition,
-    response_overrides,
+    presentation,
     served_type,
     shown_inline,
 )
@@ -25,9 +25,11 @@ def overrides(
     stored: str | None = None,
     detected: str | None = None,
 ) -> dict[str, str]:
-    return response_overrides(
-        disposition, filename, content_type, stored_type=stored or content_type, detected=detected
-    )
+    shown = presentation(disposition, content_type, stored or content_type, detected)
+    named = {"response-content-disposition": content_disposition(shown.disposition, filename)}
+    if shown.content_type is None:
+        return named
+    return {**named, "response-content-type": shown.content_type}
 
 
 @pytest.mark.parametrize(

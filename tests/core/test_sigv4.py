@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from app.core import sigv4
+from app.core import query_parameters, sigv4
 from app.core.object_url import BucketAddress, UnsignableValue, bucket_address
 from app.core.sigv4 import Credentials, UrlSigner, presign_url
 from tests.core.signing import ADDRESS, EXAMPLE, NOW, UNSENDABLE, get, policy_of, post
@@ -317,7 +317,9 @@ def test_the_caches_are_bounded() -> None:
         get(str(day), now=now, query={"versionId": str(day)})
         post(now=now, fields={f"x-amz-meta-{day}": "a"})
         get(method="PUT", headers={f"x-amz-meta-{day}": "a"})
-    caches = [f for f in vars(sigv4).values() if hasattr(f, "cache_info")]
+    caches = [
+        f for m in (sigv4, query_parameters) for f in vars(m).values() if hasattr(f, "cache_info")
+    ]
     assert len(caches) == 5
     for cache in caches:
         assert cache.cache_info().maxsize is not None

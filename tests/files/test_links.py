@@ -2,7 +2,6 @@
 
 import json
 import urllib.parse
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -360,15 +359,15 @@ async def test_a_link_is_signed_once_in_its_window(
         listed = [file["presigned_url"] for file in (await client.get("/v1/files")).json()["items"]]
         return [*listed, (await client.get(saved)).headers["location"]]
 
-    first, signed = await links(), UrlSigner.url
+    first, signed = await links(), UrlSigner.url_with
     assert len(set(first)) == 3
     made: list[str] = []
 
-    def noted(self: UrlSigner, key: str, query: Mapping[str, str] | None = None) -> str:
-        made.append(signed(self, key, query))
+    def noted(self: UrlSigner, key: str, parameters: str) -> str:
+        made.append(signed(self, key, parameters))
         return made[-1]
 
-    monkeypatch.setattr(UrlSigner, "url", noted)
+    monkeypatch.setattr(UrlSigner, "url_with", noted)
     assert await links() == first
     assert made == []
     # Names that are asked for would crowd out those of files.
