@@ -11,6 +11,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.params import Depends, Header, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -149,7 +150,14 @@ class LeanRoute(APIRoute):
         await response(scope, receive, send)
 
 
+_NO_QUERY: Final = QueryParams()
+
+
 class _Request(Request):
+    @property
+    def query_params(self) -> QueryParams:
+        return super().query_params if self.scope["query_string"] else _NO_QUERY
+
     async def body(self) -> bytes:
         """Reads it as Starlette does, without an iterator of its pieces: there is one, mostly."""
         if not hasattr(self, "_body"):

@@ -14,6 +14,8 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time_ns
 from typing import Any, ClassVar, Final, TextIO
 
 from pydantic_core import to_json
@@ -153,7 +155,7 @@ def get_logger(name: str) -> Logger:
 def _headed(name: str, level: str, event: str, fields: EventDict) -> EventDict:
     """The fields behind those that every line has."""
     line: EventDict = {
-        "time": datetime.now(UTC).isoformat(),
+        "time": _now(),
         "level": level,
         "logger": name,
         "event": event,
@@ -163,6 +165,18 @@ def _headed(name: str, level: str, event: str, fields: EventDict) -> EventDict:
         line["request_id"] = actor.request_id
     line.update(fields)
     return line
+
+
+def _now() -> str:
+    """The time in UTC as `datetime.isoformat` writes it, in half of its time."""
+    microseconds = time_ns() // 1000
+    return f"{_second(microseconds // 1_000_000)}.{microseconds % 1_000_000:06d}+00:00"
+
+
+# Lines of one second have it in common.
+@lru_cache(maxsize=4)
+def _second(number: int) -> str:
+    return datetime.fromtimestamp(number, UTC).isoformat()[:19]
 
 
 def _headed_record(_logger: WrappedLogger | None, method: str, given: EventDict) -> EventDict:

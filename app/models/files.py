@@ -139,6 +139,10 @@ class File(NamedTuple):
     # The request for files by which it was sent, if any.
     file_request_id: UUID | None = None
 
+    def ending(self, moment: datetime) -> "File":
+        """As `_replace(expires_at=moment)`, in half the time."""
+        return File._make((*self[:_ENDS], moment, *self[_ENDS + 1 :]))
+
     @property
     def may_share_key(self) -> bool:
         """Whether a client may have chosen the key, which others may use as well: that is so for
@@ -152,6 +156,9 @@ class File(NamedTuple):
         if self.size is None or self.part_size is None:
             return None
         return Layout(self.size, self.part_size)
+
+
+_ENDS: Final = File._fields.index("expires_at")
 
 
 class Readable(NamedTuple):

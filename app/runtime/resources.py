@@ -3,9 +3,9 @@
 import hashlib
 import hmac
 import os
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -56,6 +56,14 @@ _KNOWN_TOKENS: Final = 10_000
 _LARGE_COUNTS: Final = 1000
 
 
+def _random_bytes() -> Iterator[bytes]:
+    """Eight at a time. Each call of the kernel takes as long as the rest of an id."""
+    while True:
+        pool = os.urandom(512)
+        for start in range(0, len(pool), 8):
+            yield pool[start : start + 8]
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Open connections and the settings they were opened with."""
@@ -85,6 +93,7 @@ class Resources:
     # Of which those of webhooks are derived.
     webhook_secret: bytes | None
     clock: Callable[[], datetime]
+    _random: Iterator[bytes] = field(default_factory=_random_bytes, repr=False)
 
     def bucket_of(self, file: File) -> ObjectHandle:
         """The file's object, through the destination that has its bucket now."""
@@ -117,7 +126,7 @@ class Resources:
 
     def new_id(self, now: datetime) -> UUID:
         """A UUIDv7 of that moment."""
-        return uuid7(now, os.urandom(8))
+        return uuid7(now, next(self._random))
 
 
 @asynccontextmanager

@@ -155,9 +155,10 @@ class Buckets:
         """Raises BucketRefused if the store has just refused a call of ours for our clock: it would
         refuse what is signed by it, too.
         """
-        now = asyncio.get_running_loop().time()
-        if now < self._skewed_until.get(_client_key(destination), now):
-            raise clock_refused(destination.bucket, None)
+        if self._skewed_until:
+            now = asyncio.get_running_loop().time()
+            if now < self._skewed_until.get(_client_key(destination), now):
+                raise clock_refused(destination.bucket, None)
 
     def note_clock(self, destination: Destination, answer: dict[str, Any]) -> None:
         """Take note of what an answer, as botocore parses it, says of this machine's clock."""

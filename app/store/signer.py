@@ -5,9 +5,8 @@ Nothing is sent to the bucket. Only fetching credentials may do I/O.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import zip_longest
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from app.core.object_url import BucketAddress
 from app.core.sigv4 import (
@@ -39,6 +38,20 @@ class PresignedPost(NamedTuple):
     expires_at: datetime
 
 
+class _Steady(NamedTuple):
+    """A window's signer, and when its links end; what it was made with, and for how long it is."""
+
+    signer: UrlSigner
+    ends: datetime
+    credentials: Credentials
+    begins: datetime
+    over: datetime
+
+
+# Of destinations, and of the methods of each, there are few.
+_STEADY: Final = 64
+
+
 class Signer:
     """Presigns requests with the credentials of a chain.
 
@@ -50,8 +63,8 @@ class Signer:
     def __init__(self, chain: CredentialChain, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._chain = chain
         self._clock = clock
-        # One for each window, by which app.files.links remembers the URLs.
-        self._steady_signer = lru_cache(maxsize=64)(UrlSigner)
+        # The last window's of each, by which app.files.links remembers the URLs.
+        self._steady: dict[tuple[BucketAddress, int, int, str], _Steady] = {}
 
     async def presign(
         self,
@@ -94,10 +107,24 @@ class Signer:
         lives for at least `expires_in`. The two together are at most 604,800 s. The signer itself
         is the same object, too.
         """
+        made_of = address, expires_in, window, method
+        if window:
+            known, now = self._steady.get(made_of), self._clock()
+            if (
+                known is not None
+                and known.begins <= now < known.over
+                and known.credentials == await self._chain.current(now)
+            ):
+                return known.signer, known.ends
         now, credentials, expires_in = await self._prepare(expires_in, window)
         ends = now + timedelta(seconds=expires_in)
-        make = self._steady_signer if window else UrlSigner
-        return make(address, credentials, now=now, expires_in=expires_in, method=method), ends
+        signer = UrlSigner(address, credentials, now=now, expires_in=expires_in, method=method)
+        if window:
+            if len(self._steady) == _STEADY:
+                self._steady.clear()
+            over = now + timedelta(seconds=window)
+            self._steady[made_of] = _Steady(signer, ends, credentials, now, over)
+        return signer, ends
 
     async def presign_parts(
         self,

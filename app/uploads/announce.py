@@ -206,7 +206,7 @@ async def _sign(res: Resources, destination: Destination, file: File) -> Announc
         await res.credentials.current()
         return Announced(with_lifetime(destination, file), None)
     instructions = await sign_upload(res, destination, file)
-    return Announced(file._replace(expires_at=instructions.expires_at), instructions)
+    return Announced(file.ending(instructions.expires_at), instructions)
 
 
 async def _same_bytes(

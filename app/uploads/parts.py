@@ -85,9 +85,7 @@ def with_lifetime(destination: Destination, file: File) -> File:
     """The row of a multipart upload as it is stored: with the end of its life."""
     lives = min(destination.upload_expires_in, destination.multipart_expires_in)
     # Whole seconds, as in everything that is signed.
-    return file._replace(
-        expires_at=file.created_at.replace(microsecond=0) + timedelta(seconds=lives)
-    )
+    return file.ending(file.created_at.replace(microsecond=0) + timedelta(seconds=lives))
 
 
 async def begin(res: Resources, file: File, *, new: bool = True) -> File:

@@ -140,6 +140,28 @@ async def test_a_window_has_one_signer_which_signs_as_a_new_one(static: Signer) 
     assert one is not other
 
 
+async def test_a_windows_signer_ends_with_its_window_and_its_credentials(clock: Clock) -> None:
+    signer = chained(Provider(clock, timedelta(minutes=50)), clock)
+    hour = NOW.replace(minute=0, second=0, microsecond=0)
+    made = []
+    # The credentials are renewed from 12:49 on, a quarter of an hour before their end.
+    for minute in (14, 48, 50, 59, 60, 61):
+        clock.now = hour + timedelta(minutes=minute)
+        links, _ = await signer.link_signer(ADDRESS, expires_in=60, window=3600)
+        made.append(links)
+    assert made[0] is made[1] is not made[2] is made[3] is not made[4] is made[5]
+    urls = [links.url("a") for links in made]
+    assert ["key1" in url for url in urls] == [True, True, False, False, False, False]
+    assert urls[3] != urls[4]
+
+
+async def test_few_windows_signers_are_kept(static: Signer) -> None:
+    for number in range(200):
+        address = bucket_address("https://store.example.com", f"bucket-{number}", "us-east-1")
+        await static.link_signer(address, expires_in=60, window=900)
+    assert len(static._steady) <= 64
+
+
 async def test_a_window_does_not_lengthen_a_link_beyond_seven_days(static: Signer) -> None:
     assert await steady(static, expires_in=604_800 - 900, window=900)
     with pytest.raises(UnsignableValue):
