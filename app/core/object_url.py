@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 AddressingStyle = Literal["auto", "virtual", "path"]
 
 MAX_KEY_BYTES = 1024
+_MAX_BUCKET = 255
 
 # RFC 3986 section 2.3: the bytes that S3 leaves unescaped.
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
@@ -35,6 +36,9 @@ _OBJECT_URL = re.compile(
     r"/([^?#\\\x00-\x20\x7f]*)(?:[?#].*)?",
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
+# Of a key and a bucket before it, each of whose bytes is three characters. Longer paths name
+# nothing, and take long to decode.
+_MAX_PATH = 3 * (MAX_KEY_BYTES + _MAX_BUCKET) + 1
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -79,7 +83,7 @@ def bucket_address(
             "region: must be letters, digits, '-' and '_'; 'us-east-1' suits most stores that "
             "have no regions"
         )
-    if len(bucket) > 255 or not _BUCKET.fullmatch(bucket):
+    if len(bucket) > _MAX_BUCKET or not _BUCKET.fullmatch(bucket):
         raise UnsignableValue(
             "bucket: must be 1 to 255 letters, digits, '.', '-' and '_', and begin with a letter "
             "or digit"
@@ -129,6 +133,8 @@ def parse_object_url(
     if match is None:
         return None
     scheme, name, port, path = match.groups()
+    if len(path) > _MAX_PATH:
+        return None
     name = name.lower()
     suffix = ""
     if port is not None and int(port) != _DEFAULT_PORTS[scheme.lower()]:
@@ -144,12 +150,12 @@ def parse_object_url(
             name = name[len(bucket) + 1 :]
         else:
             segment, _, path = path.partition("/")
-            bucket = _unquote(segment)
+            bucket = _unquote(segment[: 3 * _MAX_BUCKET + 1])
+        if bucket not in buckets or not name:
+            return None
         key = _unquote(path)
         quote_key(key)
     except ValueError:
-        return None
-    if bucket not in buckets or not name:
         return None
     return ObjectName(f"{name}{suffix}", bucket, key)
 

@@ -8,6 +8,7 @@ import uuid
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from bench.rows import BUCKET
 from bench.servers import BenchError, Server
 from bench.stack import Stack
 
@@ -84,6 +85,10 @@ ROWS: Final[dict[str, tuple[Ask, Ask]]] = {
     "url": (
         Ask("POST", "/v1/files", {"url": "https://a/b"}),
         Ask("POST", "/v1/files", {"url": "https://a/" + "%41" * 2700}),
+    ),
+    "url, in our bucket": (
+        Ask("POST", "/v1/files", {"url": f"https://a/{BUCKET}/b"}),
+        Ask("POST", "/v1/files", {"url": f"https://a/{BUCKET}/" + "%41" * 1024}),
     ),
     "key": (
         Ask("POST", "/v1/files", {"destination": "images", "key": "images/a"}),

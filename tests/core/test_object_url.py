@@ -221,3 +221,13 @@ def test_a_known_endpoint_may_have_a_path_of_its_own() -> None:
     assert parse_object_url(url, {"photos"}, {"https://gw.example:8443/s3"}) == ObjectName(
         "gw.example:8443", "photos", "a b.png"
     )
+
+
+@pytest.mark.parametrize("key", ["é" * 512, "a" * 1024, "\U0001f600" * 256])
+def test_the_longest_key_is_read_however_it_is_written(key: str) -> None:
+    bucket = "b" * 255
+    written = "".join(f"%{byte:02x}" for byte in key.encode())
+    named = "".join(f"%{byte:02x}" for byte in bucket.encode())
+    found = parse_object_url(f"http://store.example/{named}/{written}?a", {bucket})
+    assert found == ObjectName("store.example", bucket, key)
+    assert parse_object_url(f"http://store.example/{named}/{written}%61", {bucket}) is None
