@@ -10,13 +10,15 @@ from pydantic import BaseModel, Field
 from app.core.destination import Destination, Integrity, Method
 from app.db import files as db_files
 from app.errors import DatabaseUnavailable, Problem
+from app.http.lean_route import LeanRoute
 from app.http.permissions import CanUpload, Res
 from app.http.problems import responses
+from app.http.rendering import json_response
 from app.logs.log import get_logger
 from app.models.tables import REVISION
 from app.runtime.resources import Resources
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=LeanRoute)
 
 READY_SECONDS = 5
 READY_RETRY = 5  # seconds: what is said to whoever asks when it is not
@@ -68,11 +70,12 @@ async def destinations(caller: CanUpload, res: Res) -> Destinations:
     "/livez",
     operation_id="livez",
     summary="Whether the process answers",
+    response_model=dict[str, str],
     responses=responses(public=True),
 )
-async def livez() -> dict[str, str]:
+async def livez() -> Response:
     """Asks nobody else."""
-    return {"status": "ok"}
+    return json_response({"status": "ok"})
 
 
 @router.get(
