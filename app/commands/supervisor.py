@@ -55,6 +55,7 @@ def serve_with_workers(settings: Settings) -> None:
     config.load()
     config.get_loop_factory()
     _load_what_comes_late(settings)
+    app.prepare()
     freeze_garbage_collector()
     try:
         _Supervisor(app, settings).run()

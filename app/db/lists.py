@@ -5,6 +5,7 @@ Searches, which ask more of files than lists can be narrowed to, are in `app.db.
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import product
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -106,6 +107,13 @@ def _list_statement(names: tuple[str, ...], *, loose: bool, in_session: bool) ->
     of_session = files.c.session_id == sa.bindparam("session_id")
     found = walk(names, loose=loose, only=[of_session] * in_session).subquery("found").c
     return write(sa.select(*(found[name] for name in File._fields)), File._make)
+
+
+def make_usual_statements() -> None:
+    """Make those of the lists that front ends ask for most, which are made when first asked for."""
+    for owner, destination in product((False, True), repeat=2):
+        names = ("tenant", *["owner"] * owner, *["destination"] * destination)
+        _list_statement(names, loose=False, in_session=False)
 
 
 async def list_files(

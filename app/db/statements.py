@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar, cast, overload
+from weakref import WeakSet
 
 import asyncpg
 import sqlalchemy as sa
@@ -26,8 +27,13 @@ ROW_COUNT: Final = "row_count"
 FIRST: Final = itemgetter(0)
 
 
+# Those that are in use.
+_all: Final = WeakSet["Statement[Any]"]()
+
+
 class Statement(Generic[Row]):
-    """SQL in PostgreSQL's own notation, written when it is first run: a process runs few of all.
+    """SQL in PostgreSQL's own notation, written when it is first run: a process runs few of all
+    (but see `write_all`).
 
     Its methods run it on a connection with values by name; those of other names are ignored.
     `make` turns the driver's records into rows.
@@ -36,20 +42,23 @@ class Statement(Generic[Row]):
     def __init__(self, statement: sa.sql.ClauseElement, make: Callable[[Any], Row]) -> None:
         self._statement = statement
         self.make = make
+        _all.add(self)
 
     @cached_property
-    def _compiled(self) -> SQLCompiler:
-        return cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
+    def _written(self) -> tuple[str, tuple[str, ...]]:
+        # The compiler, which is far larger than both, is not kept.
+        compiled = cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
+        return str(compiled), tuple(compiled.positiontup or ())
 
     @cached_property
     def sql(self) -> str:
         """With `$1`, `$2` ... for the arguments."""
-        return str(self._compiled)
+        return self._written[0]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the arguments, in order."""
-        return tuple(self._compiled.positiontup or ())
+        return self._written[1]
 
     async def rows(self, db: asyncpg.Connection, **values: Any) -> list[Row]:
         """All rows."""
@@ -74,6 +83,14 @@ class Statement(Generic[Row]):
     async def run(self, db: asyncpg.Connection, **values: Any) -> None:
         """Run it for its effect alone."""
         await db.execute(self.sql, *[values[name] for name in self.names])
+
+
+def write_all() -> None:
+    """Write the SQL of all statements that there are: for processes that are forked to share it,
+    and none of which then needs SQLAlchemy's compiler, whose pages each would have to itself.
+    """
+    for statement in list(_all):
+        _ = statement.sql, statement.names
 
 
 @overload

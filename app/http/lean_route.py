@@ -60,6 +60,11 @@ class LeanRoute(APIRoute):
 
         return handle
 
+    def prepare(self) -> None:
+        """Make the short way now, not for the route's first request."""
+        if self.is_lean:
+            _ = self._handle
+
     @cached_property
     def _handle(self) -> _Handler:
         """The short way, made for the route's first request."""

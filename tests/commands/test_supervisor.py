@@ -37,6 +37,19 @@ ONE_PROCESS_ALONE = {
 def names(one):
     return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(one).__mro__}
 
+def left(app):
+    # What the first requests would still have to make, and the lists that are made.
+    from app.db import lists, statements
+    from app.http.lean_route import LeanRoute
+
+    return {
+        "statements": sum("_written" not in vars(one) for one in statements._all),
+        "lists": lists._list_statement.cache_info().currsize,
+        "routes": [r.path for r in app.routes
+                   if isinstance(r, LeanRoute) and r.is_lean and "_handle" not in vars(r)],
+        "middleware": app.middleware_stack is None,
+    }
+
 class Gunicorn:
     def __init__(self, app, settings):
         self.app = app
@@ -52,6 +65,7 @@ class Gunicorn:
         seen["opened"] = [name for name in opened if not name.startswith("/")]
         seen["found"] = [type(one).__name__ for one in found]
         seen["app"] = type(self.app).__name__
+        seen["left"] = left(self.app)
         print(json.dumps(seen))
 
 supervisor._Supervisor = Gunicorn
@@ -126,6 +140,7 @@ def test_what_workers_share_is_there_before_the_fork_and_nothing_of_one_process(
     # What is shared is left alone by the collector of each worker, which works.
     assert seen["frozen"] > 100_000
     assert seen["enabled"]
+    assert seen["left"] == {"statements": 0, "lists": 4, "routes": [], "middleware": False}
     assert {*seen["loaded"]} & (ALWAYS | WHERE_SET | PANEL | IN_NO_WORKER) == late
 
 
