@@ -61,6 +61,10 @@ class Server:
     def cpu_seconds(self) -> float:
         return tree_cpu_seconds(self.pid)
 
+    def cpu_of_children(self) -> dict[int, float]:
+        """Processor time of each process below this one so far, in seconds, by its id."""
+        return {pid: _own_cpu_seconds(pid) for pid in _tree(self.pid)[1:]}
+
     def memory_mib(self) -> float:
         """Resident memory of the process and its children, in MiB."""
         return sum(_resident(pid) for pid in _tree(self.pid)) / 2**20

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from urllib.parse import quote, urlencode
 
 import asyncpg
@@ -25,7 +26,7 @@ from bench import load as bench_load
 from bench.load import Case, Load
 from bench.peers import echo
 from bench.results import MORE, SLICES, WRONG, WRONG_WHERE_SLOW, Results
-from bench.sections import leftovers, reading, uploads
+from bench.sections import leftovers, process, reading, uploads
 from bench.sections.uploads import ANNOUNCEMENT
 from bench.servers import BenchError, Server
 from tests.support.service import UNKNOWN_ID, running
@@ -380,3 +381,15 @@ def test_a_batch_is_believed_without_problems(
     else:
         with pytest.raises(BenchError):
             check(1)
+
+
+def test_workers_are_measured_once_each_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+    uses: list[int] = []
+    monkeypatch.setattr(process, "_use", lambda _: uses.append(1))
+    # The second takes its first connection when six were made.
+    busy = SimpleNamespace(cpu_of_children=lambda: {1: len(uses), 2: len(uses) // 6})
+    process._use_each(cast(Server, busy), "key", 2)
+    assert len(uses) == 6
+    idle = SimpleNamespace(cpu_of_children=lambda: {1: len(uses), 2: 0.019})
+    with pytest.raises(BenchError, match="Not all of 2 workers"):
+        process._use_each(cast(Server, idle), "key", 2)
