@@ -40,7 +40,7 @@ async def keep_levels(res: Resources, *, drop: bool = False) -> None:
         elif drop and not is_limited and level in there:
             async with res.db.transaction() as db:
                 await db_usage.drop_level(db, level)
-            _log.info("usage_forgotten", level=level.value)
+            _log.info("usage_forgotten", of=level.value)
 
 
 async def try_to_keep_levels(res: Resources, *, drop: bool = False) -> None:
@@ -63,7 +63,7 @@ async def _switch_on(res: Resources, level: Level, *, is_kept: bool) -> None:
         try:
             async with res.db.transaction() as db:
                 if await db_usage.finish_level(db, level):
-                    _log.info("usage_counted", level=level.value)
+                    _log.info("usage_counted", of=level.value)
             return
         except DatabaseUnavailable:
             if last:

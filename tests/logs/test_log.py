@@ -1,5 +1,6 @@
 """Log lines: JSON in a deployment, for people on a terminal, others' with our own."""
 
+import ast
 import asyncio
 import io
 import json
@@ -126,6 +127,22 @@ def test_lines_of_one_turn_are_written_at_once_and_none_is_lost() -> None:
     lines = [json.loads(line) for line in output.getvalue().splitlines()]
     said = [line.get("number", line["event"]) for line in lines]
     assert said == [0, 1, 2, "thread", "last", "again", "without a loop"]
+
+
+def test_no_field_takes_the_place_of_what_each_line_begins_with() -> None:
+    # A member of the caller's goes over one of the line's own: a `level` was `owner`.
+    head = {"time", "level", "logger", "event"}
+    taken = [
+        f"{path}:{call.lineno}: {keyword.arg}"
+        for path in Path("app").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"info", "warning", "error", "exception"}
+        for keyword in call.keywords
+        if keyword.arg in head
+    ]
+    assert taken == []
 
 
 def test_a_field_that_cannot_be_written_takes_no_other_line_with_it() -> None:
