@@ -32,11 +32,11 @@ async def open_place(
         "sized": {**parts, "unsized_parts": False},
         "small-held": {"method": "put", "integrity": "md5"},
         "texts": {"content_types": ["text/*"]},
-        # Those of the README.
-        "footage": parts | {"content_types": ["video/*", "image/*"]},
-        "images": {"content_types": ["image/*", "text/plain"]},
+        # Those of the README, which `make run` has as well.
+        "videos": parts | {"content_types": ["video/*"]},
+        "images": {"content_types": ["image/*"]},
     }
-    fields = {"picture": "files", "clip": "parts", "video": "footage"}
+    fields = {"paper": "files", "clip": "parts", "picture": "images"}
     product: dict[str, Any] = {name: {"destination": to} for name, to in fields.items()}
     records = {"product": product | {"clips": {"destination": "parts", "many": True}}}
     async with faulty_proxy(gateway.endpoint_url) as proxy:

@@ -56,21 +56,21 @@ async def test_lists_go_on(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_records(caller: Caller) -> None:
-    at = {"type": "product", "id": f"p-{type(caller.client).__name__}", "field": "picture"}
+    at = {"type": "product", "id": f"p-{type(caller.client).__name__}", "field": "paper"}
     file = await caller("upload", b"hello", "files", filename="a.txt", attach_to=at)
     record = await caller("records.get", "product", at["id"])
-    assert record["fields"]["picture"]["file_id"] == file["id"]
+    assert record["fields"]["paper"]["file_id"] == file["id"]
     other = await caller("upload", b"other", "files", filename="b.txt")
-    args = ("product", at["id"], "picture")
+    args = ("product", at["id"], "paper")
     await caller("records.put", *args, other["id"], if_match=record["etag"])
     with pytest.raises(Problem) as problem:
         await caller("records.put", *args, file["id"], if_match=record["etag"])
     assert problem.value.type == "precondition-failed"
-    many = await caller("records.get_many", "product", [at["id"], "none"], fields=["picture"])
-    assert many["items"][0]["fields"]["picture"]["file_id"] == other["id"]
+    many = await caller("records.get_many", "product", [at["id"], "none"], fields=["paper"])
+    assert many["items"][0]["fields"]["paper"]["file_id"] == other["id"]
     assert many["missing"] == ["none"]
     await caller("records.empty", *args)
-    assert (await caller("records.get", "product", at["id"]))["fields"]["picture"] is None
+    assert (await caller("records.get", "product", at["id"]))["fields"]["paper"] is None
 
 
 async def test_sessions(caller: Caller, place: Place) -> None:
