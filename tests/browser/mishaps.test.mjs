@@ -117,6 +117,13 @@ test("a router's own 404 makes nobody forget an upload", async () => {
   assert.deepEqual(asked, ["POST uploads/a/confirm", "POST uploads/a/confirm"]);
 });
 
+test("where another server answers, it asks whether the address is right", async () => {
+  world(() => [404, "<h1>Not Found</h1>"]);
+  const { uploader } = made({ retries: 0 });
+  const expected = { status: 404, type: "", detail: "Is its address right?" };
+  await assert.rejects(uploader.upload(file()), expected);
+});
+
 test("the service's own 404 makes it begin afresh", async () => {
   const asked = world((what) => {
     if (what === "POST uploads") return [201, put("b")];

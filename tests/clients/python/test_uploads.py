@@ -317,6 +317,12 @@ def test_only_another_state_of_the_upload_begins_it_anew(slug: str, is_of_upload
     assert problem.is_of_another_state is is_of_upload
 
 
+def test_where_another_server_answers_it_asks_whether_the_address_is_right() -> None:
+    problem = Problem(404, {}, None)
+    assert str(problem) == "The service answered with status 404. Is its address right?"
+    assert problem.may_repeat
+
+
 def test_users_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> Path:
         raise RuntimeError("Could not determine home directory.")

@@ -198,17 +198,18 @@ export class Service {
 export function problemError(status, problem, wait) {
   const type = /[^:/]*$/.exec(problem?.type ?? "")[0];
   const later = status === 202; // the service is still working on it
+  // A 404 that is no problem comes from a router that has no service behind it, or from another one.
+  const isLost = status === 404 && !type;
   return new UploadError(
     problem?.title ?? `The service answered with status ${status}`,
-    problem?.detail ?? "Try again in a moment.",
+    problem?.detail ?? (isLost ? "Is its address right?" : "Try again in a moment."),
     {
       status,
       type,
       problem,
       wait,
       later,
-      // A 404 that is no problem comes from a router in front that has no service behind it.
-      retry: later || isTransient(status) || status === 401 || (status === 404 && !type),
+      retry: later || isTransient(status) || status === 401 || isLost,
       again: status === 401 ? 1 : undefined, // `token` may give a newer one
       // The upload is in another state than assumed here: ask the service.
       gone: /-(expired|not-pending|not-found)$|^part-differs$/.test(type),

@@ -48,14 +48,15 @@ class Problem(ClaimcheckError):
         self.members = dict(members)
         self.type = str(members.get("type", "")).rpartition(":")[2]
         self.title = str(members.get("title", f"The service answered with status {status}"))
-        self.detail = str(members.get("detail", "Try again in a moment."))
+        # A 404 that is no problem is of a router that has no service behind it, or of another one.
+        is_lost = status == 404 and not self.type
+        advice = "Is its address right?" if is_lost else "Try again in a moment."
+        self.detail = str(members.get("detail", advice))
         self.request_id: str | None = members.get("request_id")
         self.wait = seconds(retry_after)
         # A 409 that tells when to come back is of something that is under way.
         is_busy = status == 409 and retry_after is not None and self.type != "scan-pending"
         is_later = status in (408, 425, 429, 500, 502, 503, 504) and self.type != "bucket-refused"
-        # A 404 that is no problem is of a router that has no service behind it.
-        is_lost = status == 404 and not self.type
         # The key may be made anew for each request.
         self.may_repeat = is_busy or is_later or is_lost or status == 401
         self.again = 1 if status == 401 else None
