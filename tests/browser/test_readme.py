@@ -101,6 +101,21 @@ async def test_the_bare_calls(
     assert (await _newest(api))[0] == "Bare.txt"
 
 
+async def test_the_bare_calls_say_what_is_too_large_for_them(
+    tab: Page, service: str, foreign_origin: str, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate((100 << 20) + 1)
+    with _pages(foreign_origin, _block(GUIDE, "html", 'type="file"', service)):
+        await tab.goto(foreign_origin)
+        async with tab.expect_event("dialog") as shown:
+            await tab.set_input_files("#file", large)
+        dialog = await shown.value
+        assert dialog.message == "This file goes in parts: take uploader.js for it."
+        await dialog.dismiss()
+
+
 @pytest.mark.parametrize(
     ("containing", "said"), [("uploader.upload(", "Hello.txt is there"), ("uploadAll", "1 of 1")]
 )
