@@ -25,6 +25,7 @@ LIMIT = 30 * MIB
 SETTINGS = {
     "CLAIMCHECK_AUTH": "keys",
     "CLAIMCHECK_ADMIN": "true",
+    "CLAIMCHECK_QUOTA__OWNER__FILES": "1000",
     "CLAIMCHECK_DESTINATIONS": json.dumps(
         {
             "images": {

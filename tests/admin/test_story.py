@@ -247,6 +247,12 @@ async def test_the_story(
     await axe.look(page)
     await page.get_by_role("link", name="Destinations").click()
     await axe.look(page)
+    await page.get_by_role("link", name="Usage").click()
+    await page.locator("#owner").fill("shop")
+    await page.get_by_label("Files", exact=True).fill("2000")
+    await page.get_by_role("button", name="Set the limits").click()
+    await expect(page.get_by_role("link", name="Take away")).to_be_visible()
+    await axe.look(page)
 
     # And out.
     await page.get_by_role("button", name=NAME).click()

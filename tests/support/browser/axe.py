@@ -17,6 +17,9 @@ _RUN = """; (within) => axe
   .run(within ? [...document.querySelectorAll(within)] : document,
     { preload: false, rules: { "target-size": { enabled: true } } })
   .then(({ violations }) => violations)"""
+_CUT = """[...document.querySelectorAll(".table-responsive")]
+  .filter((place) => place.scrollWidth > place.clientWidth)
+  .map((place) => place.innerText.slice(0, 80))"""
 LOOKS = Path(os.environ["LOOKS"]) if "LOOKS" in os.environ else None
 
 
@@ -37,7 +40,8 @@ class Inspector:
         self, page: Page, passing_over: Collection[str] = (), within: str | None = None
     ) -> None:
         """Add what it finds to `found`, but for the rules in `passing_over`; and what a page is
-        wider than its window. `within` is a selector, for pages that are not all ours.
+        wider than its window, or a table than its place. `within` is a selector, for pages that are
+        not all ours.
         """
         for scheme in SCHEMES:
             await page.emulate_media(
@@ -60,3 +64,5 @@ class Inspector:
                 whole = await page.evaluate("document.documentElement.scrollWidth")
                 if whole > width:
                     self.found.append(f"{at}: the page is {whole} pixels wide")
+                for table in await page.evaluate(_CUT):
+                    self.found.append(f"{at}: a table's last columns are out of sight: {table}")
