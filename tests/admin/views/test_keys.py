@@ -28,8 +28,13 @@ async def test_scopes_are_what_one_may_do(
     for other in ("API keys", "Uploads", "Records"):
         assert other not in said(page)
     assert "Delete record" not in await reader.page(f"/files/{file['id']}")
-    for path in ("/keys", "/uploads", "/records", f"/files/{file['id']}/delete"):
-        assert (await reader.get(path)).status_code == 403
+    for path in ("/keys", "/uploads", "/records"):
+        refused = await reader.get(path)
+        assert refused.status_code == 403
+        assert "ask whoever makes the accounts" in refused.text
+    refused = await reader.get(f"/files/{file['id']}/delete")
+    assert refused.status_code == 403
+    assert "This takes the scope files:delete" in refused.text
     for path in (
         "/keys/new",
         f"/keys/{UNKNOWN_ID}/revoke",
