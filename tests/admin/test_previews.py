@@ -8,7 +8,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.admin.office import Office, opened, sign_in
 from tests.admin.shop import MIB
-from tests.admin.steps import choose, png, uploaded
+from tests.admin.steps import choose, png
 from tests.support.browser.axe import Inspector
 from tests.support.browser.chromium import Watch, watched
 from tests.support.browser.packages import needs_npm
@@ -74,7 +74,8 @@ async def test_files_are_sent_shown_and_deleted_together(
         payload("paper.pdf", PDF, "application/pdf"),
         large,
     )
-    await uploaded(field, 4)
+    await expect(field.get_by_role("button", name="Remove")).to_have_count(4, timeout=60_000)
+    await expect(field).not_to_contain_text("Save to keep it")
     await page.get_by_role("link", name="Look at the files").click()
     await expect(page.get_by_role("heading", name="Files 4 files")).to_be_visible()
     await expect(page.get_by_role("cell", name="shop")).to_have_count(4)

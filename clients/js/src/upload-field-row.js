@@ -86,7 +86,8 @@ export class Row {
       const stored = await upload;
       this.value = stored.id;
       this.state = "stored";
-      this.show(listed([this.#size, say("uploaded-save")]));
+      // Outside of a form there is nothing to save.
+      this.show(listed([this.#size, this.field.matches("form *, [form]") && say("uploaded-save")]));
       this.field.uploaded(this);
     } catch (error) {
       if (error.name === "AbortError") return;
