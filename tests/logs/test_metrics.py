@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from fastapi import Request
 
 from app.errors import ConfigurationError
-from app.logs.metrics import measured
+from app.logs.metrics import measured, report
 from app.routers.metrics import may_scrape
 from app.settings.model import load_settings
 from app.store.signer import utc_now
@@ -46,6 +47,15 @@ async def difference(
 ) -> tuple[float, ...]:
     after = await scraped(client)
     return tuple(after.get(name, 0) - before.get(name, 0) for name in names)
+
+
+def test_the_docs_list_them() -> None:
+    told = report(None, {"expired": 1}, {"clean": 1}, 1.0).decode()
+    names = re.findall(r"^# TYPE (\w+) ", told, re.MULTILINE)
+    page = (Path(__file__).parents[2] / "docs/logging.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (`claimcheck_.*?) \|", page, re.MULTILINE)
+    found = {name for cell in listed for name in re.findall(r"`(claimcheck_\w+)`", cell)}
+    assert found == {name for name in names if not name.endswith("_created")}
 
 
 async def test_uploads_and_requests_are_counted(
