@@ -94,6 +94,8 @@ class Usage(View):
         asked = {name: str(form.get(name) or "").strip() for name in ("owner", *_LIMITS)}
         try:
             limits = {name: _limit(asked[name]) for name in _LIMITS}
+            if all(limit is None for limit in limits.values()):
+                raise ValueError("Fill in a limit; “Take away” in the list ends those there are.")
             owner = asked["owner"] or None
             if owner is not None and not is_name(owner):
                 raise ValueError("The owner must be printable, with at most 255 characters.")

@@ -1,6 +1,7 @@
 """`claimcheck quotas`: see what owners use, and set limits of their own."""
 
 import argparse
+import sys
 from typing import Final
 
 from rich.markup import escape
@@ -62,6 +63,8 @@ def _operator(options: argparse.Namespace) -> Principal:
 async def _set(res: Resources, options: argparse.Namespace) -> None:
     caller = _operator(options)
     limits = {name: getattr(options, name) for name in _NAMES}
+    if all(limit is None for limit in limits.values()):
+        sys.exit("Name a limit: --bytes, --files or --pending; `quotas clear` ends them.")
     await quotas.set_quota(res, caller, options.owner, **limits)
 
 

@@ -115,6 +115,14 @@ def test_check_says_in_one_line_what_is_wrong() -> None:
     )
 
 
+def test_limits_are_not_set_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DEPLOYED.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["quotas", "set", "--owner", "ann"])
+    assert str(caught.value.code).startswith("Name a limit: --bytes, --files or --pending;")
+
+
 def test_dev_says_at_once_that_the_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

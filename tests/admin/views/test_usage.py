@@ -49,11 +49,15 @@ async def test_uses_are_shown_and_limits_set(
     assert (await client.post("/v1/uploads", json=BODY)).status_code == 201
 
 
-@pytest.mark.parametrize("wrong", [{"files": "many"}, {"bytes": "-1"}, {"files": str(2**53 + 1)}])
+@pytest.mark.parametrize(
+    "wrong", [{"files": "many"}, {"bytes": "-1"}, {"files": str(2**53 + 1)}, {"files": " "}]
+)
 async def test_a_wrong_limit_is_refused(panel: Panel, wrong: dict[str, str]) -> None:
     answer = await panel.post("/usage", {"owner": "shop"} | wrong)
     assert answer.status_code == 422
-    assert "A limit is a whole number" in answer.text
+    is_empty = wrong == {"files": " "}
+    says = "Fill in a limit" if is_empty else "A limit is a whole number"
+    assert says in answer.text
     assert "Take away" not in await panel.page("/usage")
 
 
