@@ -1,6 +1,7 @@
 """The Python of docs/records.md, run as it stands."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from app.routers.records import RecordBody, RecordFile
 from app.settings.model import Settings, load_settings
 from tests.support.service import prepared, served
 from tests.support.steps import announced, confirm_all
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/records.md"
 RECORDS = {
     "CLAIMCHECK_RECORDS__PRODUCT__PICTURE__DESTINATION": "images",
     "CLAIMCHECK_RECORDS__PRODUCT__GALLERY": '{"destination": "images", "many": true}',
@@ -24,6 +27,18 @@ def block(document: str, containing: str) -> str:
     text = (ROOT / document).read_text(encoding="utf-8")
     [found] = [b for b in re.findall(r"```\w+\n(.*?)```", text, re.DOTALL) if containing in b]
     return str(found)
+
+
+def test_a_record_reads_as_the_page_shows() -> None:
+    [shown] = [
+        json.loads(b)
+        for b in re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        if '"etag"' in b
+    ]
+    record = RecordBody.model_validate(shown)
+    # It is there only where nobody knows when the credentials end.
+    assert {*shown["fields"]["picture"]} == {*RecordFile.model_fields} - {"may_end_sooner"}
+    assert record.fields["gallery"] == []
 
 
 DJANGO = """
