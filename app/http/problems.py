@@ -167,11 +167,24 @@ def too_many_mistakes() -> ValidationFailed:
     return ValidationFailed(f"body {message}.", errors=[{"loc": ["body"], "message": message}])
 
 
+# In place of a pattern, which tells nobody that they wrote a checksum in hexadecimal.
+_MD5: Final = "write the MD5 in Base64: 24 characters, not 32 in hexadecimal"
+_FORMS: Final = {
+    "checksum_sha256": "write the SHA-256 in Base64: 44 characters, not 64 in hexadecimal",
+    "checksum_md5": _MD5,
+    "checksums_md5": _MD5,
+}
+
+
 def _in_words(error: dict[str, Any]) -> str:
     """The message of one of pydantic's errors."""
     if error["loc"] == ("body",) and error["type"] in {"missing", "model_attributes_type"}:
         # Also what FastAPI makes of JSON under another Content-Type.
         return "Send a JSON object with Content-Type: application/json"
+    if error["type"] in {"string_pattern_mismatch", "string_too_long", "string_too_short"}:
+        for name, form in _FORMS.items():
+            if name in error["loc"]:
+                return form
     message: str = error["msg"]
     return message.removeprefix("Value error, ")
 

@@ -133,6 +133,15 @@ async def test_checksums(client: httpx.AsyncClient) -> None:
     assert (await announce(client, checksum_sha256="A" * 43 + "=")).status_code == 201
 
 
+async def test_checksums_in_hexadecimal_are_told_to_be_in_base64(client: httpx.AsyncClient) -> None:
+    for name, digits, words in (("sha256", 64, "SHA-256"), ("md5", 32, "MD5")):
+        response = await announce(client, **{f"checksum_{name}": "0" * digits})
+        assert response.status_code == 422
+        detail = response.json()["detail"]
+        assert detail.startswith(f"body.checksum_{name}: write the {words} in Base64: ")
+        assert detail.endswith(f"not {digits} in hexadecimal.")
+
+
 async def test_unknown_destinations(client: httpx.AsyncClient) -> None:
     for name in ("nowhere", "Files", "files ", "files\0", "../files", "<script>"):
         response = await announce(client, destination=name)
