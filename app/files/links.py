@@ -108,7 +108,7 @@ async def read_links(
     links: list[Link | NotServed] = []
     # Most pages are of one destination, so that its signer is made once.
     where: tuple[str, str] | None = None
-    turn = Turn()
+    withheld, turn = False, Turn()
     for number, file in enumerate(files, start=1):
         if where is None or file.destination != where[0] or file.bucket != where[1]:
             where = file.destination, file.bucket
@@ -118,11 +118,12 @@ async def read_links(
             )
             # A name that somebody asks for is not asked for again, and may be as long as they like.
             is_steady = to.window and filename is None
-            presented = disposition or to.disposition
-        if file.scan is not None or to.scan != "off":
+            presented, is_scanned = disposition or to.disposition, to.scan != "off"
+        if is_scanned or file.scan is not None:
             objection = _objection(file, to)
             if objection is not None:
                 links.append(objection)
+                withheld = True
                 continue
         known = _known(signer, file.id, file.filename, presented, for_scripts) if is_steady else []
         if not known:
@@ -132,7 +133,9 @@ async def read_links(
         if number % _AT_ONCE == 0:
             await turn.over()
     said = {"redirect": disposition or "plain"} if redirecting else {}
-    linked = [file for file, link in zip(files, links, strict=True) if isinstance(link, Link)]
+    linked = files
+    if withheld:
+        linked = [file for file, link in zip(files, links, strict=True) if isinstance(link, Link)]
     for start in range(0, len(linked), IDS_A_LINE):
         audit_files("file.linked", linked[start : start + IDS_A_LINE], **said)
         await turn.over()
