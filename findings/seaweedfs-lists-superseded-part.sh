@@ -15,7 +15,7 @@ server=
 end() {
   [ -z "$server" ] || { kill "$server" && wait "$server" || true; }
   # The names of its sockets are its own choice.
-  [ ! -f "$scratch/ports" ] || for port in $(cat "$scratch/ports"); do rm -f /tmp/seaweedfs-*-grpc-"$port".sock; done
+  [ ! -f "$scratch/ports" ] || for port in $(cat "$scratch/ports"); do rm -f /tmp/seaweedfs-*-"$port".sock; done
   rm -rf "$scratch"
 }
 trap end EXIT
