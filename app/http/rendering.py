@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import from_json, to_json
+from starlette.types import Receive, Scope, Send
 
 from app.core.metadata import read_metadata
 from app.core.scans import Scan
@@ -21,6 +22,8 @@ from app.turns import Turn
 
 # Files that are written without a look at the clock.
 _AT_ONCE: Final = 8
+# Bytes that are put together and sent at once.
+_PIECE: Final = 256 * 1024
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 
@@ -280,19 +283,71 @@ async def long_json_response(content: Mapping[str, Any] | Iterator[Any]) -> Resp
     """As `json_response`, of a list or an object with lists, which may be long. Their items are
     written in turns with other requests, and made so, where an iterator makes them.
     """
+    pieces = _Pieces()
     if isinstance(content, Mapping):
-        members = [b"%b:%b" % (to_json(k), await _long_json(v)) for k, v in content.items()]
-        body = b"{%b}" % b",".join(members)
+        start = b"{"
+        for name, value in content.items():
+            pieces.add(b"%b%b:" % (start, to_json(name)))
+            await _add_long(pieces, value)
+            start = b","
+        pieces.add(b"}" if start == b"," else b"{}")
     else:
-        body = await _long_json(content)
-    return _Json(body)
+        await _add_long(pieces, content)
+    return _LongJson(pieces.all())
 
 
-async def _long_json(value: Any) -> bytes:
+class _Pieces:
+    """Bytes, as pieces of some length: to put MiB together, and to send them, takes long."""
+
+    def __init__(self) -> None:
+        self._whole: list[bytes] = []
+        self._parts: list[bytes] = []
+        self._length = 0
+
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._length += len(part)
+        if self._length >= _PIECE:
+            self._cut()
+
+    def all(self) -> list[bytes]:
+        self._cut()
+        return self._whole
+
+    def _cut(self) -> None:
+        self._whole.append(b"".join(self._parts))
+        self._parts, self._length = [], 0
+
+
+async def _add_long(pieces: _Pieces, value: Any) -> None:
     if not isinstance(value, (list, Iterator)):
-        return to_json(value)
-    items, turn = [], Turn()
+        pieces.add(to_json(value))
+        return
+    turn, start = Turn(), b"["
     for item in value:
-        items.append(to_json(item))
+        pieces.add(start + to_json(item))
+        start = b","
         await turn.over()
-    return b"[%b]" % b",".join(items)
+    pieces.add(b"]" if start == b"," else b"[]")
+
+
+class _LongJson(_Json):
+    """JSON that is sent piece by piece, in turns with other requests."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+        super().__init__()
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers(headers)
+        self.raw_headers[0] = (b"content-length", b"%d" % sum(map(len, self._pieces)))
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        status, headers = self.status_code, self.raw_headers
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        *pieces, last = self._pieces
+        turn = Turn()
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await turn.over()
+        await send({"type": "http.response.body", "body": last})

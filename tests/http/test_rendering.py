@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic_core import from_json, to_json
+from starlette.types import Message
 
 from app.files.links import Link
-from app.http.rendering import json_response, signed
+from app.http.rendering import json_response, long_json_response, signed
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -26,3 +27,38 @@ def test_an_answer_says_its_length_and_type_and_what_it_is_given() -> None:
         (b"content-type", b"application/json"),
         (b"location", b"/v1/\xe9"),
     ]
+
+
+async def test_a_long_answer_is_sent_in_pieces() -> None:
+    items = [{"name": "é" * 50, "number": number} for number in range(5000)]
+    answer = await long_json_response(
+        {"items": items, "none": [], "more": iter([1]), "cursor": "x"}
+    )
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await answer({"type": "http"}, _nothing, send)
+    start, *pieces = sent
+    body = b"".join(piece["body"] for piece in pieces)
+    assert from_json(body) == {"items": items, "none": [], "more": [1], "cursor": "x"}
+    assert dict(start["headers"])[b"content-length"] == b"%d" % len(body)
+    assert all(256 * 1024 <= len(piece["body"]) < 257 * 1024 for piece in pieces[:-1])
+    assert [piece.get("more_body", False) for piece in pieces] == [True] * 2 + [False]
+
+
+@pytest.mark.parametrize("content", [{}, {"items": []}, {"items": [], "missing": ["a"]}])
+async def test_a_short_answer_is_sent_as_it_is(content: dict[str, list[str]]) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await (await long_json_response(content))({"type": "http"}, _nothing, send)
+    [_, body] = sent
+    assert from_json(body["body"]) == content
+
+
+async def _nothing() -> Message:
+    raise AssertionError("an answer reads no request")
