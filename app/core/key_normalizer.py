@@ -294,7 +294,7 @@ def _slug(stem: str, room: int) -> str:
 
 @cache
 def load_tables() -> None:
-    """Load the tables of other scripts, which takes 5 ms. Else the first name that is not ASCII
-    does: they take 4 MiB.
+    """Load the tables of other scripts, which takes 5 ms, and 4 MiB. Else the first name that is
+    not ASCII does.
     """
     _slug("é", 10)

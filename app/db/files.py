@@ -28,6 +28,7 @@ from app.db.statements import (
 )
 from app.db.tell import telling_of_file
 from app.db.usage_changes import noted
+from app.loading import load_once
 from app.models.events import EventType
 from app.models.files import File, Readable, Seal, State, files
 from app.models.idempotency import IdempotencyKey
@@ -124,7 +125,8 @@ async def insert_files(
         return set(await _INSERT.rows(db, **arrays(File._fields, rows)))
     if len(rows) == 1:
         # They have the statement's order: twenty names less to look up.
-        return set(map(FIRST, await db.fetch(_INSERT_ONE.sql, *_known(rows[0]))))
+        sql, _ = await load_once(_INSERT_ONE.written)
+        return set(map(FIRST, await db.fetch(sql, *_known(rows[0]))))
     return set(await _INSERT_NEW.rows(db, **arrays(_KNOWN, map(_known, rows))))
 
 

@@ -1,9 +1,9 @@
 """SQL from the tables of `app.models`: SQLAlchemy writes it once, asyncpg runs it."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
-from typing import Any, Final, Generic, TypeVar, cast, overload
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast, overload
 from weakref import WeakSet
 
 import asyncpg
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.core.principal import Principal
+from app.loading import load_once
 from app.turns import Turn
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
@@ -31,6 +32,13 @@ FIRST: Final = itemgetter(0)
 _all: Final = WeakSet["Statement[Any]"]()
 
 
+class Written(NamedTuple):
+    """SQL with `$1`, `$2` ... for the arguments, and the arguments' names, in order."""
+
+    sql: str
+    names: tuple[str, ...]
+
+
 class Statement(Generic[Row]):
     """SQL in PostgreSQL's own notation, written when it is first run: a process runs few of all
     (but see `write_all`).
@@ -43,26 +51,27 @@ class Statement(Generic[Row]):
         self._statement = statement
         self.make = make
         _all.add(self)
+        # Of what takes up to 10 ms, in a thread.
+        self.written = cache(self._write)
 
-    @cached_property
-    def _written(self) -> tuple[str, tuple[str, ...]]:
+    def _write(self) -> Written:
         # The compiler, which is far larger than both, is not kept.
         compiled = cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
-        return str(compiled), tuple(compiled.positiontup or ())
+        return Written(str(compiled), tuple(compiled.positiontup or ()))
 
-    @cached_property
+    @property
     def sql(self) -> str:
-        """With `$1`, `$2` ... for the arguments."""
-        return self._written[0]
+        """As `Written` has it."""
+        return self.written().sql
 
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names of the arguments, in order."""
-        return self._written[1]
+    async def _with(self, values: Mapping[str, Any]) -> list[Any]:
+        """The SQL, and the arguments behind it."""
+        sql, names = await load_once(self.written)
+        return [sql, *[values[name] for name in names]]
 
     async def rows(self, db: asyncpg.Connection, **values: Any) -> list[Row]:
         """All rows."""
-        found = await db.fetch(self.sql, *[values[name] for name in self.names])
+        found = await db.fetch(*await self._with(values))
         if len(found) <= _AT_ONCE:
             return list(map(self.make, found))
         rows, turn = [], Turn()
@@ -73,16 +82,16 @@ class Statement(Generic[Row]):
 
     async def row(self, db: asyncpg.Connection, **values: Any) -> Row | None:
         """The first row, None where there is none."""
-        found = await db.fetchrow(self.sql, *[values[name] for name in self.names])
+        found = await db.fetchrow(*await self._with(values))
         return None if found is None else self.make(found)
 
     async def value(self, db: asyncpg.Connection, **values: Any) -> Any:
         """The first column of the first row, None where there is none."""
-        return await db.fetchval(self.sql, *[values[name] for name in self.names])
+        return await db.fetchval(*await self._with(values))
 
     async def run(self, db: asyncpg.Connection, **values: Any) -> None:
         """Run it for its effect alone."""
-        await db.execute(self.sql, *[values[name] for name in self.names])
+        await db.execute(*await self._with(values))
 
 
 def write_all() -> None:
@@ -90,7 +99,7 @@ def write_all() -> None:
     and none of which then needs SQLAlchemy's compiler, whose pages each would have to itself.
     """
     for statement in list(_all):
-        _ = statement.sql, statement.names
+        statement.written()
 
 
 @overload

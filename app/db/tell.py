@@ -44,7 +44,7 @@ class Telling(Statement[Row]):
         """The row that was moved, None where none was."""
         actor = current_actor.get()
         values["request_id"] = None if actor is None else actor.request_id
-        found = await db.fetchrow(self.sql, *[values[name] for name in self.names])
+        found = await db.fetchrow(*await self._with(values))
         if found is None:
             return None
         if found[-1]:

@@ -109,7 +109,7 @@ async def announce_files(
                 # Distinct moments, so that one batch may hold the same name a hundred times.
                 moment = now + timedelta(microseconds=index + attempt * len(announcements))
                 try:
-                    new[index] = announced_file(res, caller, announcement, moment)
+                    new[index] = await announced_file(res, caller, announcement, moment)
                 except Problem as problem:
                     answers[index] = problem
                 await turn.over()
@@ -330,7 +330,7 @@ async def announce_unsized(
         destination_name, filename, content_type, method="multipart", path=path, metadata=metadata
     )
     with _refusals_counted(res, caller, destination_name):
-        destination, file = announced_file(res, caller, announcement, res.clock())
+        destination, file = await announced_file(res, caller, announcement, res.clock())
         if not destination.unsized_parts:
             raise PartsNotOffered(
                 f"Destination {destination.name} takes no parts of a file whose size was not "
@@ -365,7 +365,7 @@ async def announce_as_uppy(
         metadata=metadata,
     )
     with _refusals_counted(res, caller, destination_name):
-        destination, file = announced_file(res, caller, announcement, res.clock())
+        destination, file = await announced_file(res, caller, announcement, res.clock())
         file = file._replace(part_size=lay_out_as_uppy(size).part_size)
         return await _store_and_begin(res, caller, destination, file)
 

@@ -9,7 +9,13 @@ from app.access.destinations import destination_for
 from app.core.content_types import guess_content_type, normalize_content_type
 from app.core.deadlines import first_look
 from app.core.destination import Destination, Method
-from app.core.key_normalizer import Filename, InvalidName, clean_filename, normalize_key
+from app.core.key_normalizer import (
+    Filename,
+    InvalidName,
+    clean_filename,
+    load_tables,
+    normalize_key,
+)
 from app.core.object_url import object_url
 from app.core.parts import lay_out
 from app.core.principal import Principal, SessionBounds
@@ -25,6 +31,7 @@ from app.errors import (
     SizeRequired,
     UploadSessionExhausted,
 )
+from app.loading import load_once
 from app.models.credentials import FileRequest, UploadSession
 from app.models.files import File, Seal, State
 from app.models.idempotency import IdempotencyKey
@@ -50,7 +57,7 @@ class Announcement(NamedTuple):
     metadata: str | None = None
 
 
-def announced_file(
+async def announced_file(
     res: Resources, caller: Principal, announcement: Announcement, now: datetime
 ) -> tuple[Destination, File]:
     """The row to store, if the destination's rules allow the file.
@@ -62,6 +69,8 @@ def announced_file(
         name = clean_filename(announcement.filename)
     except InvalidName as error:
         raise InvalidFilename(str(error)) from None
+    if not name.stem.isascii():
+        await load_once(load_tables)
     return destination, pending_file(res, caller, destination, name, announcement, now)
 
 

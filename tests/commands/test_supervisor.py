@@ -43,10 +43,11 @@ def left(app):
     from app.http.lean_route import LeanRoute
 
     return {
-        "statements": sum("_written" not in vars(one) for one in statements._all),
+        "statements": sum(not one.written.cache_info().currsize for one in statements._all),
         "lists": lists._list_statement.cache_info().currsize,
         "routes": [r.path for r in app.routes
-                   if isinstance(r, LeanRoute) and r.is_lean and "_handle" not in vars(r)],
+                   if isinstance(r, LeanRoute) and r.is_lean
+                   and not r._short_way.cache_info().currsize],
         "middleware": app.middleware_stack is None,
     }
 
