@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
+from pydantic_core import from_json
 
 from app.db.tell import TOLD
 from app.errors import DatabaseUnavailable, Problem
@@ -129,7 +130,7 @@ class Database:
                 if not self._pooled_by_transaction:
                     await driver.execute(SET_IDLE)
                 await driver.set_type_codec(
-                    "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+                    "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=from_json
                 )
         except BaseException:
             driver.terminate()
