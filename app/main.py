@@ -47,7 +47,7 @@ from app.routers import (
     webhooks,
 )
 from app.routers.pages import pages
-from app.runtime.process import configure_logging, freeze_garbage_collector
+from app.runtime.process import collecting_garbage, configure_logging, freeze_garbage_collector
 from app.runtime.resources import Resources, open_resources
 from app.settings.model import Settings, load_settings, require_deployed
 from app.store.signer import utc_now
@@ -149,7 +149,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings, clock=clock) as resources, measured():
+        async with (
+            open_resources(settings, clock=clock) as resources,
+            measured(),
+            collecting_garbage(),
+        ):
             app.state.resources = resources
             report = ReportCache(partial(_examine, settings, clock), clock)
             app.state.report = report

@@ -3,6 +3,7 @@ that they load from `/static`.
 """
 
 import asyncio
+import gc
 import hashlib
 import os
 import re
@@ -96,6 +97,8 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
 
 
 def _document(description: Mapping[str, Any], prefix: str) -> Response:
+    # It stays, with all that FastAPI made it of, as what `app.loading` loads.
+    gc.freeze()
     servers = [*description.get("servers", ())]
     if prefix and all(server["url"] != prefix for server in servers):
         description = {**description, "servers": [{"url": prefix}, *servers]}
