@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any, Final
 
+import anyio
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -157,6 +158,9 @@ def create_app(
             app.state.resources = resources
             report = ReportCache(partial(_examine, settings, clock), clock)
             app.state.report = report
+            if settings.admin:
+                # Loads what Starlette's middleware needs of anyio, 10 ms, before it is asked.
+                anyio.get_current_task()
             if settings.quota:
                 await _see_usage_counted(resources)
             try:

@@ -190,27 +190,33 @@ def _found(shape: _Shape) -> sa.Select[Any]:
 # Written anew they cost 2 to 6 ms each, more than a page.
 @lru_cache(maxsize=256)
 def _page_statement(shape: _Shape) -> Statement[File]:
-    found = _found(shape).subquery("found").c
-    wanted = sa.select(*(found[column.name] for column in _c))
-    if not shape.is_list:
-        columns = [found.size, found.id] if shape.by_size else [found.unlisted_id]
-        wanted = wanted.order_by(*(c if shape.is_upward else c.desc() for c in columns))
-    return write(wanted, File._make)
+    def made() -> sa.Select[Any]:
+        found = _found(shape).subquery("found").c
+        wanted = sa.select(*(found[column.name] for column in _c))
+        if not shape.is_list:
+            columns = [found.size, found.id] if shape.by_size else [found.unlisted_id]
+            wanted = wanted.order_by(*(c if shape.is_upward else c.desc() for c in columns))
+        return wanted
+
+    return write(made, File._make)
 
 
 @lru_cache(maxsize=256)
 def _count_statement(shape: _Shape) -> Statement[tuple[int]]:
-    return write(sa.select(sa.func.count()).select_from(_found(shape).subquery()))
+    return write(lambda: sa.select(sa.func.count()).select_from(_found(shape).subquery()))
 
 
 @lru_cache(maxsize=256)
 def _end_statement(shape: _Shape) -> Statement[tuple[UUID, int | None]]:
-    walked = _walk(shape).subquery("walked").c
-    return write(
-        sa.select(walked.id, walked.size)
-        .offset(unforeseen(_number(WALK - 1)))
-        .limit(unforeseen(_number(1)))
-    )
+    def made() -> sa.Select[Any]:
+        walked = _walk(shape).subquery("walked").c
+        return (
+            sa.select(walked.id, walked.size)
+            .offset(unforeseen(_number(WALK - 1)))
+            .limit(unforeseen(_number(1)))
+        )
+
+    return write(made)
 
 
 def _arguments(search: Search, shape: _Shape, tenant: str, at: Position | None) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from app.turns import Turn
 
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 Row = TypeVar("Row")
+# A statement, or what makes one, where that takes long.
+Source = sa.sql.ClauseElement | Callable[[], sa.sql.ClauseElement]
 
 # Rows that are made without a look at the clock: a page, and one more that tells of the next.
 _AT_ONCE: Final = 101
@@ -47,16 +49,18 @@ class Statement(Generic[Row]):
     `make` turns the driver's records into rows.
     """
 
-    def __init__(self, statement: sa.sql.ClauseElement, make: Callable[[Any], Row]) -> None:
-        self._statement = statement
+    def __init__(self, source: Source, make: Callable[[Any], Row]) -> None:
+        self._source = source
         self.make = make
         _all.add(self)
         # Of what takes up to 10 ms, in a thread.
         self.written = cache(self._write)
 
     def _write(self) -> Written:
+        source = self._source
+        statement = source if isinstance(source, sa.sql.ClauseElement) else source()
         # The compiler, which is far larger than both, is not kept.
-        compiled = cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
+        compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
         return Written(str(compiled), tuple(compiled.positiontup or ()))
 
     @property
@@ -103,12 +107,12 @@ def write_all() -> None:
 
 
 @overload
-def write(statement: sa.sql.ClauseElement) -> Statement[tuple[Any, ...]]: ...
+def write(source: Source) -> Statement[tuple[Any, ...]]: ...
 @overload
-def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Row]) -> Statement[Row]: ...
-def write(statement: sa.sql.ClauseElement, make: Callable[[Any], Any] = tuple) -> Statement[Any]:
+def write(source: Source, make: Callable[[Any], Row]) -> Statement[Row]: ...
+def write(source: Source, make: Callable[[Any], Any] = tuple) -> Statement[Any]:
     """The statement as asyncpg takes it; `make` is the `_make` of a NamedTuple, or `FIRST`."""
-    return Statement(statement, make)
+    return Statement(source, make)
 
 
 def array(name: str, kind: sa.types.TypeEngine[Any]) -> Any:

@@ -89,8 +89,8 @@ async def collecting_garbage() -> AsyncIterator[None]:
     """Collects garbage in moments in which the event loop has nothing else to do, until it is left;
     in processes that `freeze_garbage_collector` has set up.
 
-    Requests leave none; but a connection leaves 30 objects, and a page of the panel 400: the server,
-    the panel's framework and its templates have cycles in them.
+    Requests leave none; but a connection leaves 30 objects, and a page of the panel 400: the
+    server, the panel's framework and its templates have cycles in them.
     """
     task = None
     if gc.get_threshold() == _RARELY:

@@ -4,10 +4,8 @@ import asyncio
 import threading
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
-from app.db import statements
 from app.db.statements import FIRST, write
 
 
@@ -18,25 +16,18 @@ class _Driver:
         return [(asked,)]
 
 
-async def test_a_statement_is_written_out_once_beside_the_event_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    statement = write(
-        sa.select(sa.bindparam("b", type_=sa.String()), sa.bindparam("a", type_=sa.String())), FIRST
-    )
-    wrote: list[int] = []
-    compiled = type(statement._statement).compile
+async def test_a_statement_is_made_and_written_out_once_beside_the_event_loop() -> None:
+    makers: list[int] = []
 
-    def noted(*arguments: Any, **named: Any) -> Any:
-        wrote.append(threading.get_ident())
-        return compiled(*arguments, **named)
+    def made() -> sa.Select[Any]:
+        makers.append(threading.get_ident())
+        return sa.select(*(sa.bindparam(name, type_=sa.String()) for name in "ba"))
 
-    monkeypatch.setattr(type(statement._statement), "compile", noted)
+    statement = write(made, FIRST)
     db: Any = _Driver()
     found = await asyncio.gather(*(statement.rows(db, a="x", b=f"{n}", c=0) for n in range(3)))
     sql = "SELECT $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2"
     assert found == [[(sql, f"{n}", "x")] for n in range(3)]
-    assert statement.sql == sql
-    [writer] = wrote
-    assert writer != threading.get_ident()
-    assert statements.Written(sql, ("b", "a")) == statement.written()
+    assert statement.written() == (statement.sql, ("b", "a")) == (sql, ("b", "a"))
+    [maker] = makers
+    assert maker != threading.get_ident()
