@@ -6,6 +6,8 @@ Python lets other requests go on meanwhile.
 
 import asyncio
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import _lru_cache_wrapper
 from threading import Lock
 from typing import Final, TypeVar
@@ -25,8 +27,20 @@ async def load_once(load: "_lru_cache_wrapper[_T]") -> _T:
 
 
 def _load(load: "_lru_cache_wrapper[_T]") -> _T:
-    with _lock:
-        loaded = load()
-        # It stays, and is not gone through again: see `freeze_garbage_collector`.
+    with _lock, loading():
+        return load()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """For what is made to stay: the garbage collector goes through it neither meanwhile, when it is
+    all new and takes long, nor ever again (`app.runtime.process`).
+    """
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
         gc.freeze()
-        return loaded
+        if is_enabled:
+            gc.enable()

@@ -1,13 +1,14 @@
 """Late loading happens once, and not in the event loop's thread."""
 
 import asyncio
+import gc
 import threading
 from functools import cache
 from typing import Final
 
 import pytest
 
-from app.loading import load_once
+from app.loading import load_once, loading
 from tests.support.late import imported_late
 
 # Imports of coroutines, of what is there by then.
@@ -49,6 +50,33 @@ async def test_a_failure_is_tried_again() -> None:
     with pytest.raises(OSError, match="no memory"):
         await load_once(load)
     assert await load_once(load) == "loaded"
+
+
+@pytest.mark.parametrize("failure", [None, OSError("no memory")])
+async def test_nothing_is_collected_meanwhile(failure: OSError | None) -> None:
+    collecting = []
+
+    @cache
+    def load() -> None:
+        collecting.append(gc.isenabled())
+        if failure is not None:
+            raise failure
+
+    assert gc.isenabled()
+    try:
+        await load_once(load)
+    except OSError as error:
+        assert error is failure  # noqa: PT017
+    assert collecting == [False]
+    assert gc.isenabled()
+    # Who has turned it off finds it so.
+    gc.disable()
+    try:
+        with loading():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_no_coroutine_imports_what_is_not_there() -> None:

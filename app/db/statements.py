@@ -55,6 +55,7 @@ class Statement(Generic[Row]):
         _all.add(self)
         # Of what takes up to 10 ms, in a thread.
         self.written = cache(self._write)
+        self._known: Written | None = None
 
     def _write(self) -> Written:
         source = self._source
@@ -70,7 +71,9 @@ class Statement(Generic[Row]):
 
     async def _with(self, values: Mapping[str, Any]) -> list[Any]:
         """The SQL, and the arguments behind it."""
-        sql, names = await load_once(self.written)
+        if self._known is None:
+            self._known = await load_once(self.written)
+        sql, names = self._known
         return [sql, *[values[name] for name in names]]
 
     async def rows(self, db: asyncpg.Connection, **values: Any) -> list[Row]:

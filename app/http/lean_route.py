@@ -52,6 +52,7 @@ class LeanRoute(APIRoute):
 
     # Whether `answer` can be called; FastAPI makes routes that are included anew.
     is_lean = False
+    _known: _Handler | None = None
 
     def get_route_handler(self) -> _Handler:
         signature = inspect.signature(self.endpoint, eval_str=True)
@@ -157,7 +158,9 @@ class LeanRoute(APIRoute):
         for dependencies that yield and for forms, and a handler of problems, for which the one
         around all routes will do.
         """
-        handle = await load_once(self._short_way)
+        handle = self._known
+        if handle is None:
+            handle = self._known = await load_once(self._short_way)
         response = await handle(_Request(scope, receive, send))
         await response(scope, receive, send)
 

@@ -3,20 +3,20 @@ that they load from `/static`.
 """
 
 import asyncio
-import gc
 import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from app.loading import loading
 from app.single_flight import SingleFlight
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -78,7 +78,7 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     making = SingleFlight()
 
     async def make(app: FastAPI, prefix: str) -> Response:
-        document = await asyncio.to_thread(lambda: _document(app.openapi(), prefix))
+        document = await asyncio.to_thread(_document, app, prefix)
         return documents.setdefault(prefix, document)
 
     @router.api_route("/openapi.json", methods=["GET", "HEAD"])
@@ -96,13 +96,14 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     return router
 
 
-def _document(description: Mapping[str, Any], prefix: str) -> Response:
-    # It stays, with all that FastAPI made it of, as what `app.loading` loads.
-    gc.freeze()
-    servers = [*description.get("servers", ())]
-    if prefix and all(server["url"] != prefix for server in servers):
-        description = {**description, "servers": [{"url": prefix}, *servers]}
-    response = JSONResponse(description, headers={"Cache-Control": "no-cache"})
+def _document(app: FastAPI, prefix: str) -> Response:
+    # It stays, with all that FastAPI makes it of.
+    with loading():
+        description = app.openapi()
+        servers = [*description.get("servers", ())]
+        if prefix and all(server["url"] != prefix for server in servers):
+            description = {**description, "servers": [{"url": prefix}, *servers]}
+        response = JSONResponse(description, headers={"Cache-Control": "no-cache"})
     response.headers["ETag"] = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
     return response
 

@@ -111,7 +111,7 @@ async def _collect_when_quiet() -> None:
         before, new = new, gc.get_count()[0]
         # Of many most are in hand, of requests that wait or of a thread; unless nobody asks.
         takes_long = new > _FEW and abs(new - before) > _STILL
-        if new > _WORTHWHILE and not takes_long and await _is_quiet():
+        if new > _WORTHWHILE and not takes_long and gc.isenabled() and await _is_quiet():
             # The oldest generation that is due, as the collector itself chooses.
             due = [count > most for count, most in zip(gc.get_count(), _RARELY, strict=True)]
             gc.collect(2 if due[2] else 1 if due[1] else 0)

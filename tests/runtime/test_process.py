@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.loading import loading
 from app.runtime import process
 from app.runtime.process import collecting_garbage, freeze_garbage_collector
 
@@ -100,6 +101,16 @@ async def test_nothing_is_collected_while_requests_have_the_event_loop(
         for _ in range(100):
             await asyncio.sleep(0)
     busy.cancel()
+    assert garbage() is not None
+    assert collected == []
+
+
+async def test_nothing_is_collected_while_a_thread_loads_what_stays(collected: list[int]) -> None:
+    with loading():
+        async with collecting_garbage():
+            garbage = _leave(2000)
+            for _ in range(100):
+                await asyncio.sleep(0)
     assert garbage() is not None
     assert collected == []
 
