@@ -5,8 +5,9 @@ import gc
 import signal
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
+from app.commands.parser import add_commands
 from app.errors import BucketUnavailable, ConfigurationError, DatabaseUnavailable, Problem
 from app.logs.log import Actor, current_actor
 
@@ -20,6 +21,23 @@ _NAMED_ALIKE: Final = (
 _MODULES: Final = {name: name for name in _NAMED_ALIKE} | {"worker": "sweep"}
 
 
+class _Version(argparse.Action):
+    """Prints the version of the installed package, which is looked up only then."""
+
+    def __init__(self, option_strings: list[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            sys.stdout.write(f"claimcheck {version('claimcheck')}\n")
+        except PackageNotFoundError:
+            # As on Heroku, which installs the packages that it needs.
+            parser.exit(1, "claimcheck is run from its source, and is not installed.\n")
+        parser.exit()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The console script `claimcheck`."""
     if arguments is None:
@@ -28,7 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
         prog="claimcheck",
         description="Uploads straight from the browser into a private S3 bucket.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action=_Version)
+    commands = add_commands(parser, "COMMAND")
     asked = [_MODULES[name] for name in arguments[:1] if name in _MODULES]
     gc.disable()  # what is loaded stays
     for module in asked or dict.fromkeys(_MODULES.values()):

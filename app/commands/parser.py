@@ -1,6 +1,7 @@
 """Adds commands to the parser. Loads nothing else: `serve` prepares the process first."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -23,5 +24,17 @@ def add_command(
 
 def add_group(commands: Subparsers, name: str, purpose: str) -> Subparsers:
     """Add a command that has subcommands alone; returns the object to add those to."""
-    parser = commands.add_parser(name, help=purpose, description=purpose)
-    return parser.add_subparsers(required=True, metavar="ACTION")
+    return add_commands(commands.add_parser(name, help=purpose, description=purpose), "ACTION")
+
+
+def add_commands(parser: argparse.ArgumentParser, metavar: str) -> Subparsers:
+    """The object to add a parser's commands to. Called without one, it lists them on standard
+    error, and ends with the exit status of a wrong call.
+    """
+
+    def list_commands(_: argparse.Namespace) -> None:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+
+    parser.set_defaults(run=list_commands)
+    return parser.add_subparsers(metavar=metavar)

@@ -1,6 +1,8 @@
 import os
 import secrets
 import socket
+import tomllib
+from importlib import metadata
 
 import asyncpg
 import pytest
@@ -9,7 +11,7 @@ from sqlalchemy import make_url
 from app import cli
 from app.embedded.postgres import create_database
 from tests.commands.steps import DEPLOYED
-from tests.support.command import claimcheck
+from tests.support.command import ROOT, claimcheck
 from tests.support.service import in_thread
 
 
@@ -19,6 +21,42 @@ def test_help_lists_the_commands() -> None:
     assert done.stdout.startswith("usage: claimcheck ")
     for command in ("dev", "serve", "migrate"):
         assert f"\n    {command} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listed"),
+    [([], ("dev", "serve", "migrate")), (["keys"], ("create", "list", "revoke"))],
+)
+def test_without_a_command_they_are_listed(
+    arguments: list[str], listed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    said = capsys.readouterr()
+    assert (caught.value.code, said.out) == (2, "")
+    for command in listed:
+        assert f"\n    {command} " in said.err
+
+
+def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"claimcheck {project['version']}\n"
+
+
+def test_version_of_a_source_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 1
+    assert "is not installed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["nosuch"], ["serve", "--port", "1"]])
