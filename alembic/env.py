@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.connections import CONNECT_SECONDS
+from app.db.unreachable import no_connection
 from app.errors import ConfigurationError
 
 # Each says its tables to the metadata.
@@ -85,7 +86,7 @@ async def run() -> None:
         except (OSError, TimeoutError, DBAPIError) as error:
             # Without SQLAlchemy's own words about it.
             cause = error.orig if isinstance(error, DBAPIError) else error
-            raise SystemExit(f"DATABASE_URL: the database did not let us in: {cause}") from None
+            raise SystemExit(no_connection(cause)) from None
         try:
             await connection.run_sync(migrate)
             await connection.commit()

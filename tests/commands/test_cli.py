@@ -127,7 +127,7 @@ def test_a_database_that_refuses_is_not_called_silent_alone(postgres_url: str) -
     for command, begins in (
         (("keys", "list"), "claimcheck cannot go on: The database did not answer;"),
         (("sweep",), "claimcheck cannot go on: The database did not answer;"),
-        (("migrate",), "DATABASE_URL: the database did not let us in: "),
+        (("migrate",), "The server has no database of this name. Make it,"),
     ):
         done = claimcheck(*command, **environ)
         assert done.returncode == 1
