@@ -1,6 +1,6 @@
 """One bucket: whether it can be reached, its region, the store's clock, its configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -133,8 +133,7 @@ async def check_state(
     if isinstance(state.aspects[Aspect.LIFECYCLE], Unread):
         _report_unread(findings, "lifecycle", Aspect.LIFECYCLE, state)
         return findings
-    for destination in destinations:
-        _check_lifecycle(findings, destination, state)
+    check_lifecycle(findings, destinations, state)
     return findings
 
 
@@ -167,38 +166,56 @@ async def _check_public(findings: Findings, client: Any, bucket: str, state: Buc
     )
 
 
-def _check_lifecycle(findings: Findings, destination: Destination, state: BucketState) -> None:
-    prefix, found = destination.prefix, state.config(Aspect.LIFECYCLE)
-    where = f"keys under {prefix!r}"
-    if lost := expires_versions(found, prefix):
+def check_lifecycle(
+    findings: Findings, destinations: Sequence[Destination], state: BucketState
+) -> None:
+    """Check what the rules do to files and unfinished uploads: one finding for all destinations of
+    the bucket that fare alike.
+    """
+    found, days = state.config(Aspect.LIFECYCLE), dict[str, int]()
+    for one in destinations:
+        days[one.prefix] = max(abort_days(one.multipart_expires_in), days.get(one.prefix, 0))
+    if lost := {prefix: ids for prefix in days if (ids := expires_versions(found, prefix))}:
         findings.fail(
             "lifecycle-versions",
-            f"Lifecycle rule {', '.join(lost)} deletes older versions of {where}: after a "
+            f"Lifecycle rule {_rules(lost)} deletes older versions of {_keys(lost)}: after a "
             "repeated upload the version that links serve is such a one.",
             "Take the rule away, or limit it to other prefixes.",
         )
-    if lost := expires_objects(found, prefix):
+    if lost := {prefix: ids for prefix in days if (ids := expires_objects(found, prefix))}:
         findings.warn(
             "lifecycle-expiry",
-            f"Lifecycle rule {', '.join(lost)} deletes {where}, and the service is not told.",
+            f"Lifecycle rule {_rules(lost)} deletes {_keys(lost)}, and the service is not told.",
             "Take the rule away, or limit it to other prefixes.",
         )
-    days = abort_days(destination.multipart_expires_in)
-    if early := aborts_early(found, prefix, days):
+    early = {prefix: ids for prefix in days if (ids := aborts_early(found, prefix, days[prefix]))}
+    if early:
+        wanted = max(days[prefix] for prefix in early)
         findings.fail(
             "lifecycle",
-            f"Lifecycle rule {', '.join(early)} aborts multipart uploads of {where} within less "
-            f"than {days} days: parts are lost of uploads that are paused, or are whole and wait "
-            "for the sweep.",
-            f"Give the rule {days} days, or limit it to other prefixes; those whose ids begin with "
-            "claimcheck-abort- `claimcheck bucket apply` sets right.",
+            f"Lifecycle rule {_rules(early)} aborts multipart uploads of {_keys(early)} within "
+            f"less than {wanted} days: parts are lost of uploads that are paused, or are whole and "
+            "wait for the sweep.",
+            f"Give the rule {wanted} days, or limit it to other prefixes; those whose ids begin "
+            "with claimcheck-abort- `claimcheck bucket apply` sets right.",
         )
-        return
-    findings.ok_or_warn(
-        aborts_all(found, prefix),
-        "lifecycle",
-        f"Multipart uploads of {where} that nobody ends are aborted.",
-        f"No lifecycle rule aborts multipart uploads of {where} that nobody ends: their parts "
-        "cost money and are not listed.",
-        APPLY,
-    )
+    if bare := [prefix for prefix in days if prefix not in early and not aborts_all(found, prefix)]:
+        findings.warn(
+            "lifecycle",
+            f"No lifecycle rule aborts multipart uploads of {_keys(bare)} that nobody ends: their "
+            "parts cost money and are not listed.",
+            APPLY,
+        )
+    elif not early:
+        findings.ok(
+            "lifecycle",
+            f"Multipart uploads of {_keys(days)} that nobody ends are aborted.",
+        )
+
+
+def _rules(affecting: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(dict.fromkeys(rule for ids in affecting.values() for rule in ids))
+
+
+def _keys(prefixes: Iterable[str]) -> str:
+    return f"keys under {', '.join(map(repr, prefixes))}"
