@@ -167,12 +167,25 @@ def too_many_mistakes() -> ValidationFailed:
     return ValidationFailed(f"body {message}.", errors=[{"loc": ["body"], "message": message}])
 
 
-# In place of a pattern, which tells nobody that they wrote a checksum in hexadecimal.
+# In place of a length or a pattern, which tells nobody that they wrote a checksum in hexadecimal.
 _MD5: Final = "write the MD5 in Base64: 24 characters, not 32 in hexadecimal"
-_FORMS: Final = {
+_CHECKSUMS: Final = {
     "checksum_sha256": "write the SHA-256 in Base64: 44 characters, not 64 in hexadecimal",
     "checksum_md5": _MD5,
     "checksums_md5": _MD5,
+}
+_RECORD_ID: Final = "write up to 200 visible ASCII characters without / and ,"
+# In place of the pattern of each field that has one.
+FORMS: Final = _CHECKSUMS | {
+    "after": "write the `cursor` of the answer before, or latest",
+    "content_type": "write a content type such as image/png, or a family such as image/*",
+    "destination": "write a destination's name, which has ASCII letters, digits, _ and - alone",
+    "email": "write an e-mail address, such as ann@example.com",
+    "id": _RECORD_ID,
+    "key": "write an object's key, which is not empty and has no control characters",
+    "partNumbers": "write the numbers of up to 1000 parts, separated by commas",
+    "reason": "write one line without control characters",
+    "record_id": _RECORD_ID,
 }
 
 
@@ -181,10 +194,11 @@ def _in_words(error: dict[str, Any]) -> str:
     if error["loc"] == ("body",) and error["type"] in {"missing", "model_attributes_type"}:
         # Also what FastAPI makes of JSON under another Content-Type.
         return "Send a JSON object with Content-Type: application/json"
-    if error["type"] in {"string_pattern_mismatch", "string_too_long", "string_too_short"}:
-        for name, form in _FORMS.items():
-            if name in error["loc"]:
-                return form
+    name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
+    if error["type"] == "string_pattern_mismatch" and name in FORMS:
+        return FORMS[name]
+    if error["type"] in {"string_too_long", "string_too_short"} and name in _CHECKSUMS:
+        return _CHECKSUMS[name]
     message: str = error["msg"]
     return message.removeprefix("Value error, ")
 

@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from app.http.problems import FORMS
 from app.settings.model import Settings
 from tests.support.service import prepared
 from tests.support.steps import slug
@@ -140,6 +142,46 @@ async def test_checksums_in_hexadecimal_are_told_to_be_in_base64(client: httpx.A
         detail = response.json()["detail"]
         assert detail.startswith(f"body.checksum_{name}: write the {words} in Base64: ")
         assert detail.endswith(f"not {digits} in hexadecimal.")
+
+
+def _with_patterns(schema: Any, name: str = "") -> Iterator[str]:
+    """The names of parameters and properties that have a pattern."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _with_patterns(one, name)
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield name
+        for word, inner in schema.items():
+            if word == "properties":
+                for of, property_ in inner.items():
+                    yield from _with_patterns(property_, of)
+            else:
+                yield from _with_patterns(inner, str(schema.get("name", name)))
+
+
+async def test_every_field_with_a_pattern_says_its_form_in_words(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    names = set(_with_patterns(document))
+    assert {"after", "checksum_md5", "checksums_md5", "key", "record_id"} <= names <= set(FORMS)
+
+
+async def test_a_pattern_is_no_answer(client: httpx.AsyncClient) -> None:
+    upload = f"/uppy/s3/multipart/{UUID(int=7)}/batch"
+    for path, name, wrong in (
+        ("/v1/events", "after", "yesterday"),
+        ("/v1/files", "content_type", "image"),
+        ("/v1/files", "destination", "a b"),
+        (upload, "partNumbers", "1;2"),
+    ):
+        response = await client.get(path, params={name: wrong})
+        assert response.status_code == 422
+        assert response.json()["detail"] == f"query.{name}: {FORMS[name]}."
+    response = await client.get("/v1/records/product/a,b")
+    assert response.json()["detail"] == f"path.record_id: {FORMS['record_id']}."
+    # A length needs no words of its own.
+    response = await client.get("/v1/events", params={"after": "1" * 19})
+    assert "18 characters" in response.json()["detail"]
 
 
 async def test_unknown_destinations(client: httpx.AsyncClient) -> None:
