@@ -172,6 +172,20 @@ async def test_what_a_record_holds_stays(
     assert await status_of(web, file) == 200
 
 
+async def test_what_a_record_holds_is_not_offered_to_be_removed(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, panel: Panel
+) -> None:
+    file = await stored(client, web)
+    offers = (f"/files/{file['id']}/release", f"/files/{file['id']}/delete")
+    record = "/v1/records/product/42/papers"
+    for held, is_offered in (([file["id"]], False), ([], True)):
+        assert (await client.put(record, json={"file_ids": held})).status_code == 200
+        page = await panel.get(f"/files/{file['id']}")
+        assert ("A record holds the file: take it out of its records" in said(page)) != is_offered
+        for path in offers:
+            assert (path in page.text) == is_offered
+
+
 async def test_others_files_are_not_there(
     client: httpx.AsyncClient,
     web: httpx.AsyncClient,
