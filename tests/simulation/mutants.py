@@ -77,7 +77,7 @@ MUTANTS: Final = {
     ),
     "links pin no version": Mutant(
         "app/files/links.py",
-        '        query["versionId"] = file.version_id\n    if for_scripts:',
+        '        query += query_parameter("versionId", file.version_id)\n    if for_scripts:',
         "        pass\n    if for_scripts:",
     ),
     "a rejection is not told": Mutant(
