@@ -167,8 +167,9 @@ class RequestContext:
                 "request",
                 method=method,
                 route=route,
-                # repr: a path may hold line breaks and what moves a terminal, percent-decoded.
-                path=repr(scope["path"])[1:-1],
+                # repr: a path may hold line breaks and what moves a terminal, percent-decoded. No
+                # more of one that is refused for its length than of others.
+                path=repr(scope["path"][:PATH_BYTES])[1:-1],
                 status=status,
                 ms=round(seconds * 1000, 1),
                 bytes_in=received,

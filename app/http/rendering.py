@@ -283,71 +283,51 @@ async def long_json_response(content: Mapping[str, Any] | Iterator[Any]) -> Resp
     """As `json_response`, of a list or an object with lists, which may be long. Their items are
     written in turns with other requests, and made so, where an iterator makes them.
     """
-    pieces = _Pieces()
+    parts: list[bytes] = []
     if isinstance(content, Mapping):
-        start = b"{"
         for name, value in content.items():
-            pieces.add(b"%b%b:" % (start, to_json(name)))
-            await _add_long(pieces, value)
-            start = b","
-        pieces.add(b"}" if start == b"," else b"{}")
+            parts += (b"," if parts else b"{", to_json(name), b":")
+            await _add_long(parts, value)
+        parts.append(b"}" if parts else b"{}")
     else:
-        await _add_long(pieces, content)
-    return _LongJson(pieces.all())
+        await _add_long(parts, content)
+    return _LongJson(parts)
 
 
-class _Pieces:
-    """Bytes, as pieces of some length: to put MiB together, and to send them, takes long."""
-
-    def __init__(self) -> None:
-        self._whole: list[bytes] = []
-        self._parts: list[bytes] = []
-        self._length = 0
-
-    def add(self, part: bytes) -> None:
-        self._parts.append(part)
-        self._length += len(part)
-        if self._length >= _PIECE:
-            self._cut()
-
-    def all(self) -> list[bytes]:
-        self._cut()
-        return self._whole
-
-    def _cut(self) -> None:
-        self._whole.append(b"".join(self._parts))
-        self._parts, self._length = [], 0
-
-
-async def _add_long(pieces: _Pieces, value: Any) -> None:
+async def _add_long(parts: list[bytes], value: Any) -> None:
     if not isinstance(value, (list, Iterator)):
-        pieces.add(to_json(value))
+        parts.append(to_json(value))
         return
-    turn, start = Turn(), b"["
+    turn, before = Turn(), b"["
     for item in value:
-        pieces.add(start + to_json(item))
-        start = b","
+        parts += (before, to_json(item))
+        before = b","
         await turn.over()
-    pieces.add(b"]" if start == b"," else b"[]")
+    parts.append(b"]" if before == b"," else b"[]")
 
 
 class _LongJson(_Json):
-    """JSON that is sent piece by piece, in turns with other requests."""
+    """JSON that is put together and sent piece by piece, in turns with other requests: MiB take
+    long.
+    """
 
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
         super().__init__()
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         super().init_headers(headers)
-        self.raw_headers[0] = (b"content-length", b"%d" % sum(map(len, self._pieces)))
+        self.raw_headers[0] = (b"content-length", b"%d" % sum(map(len, self._parts)))
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         status, headers = self.status_code, self.raw_headers
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        *pieces, last = self._pieces
-        turn = Turn()
-        for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await turn.over()
-        await send({"type": "http.response.body", "body": last})
+        turn, start, length = Turn(), 0, 0
+        for end, part in enumerate(self._parts, start=1):
+            length += len(part)
+            if length >= _PIECE:
+                piece = b"".join(self._parts[start:end])
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                start, length = end, 0
+                await turn.over()
+        await send({"type": "http.response.body", "body": b"".join(self._parts[start:])})

@@ -4,10 +4,11 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from app.core.bucket_events import UnreadableEvent, arrivals
 from app.errors import RouteNotFound
+from app.http.lean_route import LeanRoute
 from app.http.machines import comes_from, is_token
 from app.http.permissions import Res
 from app.logs.log import current_actor, get_logger
@@ -16,12 +17,12 @@ from app.settings.model import Settings
 from app.uploads.arrive import ACTOR, confirm_noted, note_arrivals
 
 # For the store, and not part of the API that clients read about.
-router = APIRouter(prefix="/v1", include_in_schema=False)
+router = APIRouter(prefix="/v1", include_in_schema=False, route_class=LeanRoute)
 _log = get_logger("bucket_events")
 
 
 @router.post("/bucket-events", status_code=204)
-async def take(request: Request, res: Res) -> None:
+async def take(request: Request, res: Res) -> Response:
     """Note which uploads are said to have arrived, and confirm them after the answer: a store may
     have its own client wait for it.
 
@@ -39,8 +40,9 @@ async def take(request: Request, res: Res) -> None:
         await note_scans(res, body)
     except UnreadableEvent as error:
         _log.warning("bucket_event_unreadable", reason=str(error))
-        return
-    confirm_noted(res, await note_arrivals(res, names))
+    else:
+        confirm_noted(res, await note_arrivals(res, names))
+    return Response(status_code=204)
 
 
 def _may_tell(settings: Settings, request: Request) -> bool:

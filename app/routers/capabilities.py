@@ -2,17 +2,18 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from app.doctor.findings import Level
 from app.doctor.report_cache import ReportCache
 from app.errors import ExaminationUnderWay
+from app.http.lean_route import LeanRoute
 from app.http.permissions import CanAdmin
 from app.http.problems import responses
-from app.http.rendering import members
+from app.http.rendering import json_response, members
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=LeanRoute)
 
 
 class FindingBody(BaseModel):
@@ -67,13 +68,13 @@ _members = members(Capabilities, but=("examined_at",))
 @router.get(
     "/v1/capabilities",
     operation_id="getCapabilities",
+    response_model=Capabilities,
     summary="What the stores can do, and what is wrong with them",
     responses=responses(ExaminationUnderWay),
 )
-async def capabilities(_: CanAdmin, request: Request) -> Capabilities:
+async def capabilities(_: CanAdmin, request: Request) -> Response:
     """The report of `claimcheck doctor`, made by trying at most every ten minutes."""
     cache: ReportCache = request.app.state.report
     report, examined_at = await cache.get()
-    return Capabilities.model_validate(
-        {"examined_at": examined_at, **_members(report)}, from_attributes=True
-    )
+    body = {"examined_at": examined_at, **_members(report)}
+    return json_response(Capabilities.model_validate(body, from_attributes=True))

@@ -317,7 +317,7 @@ async def delete(
         Literal["keep", "delete"],
         Query(description="`delete`: the object goes too, with every version of its key"),
     ] = "keep",
-) -> None:
+) -> Response:
     """By default the file goes from the API and the object stays in the bucket.
 
     Not while the field of a record holds the file.
@@ -326,3 +326,4 @@ async def delete(
         await remove_file(res, caller, file_id)
     else:
         await release_file(res, caller, file_id)
+    return Response(status_code=204)

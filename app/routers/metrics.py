@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.core.scans import Scan
 from app.db import sweep as db_sweep
 from app.errors import DatabaseUnavailable, RouteNotFound
+from app.http.lean_route import LeanRoute
 from app.http.machines import comes_from, is_token
 from app.http.permissions import Res
 from app.logs import metrics
@@ -15,7 +16,7 @@ from app.store.credentials import CredentialsUnavailable
 from app.upkeep.sweep import REPLAYS, RUN
 
 # Not part of the API that clients read about.
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=LeanRoute)
 
 
 @router.get("/metrics")

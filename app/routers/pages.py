@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from app.http.lean_route import LeanRoute
 from app.loading import loading
 from app.single_flight import SingleFlight
 
@@ -53,7 +54,7 @@ def pages(bucket_origins: Sequence[str], *, panel: bool) -> APIRouter:
     first = _first_page(panel)
     tagged = {**headers, "ETag": f'"{hashlib.sha256(first).hexdigest()[:32]}"'}
     sized = {**tagged, "Content-Length": str(len(first))}
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=LeanRoute)
 
     @router.api_route("/", methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:

@@ -57,13 +57,15 @@ class Ready(BaseModel):
 @router.get(
     "/v1/destinations",
     operation_id="listDestinations",
+    response_model=Destinations,
     summary="List where files may go",
     responses=responses(),
 )
-async def destinations(caller: CanUpload, res: Res) -> Destinations:
+async def destinations(caller: CanUpload, res: Res) -> Response:
     """For a front end that checks a file before it announces it."""
     admitting = [d for d in res.settings.destinations.values() if d.admits(caller)]
-    return Destinations.model_validate({"items": admitting}, from_attributes=True)
+    body = Destinations.model_validate({"items": admitting}, from_attributes=True)
+    return json_response(body)
 
 
 @router.get(
@@ -81,20 +83,20 @@ async def livez() -> Response:
 @router.get(
     "/readyz",
     operation_id="readyz",
+    response_model=Ready,
     summary="Whether database and buckets answer",
     responses={
         **responses(public=True),
         503: {"model": Ready, "description": "A dependency does not answer"},
     },
 )
-async def readyz(res: Res, response: Response) -> Ready:
+async def readyz(res: Res) -> Response:
     """503 if any does not answer within 5 seconds. The answer is up to 2 seconds old."""
     asking = res.background.share("readyz", lambda: _ask(res), READY_REMEMBERED)
     ready = await asyncio.shield(asking)
     if {ready.database, *ready.buckets.values()} != {"ok"}:
-        response.status_code = 503
-        response.headers["Retry-After"] = str(READY_RETRY)
-    return ready
+        return json_response(ready, {"Retry-After": str(READY_RETRY)}, 503)
+    return json_response(ready)
 
 
 async def _ask(res: Resources) -> Ready:

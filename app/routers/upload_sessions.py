@@ -227,9 +227,10 @@ async def get(session_id: UUID, caller: CanMint, res: Res) -> Response:
     status_code=204,
     responses=responses(errors.UploadSessionNotFound, errors.DatabaseUnavailable),
 )
-async def revoke(session_id: UUID, caller: CanMint, res: Res) -> None:
+async def revoke(session_id: UUID, caller: CanMint, res: Res) -> Response:
     """Nothing more is announced with it at once, and nothing else done within 5 seconds. What was
     signed lives until it expires, but nobody confirms it; parts of files whose size was not
     announced are dropped at once. Repeating it is no error.
     """
     await end_session(res, caller, session_id)
+    return Response(status_code=204)

@@ -222,13 +222,14 @@ async def announce_batch(
 @router.get(
     "/uploads/{upload_id}",
     operation_id="getUpload",
+    response_model=UploadBody,
     summary="See where an upload is",
     responses=responses(errors.UploadNotFound, errors.DatabaseUnavailable),
 )
-async def get(upload_id: UUID, caller: CanUpload, res: Res) -> UploadBody:
+async def get(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """State and reason; never signed instructions, which `renew` gives."""
     file = await get_upload(res, caller, upload_id)
-    return UploadBody.model_construct(**upload_json(file))
+    return json_response(upload_json(file))
 
 
 @router.post(
@@ -303,6 +304,7 @@ async def confirm(
         errors.UploadNotFound, errors.UploadNotPending, errors.RemovalUnderWay, *_BUCKET_PROBLEMS
     ),
 )
-async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> None:
+async def cancel(upload_id: UUID, caller: CanUpload, res: Res) -> Response:
     """For pending and rejected uploads; what arrived of the bytes is deleted, parts included."""
     await cancel_upload(res, caller, upload_id)
+    return Response(status_code=204)

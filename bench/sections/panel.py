@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app.db.migrations import migrate
+from app.files.finding import take_all_changes
 from app.runtime.resources import open_resources
 from app.settings.model import load_settings
 from app.staff import accounts as staff
@@ -41,6 +42,8 @@ def files(stack: Stack) -> None:
     endpoint = stack.settings.destinations["images"].stored_endpoint
     large.query(rows.empty)
     large.query(partial(rows.fill, first=1, last=rows_of_many, endpoint=endpoint))
+    for one in (small, large):
+        asyncio.run(_take_changes(one))
     with small.service() as of_few, large.service() as of_many:
         cookies = [signed_in(one) for one in (small, large)]
         for name, path in PAGES.items():
@@ -74,6 +77,14 @@ def _with_few(stack: Stack) -> Stack:
     endpoint = stack.settings.destinations["images"].stored_endpoint
     small.query(partial(rows.fill, first=1, last=FEW, endpoint=endpoint))
     return small
+
+
+async def _take_changes(stack: Stack) -> None:
+    """Write the new files into what finds them: the first search would have the service do it, who
+    is still at it long after a run of 10^6 files.
+    """
+    async with open_resources(load_settings(stack.environ)) as res:
+        await take_all_changes(res)
 
 
 def signed_in(stack: Stack) -> str:

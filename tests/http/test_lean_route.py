@@ -294,6 +294,12 @@ async def test_the_hot_routes_take_the_short_way(
     assert (await client.get("/v1/files?limit=0")).status_code == 500
 
 
+def test_every_route_has_a_short_way(settings: Settings) -> None:
+    routes = [route for route in create_app(settings).routes if isinstance(route, APIRoute)]
+    assert len(routes) > 50
+    assert [route.path for route in routes if not getattr(route, "is_lean", False)] == []
+
+
 def test_no_dependency_stands_where_the_short_way_does_not_see_it(settings: Settings) -> None:
     app = create_app(settings)
     assert not app.router.dependencies

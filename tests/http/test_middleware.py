@@ -138,8 +138,9 @@ async def test_the_access_log_has_one_line_and_no_secret(
         await client.get(f"/v1/files/{file['id']}/content", params={"filename": "hunter2.png"})
         await client.get("/v1/files?cursor=hunter2&X-Amz-Signature=hunter2")
         await client.get("/a%0Ab%1b[31m")
+        await client.get("/" + "a" * 60_000)
     lines = log_lines(caplog, "access")
-    assert len(lines) == 7
+    assert len(lines) == 8
     first = lines[0]
     assert datetime.fromisoformat(first.pop("time")).tzinfo is UTC
     assert re.fullmatch("[0-9a-f]{16}", first.pop("request_id"))
@@ -166,6 +167,7 @@ async def test_the_access_log_has_one_line_and_no_secret(
     assert (lines[5]["path"], lines[5]["status"]) == ("/v1/files", 422)
     assert (lines[6]["path"], lines[6]["route"]) == (r"/a\nb\x1b[31m", "unmatched")
     assert "owner" not in lines[6]
+    assert (lines[7]["path"], lines[7]["status"]) == ("/" + "a" * 2047, 414)
     ours = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("claimcheck"))
     secrets = [
         "hunter2",
