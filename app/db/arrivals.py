@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -26,10 +25,10 @@ _now = sa.bindparam("now", type_=MOMENT)
 _signed_at = _c.expires_at - sa.bindparam("lifetime", type_=sa.Interval())
 _since = sa.func.greatest(_c.created_at, sa.case((_signed_at <= _now, _signed_at)))
 _age = sa.func.greatest(_now - _since, sa.bindparam("least_pause", type_=sa.Interval()))
-_spread = sa.literal_column("(0.75 + 0.5 * random())", sa.Float())
-_next: Final = _now + _age * _spread
+# Drawn in the CTE, so once for each row: a CASE and its condition would draw one each.
+_spread = sa.literal_column("0.75 + 0.5 * random()", sa.Float())
 _due = (
-    sa.select(_c.id)
+    sa.select(_c.id, _spread.label("spread"))
     .where(
         in_state(State.PENDING),
         _c.look_at < sa.bindparam("due_before", type_=MOMENT),
@@ -42,6 +41,7 @@ _due = (
     .with_for_update(skip_locked=True)
     .cte("due")
 )
+_next = _now + _age * _due.c.spread
 _CLAIM_LOOKS = write(
     sa.update(files)
     .where(_c.id == _due.c.id)

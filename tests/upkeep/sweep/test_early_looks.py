@@ -42,6 +42,24 @@ async def test_one_that_never_comes_costs_few_looks_ever_further_apart(
     assert await states(db) == {"pending": 1}
 
 
+async def test_none_is_put_off_until_its_instructions_have_ended(
+    settings: Settings, client: httpx.AsyncClient, db: asyncpg.Connection
+) -> None:
+    await announce_many(client, 100)
+    # About half of the pauses drawn would go past the end.
+    await db.execute(
+        "UPDATE files SET look_at = now() - interval '1 second',"
+        " created_at = now() - interval '10 minutes', expires_at = now() + interval '10 minutes'"
+    )
+    now = await db.fetchval("SELECT now()")
+    async with open_resources(settings, clock=lambda: now) as res:
+        await Sweep(res).look()
+    rows = await db.fetch("SELECT look_at, expires_at FROM files")
+    looks = [row["look_at"] for row in rows if row["look_at"] is not None]
+    assert 10 < len(looks) < 90
+    assert max(looks) < rows[0]["expires_at"]
+
+
 def test_looks_are_spread_and_wait_for_large_files() -> None:
     now = utc_now()
     waits = [
