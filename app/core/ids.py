@@ -14,15 +14,21 @@ def milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def uuid7(now: datetime, randomness: bytes) -> UUID:
-    """The UUIDv7 of `now` and 8 random bytes, of which 62 bits are used.
+def uuid7_bytes(now: datetime, randomness: bytes) -> bytes:
+    """The 16 bytes of the UUIDv7 of `now` and 8 random bytes, of which 62 bits are used.
 
     The microseconds go into rand_a (section 6.2, method 3), so that files announced in one batch
     sort in its order.
     """
     rand_a = (now.microsecond % 1000 << 12) // 1000
     rand_b = int.from_bytes(randomness[:8]) & (1 << 62) - 1
-    return UUID(int=milliseconds(now) << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b)
+    number = milliseconds(now) << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b
+    return number.to_bytes(16)
+
+
+def uuid7(now: datetime, randomness: bytes) -> UUID:
+    """The UUIDv7 of `now` and 8 random bytes, as `uuid7_bytes` has them."""
+    return UUID(bytes=uuid7_bytes(now, randomness))
 
 
 def first_uuid7(moment: datetime) -> UUID:

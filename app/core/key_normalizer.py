@@ -10,7 +10,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -60,6 +60,8 @@ _LONGEST: Final = {
     "owner": "x" * 16,
     "slug": "file",
 }
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 _TOO_LONG: Final = (
     f"The file name is longer than {MAX_NAME_UNITS} characters of UTF-16, the most that Windows "
     "and macOS allow."
@@ -234,13 +236,13 @@ def normalize_key(
 
 def _timestamp(now: datetime) -> str:
     """The moment as strftime writes `%m-%d-%Y_%H-%M-%S-%f`, in a tenth of its time."""
-    return f"{_second(now.replace(microsecond=0))}-{now.microsecond:06d}"
+    return f"{_second((now - _EPOCH) // _SECOND)}-{now.microsecond:06d}"
 
 
 # Files of one batch have it in common.
 @lru_cache(maxsize=16)
-def _second(now: datetime) -> str:
-    return now.strftime("%m-%d-%Y_%H-%M-%S")
+def _second(second: int) -> str:
+    return (_EPOCH + second * _SECOND).strftime("%m-%d-%Y_%H-%M-%S")
 
 
 def check_client_key(key: str, prefixes: Collection[str]) -> None:

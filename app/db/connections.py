@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any, Final
 
 import asyncpg
@@ -71,48 +72,35 @@ class Database:
         self._idle: list[asyncpg.Connection] = []
         self._closed = False
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection that commits each statement by itself.
+    def connection(self) -> "_Lent":
+        """A connection that commits each statement by itself, as a context.
 
-        Raises DatabaseUnavailable when there is none to be had or when it is lost on the way: the
-        outcome of a statement under way is then unknown. Also where the server has ended a deadlock
-        at its cost.
+        Entering it or leaving it raises DatabaseUnavailable when there is none to be had or when it
+        is lost on the way: the outcome of a statement under way is then unknown. Also where the
+        server has ended a deadlock at its cost.
         """
-        try:
-            if self._turns.locked():
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._turns.acquire()
-            else:
+        return _Lent(self, pooled_by_transaction=self._pooled_by_transaction)
+
+    async def lend(self) -> asyncpg.Connection:
+        """A connection that nobody else has until it is taken back."""
+        if self._turns.locked():
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await self._turns.acquire()
-            try:
-                driver = await self._take()
-                try:
-                    if self._pooled_by_transaction:
-                        # The pooler may change servers between parsing and executing otherwise.
-                        async with driver.transaction():
-                            yield driver
-                    else:
-                        yield driver
-                finally:
-                    if driver in TOLD:
-                        TOLD.discard(driver)
-                        self.told.set()
-                    self._give_back(driver)
-            finally:
-                self._turns.release()
-        except asyncpg.UndefinedTableError as error:
-            raise DatabaseUnavailable(
-                "The database has no tables yet: run `claimcheck migrate`.", retry_after=30
-            ) from error
-        except asyncpg.DeadlockDetectedError as error:
-            raise DatabaseUnavailable(
-                "Another change waited for this one, and this one for it, so it was given up; "
-                "try again in a moment.",
-                retry_after=2,
-            ) from error
-        except _LOST as error:
-            raise _unavailable() from error
+        else:
+            await self._turns.acquire()
+        try:
+            return await self._take()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    def take_back(self, driver: asyncpg.Connection) -> None:
+        """End what `lend` has begun."""
+        if driver in TOLD:
+            TOLD.discard(driver)
+            self.told.set()
+        self._give_back(driver)
+        self._turns.release()
 
     async def _take(self) -> asyncpg.Connection:
         while self._idle:
@@ -177,6 +165,70 @@ class Database:
                 await driver.close(timeout=CONNECT_SECONDS)
             except _LOST:
                 driver.terminate()
+
+
+class _Lent:
+    """What `Database.connection` gives. Written out, for a generator in its place would take four
+    times as long as lending does.
+    """
+
+    __slots__ = ("_database", "_driver", "_pooled_by_transaction", "_transaction")
+
+    def __init__(self, database: Database, *, pooled_by_transaction: bool) -> None:
+        self._database, self._pooled_by_transaction = database, pooled_by_transaction
+        self._transaction: Any = None
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        try:
+            self._driver = await self._database.lend()
+            if self._pooled_by_transaction:
+                await self._begin()
+        except Exception as error:
+            _raise_problem(error)
+            raise
+        return self._driver
+
+    async def _begin(self) -> None:
+        # The pooler may change servers between parsing and executing otherwise.
+        self._transaction = self._driver.transaction()
+        try:
+            await self._transaction.start()
+        except BaseException:
+            self._database.take_back(self._driver)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self._transaction is not None:
+                await self._transaction.__aexit__(kind, error, traceback)
+        except Exception as failed:
+            _raise_problem(failed)
+            raise
+        finally:
+            self._database.take_back(self._driver)
+        if error is not None:
+            _raise_problem(error)
+
+
+def _raise_problem(error: BaseException) -> None:
+    """Raises DatabaseUnavailable if that is what the error means."""
+    if isinstance(error, asyncpg.UndefinedTableError):
+        raise DatabaseUnavailable(
+            "The database has no tables yet: run `claimcheck migrate`.", retry_after=30
+        ) from error
+    if isinstance(error, asyncpg.DeadlockDetectedError):
+        raise DatabaseUnavailable(
+            "Another change waited for this one, and this one for it, so it was given up; "
+            "try again in a moment.",
+            retry_after=2,
+        ) from error
+    if isinstance(error, _LOST):
+        raise _unavailable() from error
 
 
 def _has_begun(driver: asyncpg.Connection) -> bool:

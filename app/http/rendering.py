@@ -196,12 +196,13 @@ def signed(link: Link | NotServed) -> dict[str, Any]:
     """The members of a body for a link; null where there is none."""
     if not isinstance(link, Link):
         return {"presigned_url": None, "presigned_url_expires_at": None}
-    return {"presigned_url": link.url, "presigned_url_expires_at": _end(link.expires_at)}
+    return {"presigned_url": link.url, "presigned_url_expires_at": written_moment(link.expires_at)}
 
 
-# The links of a window end together, and a moment takes longer to write than all else of a link.
+# The links of a window end together, as do the uploads of a batch, and a moment takes longer to
+# write than all else of a link.
 @lru_cache(maxsize=64)
-def _end(moment: datetime) -> str:
+def written_moment(moment: datetime) -> str:
     written: str = from_json(to_json(moment))
     return written
 

@@ -17,6 +17,7 @@ from app.http.rendering import (
     file_response,
     json_response,
     members,
+    written_moment,
 )
 from app.models.files import File, State
 from app.runtime.resources import Resources
@@ -147,7 +148,22 @@ class ExistingBody(FileBody):
     )
 
 
-upload_json = members(UploadBody)
+def upload_json(file: File) -> dict[str, Any]:
+    """The JSON of `UploadBody`. Written out, for batches have many, as those of `file_json` are."""
+    return {
+        "id": str(file.id),
+        "state": file.state,
+        "reason": file.reason,
+        "destination": file.destination,
+        "key": file.key,
+        "url": file.url,
+        "filename": file.filename,
+        "content_type": file.content_type,
+        "size": file.size,
+        "expires_at": written_moment(file.expires_at),
+    }
+
+
 _part_json = members(PartBody, but=("headers",))
 _part_with_headers_json = members(PartBody)
 
@@ -179,7 +195,7 @@ def _instructions(res: Resources, given: Instructions) -> dict[str, Any]:
         integrity = {} if given.integrity is None else {"integrity": given.integrity}
         cut = {"part_size": size, "part_count": count}
         return {"method": "multipart", **integrity, **cut, **said}
-    return {**body, "expires_at": given.expires_at, **ends_sooner(res)}
+    return {**body, "expires_at": written_moment(given.expires_at), **ends_sooner(res)}
 
 
 # OpenAPI's description of an answer to confirm for which the bucket has still to join the parts.

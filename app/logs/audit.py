@@ -29,7 +29,8 @@ def audit_file(event: str, file: File, **fields: Any) -> None:
     """Write that the actor has done this to one file, which need not be their own."""
     audit(
         event,
-        file_id=file.id,
+        # As text: a UUID costs the JSON writer fifty times as much.
+        file_id=str(file.id),
         file_owner=file.owner,
         destination=file.destination,
         bucket=file.bucket,
@@ -41,6 +42,5 @@ def audit_file(event: str, file: File, **fields: Any) -> None:
 def audit_files(event: str, files: Sequence[File | Readable], **fields: Any) -> None:
     """Write that the actor has done this to the files: a line for each 200 ids, none for none."""
     for start in range(0, len(files), IDS_A_LINE):
-        # As text: a UUID costs the JSON writer fifty times as much.
         ids = [str(file.id) for file in files[start : start + IDS_A_LINE]]
         audit(event, count=len(ids), file_ids=ids, **fields)

@@ -16,10 +16,10 @@ from botocore.exceptions import ProfileNotFound
 from app.core.cursor import decode_cursor, encode_cursor
 from app.core.destination import Destination
 from app.core.expiring import Expiring
-from app.core.ids import uuid7
 from app.core.principal import Principal
 from app.db.connections import Database
 from app.db.events import Floor
+from app.db.ids import row_id
 from app.db.inserts import Inserts
 from app.db.lookups import Lookups
 from app.db.wake import Wake, waking
@@ -126,7 +126,7 @@ class Resources:
 
     def new_id(self, now: datetime) -> UUID:
         """A UUIDv7 of that moment."""
-        return uuid7(now, next(self._random))
+        return row_id(now, next(self._random))
 
 
 @asynccontextmanager

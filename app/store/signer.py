@@ -4,7 +4,8 @@ Nothing is sent to the bucket. Only fetching credentials may do I/O.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Final, Literal, NamedTuple
 
@@ -50,6 +51,12 @@ class _Steady(NamedTuple):
 
 # Of destinations, and of the methods of each, there are few.
 _STEADY: Final = 64
+
+
+# Uploads of one batch have it in common, and one takes as long to make as a hash.
+@lru_cache(maxsize=16)
+def _whole(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
 
 
 class Signer:
@@ -183,10 +190,10 @@ class Signer:
             fields=fields,
             size_range=size_range,
         )
-        return PresignedPost(url, form, now + timedelta(seconds=expires_in))
+        return PresignedPost(url, form, _whole(int(now.timestamp()) + expires_in))
 
     def _now(self) -> datetime:
-        return self._clock().replace(microsecond=0)
+        return _whole(int(self._clock().timestamp()))
 
     async def _prepare(self, expires_in: int, window: int = 0) -> tuple[datetime, Credentials, int]:
         """The time to sign at, the credentials, and how many seconds of `expires_in` they live."""

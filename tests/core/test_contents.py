@@ -40,6 +40,7 @@ from tests.support.samples import (
     zipped,
 )
 
+ANIMATED = PNG + b"\0\0\0\x08acTL" + bytes(12)
 CFB = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
 
@@ -48,6 +49,7 @@ AGREES, DIFFERS, UNKNOWN = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNKNOWN
     ("head", "kind"),
     [
         (PNG, "image/png"),
+        (ANIMATED, "image/apng"),
         (JPEG, "image/jpeg"),
         (b"\xff\xd8\xff\xdb\0\x43\0" + bytes(60), "image/jpeg"),
         # 300 comments, in which the rules lose their way.
@@ -203,6 +205,11 @@ def test_what_a_file_is(head: bytes, kind: str) -> None:
 )
 def test_what_it_was_announced_as(announced: str, head: bytes, verdict: Verdict) -> None:
     assert compare(announced, detect(head)) is verdict
+
+
+@pytest.mark.parametrize("head", [PNG, ANIMATED, PNG[:16], PNG + bytes(4000)])
+def test_what_is_told_without_the_rules_is_what_they_say(head: bytes) -> None:
+    assert rules().best_magic_buffer(head).mime_type == detect(head)
 
 
 @given(st.binary(max_size=300), st.sampled_from([PNG, JPEG, MP3, PDF, DOCX, HTML, XML, WEBM, b""]))
