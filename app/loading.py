@@ -17,30 +17,34 @@ _T = TypeVar("_T")
 _lock: Final = Lock()
 
 
-async def load_once(load: "_lru_cache_wrapper[_T]") -> _T:
+async def load_once(load: "_lru_cache_wrapper[_T]", *, stays: bool = True) -> _T:
     """The result of a function without arguments that `functools.cache` remembers; called in a
-    thread unless it was called before.
+    thread unless it was called before. `stays` as in `loading`.
     """
     if load.cache_info().currsize:
         return load()
-    return await asyncio.to_thread(_load, load)
+    return await asyncio.to_thread(_load, load, stays)
 
 
-def _load(load: "_lru_cache_wrapper[_T]") -> _T:
-    with _lock, loading():
+def _load(load: "_lru_cache_wrapper[_T]", stays: bool) -> _T:
+    with _lock, loading(stays=stays):
         return load()
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def loading(*, stays: bool = True) -> Iterator[None]:
     """For what is made to stay: the garbage collector goes through it neither meanwhile, when it is
     all new and takes long, nor ever again (`app.runtime.process`).
+
+    Where little of it `stays`, it is gone through later: what only the collector frees would else
+    never be freed.
     """
     is_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if stays:
+            gc.freeze()
         if is_enabled:
             gc.enable()

@@ -125,7 +125,7 @@ async def insert_files(
         return set(await _INSERT.rows(db, **arrays(File._fields, rows)))
     if len(rows) == 1:
         # They have the statement's order: twenty names less to look up.
-        sql, _ = await load_once(_INSERT_ONE.written)
+        sql, _ = await load_once(_INSERT_ONE.written, stays=False)
         return set(map(FIRST, await db.fetch(sql, *_known(rows[0]))))
     return set(await _INSERT_NEW.rows(db, **arrays(_KNOWN, map(_known, rows))))
 

@@ -1,7 +1,7 @@
 """SQL from the tables of `app.models`: SQLAlchemy writes it once, asyncpg runs it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast, overload
 from weakref import WeakSet
@@ -41,6 +41,13 @@ class Written(NamedTuple):
     names: tuple[str, ...]
 
 
+def _write_out(source: Source) -> Written:
+    statement = source if isinstance(source, sa.sql.ClauseElement) else source()
+    # Neither what was made for it nor the compiler is kept: both are far larger.
+    compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
+    return Written(str(compiled), tuple(compiled.positiontup or ()))
+
+
 class Statement(Generic[Row]):
     """SQL in PostgreSQL's own notation, written when it is first run: a process runs few of all
     (but see `write_all`).
@@ -50,19 +57,11 @@ class Statement(Generic[Row]):
     """
 
     def __init__(self, source: Source, make: Callable[[Any], Row]) -> None:
-        self._source = source
         self.make = make
         _all.add(self)
         # Of what takes up to 10 ms, in a thread.
-        self.written = cache(self._write)
+        self.written = cache(partial(_write_out, source))
         self._known: Written | None = None
-
-    def _write(self) -> Written:
-        source = self._source
-        statement = source if isinstance(source, sa.sql.ClauseElement) else source()
-        # The compiler, which is far larger than both, is not kept.
-        compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
-        return Written(str(compiled), tuple(compiled.positiontup or ()))
 
     @property
     def sql(self) -> str:
@@ -72,7 +71,7 @@ class Statement(Generic[Row]):
     async def _with(self, values: Mapping[str, Any]) -> list[Any]:
         """The SQL, and the arguments behind it."""
         if self._known is None:
-            self._known = await load_once(self.written)
+            self._known = await load_once(self.written, stays=False)
         sql, names = self._known
         return [sql, *[values[name] for name in names]]
 
