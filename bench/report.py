@@ -96,7 +96,9 @@ def _markdown(results: Results) -> str:
         lines = [f"- {name}: {reason}." for name, reason in results.skipped.items()]
         parts.append("Left out:\n" + "\n".join(lines))
     if results.failed:
-        lines = [f"- {name}: {reason}" for name, reason in results.failed.items()]
+        # As a traceback may be: where the source is on this machine is nobody's business.
+        source = f"{Path(__file__).resolve().parents[1]}/"
+        lines = [f"- {n}: {reason.replace(source, '')}" for n, reason in results.failed.items()]
         parts.append("Failed, so that not all was measured:\n" + "\n".join(lines))
     parts.append(_took(results))
     return "\n\n".join(parts)
