@@ -12,7 +12,13 @@ from uuid import UUID
 from app.access import idempotency
 from app.core.destination import Destination
 from app.core.idempotency import RequestKey
-from app.core.key_normalizer import InvalidName, check_client_key, clean_filename, suggest_key
+from app.core.key_normalizer import (
+    InvalidName,
+    check_client_key,
+    clean_filename,
+    load_tables,
+    suggest_key,
+)
 from app.core.parts import Layout, lay_out_as_uppy
 from app.core.principal import Principal
 from app.db import files as db_files
@@ -29,6 +35,7 @@ from app.errors import (
     UploadNotPending,
     UploadSessionExhausted,
 )
+from app.loading import load_once
 from app.logs.audit import audit_file, audit_files
 from app.logs.metrics import count_upload
 from app.models.files import File, State
@@ -277,6 +284,8 @@ async def announce_key(res: Resources, caller: Principal, key: str) -> Announced
         check_client_key(key, [destination.prefix])
         name = clean_filename(key)
     except InvalidName as error:
+        if not key.isascii():
+            await load_once(load_tables)
         suggestion = suggest_key(key, destination.prefix)
         more: dict[str, Any] = {} if suggestion is None else {"suggestion": suggestion}
         raise InvalidObjectKey(str(error), **more) from None

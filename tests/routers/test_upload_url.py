@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import json
+import threading
 from typing import Any
 
 import httpx
 import pytest
 
+from app.core import key_normalizer
 from app.settings.model import Settings
 from tests.support.service import owner_of_bucket, prepared
 from tests.support.steps import slug, stored
@@ -203,3 +205,26 @@ async def test_a_key_with_an_object_is_taken(
     assert (await client.delete(f"/v1/files/{file['id']}")).status_code == 204
     # Released: the row says that the object is no orphan, and the key stays taken.
     assert slug(await ask(client, file["key"])) == "key-taken"
+
+
+async def test_nobody_waits_for_the_tables_of_other_scripts(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slug_of, event_loop = key_normalizer._slug, threading.get_ident()
+    by_the_loop: list[bool] = []
+
+    def noted(stem: str, room: int) -> str:
+        if not stem.isascii():
+            by_the_loop.append(threading.get_ident() == event_loop)
+        return slug_of(stem, room)
+
+    monkeypatch.setattr(key_normalizer, "_slug", noted)
+    for path, body, status in (
+        ("/v1/upload-url", {"object_key": "media/v1/é.png"}, 422),
+        ("/v1/uploads", {"destination": "pngs", "filename": "é.png", "size": 1}, 201),
+    ):
+        key_normalizer.load_tables.cache_clear()
+        by_the_loop.clear()
+        assert (await client.post(path, json=body)).status_code == status
+        # The first of them, which loads the tables, is not of a request.
+        assert by_the_loop == [False, True]
