@@ -1,6 +1,7 @@
 """The panel's outermost middleware: security headers, the origin of forms, unexpected errors."""
 
 from collections.abc import Iterable
+from functools import _lru_cache_wrapper
 from types import SimpleNamespace
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from starlette_admin.auth import BaseAuthProvider
 from app.core.client_address import names_this_machine
 from app.errors import Problem
 from app.http.problems import log_cause, request_id_of
+from app.loading import load_once
 from app.logs.log import get_logger
 
 _errors: Final = get_logger("errors")
@@ -51,9 +53,13 @@ class Guard:
     plain text.
     """
 
-    def __init__(self, app: ASGIApp, provider: BaseAuthProvider) -> None:
+    def __init__(
+        self, app: ASGIApp, provider: BaseAuthProvider, load: "_lru_cache_wrapper[None]"
+    ) -> None:
         self.app = app
         self.provider = provider
+        # What any page may need.
+        self.load = load
         self.headers = {
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
@@ -97,6 +103,8 @@ class Guard:
         ]
         within = {**scope, "scheme": scheme, "route": None, "headers": headers}
         try:
+            if not is_static:
+                await load_once(self.load)
             if scope["method"] not in _SAFE:
                 origin = given.get("origin")
                 site = given.get("sec-fetch-site")

@@ -119,7 +119,7 @@ class View(CustomView):
         """The function that loads a template, by its name; to compile one takes up to 50 ms."""
         assert self._admin is not None
         env = self._admin.templates.env
-        return cache(lambda name: cache(partial(_load, env, name)))
+        return cache(lambda name: cache(partial(load_template, env, name)))
 
     def to(self, request: Request, path: str = "") -> str:
         """The URL of a page below this view's own."""
@@ -151,12 +151,12 @@ class View(CustomView):
         return RedirectResponse(then, 303)
 
 
-def _load(env: Environment, name: str) -> Template:
+def load_template(env: Environment, name: str) -> Template:
     """The template, and with it those that it is made of."""
     assert env.loader is not None
     for part in find_referenced_templates(env.parse(env.loader.get_source(env, name)[0])):
         if part is not None:
-            _load(env, part)
+            load_template(env, part)
     return env.get_template(name)
 
 

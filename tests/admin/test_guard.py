@@ -2,11 +2,14 @@
 
 import logging
 import re
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
@@ -196,3 +199,27 @@ async def test_no_form_is_read_of_who_has_not_signed_in(panel: Panel) -> None:
                     assert "/admin/login" in response.headers["location"]
                     walked += 1
     assert walked > 200
+
+
+def test_its_own_door_goes_the_short_way(panel: Panel) -> None:
+    transport: Any = panel.client._transport
+    routes = [route for route in transport.app.routes if isinstance(route, APIRoute)]
+    assert [route.path for route in routes if not getattr(route, "is_lean", False)] == []
+    assert "/admin" in {route.path for route in routes}
+
+
+async def test_nobody_waits_while_the_first_page_is_compiled(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiling, compile_one = list[int](), Environment.compile
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        compiling.append(threading.get_ident())
+        return compile_one(*args, **kwargs)
+
+    monkeypatch.setattr(Environment, "compile", noted)
+    # To sign in with, and of what is not there: neither is a view's.
+    await panel.sign_in()
+    assert (await panel.get("/nosuch")).status_code == 404
+    assert len(compiling) >= 2
+    assert threading.get_ident() not in compiling

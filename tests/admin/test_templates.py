@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import DictLoader, Environment, TemplateNotFound
 
-from app.admin.view import _load
+from app.admin.view import load_template
 
 PARTS = {
     "page.html": '{% from "marks.html" import mark %}<{{ mark() }}{% block main %}{% endblock %}>',
@@ -15,7 +15,7 @@ PARTS = {
 def test_a_page_is_rendered_of_templates_that_were_loaded_with_it() -> None:
     source = dict(PARTS)
     env = Environment(loader=DictLoader(source), auto_reload=False, autoescape=True)
-    page = _load(env, "files.html")
+    page = load_template(env, "files.html")
     source.clear()
     assert page.render(count=3) == "<!3>"
 
@@ -23,4 +23,4 @@ def test_a_page_is_rendered_of_templates_that_were_loaded_with_it() -> None:
 def test_a_template_that_is_not_there_is_an_error() -> None:
     env = Environment(loader=DictLoader({}), autoescape=True)
     with pytest.raises(TemplateNotFound):
-        _load(env, "files.html")
+        load_template(env, "files.html")
