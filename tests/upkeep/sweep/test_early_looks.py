@@ -167,5 +167,5 @@ async def test_parts_that_are_signed_late_are_looked_for_soon(
             pauses.append((due - now).total_seconds())
             now = due + timedelta(milliseconds=1)
             assert await Sweep(res).look() == {Outcome.AWAITED: 1}
-    for pause, shortest, longest in zip(pauses, (11, 11, 20), (20, 25, 57), strict=True):
+    for pause, shortest, longest in zip(pauses, (11, 11, 17), (20, 25, 57), strict=True):
         assert shortest <= pause <= longest
