@@ -1,16 +1,21 @@
 """The short way answers as FastAPI's own way does, and the hot routes take it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import Response
 from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from starlette.types import Message
 
 from app.core.principal import Scope
+from app.http.lean_route import LeanRoute
 from app.main import create_app
 from app.settings.model import Settings
 from tests.http.twins import Both
@@ -293,6 +298,40 @@ async def test_the_hot_routes_take_the_short_way(
         content = await client.get(f"/v1/files/{file['id']}/content{query}")
         assert content.status_code == 302
     assert (await client.get("/v1/files?limit=0")).status_code == 500
+
+
+class _Text(BaseModel):
+    text: str
+
+
+@pytest.mark.parametrize(
+    ("length", "order"), [(10, ["route", "other"]), (20_000, ["other", "route"])]
+)
+async def test_others_have_their_turn_behind_a_long_body(length: int, order: list[str]) -> None:
+    seen: list[str] = []
+
+    async def take(body: _Text) -> Response:
+        seen.append("route")
+        return Response(body.text)
+
+    async def other() -> None:
+        seen.append("other")
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps({"text": "a" * length}).encode()}
+
+    async def send(_: Message) -> None:
+        pass
+
+    route = LeanRoute("/", take, methods=["POST"])
+    route.prepare()
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    # It begins once this one lets others have their turn.
+    task = asyncio.create_task(other())
+    await route.answer(scope, receive, send)
+    await task
+    assert seen == order
 
 
 def test_every_route_has_a_short_way(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Answers as JSON."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -46,6 +47,23 @@ async def test_a_long_answer_is_sent_in_pieces() -> None:
     assert dict(start["headers"])[b"content-length"] == b"%d" % len(body)
     assert all(256 * 1024 <= len(piece["body"]) < 257 * 1024 for piece in pieces[:-1])
     assert [piece.get("more_body", False) for piece in pieces] == [True] * 2 + [False]
+
+
+async def test_others_have_their_turn_between_two_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.turns.SECONDS", -1.0)
+    answer = await long_json_response({"items": ["a" * 300_000] * 2})
+    seen: list[str] = []
+
+    async def send(message: Message) -> None:
+        seen.append("piece" if message.get("body") else "start")
+
+    async def other() -> None:
+        seen.append("other")
+
+    task = asyncio.create_task(other())
+    await answer({"type": "http"}, _nothing, send)
+    await task
+    assert seen == ["start", "piece", "other", "piece", "piece"]
 
 
 @pytest.mark.parametrize("content", [{}, {"items": []}, {"items": [], "missing": ["a"]}])

@@ -78,6 +78,31 @@ async def test_much_is_collected_where_nobody_asks(collected: list[int]) -> None
     assert set(collected) == {0}
 
 
+async def test_much_is_not_collected_while_there_is_ever_more(collected: list[int]) -> None:
+    # Of requests that wait for others, or of a thread.
+    async with collecting_garbage():
+        in_hand = [_Cycle() for _ in range(5000)]
+        for _ in range(100):
+            in_hand += [_Cycle() for _ in range(200)]
+            await asyncio.sleep(0)
+    assert collected == []
+
+
+async def test_nothing_goes_on_when_it_is_left(collected: list[int]) -> None:
+    before = asyncio.all_tasks()
+    async with collecting_garbage():
+        [_] = asyncio.all_tasks() - before
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_what_was_opened_meanwhile_is_gone_through_no_more(collected: list[int]) -> None:
+    opened = _Cycle()
+    async with collecting_garbage():
+        assert all(one is not opened for one in gc.get_objects())
+
+
 async def test_what_was_in_use_when_others_was_collected_is_collected_later(
     collected: list[int],
 ) -> None:
