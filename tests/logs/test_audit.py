@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -158,6 +159,17 @@ async def test_links_leave_their_trail_whichever_way_they_are_had(
     assert (line["event"], line["file_ids"], line["redirect"]) == ("file.linked", ids[:1], "plain")
     assert (line["credential"], line["client"]) == ("grant", "2001:db8::7")
     assert "owner" not in line
+
+
+async def test_a_link_that_is_withheld_leaves_no_trail(
+    client: httpx.AsyncClient, web: httpx.AsyncClient, trail: Trail, db: asyncpg.Connection
+) -> None:
+    ids = [(await stored(client, web, data))["id"] for data in (b"hello", b"again", b"more")]
+    await db.execute("UPDATE files SET scan = 'infected' WHERE id = $1", ids[1])
+    trail.new()
+    listed = (await client.get("/v1/files")).json()["items"]
+    assert [file["presigned_url"] is None for file in listed] == [False, True, False]
+    assert trail.one()["file_ids"] == [ids[2], ids[0]]
 
 
 async def test_a_thousand_links_are_a_few_lines(

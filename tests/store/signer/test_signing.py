@@ -155,6 +155,17 @@ async def test_a_windows_signer_ends_with_its_window_and_its_credentials(clock: 
     assert urls[3] != urls[4]
 
 
+async def test_a_windows_signer_does_not_sign_for_a_clock_that_was_set_back(
+    static: Signer, clock: Clock
+) -> None:
+    ends = []
+    for minutes in (0, -30):
+        clock.now = NOW + timedelta(minutes=minutes)
+        ends.append((await static.link_signer(ADDRESS, expires_in=60, window=900))[1])
+    # A store takes nothing that was signed later than it is.
+    assert ends[0] - ends[1] == timedelta(minutes=30)
+
+
 async def test_few_windows_signers_are_kept(static: Signer) -> None:
     for number in range(200):
         address = bucket_address("https://store.example.com", f"bucket-{number}", "us-east-1")
