@@ -63,11 +63,6 @@ class Statement(Generic[Row]):
         self.written = cache(partial(_write_out, source))
         self._known: Written | None = None
 
-    @property
-    def sql(self) -> str:
-        """As `Written` has it."""
-        return self.written().sql
-
     async def _with(self, values: Mapping[str, Any]) -> list[Any]:
         """The SQL, and the arguments behind it."""
         if self._known is None:
@@ -101,8 +96,9 @@ class Statement(Generic[Row]):
 
 
 def write_all() -> None:
-    """Write the SQL of all statements that there are: for processes that are forked to share it,
-    and none of which then needs SQLAlchemy's compiler, whose pages each would have to itself.
+    """Write the SQL of all statements that there are: for processes that are forked to share it.
+    None of them then needs SQLAlchemy's compiler, whose pages each would have to itself, but for
+    lists and searches that are made when they are asked for.
     """
     for statement in list(_all):
         statement.written()

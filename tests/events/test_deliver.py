@@ -331,9 +331,8 @@ async def test_places_are_given_without_a_look_back_for_each(
             "SELECT gen_random_uuid(), type, tenant, owner, subject, created_at, data "
             "FROM events, generate_series(1, 999)"
         )
-        [row] = await db.fetch(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {db_events._GIVE_POSITIONS.sql}", 0, 1000
-        )
+        sql, _ = db_events._GIVE_POSITIONS.written()
+        [row] = await db.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", 0, 1000)
         plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
         blocks = plan[0]["Plan"]["Shared Hit Blocks"]
         assert blocks < 30_000
