@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # An office file is a zip, and what it is says one of its entries. Checks of uploads go by the places where Office
-# and LibreOffice have these entries. Two writers of browsers and servers have them elsewhere, in files that open
-# without a word:
+# and LibreOffice have these entries. Two writers of browsers and servers have them elsewhere, in files that are
+# what they are called:
 # pptxgenjs begins each presentation with the entries of its folders (`_rels/`, `docProps/`, `ppt/` ...), and
 # SheetJS has `mimetype` in the third place of an .ods. libmagic, newest (in wasmagic) and 5.44 of Debian 12, and
 # Python's filetype say `application/zip` of both, file-type for Node.js is right, and puremagic takes SheetJS's
