@@ -73,7 +73,8 @@ class Windows:
             del windows[first]
         end, count = windows.get(key, (now + seconds, 0))
         windows[key] = end, count + amount
-        return count + amount, end - now
+        # The difference of a sum may be a little more than what was added.
+        return count + amount, min(end - now, seconds)
 
 
 class RateLimits:

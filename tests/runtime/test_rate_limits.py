@@ -186,6 +186,13 @@ def test_a_window_ends_and_takes_nothing_with_it() -> None:
     assert len(windows) == 1
 
 
+def test_no_window_is_longer_than_it_is() -> None:
+    clock = Clock()
+    clock.now = 1023.9
+    assert clock.now + 60 - clock.now > 60
+    assert Windows(clock).add("a", 60, 1) == (1, 60)
+
+
 def test_windows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "MAX_WINDOWS", 10)
     windows = Windows(Clock())
