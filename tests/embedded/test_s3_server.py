@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -93,10 +93,11 @@ def test_it_listens_on_the_port_it_is_told(
 @pytest.mark.skipif(not Path("/proc").exists(), reason="there is no /proc to look into")
 def test_keys_are_not_arguments() -> None:
     secret = "only-in-the-environment-of-the-child-0000"
+    shown = []
     with start_s3("a" * 20, secret):
-        shown = [
-            path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
-        ]
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                shown.append(path.read_bytes())
     assert any(b"app.embedded.s3_server" in line for line in shown)
     assert not any(secret.encode() in line for line in shown)
 
