@@ -18,14 +18,21 @@ _PREFIXES: Final = (
     SESSION_PREFIX,
     REQUEST_PREFIX,
     STAFF_PREFIX,
-    SECRET_PREFIX,
-    rf"X-Amz-(?:Security-Token|Credential){_SEPARATOR}",
+    rf"X-Amz-Credential{_SEPARATOR}",
     rf"Signature{_SEPARATOR}",
     r"grant=",
     r"(?<=[?&])token=",
+)
+# Those of what may be Base64, in which a slash is not the end of it.
+_WITH_SLASHES: Final = (
+    SECRET_PREFIX,
+    rf"X-Amz-Security-Token{_SEPARATOR}",
     r"Bearer ",
 )
-_PREFIXED: Final = re.compile(rf"({'|'.join(_PREFIXES)})[^\s/&\"'\\]+", re.IGNORECASE)
+_PREFIXED: Final = re.compile(
+    rf"({'|'.join(_PREFIXES)})[^\s/&\"'\\]+|({'|'.join(_WITH_SLASHES)})[^\s&\"'\\]+",
+    re.IGNORECASE,
+)
 # JSON Web Tokens and POST policies begin with the Base64 of {".
 _ENCODED: Final = re.compile(r"(eyJ)[A-Za-z0-9+/_=.-]{30,}", re.IGNORECASE)
 # A grant without a prefix. The search begins at its dot, because dots are few.
@@ -45,7 +52,7 @@ def redact(text: str) -> str:
         or ("=" in low and ("grant=" in low or "token=" in low))
         or (" " in low and "bearer " in low)
     ):
-        text = _PREFIXED.sub(r"\1...", text)
+        text = _PREFIXED.sub(r"\1\2...", text)
     if "j" in low and "eyj" in low:
         text = _ENCODED.sub(r"\1...", text)
     return _GRANT.sub("....", text)

@@ -1,7 +1,9 @@
 """Secrets are cut out of what is logged."""
 
+import base64
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.opaque_tokens import (
@@ -23,6 +25,15 @@ def test_no_token_is_left(randomness: bytes) -> None:
         for text in (token, f"/uppy/{token}/s3/params", f"a {token} b", f"{token}x/{token}"):
             assert secret not in redact(text)
     assert redact("/uppy/claimcheck_upload_abc/s3") == "/uppy/claimcheck_upload_.../s3"
+
+
+@given(st.binary(min_size=32, max_size=32))
+@example(b"\xff" * 32)
+def test_nothing_is_left_of_what_has_slashes(randomness: bytes) -> None:
+    secret = base64.b64encode(randomness).decode()
+    for start in ("whsec_", "Bearer ", "X-Amz-Security-Token: ", "x-amz-security-token="):
+        assert redact(f"a {start}{secret} b") == f"a {start}... b"
+        assert redact(f'{{"a": "{start}{secret}", "b": 1}}') == f'{{"a": "{start}...", "b": 1}}'
 
 
 @pytest.mark.parametrize(
