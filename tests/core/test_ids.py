@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.ids import first_uuid7, milliseconds, uuid7
+from app.db.ids import row_id
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.integers(0, 8000 * 365 * 86_400 * 10**6).map(
@@ -26,6 +28,13 @@ def test_every_id_is_a_uuid7_of_its_moment(moment: datetime, randomness: bytes) 
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
     assert made.int >> 80 == milliseconds(moment)
     assert first_uuid7(moment) <= made < first_uuid7(moment + timedelta(microseconds=1))
+
+
+@given(MOMENTS, RANDOMNESS)
+def test_a_row_has_the_same_id_of_the_driver_s_kind(moment: datetime, randomness: bytes) -> None:
+    made, same = row_id(moment, randomness), uuid7(moment, randomness)
+    assert isinstance(made, UUID)
+    assert (made, str(made), hash(made)) == (same, str(same), hash(same))
 
 
 @given(MOMENTS, MOMENTS, RANDOMNESS, RANDOMNESS)

@@ -9,6 +9,9 @@ from starlette.types import Message
 
 from app.files.links import Link
 from app.http.rendering import json_response, long_json_response, signed
+from app.http.upload_bodies import UploadBody, upload_json
+from app.models.files import State
+from tests.support.rows import new_file
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -17,6 +20,13 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def test_the_end_of_a_link_is_written_as_other_moments_are(moment: datetime) -> None:
     body = signed(Link("https://bucket/a.png", moment))
     assert from_json(to_json(body))["presigned_url_expires_at"] == from_json(to_json(moment))
+
+
+def test_an_upload_is_written_as_its_model_is() -> None:
+    file = new_file(State.PENDING)
+    body = UploadBody.model_validate(file, from_attributes=True)
+    assert from_json(to_json(upload_json(file))) == from_json(to_json(body))
+    assert [*upload_json(file)] == [*UploadBody.model_fields]
 
 
 def test_an_answer_says_its_length_and_type_and_what_it_is_given() -> None:
