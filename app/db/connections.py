@@ -70,6 +70,7 @@ class Database:
         self._turns = asyncio.Semaphore(settings.database_pool_size)
         # The one that was used last is used first: its statements are prepared.
         self._idle: list[asyncpg.Connection] = []
+        self._opening = asyncio.Lock()
         self._closed = False
 
     def connection(self) -> "_Lent":
@@ -103,17 +104,28 @@ class Database:
         self._turns.release()
 
     async def _take(self) -> asyncpg.Connection:
+        if (driver := self._idle_one()) is not None:
+            return driver
+        # One at a time: to prove that it knows the password (RFC 5802) takes each four
+        # announcements' time, and the event loop stands still for all that come at once.
+        async with asyncio.timeout(CONNECT_SECONDS), self._opening:
+            return self._idle_one() or await self._open()
+
+    def _idle_one(self) -> asyncpg.Connection | None:
         while self._idle:
             driver = self._idle.pop()
             if not driver.is_closed():  # as the server does while it lies here
                 return driver
+        return None
+
+    async def _open(self) -> asyncpg.Connection:
         try:
             driver = await asyncpg.connect(**self._connect_args)
         except asyncpg.PostgresError as error:
             # It lets nobody in: a wrong password, no such database.
             raise _unavailable() from error
         try:
-            # In a transaction for the sake of poolers, as above.
+            # In a transaction for the sake of poolers, as in `_Lent`.
             async with driver.transaction():
                 if not self._pooled_by_transaction:
                     await driver.execute(SET_IDLE)

@@ -58,6 +58,58 @@ async def test_connections_are_used_again(database: Database) -> None:
     assert await ask(database, "SHOW application_name") == "claimcheck"
 
 
+async def test_connections_are_opened_one_at_a_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = most = opened_all = 0
+    connect = asyncpg.connect
+
+    async def watched(**options: Any) -> asyncpg.Connection:
+        nonlocal under_way, most, opened_all
+        under_way += 1
+        most, opened_all = max(most, under_way), opened_all + 1
+        try:
+            return await connect(**options)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr("app.db.connections.asyncpg.connect", watched)
+    everyone_has_one = asyncio.Barrier(4)
+    async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="4") as database:
+
+        async def use() -> object:
+            async with database.connection() as db:
+                await everyone_has_one.wait()
+                return await db.fetchval(MY_PID)
+
+        assert len({*await asyncio.gather(*(use() for _ in range(4)))}) == 4
+        assert len({*await asyncio.gather(*(ask(database) for _ in range(4)))}) <= 4
+    assert (most, opened_all) == (1, 4)
+
+
+async def test_whoever_waits_for_another_to_be_opened_takes_one_that_is_given_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, opens = asyncpg.connect, 0
+    is_opening, may_open = asyncio.Event(), asyncio.Event()
+
+    async def held(**options: Any) -> asyncpg.Connection:
+        nonlocal opens
+        opens += 1
+        is_opening.set()
+        await may_open.wait()
+        return await connect(**options)
+
+    async with opened(database_url, CLAIMCHECK_DATABASE_POOL_SIZE="4") as database:
+        async with database.connection():
+            monkeypatch.setattr("app.db.connections.asyncpg.connect", held)
+            first, second = (asyncio.create_task(ask(database)) for _ in range(2))
+            await is_opening.wait()
+        may_open.set()
+        await asyncio.gather(first, second)
+    assert opens == 1
+
+
 async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     first, second = new_file(), new_file()
 
