@@ -180,8 +180,8 @@ class Database:
 
 
 class _Lent:
-    """What `Database.connection` gives. Written out, for a generator in its place would take four
-    times as long as lending does.
+    """The context of `Database.connection`. Written out, for a generator in its place would take
+    four times as long as lending does.
     """
 
     __slots__ = ("_database", "_driver", "_pooled_by_transaction", "_transaction")
