@@ -1,9 +1,9 @@
 """Links that read confirmed files: presigned ones, and paths with a grant."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from app.core.destination import Destination
 from app.core.grants import grant_maker, is_granted, window_end
 from app.core.key_normalizer import InvalidName, clean_filename
 from app.core.query_parameters import query_parameter
+from app.core.recent import Recent
 from app.core.scans import Scan, is_served, standing
 from app.core.sigv4 import UrlSigner
 from app.errors import FileNotFound, FileQuarantined, InvalidFilename, InvalidGrant, ScanPending
@@ -119,17 +120,23 @@ async def read_links(
             # A name that somebody asks for is not asked for again, and may be as long as they like.
             is_steady = to.window and filename is None
             presented, is_scanned = disposition or to.disposition, to.scan != "off"
+            if is_steady:
+                made_as = f" {_series_of(signer)} {presented} {for_scripts} "
         if is_scanned or file.scan is not None:
             objection = _objection(file, to)
             if objection is not None:
                 links.append(objection)
                 withheld = True
                 continue
-        known = _known(signer, file.id, file.filename, presented, for_scripts) if is_steady else []
-        if not known:
+        url = None
+        if is_steady:
+            made_of = str(file.id) + made_as + file.filename
+            url = _known_links.get(made_of)
+        if url is None:
             url = _url(signer, file, filename or file.filename, presented, for_scripts)
-            known.append(Link(url, expires_at))
-        links += known
+            if is_steady:
+                _known_links.note(made_of, url)
+        links.append(Link(url, expires_at))
         if number % _AT_ONCE == 0:
             await turn.over()
     said = {"redirect": disposition or "plain"} if redirecting else {}
@@ -173,10 +180,14 @@ def _url(
 # Files that are listed again within a window are signed once; a link takes about 1 KiB. Of what a
 # link is made of, nothing but the name changes while a file has its id.
 # Without it a list of 100 that is asked for again takes a third longer.
-@lru_cache(maxsize=8192)
-def _known(*_made_of: UrlSigner | UUID | str | bool) -> list[Link]:
-    """Where the link is kept: empty, until whoever asks first has signed it."""
-    return []
+_known_links: Final = Recent(8192)
+_numbers: Final = count()
+
+
+@lru_cache(maxsize=64)
+def _series_of(_made_by: object) -> int:
+    """A number for all that one signer, or maker of grants, makes; no other ever had it."""
+    return next(_numbers)
 
 
 async def pdf_link(res: Resources, file: File) -> Link:
@@ -216,22 +227,23 @@ def content_urls(res: Resources, files: Sequence[File]) -> Iterator[str | None]:
         if where is None or file.destination != where[0] or file.bucket != where[1]:
             where = file.destination, file.bucket
             to = res.settings.destination_of(*where)
-            end = window_end(now, to.link_expires_in, to.window)
-            grant = _grant_maker(res.grant_secret, end)
+            grant = _grant_maker(res.grant_secret, window_end(now, to.link_expires_in, to.window))
+            made_by = f" {_series_of(grant)}"
         # As most files are, which have no need of a look at their verdict.
         is_unscanned = file.scan is None and to.scan == "off"
         if to.content_urls and (is_unscanned or is_served(file.scan, to)):
-            yield _content_url(grant, file.id)
+            file_id = str(file.id)
+            url = _known_content_urls.get(file_id + made_by)
+            if url is None:
+                url = f"/v1/files/{file_id}/content?grant={grant(file.id.bytes)}"
+                _known_content_urls.note(file_id + made_by, url)
+            yield url
         else:
             yield None
 
 
-# As `_known`; a URL takes a third of a KiB.
-@lru_cache(maxsize=8192)
-def _content_url(grant: Callable[[bytes], str], file_id: UUID) -> str:
-    return f"/v1/files/{file_id}/content?grant={grant(file_id.bytes)}"
-
-
+# As of links; a URL takes a third of a KiB.
+_known_content_urls: Final = Recent(8192)
 # One for each window, as the signer is.
 _grant_maker: Final = lru_cache(maxsize=64)(grant_maker)
 

@@ -18,7 +18,6 @@ from app.logs.log import others_formatter, write_for_people, write_to
 _RARELY: Final = (200_000, 3, 100)
 # New objects that are worth a collection, which takes half a microsecond for each.
 _WORTHWHILE: Final = 1000
-_FEW: Final = 4000
 # So much their number changes between two looks while nobody asks.
 _STILL: Final = 100
 _LOOK_SECONDS: Final = 0.1
@@ -109,9 +108,9 @@ async def _collect_when_quiet() -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         before, new = new, gc.get_count()[0]
-        # Of many most are in hand, of requests that wait or of a thread; unless nobody asks.
-        takes_long = new > _FEW and abs(new - before) > _STILL
-        if new > _WORTHWHILE and not takes_long and gc.isenabled() and await _is_quiet():
+        # While somebody does, most are in hand, of requests that wait or of a thread.
+        nobody_asks = abs(new - before) <= _STILL
+        if new > _WORTHWHILE and nobody_asks and gc.isenabled() and await _is_quiet():
             # The oldest generation that is due, as the collector itself chooses.
             due = [count > most for count, most in zip(gc.get_count(), _RARELY, strict=True)]
             gc.collect(2 if due[2] else 1 if due[1] else 0)
