@@ -97,11 +97,13 @@ class Database:
 
     def take_back(self, driver: asyncpg.Connection) -> None:
         """End what `lend` has begun."""
-        if driver in TOLD:
-            TOLD.discard(driver)
-            self.told.set()
-        self._give_back(driver)
-        self._turns.release()
+        try:
+            if driver in TOLD:
+                TOLD.discard(driver)
+                self.told.set()
+            self._give_back(driver)
+        finally:
+            self._turns.release()
 
     async def _take(self) -> asyncpg.Connection:
         if (driver := self._idle_one()) is not None:

@@ -110,6 +110,20 @@ async def test_whoever_waits_for_another_to_be_opened_takes_one_that_is_given_ba
     assert opens == 1
 
 
+async def test_a_connection_that_cannot_be_given_back_takes_nobodys_turn(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(driver: asyncpg.Connection) -> None:
+        driver.terminate()
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "_give_back", fail)
+        with pytest.raises(RuntimeError):
+            await ask(database)
+    assert await ask(database)
+
+
 async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     first, second = new_file(), new_file()
 
