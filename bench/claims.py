@@ -196,7 +196,7 @@ _PROMISES: Final[list[_Promise]] = [
         11,
         "memory that a second worker adds, once all were used, MiB",
         40,
-        _value(MORE, "the second, and the supervisor, once used"),
+        _value(MORE, "the second, and the watch, once used"),
     ),
     _Most(
         11,

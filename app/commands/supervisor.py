@@ -1,75 +1,103 @@
-"""Several web processes on one port: workers of gunicorn, forked from a loaded application.
+"""Several web processes on one port: workers, forked from a loaded application.
 
-gunicorn binds the port, starts each worker, replaces one that dies, kills one whose event loop has
-not moved for a minute, and ends them. Each worker runs uvicorn. The application is loaded once,
-before the first fork, so that workers share its pages until they write to them. No event loop,
-thread or connection exists by then: the application's lifespan opens those, in each worker.
+The application is loaded once, before the fork, so that workers share its pages until they write to
+them. No event loop, thread or connection exists by then: the application's lifespan opens those, in
+each worker. When the workers are started this process becomes the watch over them
+(app.commands.watch). One that is started later, in place of one that died, loads the application
+for itself.
 
 Loaded only where `WEB_CONCURRENCY` is more than one. Linux only.
 """
 
+import json
 import os
-import shutil
 import signal
+import socket
 import sys
 import tempfile
-from pathlib import Path
-from types import FrameType
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final, NoReturn
 
 import uvicorn
-from gunicorn.app.base import BaseApplication
-from gunicorn.errors import HaltServer
-from uvicorn_worker import UvicornWorker
 
+from app.commands import watch
+from app.commands.serve import WATCHED
 from app.commands.server import UVICORN, host_of
 from app.core import contents, key_normalizer
-from app.runtime.process import LOGGING, freeze_garbage_collector, hold_garbage_collector
+from app.runtime.process import freeze_garbage_collector, hold_garbage_collector
 from app.settings.model import Settings
 from app.store.client import load_clients, load_web
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-# Requests may take 20 seconds after SIGTERM and closing five more; Heroku kills after 30.
-_STOP_SECONDS: Final = 28
-_HUNG_SECONDS: Final = 60
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (gunicorn makes its files there safely)
+# Terminals send these to the workers too, whom the watch ends by SIGTERM.
+_UNHEEDED: Final = {*watch.ENDING} - {signal.SIGTERM}
 
 
-def serve_with_workers(settings: Settings) -> None:
+def serve_with_workers(settings: Settings) -> NoReturn:
     """Serve with as many workers as the settings say, until SIGTERM or SIGINT.
 
     Ends the process. Logging is set up by the caller.
     """
-    hold_garbage_collector()
-    supervisor, metrics = os.getpid(), None
+    signal.pthread_sigmask(signal.SIG_BLOCK, watch.SIGNALS)
+    folder = None
     if _METRICS_FOLDER not in os.environ:
-        metrics = tempfile.mkdtemp(prefix="claimcheck-metrics-")
-        os.environ[_METRICS_FOLDER] = metrics
+        folder = os.environ[_METRICS_FOLDER] = tempfile.mkdtemp(prefix="claimcheck-metrics-")
+    config = _load(settings)
+    listens = config.bind_socket()
+    # From here on nobody is refused while no worker is ready.
+    listens.listen(config.backlog)
+    reads, writes = os.pipe()
+    supervisor, workers = os.getpid(), []
+    for _ in range(settings.web_concurrency):
+        if (worker := os.fork()) == 0:
+            os.close(reads)
+            _work(config, listens, writes, supervisor)
+        workers.append(worker)
+    given = {
+        "workers": workers,
+        "reads": reads,
+        "writes": writes,
+        "listens": listens.fileno(),
+        "variable": WATCHED,
+        "command": [sys.executable, *sys.orig_argv[1:]],
+        "folder": folder,
+    }
+    for descriptor in (reads, writes, listens.fileno()):
+        os.set_inheritable(descriptor, True)
+    # Without the packages of the environment, whose own start-up files would be run.
+    arguments = ["-I", "-S", watch.__file__, json.dumps(given)]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (it is this Python)
+
+
+def serve_for_watch(settings: Settings, given: str) -> NoReturn:
+    """Serve as one worker of the watch that has started this process, with what it has given."""
+    told = json.loads(given)
+    listens = socket.socket(fileno=told["listens"])
+    _work(_load(settings), listens, told["writes"], os.getppid())
+
+
+def _load(settings: Settings) -> uvicorn.Config:
+    """Load the application, and all that one process loads when it first needs it, or opens."""
+    hold_garbage_collector()
     # Imported here, for prometheus_client comes with it.
     from app.main import create_app
 
     app = create_app(settings)
+    host, port = host_of(settings), settings.port
+    config = uvicorn.Config(app, host=host, port=port, **UVICORN, timeout_notify=1)
     # Loads the protocols and the event loop's library, which each worker would do otherwise.
-    config = uvicorn.Config(app, **UVICORN)
     config.load()
     config.get_loop_factory()
     _load_what_comes_late(settings)
     app.prepare()
     freeze_garbage_collector()
-    try:
-        _Supervisor(app, settings).run()
-    finally:
-        # A worker leaves through here too.
-        if metrics is not None and os.getpid() == supervisor:
-            shutil.rmtree(metrics, ignore_errors=True)
+    return config
 
 
 def _load_what_comes_late(settings: Settings) -> None:
-    """Load what one process loads when it first needs it, or opens: workers share it this way.
-
-    All that comes late is here, as far as the settings use it; but not the doctor, which few ask,
-    and which would make every start a tenth of a second longer.
+    """All that comes late is here, as far as the settings use it; but not the doctor, which few
+    ask, and which would make every start a tenth of a second longer.
     """
     # These bring prometheus_client with them.
     from app.uploads.objections import asks_for_examination
@@ -92,53 +120,22 @@ def _load_what_comes_late(settings: Settings) -> None:
         import argon2.exceptions  # noqa: F401
 
 
-class _Worker(UvicornWorker):  # type: ignore[misc]
-    CONFIG_KWARGS: Final = {
-        **UVICORN,
-        "timeout_keep_alive": 5,  # uvicorn's own default, in place of gunicorn's 2
-        "timeout_notify": 1,
-    }
+def _work(config: uvicorn.Config, listens: socket.socket, writes: int, supervisor: int) -> NoReturn:
+    """Serve on this socket, and say every second that the event loop moves; until SIGTERM, or until
+    the supervisor is no more.
+    """
+    me = os.getpid().to_bytes(watch.WORD, "little")
 
-    def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
-        """On SIGQUIT, which gunicorn sends when it gets SIGINT: end as on SIGTERM."""
-        signal.raise_signal(signal.SIGTERM)
-
-    async def callback_notify(self) -> None:
-        """Every second: say that the event loop moves, and end after a supervisor was killed."""
-        await super().callback_notify()
-        if os.getppid() != self.ppid:
+    async def notify() -> None:
+        if os.getppid() != supervisor:
             signal.raise_signal(signal.SIGTERM)
+        # The pipe may be full while the watch stands still, or have no reader any more.
+        with suppress(OSError):
+            os.write(writes, me)
 
-
-class _Supervisor(BaseApplication):  # type: ignore[misc]
-    def __init__(self, app: Any, settings: Settings) -> None:
-        self._app, self._settings = app, settings
-        super().__init__()
-
-    def load_config(self) -> None:
-        host, port = host_of(self._settings), self._settings.port
-        for name, value in {
-            "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-            "workers": self._settings.web_concurrency,
-            "worker_class": _Worker,
-            "preload_app": True,
-            "timeout": _HUNG_SECONDS,
-            "graceful_timeout": _STOP_SECONDS,
-            # The workers' signs of life are files: on a slow disk they would come late.
-            "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
-            "logconfig_dict": LOGGING,
-            # It is not used, and its thread must not be there at a fork.
-            "control_socket_disable": True,
-        }.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        return self._app
-
-    def run(self) -> None:
-        try:
-            super().run()
-        except HaltServer as halted:
-            # The first worker that cannot start ends gunicorn; a second one, while gunicorn waits
-            # for the others, would end it with a traceback and another status (gunicorn 27.0.1).
-            sys.exit(halted.exit_status)
+    os.set_blocking(writes, False)
+    config.callback_notify = notify
+    signal.pthread_sigmask(signal.SIG_SETMASK, _UNHEEDED)
+    server = uvicorn.Server(config)
+    server.run(sockets=[listens])
+    sys.exit(0 if server.started else uvicorn.config.STARTUP_FAILURE)

@@ -4,7 +4,7 @@ request of theirs is the application's, and after it.
 uvicorn takes headers of any size, for as long as their sender likes, on as many connections as
 there are. So it is given a protocol of ours, which is its own with these limits. That is done when
 it tells the application that it starts, which is the same however uvicorn was started:
-`claimcheck serve`, a worker of gunicorn, or `uvicorn app.main:create_app --factory`.
+`claimcheck serve`, a worker of it, or `uvicorn app.main:create_app --factory`.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from app.logs.log import get_logger
 
 # Of the request line and all headers together. Proxies take 8 to 64 KiB.
 HEAD_BYTES: Final = 64 * 1024
-# As Apache and gunicorn have it. Each costs far more than its bytes.
+# As Apache has it. Each costs far more than its bytes.
 HEAD_FIELDS: Final = 100
 HEAD_SECONDS: Final = 10
 CONNECTIONS: Final = 1000

@@ -33,8 +33,6 @@ LOGGING: Final[dict[str, Any]] = {
         # What uvicorn set up before it loaded us.
         "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
         "uvicorn.error": {"level": "INFO"},
-        # Their own handler: uvicorn_worker takes it for uvicorn's lines as well.
-        "gunicorn.error": {"level": "INFO", "handlers": ["others"], "propagate": False},
         # Its access log has query strings in it; ours (app.http.middleware) has not.
         "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
         # The panel's: it writes whole addresses, with what was searched for in them.

@@ -21,6 +21,13 @@ from bench.stack import Stack
 
 # Its letters are written in those of a key, and in another way in a link.
 _GREEK: Final = "Διακοπές στην Προβηγκία.png"
+# It is sent in parts.
+_LARGE: Final = {
+    "destination": "videos",
+    "filename": "Holiday in Provence 2026.mp4",
+    "content_type": "video/mp4",
+    "size": 1 << 30,
+}
 # Seconds of processor time by which a worker is known to have been used.
 _SPENT: Final = 0.02
 _ROUNDS: Final = 50
@@ -40,6 +47,8 @@ def start_and_memory(stack: Stack) -> None:
 
     def use_companion(server: Server) -> None:
         client.get(server.url + PARAMS).raise_for_status()
+        file = {"filename": _LARGE["filename"], "type": _LARGE["content_type"], "metadata": {}}
+        client.post(f"{server.url}/s3/multipart", json=file).raise_for_status()
 
     peers: dict[str, tuple[Callable[[], AbstractContextManager[Server]], Callable[..., None]]] = {
         "claimcheck": (stack.deployed, use),
@@ -69,7 +78,9 @@ def start_and_memory(stack: Stack) -> None:
 
 
 def _use(site: Site) -> None:
-    """A file's first steps: it is announced, sent, confirmed and listed, and another announced."""
+    """A file's first steps: it is announced, sent, confirmed and listed. Another is announced whose
+    name is Greek, and a third that is sent in parts: all that is loaded late was then used.
+    """
     announced = site.call("POST", "/v1/uploads", ANNOUNCEMENT | {"size": len(PICTURE)})
     form = announced["upload"]
     file = {"file": ("file", PICTURE)}
@@ -77,6 +88,7 @@ def _use(site: Site) -> None:
     site.call("POST", f"/v1/uploads/{announced['id']}/confirm")
     site.call("GET", "/v1/files")
     site.call("POST", "/v1/uploads", ANNOUNCEMENT | {"filename": _GREEK})
+    site.call("POST", "/v1/uploads", _LARGE)
 
 
 def _share(stack: Stack, key: str) -> None:
@@ -88,7 +100,7 @@ def _share(stack: Stack, key: str) -> None:
     for turn in range(stack.plan.starts):
         stack.say(f"workers that share memory: turn {turn + 1} of {stack.plan.starts}")
         for count in started:
-            # With several there is the supervisor, too.
+            # With several there is the watch, too.
             processes = count + (count > 1)
             with stack.deployed(count) as server:
                 started[count].append(server.shared_mib(processes))
@@ -96,7 +108,7 @@ def _share(stack: Stack, key: str) -> None:
                 used[count].append(server.shared_mib(processes))
     for when, found in (("at the start", started), ("once used", used)):
         one, two, three = (statistics.median(each) for each in found.values())
-        second = f"the second, and the supervisor, {when}"
+        second = f"the second, and the watch, {when}"
         stack.results.add(MORE, second, two - one, "MiB of PSS")
         stack.results.add(MORE, f"the third, {when}", three - two, "MiB of PSS")
 

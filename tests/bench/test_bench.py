@@ -124,12 +124,12 @@ CLAIMS: list[tuple[str, dict[str, float], dict[str, str]]] = [
     ("memory of one worker", {"claimcheck": 106}, {"worker, MiB": "NOT MET"}),
     (
         MORE,
-        {"the second, and the supervisor, once used": 40, "the third": 99},
+        {"the second, and the watch, once used": 40, "the third": 99},
         {"worker adds": "met"},
     ),
     (
         MORE,
-        {"the second, and the supervisor, once used": 41, "the third": 0},
+        {"the second, and the watch, once used": 41, "the third": 0},
         {"worker adds": "NOT MET"},
     ),
     ("memory of one worker once it was used", {"claimcheck": 200}, {}),

@@ -12,8 +12,8 @@ import pytest
 from tests.commands.steps import DEPLOYED
 from tests.support.late import imported_late
 
-# In place of gunicorn: says what there is at the moment of the first fork. By names, so that
-# nothing is loaded for it.
+# In place of the first fork: says what there is at that moment. By names, so that nothing is loaded
+# for it.
 BEFORE_THE_FORK: Final = """
 import gc, json, os, sys
 from app.commands import supervisor
@@ -51,25 +51,22 @@ def left(app):
         "middleware": app.middleware_stack is None,
     }
 
-class Gunicorn:
-    def __init__(self, app, settings):
-        self.app = app
+def fork():
+    seen = {"frozen": gc.get_freeze_count(), "enabled": gc.isenabled()}
+    gc.unfreeze()
+    seen["loaded"] = [*filter(sys.modules.get, sys.modules)]
+    found = [one for one in gc.get_objects() if names(one) & ONE_PROCESS_ALONE]
+    numbers = [int(fd) for fd in os.listdir("/proc/self/fd")][:-1]  # the last is of this list
+    opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in numbers if fd > 2]
+    # Its files are the metrics', which prometheus_client opens anew in each process.
+    seen["opened"] = [name.partition(":")[0] for name in opened if not name.startswith("/")]
+    seen["found"] = [type(one).__name__ for one in found]
+    [app] = [one for one in gc.get_objects() if type(one).__name__ == "_Application"]
+    seen["left"] = left(app)
+    print(json.dumps(seen))
+    sys.exit()
 
-    def run(self):
-        seen = {"frozen": gc.get_freeze_count(), "enabled": gc.isenabled()}
-        gc.unfreeze()
-        seen["loaded"] = [*filter(sys.modules.get, sys.modules)]
-        found = [one for one in gc.get_objects() if names(one) & ONE_PROCESS_ALONE]
-        numbers = [int(fd) for fd in os.listdir("/proc/self/fd")][:-1]  # the last is of this list
-        opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in numbers if fd > 2]
-        # Its files are the metrics', which prometheus_client opens anew in each process.
-        seen["opened"] = [name for name in opened if not name.startswith("/")]
-        seen["found"] = [type(one).__name__ for one in found]
-        seen["app"] = type(self.app).__name__
-        seen["left"] = left(self.app)
-        print(json.dumps(seen))
-
-supervisor._Supervisor = Gunicorn
+os.fork = fork
 EXTRA
 supervisor.serve_with_workers(load_settings())
 """
@@ -135,9 +132,9 @@ def test_what_workers_share_is_there_before_the_fork_and_nothing_of_one_process(
     settings: dict[str, str], late: set[str]
 ) -> None:
     seen = before_the_fork(**settings)
-    assert sorted(seen["found"]) == [*CONTEXTS, "_MainThread"]
-    assert seen["opened"] == []
-    assert seen["app"] == "_Application"
+    assert sorted(seen["found"]) == [*CONTEXTS, "_MainThread", "socket"]
+    # The port's, and the pipe by which workers say that they live.
+    assert sorted(seen["opened"]) == ["pipe", "pipe", "socket"]
     # What is shared is left alone by the collector of each worker, which works.
     assert seen["frozen"] > 100_000
     assert seen["enabled"]
