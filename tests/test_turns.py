@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app import turns
+from app.db.statements import Statement
 from app.routers import pages
 from app.turns import Turn
 from bench import rows
@@ -18,6 +19,7 @@ from tests.support.turns import Offers
 
 T = TypeVar("T")
 FILES = 1000
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 EVENTS = 500
 PNG = {"destination": "images", "filename": "a.png", "content_type": "image/png", "size": 1}
 LARGE = {"destination": "files", "filename": "a.bin", "size": 1 << 32}
@@ -99,6 +101,38 @@ async def test_long_answers_are_made_in_turns(
         assert response.status_code == 200, response.text
         assert '"problem"' not in response.text
         assert offers.taken() >= least, path
+
+
+async def test_a_thousand_files_are_read_in_portions_and_shown_in_order(
+    client: httpx.AsyncClient, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await rows.newest_ids(db, FILES - 2)
+    asked = [*ids, UNKNOWN_ID, ids[0]]
+    url_of = {f"{row[0]}": row[1] for row in await db.fetch("SELECT id, url FROM files")}
+    urls = [url_of[one] for one in ids] + ["https://elsewhere.example/a.png", url_of[ids[0]]]
+    wanted: list[str | None] = [*ids, None, ids[0]]
+    read: list[int] = []
+    of_all = Statement.rows
+
+    async def noted(self: Statement[Any], *arguments: Any, **values: Any) -> list[Any]:
+        found = await of_all(self, *arguments, **values)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(Statement, "rows", noted)
+    for body in (
+        {"ids": asked},
+        {"urls": urls},
+        {"ids": asked, "details": True},
+        {"urls": urls, "details": True},
+    ):
+        read.clear()
+        answer = await client.post("/v1/files/presign", json=body)
+        items = answer.json()["items"]
+        assert [item.get("id") for item in items] == wanted
+        assert [item["problem"]["status"] for item in items if "problem" in item] == [404]
+        assert sum(read) >= FILES - 2
+        assert max(read) <= FILES // 2
 
 
 async def test_the_document_is_made_in_a_thread_and_once(

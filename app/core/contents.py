@@ -109,6 +109,14 @@ def detect(head: bytes) -> str:
     return PLAIN
 
 
+def is_slow(head: bytes) -> bool:
+    """Whether `detect` may take as long as several announcements, as it does for text: the rules
+    search it.
+    """
+    text = _recoded(head)
+    return not (_is_binary(text[:_SIGNATURE]) or _is_binary(text))
+
+
 def charset_to_say(content_type: str, head: bytes, *, is_whole: bool) -> str | None:
     """The charset to serve plain text with, by its first bytes: `utf-8`; or "" for none, because
     the announced one is wrong; or None where the announced type is to stand as it is.

@@ -13,6 +13,7 @@ class Recent:
         self._half = limit // 2
         self._new: dict[str, str] = {}
         self._old: dict[str, str] = {}
+        self._forgotten: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._new) + len(self._old)
@@ -26,7 +27,11 @@ class Recent:
         return found
 
     def note(self, key: str, value: str) -> None:
-        """Remember it. Where half of the limit is new, what is older is forgotten."""
+        """Remember it. Where half of the limit is new, what is older is forgotten; and let go of
+        one by one, for thousands at once would take as long as some announcements.
+        """
         if len(self._new) >= self._half:
-            self._old, self._new = self._new, {}
+            self._forgotten, self._old, self._new = self._old, self._new, {}
+        if self._forgotten:
+            self._forgotten.popitem()
         self._new[key] = value

@@ -3,9 +3,9 @@
 Lists are in `app.db.lists`, moves between states in `app.db.moves`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -34,9 +34,12 @@ from app.models.files import File, Readable, Seal, State, files
 from app.models.idempotency import IdempotencyKey
 
 _c = files.c
-
+_Name = TypeVar("_Name", bound=Hashable)
 
 _VISIBLE: Final = visible(files)
+# Of so many the driver writes the names, or reads the columns, in one step.
+_FILES_AT_ONCE: Final = 200
+_READABLE_AT_ONCE: Final = 400
 
 
 def literal(state: State) -> sa.ColumnElement[str]:
@@ -204,7 +207,10 @@ async def confirmed_by_id(
     db: asyncpg.Connection, ids: Sequence[UUID], caller: Principal
 ) -> list[File]:
     """Those of the files that are confirmed and the caller's to see, in no order."""
-    return await _CONFIRMED_BY_ID.rows(db, ids=list(ids), **visible_to(caller))
+    found: list[File] = []
+    for some in _portions(ids, _FILES_AT_ONCE):
+        found += await _CONFIRMED_BY_ID.rows(db, ids=some, **visible_to(caller))
+    return found
 
 
 async def readable_by_id(
@@ -217,7 +223,16 @@ async def readable_by_id(
     """
     if caller is None:
         return await _ANYBODYS_BY_ID.rows(db, ids=list(ids))
-    return await _READABLE_BY_ID.rows(db, ids=list(ids), **visible_to(caller))
+    found: list[Readable] = []
+    for some in _portions(ids, _READABLE_AT_ONCE):
+        found += await _READABLE_BY_ID.rows(db, ids=some, **visible_to(caller))
+    return found
+
+
+def _portions(named: Iterable[_Name], size: int) -> Iterator[list[_Name]]:
+    """Yields each name once, in lists of that size: other requests have their turns between."""
+    names = list(dict.fromkeys(named))
+    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 # What makes two files the same, beside their owner.
@@ -268,13 +283,11 @@ async def readable_by_key(
     db: asyncpg.Connection, names: Iterable[tuple[str, str]], caller: Principal
 ) -> list[Readable]:
     """Those of the (bucket, key) pairs that are confirmed and the caller's to see, in no order."""
-    pairs = sorted(set(names))
-    return await _READABLE_BY_KEY.rows(
-        db,
-        buckets=[bucket for bucket, _ in pairs],
-        keys=[key for _, key in pairs],
-        **visible_to(caller),
-    )
+    found: list[Readable] = []
+    for some in _portions(names, _READABLE_AT_ONCE):
+        buckets, keys = zip(*some, strict=True)
+        found += await _READABLE_BY_KEY.rows(db, buckets=buckets, keys=keys, **visible_to(caller))
+    return found
 
 
 LOOSE: Final = _c.attachments == sa.literal_column("0")

@@ -75,11 +75,13 @@ class Statement(Generic[Row]):
         found = await db.fetch(*await self._with(values))
         if len(found) <= _AT_ONCE:
             return list(map(self.make, found))
-        rows, turn = [], Turn()
-        for row in found:
-            rows.append(self.make(row))
+        turn = Turn()
+        for n, row in enumerate(found):
+            # In its place, for to let go of all records at once would hold others up.
+            found[n] = self.make(row)
             await turn.over()
-        return rows
+        made: list[Row] = found
+        return made
 
     async def row(self, db: asyncpg.Connection, **values: Any) -> Row | None:
         """The first row, None where there is none."""

@@ -136,16 +136,22 @@ async def presign(body: LinksWanted, caller: CanRead, res: Res, request: Request
         found = await readable_by_ids(res, caller, body.ids)
     else:
         found = await readable_by_urls(res, caller, body.urls or [])
-    present = [file for file in found if file is not None]
-    made = iter(await read_links(res, present, for_scripts=body.reader is not None))
-    missing, request_id = errors.FileNotFound(_MISSING), request_id_of(request.scope)
-    items = (
-        {"problem": problem_body(missing, request_id)}
-        if file is None
-        else _item(res, file, next(made), request_id)
-        for file in found
+    made = await read_links(
+        res, [file for file in found if file is not None], for_scripts=body.reader is not None
     )
-    return await long_json_response({"items": items})
+    missing, request_id = errors.FileNotFound(_MISSING), request_id_of(request.scope)
+    found.reverse()
+    made.reverse()
+
+    def items() -> Iterator[dict[str, Any]]:
+        # Each is let go of as it is written: all at once would hold others up.
+        while found:
+            if (file := found.pop()) is None:
+                yield {"problem": problem_body(missing, request_id)}
+            else:
+                yield _item(res, file, made.pop(), request_id)
+
+    return await long_json_response({"items": items()})
 
 
 async def _details(
@@ -158,18 +164,21 @@ async def _details(
         ids = [file and file.id for file in by_url]
     asked = Counter(each for each in ids if each is not None)
     found = await find_by_ids(res, caller, list(asked))
-    files = [file for file in found if file is not None]
-    owners = {file.id: file.owner for file in files}
-    shown = dict(zip(owners, await file_json(res, files), strict=True))
+    shown: dict[UUID, dict[str, Any]] = {}
+    for start in range(0, len(found), MAX_PAGE):
+        page = found[start : start + MAX_PAGE]
+        # To let go of all of them at once would hold others up.
+        found[start : start + MAX_PAGE] = [None] * len(page)
+        some = [file for file in page if file is not None]
+        for file, body_of in zip(some, await file_json(res, some), strict=True):
+            shown[file.id] = body_of | {"owner": file.owner}
     none = {"problem": problem_body(errors.FileNotFound(_MISSING), request_id_of(request.scope))}
 
     def item(each: UUID | None) -> dict[str, Any]:
         if each is None or each not in shown:
             return none
         asked[each] -= 1
-        # To let go of all of them at once would hold others up.
-        file = shown[each] if asked[each] else shown.pop(each)
-        return file | {"owner": owners[each]}
+        return shown[each] if asked[each] else shown.pop(each)
 
     return map(item, ids)
 

@@ -1,12 +1,13 @@
 """Verify an upload: what does the bucket hold, and is it what was announced?"""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Final, NamedTuple
 
-from app.core.contents import HEAD_BYTES, charset_to_say, detect, rules
+from app.core.contents import HEAD_BYTES, charset_to_say, detect, is_slow, rules
 from app.core.destination import Destination
 from app.core.scans import Scan
 from app.db import credentials as db_credentials
@@ -89,8 +90,7 @@ async def verify(
         file = file._replace(parts_verified=verified)
     if reason is None:
         head = _start(handle, found)
-        await load_once(rules)
-        detected = detect(head)
+        detected = await _detected(head)
         charset = charset_to_say(file.content_type, head, is_whole=len(head) == found.size)
         file = file._replace(detected_type=detected, charset=charset)
         truly = true_type(handle.destination, file, detected)
@@ -125,6 +125,12 @@ def _why_absent(res: Resources, file: File) -> str:
             retry_after=5,
         )
     return "The bucket has dropped the parts of this upload; announce the file anew."
+
+
+async def _detected(head: bytes) -> str:
+    await load_once(rules)
+    # The rules, which are no Python, let other requests go on where they run in a thread.
+    return await asyncio.to_thread(detect, head) if is_slow(head) else detect(head)
 
 
 def _start(handle: ObjectHandle, found: StoredObject) -> bytes:

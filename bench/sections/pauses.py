@@ -24,8 +24,12 @@ from bench.sender import as_http, open_sender
 from bench.servers import BenchError, Server
 from bench.stack import Stack
 
-# Looks at each kind of request.
+# Looks at each kind of request in a round, besides the first.
 _TIMES: Final = 20
+# What a request does itself it does in each. The host of a virtual machine takes the processor for
+# some ms now and then, and the machine counts them as its own.
+_ROUNDS: Final = 2
+_MOST: Final = 1 + _ROUNDS * _TIMES
 # Names that take long to make keys of.
 _NASTY: Final = ("\ufdfa" * 250 + ".png", "a" + "\u0301\u0316" * 124 + ".png")
 # Beginnings of files whose type takes long to tell.
@@ -50,37 +54,35 @@ class Ask:
 def measure(stack: Stack) -> None:
     """For each kind of request the processor time that its longest callback takes, as a multiple of
     what an announcement costs in all: the longest of some requests one after the other, and for
-    some kinds of as many times 32 at once.
+    some kinds of as many times 32 at once, in that round of two where it is shorter.
     """
     stack = dataclasses.replace(stack, environ=stack.environ | {"CLAIMCHECK_ADMIN": "true"})
     with stack.service() as server:
         loads = stack.measure("announce, for its cost", [announcing("claimcheck", server, stack)])
-        uploads = uploaded(server, (_TIMES + 1) * (1 + CONNECTIONS))
-        hostile = uploaded(server, _TIMES + 1, _TEXT, _HOSTILE)
+        uploads = uploaded(server, _MOST * (1 + CONNECTIONS))
+        hostile = uploaded(server, _MOST, _TEXT, _HOSTILE)
     announcement = loads["claimcheck"].cpu / 1e6
     _fill(stack)
     cookie = signed_in(stack)
     found: list[float] = []
 
-    def note(section: str, name: str, seconds: float) -> None:
-        times = seconds / announcement
-        stack.results.add(section, name, times, "times")
-        if section == SLICES:
-            found.append(times)
+    def note(name: str, slices: list[float]) -> None:
+        # What the first one loads or makes for all that follow is looked at in no other.
+        first, *others = slices
+        rounds = [max(others[:_TIMES]), max(others[_TIMES:])]
+        longest = first if name == _DOCUMENT else min(rounds)
+        stack.results.add(FIRST, name, first / announcement, "times")
+        stack.results.add(SLICES, name, longest / announcement, "times")
+        found.append(longest / announcement)
 
     with stack.service("bench.probed:create_app", loop="asyncio") as server:
         loop = _Loop(server, cookie)
         loop.answered("GET", "/v1/events")  # they are written from the first reading on
         for name, ask in _asks(stack, uploads, hostile).items():
             stack.say(f"{SLICES}: {name}")
-            # What the first one loads or makes for all that follow is looked at in no other.
-            first, *others = loop.slices(ask)
-            note(FIRST, name, first)
-            note(SLICES, name, first if name == _DOCUMENT else max(others))
+            note(name, loop.slices(ask))
             if name in _AT_ONCE:
-                first, *others = loop.slices_at_once(ask)
-                note(FIRST, f"{name}, {CONNECTIONS} at once", first)
-                note(SLICES, f"{name}, {CONNECTIONS} at once", max(others))
+                note(f"{name}, {CONNECTIONS} at once", loop.slices_at_once(ask))
     stack.results.add(SLICES, LONGEST, max(found), "times")
     stack.query(rows.empty)
 
@@ -131,17 +133,16 @@ class _Loop:
         self._connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
 
     def slices(self, ask: Ask) -> list[float]:
-        """Seconds of processor time of the longest callback of each request, the first and
-        `_TIMES` others.
+        """Seconds of processor time of the longest callback of each request, the first and those
+        of all rounds.
         """
-        return [self._longest(lambda: self.answered(*ask.next())) for _ in range(_TIMES + 1)]
+        return [self._longest(lambda: self.answered(*ask.next())) for _ in range(_MOST)]
 
     def slices_at_once(self, ask: Ask) -> list[float]:
         """As `slices`, of a request on each of 32 connections at once."""
         with open_sender() as send:
             return [
-                self._longest(lambda: send(self._url, self._requests(ask)))
-                for _ in range(_TIMES + 1)
+                self._longest(lambda: send(self._url, self._requests(ask))) for _ in range(_MOST)
             ]
 
     def answered(self, method: str, path: str, body: Any = None) -> bytes:
@@ -178,7 +179,7 @@ def _fill(stack: Stack) -> None:
 
 
 async def _ids(db: asyncpg.Connection) -> list[str]:
-    return await rows.newest_ids(db, _TIMES)
+    return await rows.newest_ids(db, _MOST)
 
 
 async def _urls(db: asyncpg.Connection) -> list[str]:

@@ -21,3 +21,13 @@ def test_the_garbage_collector_goes_through_none_of_it() -> None:
     recent = Recent(8)
     recent.note("a", "b")
     assert not gc.is_tracked(recent._new)
+
+
+def test_what_is_forgotten_is_let_go_of_one_by_one() -> None:
+    recent = Recent(200)
+    held = 0
+    for number in range(1000):
+        recent.note(f"{number}", "")
+        before, held = held, len(recent) + len(recent._forgotten)
+        assert before - 1 <= held <= 200
+    assert held > 100

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from aiobotocore.client import AioBaseClient
 from yarl import URL
 
+from app.core.contents import detect
 from app.doctor.examination import sha256
 from app.errors import DatabaseUnavailable
 from app.store import look
@@ -69,6 +71,38 @@ async def test_what_is_what_it_says_is_a_file(
     assert file["detected_type"] == detected
     assert (await client.get(f"/v1/files/{file['id']}")).json()["detected_type"] == detected
     assert (await web.get(file["presigned_url"])).content == data
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "in_thread"),
+    [
+        ("a.png", PNG, False),
+        ("a.jpg", JPEG, False),
+        ("a.bin", NOISE, False),
+        ("a.csv", CSV, True),
+        ("a.txt", b"\n" * 4096, True),
+        ("a.txt", "<\n".encode("utf-16") * 1000, True),
+        ("a.txt", "<\n".encode("utf-16-le") * 1000, True),
+    ],
+)
+async def test_text_is_told_in_a_thread(
+    client: httpx.AsyncClient,
+    web: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    filename: str,
+    data: bytes,
+    in_thread: bool,
+) -> None:
+    """It takes several times as long as all else of a confirm; the rules let others go on there."""
+    threads = []
+
+    def noted(head: bytes) -> str:
+        threads.append(threading.current_thread())
+        return detect(head)
+
+    monkeypatch.setattr(verify, "detect", noted)
+    await stored(client, web, data, filename)
+    assert [one is not threading.main_thread() for one in threads] == [in_thread]
 
 
 @pytest.mark.parametrize("checksum", [False, True])
