@@ -48,11 +48,12 @@ def serve_with_workers(settings: Settings) -> NoReturn:
     # From here on nobody is refused while no worker is ready.
     listens.listen(config.backlog)
     reads, writes = os.pipe()
-    supervisor, workers = os.getpid(), []
+    # This process becomes the watch.
+    watch_id, workers = os.getpid(), []
     for _ in range(settings.web_concurrency):
         if (worker := os.fork()) == 0:
             os.close(reads)
-            _work(config, listens, writes, supervisor)
+            _work(config, listens, writes, watch_id)
         workers.append(worker)
     given = {
         "workers": workers,
@@ -74,7 +75,7 @@ def serve_for_watch(settings: Settings, given: str) -> NoReturn:
     """Serve as one worker of the watch that has started this process, with what it has given."""
     told = json.loads(given)
     listens = socket.socket(fileno=told["listens"])
-    _work(_load(settings), listens, told["writes"], os.getppid())
+    _work(_load(settings), listens, told["writes"], told["watch"])
 
 
 def _load(settings: Settings) -> uvicorn.Config:
@@ -120,14 +121,14 @@ def _load_what_comes_late(settings: Settings) -> None:
         import argon2.exceptions  # noqa: F401
 
 
-def _work(config: uvicorn.Config, listens: socket.socket, writes: int, supervisor: int) -> NoReturn:
+def _work(config: uvicorn.Config, listens: socket.socket, writes: int, watch_id: int) -> NoReturn:
     """Serve on this socket, and say every second that the event loop moves; until SIGTERM, or until
-    the supervisor is no more.
+    the watch, the parent of this process, is no more.
     """
     me = os.getpid().to_bytes(watch.WORD, "little")
 
     async def notify() -> None:
-        if os.getppid() != supervisor:
+        if os.getppid() != watch_id:
             signal.raise_signal(signal.SIGTERM)
         # The pipe may be full while the watch stands still, or have no reader any more.
         with suppress(OSError):

@@ -35,7 +35,7 @@ class Watch:
     """Watches over these workers until one of ENDING comes. Signals are blocked when it begins.
 
     `reads` and `writes` are the ends of the pipe by which workers say that they live; `listens` is
-    the port's socket. `command` starts a worker, which finds the two that it needs in `variable`.
+    the port's socket. `command` starts a worker, which finds what it needs in `variable`.
     `folder`, if any, is removed at the end.
     """
 
@@ -111,8 +111,8 @@ class Watch:
                 self._serve.add(pid)
 
     def _start(self, now: float) -> None:
-        given = json.dumps({"listens": self._listens, "writes": self._writes})
-        environ = os.environ | {self._variable: given}
+        given = {"listens": self._listens, "writes": self._writes, "watch": os.getpid()}
+        environ = os.environ | {self._variable: json.dumps(given)}
         try:
             # It heeds no signal until it can end in order, as those that were forked.
             pid = os.posix_spawn(self._command[0], self._command, environ, setsigmask=SIGNALS)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -246,6 +247,44 @@ async def test_workers_end_after_a_supervisor_that_was_killed(
         process.kill()
         await process.wait()
         assert await becomes(lambda: gone(pids))
+
+
+async def test_a_worker_whose_watch_ended_while_it_loaded_ends(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    reads, writes = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listens:
+        given = {"listens": listens.fileno(), "writes": writes, "watch": os.getpid() + 1}
+        with (tmp_path / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "app.cli", "serve"),
+                env=os.environ | deployed | {serve.WATCHED: json.dumps(given)},
+                pass_fds=(listens.fileno(), writes),
+                stderr=log,
+            )
+        assert await asyncio.wait_for(process.wait(), 180) == 0
+    os.close(writes)
+    os.close(reads)
+    events = [line["event"] for line in written(tmp_path / "log")]
+    assert events[-1] == f"Finished server process [{process.pid}]"
+
+
+async def test_a_signal_that_comes_while_it_loads_ends_it(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    environ = deployed | {"WEB_CONCURRENCY": "2", "PORT": str(free_port())}
+    process = await Root().start(procfile()["web"], environ, tmp_path / "log")
+    status = Path(f"/proc/{process.pid}/status")
+
+    def is_loading() -> bool:
+        [blocked] = re.findall(r"^SigBlk:\s+(\w+)$", status.read_text(), re.MULTILINE)
+        return bool(int(blocked, 16) >> (signal.SIGTERM - 1) & 1)
+
+    assert await becomes(is_loading)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 180) == 0
+    assert not metrics_of(tmp_path)
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 async def test_the_watch_holds_little(deployed: dict[str, str], tmp_path: Path) -> None:
