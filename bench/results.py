@@ -11,6 +11,7 @@ from bench.load import Load
 ANEW: Final = "claimcheck, each link signed anew"
 SLICES: Final = "longest slice of the event loop, in announcements"
 FIRST: Final = "longest slice of the first request, in announcements"
+WORSE: Final = "longest slice of the worse round, in announcements"
 LONGEST: Final = "the longest of them"
 WRONG: Final = "moved twice or not at all"
 WRONG_WHERE_SLOW: Final = "moved twice or not at all, where the store is slower than the time-out"

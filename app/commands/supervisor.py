@@ -11,6 +11,7 @@ Loaded only where `WEB_CONCURRENCY` is more than one. Linux only.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -30,6 +31,9 @@ from app.store.client import load_clients, load_web
 
 # Of prometheus_client, which reads it when it is imported.
 _METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+# uvicorn tells that its loop moves once a second if so many seconds have passed by the clock on the
+# wall, which may be set back.
+_ALWAYS: Final = -(10**12)
 # Terminals send these to the workers too, whom the watch ends by SIGTERM.
 _UNHEEDED: Final = {*watch.ENDING} - {signal.SIGTERM}
 
@@ -40,16 +44,27 @@ def serve_with_workers(settings: Settings) -> NoReturn:
     Ends the process. Logging is set up by the caller.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, watch.SIGNALS)
-    folder = None
+    # Where it is ignored the kernel tells of no child that ends.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    folder, watch_id = None, os.getpid()
     if _METRICS_FOLDER not in os.environ:
         folder = os.environ[_METRICS_FOLDER] = tempfile.mkdtemp(prefix="claimcheck-metrics-")
+    try:
+        _start(settings, folder, watch_id)
+    finally:
+        # It could not start; workers leave through here, too.
+        if folder is not None and os.getpid() == watch_id:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(settings: Settings, folder: str | None, watch_id: int) -> NoReturn:
+    """Start the workers, and become their watch."""
     config = _load(settings)
     listens = config.bind_socket()
     # From here on nobody is refused while no worker is ready.
     listens.listen(config.backlog)
     reads, writes = os.pipe()
-    # This process becomes the watch.
-    watch_id, workers = os.getpid(), []
+    workers = []
     for _ in range(settings.web_concurrency):
         if (worker := os.fork()) == 0:
             os.close(reads)
@@ -64,11 +79,12 @@ def serve_with_workers(settings: Settings) -> NoReturn:
         "command": [sys.executable, *sys.orig_argv[1:]],
         "folder": folder,
     }
+    os.environ[WATCHED] = json.dumps(given)
     for descriptor in (reads, writes, listens.fileno()):
         os.set_inheritable(descriptor, True)
     # Without the packages of the environment, whose own start-up files would be run.
-    arguments = ["-I", "-S", watch.__file__, json.dumps(given)]
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (it is this Python)
+    python = [sys.executable, "-s", "-S", "-P", watch.__file__, WATCHED]
+    os.execv(sys.executable, [*python, *sys.orig_argv[1:]])  # noqa: S606 (it is this Python)
 
 
 def serve_for_watch(settings: Settings, given: str) -> NoReturn:
@@ -86,7 +102,7 @@ def _load(settings: Settings) -> uvicorn.Config:
 
     app = create_app(settings)
     host, port = host_of(settings), settings.port
-    config = uvicorn.Config(app, host=host, port=port, **UVICORN, timeout_notify=1)
+    config = uvicorn.Config(app, host=host, port=port, **UVICORN, timeout_notify=_ALWAYS)
     # Loads the protocols and the event loop's library, which each worker would do otherwise.
     config.load()
     config.get_loop_factory()

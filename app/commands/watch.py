@@ -9,14 +9,15 @@ application's modules, and none of their threads or connections.
 
 import json
 import os
-import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-# Each ends the watch and its workers.
+# Each ends the watch and its workers, but for those that were ignored when it began: as nohup has
+# it, or a shell for what is in the background.
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 # What is told to the watch: waited for, never caught.
 SIGNALS: Final = (*ENDING, signal.SIGCHLD)
@@ -57,6 +58,8 @@ class Watch:
         self._heard = dict.fromkeys(workers, self._looked)
         # Those that were heard: they serve.
         self._serve: set[int] = set()
+        self._killed: set[int] = set()
+        self._ending = {one for one in ENDING if signal.getsignal(one) != signal.SIG_IGN}
         os.set_inheritable(reads, False)
         os.set_blocking(reads, False)
 
@@ -64,10 +67,14 @@ class Watch:
         """Watch until the end; the status to end with."""
         status = None
         while status is None:
-            told = signal.sigtimedwait(SIGNALS, _LOOK_SECONDS)
-            status = 0 if told is not None and told.si_signo in ENDING else self._look()
+            status = 0 if self._wait() in self._ending else self._look()
         self._end()
         return status
+
+    def _wait(self) -> int | None:
+        """The signal that came within a second; None where none did."""
+        told = signal.sigtimedwait([*self._ending, signal.SIGCHLD], _LOOK_SECONDS)
+        return None if told is None else told.si_signo
 
     def _look(self) -> int | None:
         """Take note of who lives, and replace who ended or hangs.
@@ -80,21 +87,26 @@ class Watch:
             self._heard = dict.fromkeys(self._heard, now)
         self._looked = now
         self._listen(now)
-        could_not_start = False
+        could_not_start = one_left = False
         for pid, how in _ended():
             if self._heard.pop(pid, None) is None:
                 continue  # not ours: process 1 of a container inherits what others leave
             _log("worker_ended", pid=pid, **how)
-            could_not_start |= pid not in self._serve
+            if pid in self._serve:
+                one_left = True
+            else:
+                could_not_start = True
             self._serve.discard(pid)
+            self._killed.discard(pid)
         if could_not_start:
-            if not self._serve:
+            if not self._heard:
                 return _CANNOT_START
             self._next = now + _AGAIN_SECONDS
+        elif one_left and not self._serve:
+            self._next = now  # nobody serves
         for pid, heard in self._heard.items():
             if now - heard > _HUNG_SECONDS:
-                _log("worker_hung", pid=pid, seconds=round(now - heard))
-                os.kill(pid, signal.SIGKILL)
+                self._kill(pid, "worker_hung")
         while len(self._heard) < self._count and now >= self._next:
             self._start(now)
         return None
@@ -126,20 +138,31 @@ class Watch:
         # New connections are refused once the workers have closed it, too.
         os.close(self._listens)
         for pid in self._heard:
-            os.kill(pid, signal.SIGTERM)
+            _send(pid, signal.SIGTERM)
         until = time.monotonic() + _STOP_SECONDS
         while self._heard:
-            told = signal.sigtimedwait(SIGNALS, _LOOK_SECONDS)
-            if told is not None and told.si_signo == signal.SIGINT:
+            if self._wait() == signal.SIGINT:
                 until = 0.0  # a second Control-C: now
             for pid, _ in _ended():
                 self._heard.pop(pid, None)
             if time.monotonic() > until:
                 for pid in self._heard:
-                    _log("worker_killed", pid=pid)
-                    os.kill(pid, signal.SIGKILL)
+                    self._kill(pid, "worker_killed")
         if self._folder is not None:
+            import shutil
+
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _kill(self, pid: int, event: str) -> None:
+        if pid not in self._killed:
+            self._killed.add(pid)
+            _send(pid, signal.SIGKILL)
+            _log(event, pid=pid)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _ended() -> list[tuple[int, dict[str, Any]]]:
@@ -164,9 +187,13 @@ def _log(event: str, **fields: Any) -> None:
         "logger": "claimcheck.watch",
         "event": event,
     }
-    sys.stderr.write(json.dumps(line | fields, separators=(",", ":")) + "\n")
-    sys.stderr.flush()
+    # The service goes on without whoever reads its log.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(json.dumps(line | fields, separators=(",", ":")) + "\n")
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(Watch(**json.loads(sys.argv[1])).run())
+    # What it is given stands in the environment, for its arguments are those of the command that it
+    # was: so the process is found by them.
+    sys.exit(Watch(**json.loads(os.environ.pop(sys.argv[1]))).run())

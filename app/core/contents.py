@@ -110,11 +110,10 @@ def detect(head: bytes) -> str:
 
 
 def is_slow(head: bytes) -> bool:
-    """Whether `detect` may take as long as several announcements, as it does for text: the rules
-    search it.
+    """Whether `detect` may take as long as several announcements: the rules search what they take
+    for text, which is whatever has no NUL.
     """
-    text = _recoded(head)
-    return not (_is_binary(text[:_SIGNATURE]) or _is_binary(text))
+    return b"\0" not in _recoded(head) and bool(head)
 
 
 def charset_to_say(content_type: str, head: bytes, *, is_whole: bool) -> str | None:

@@ -70,8 +70,12 @@ def written(log: Path) -> list[dict[str, object]]:
 
 
 def metrics_of(folder: Path) -> list[str]:
-    """The names of the files in which workers below this TMPDIR keep their figures."""
-    return [file.name for file in folder.glob("claimcheck-metrics-*/*")]
+    """The names of the files in which workers below this TMPDIR keep their figures, and of the
+    folders of them.
+    """
+    return [
+        file.name for depth in ("", "/*") for file in folder.glob(f"claimcheck-metrics-*{depth}")
+    ]
 
 
 def state_of(pid: int) -> tuple[int, list[str]]:
@@ -167,6 +171,7 @@ async def test_workers_that_cannot_start_are_not_started_again(
     process = await Root().start(procfile()["web"], environ, log)
     assert await asyncio.wait_for(process.wait(), 180) == 3
     assert "AWS_PROFILE" in log.read_text()
+    assert not metrics_of(tmp_path)
     assert log.read_text().count("Started server process") <= 2
 
 
@@ -222,6 +227,8 @@ async def test_a_worker_that_was_killed_is_replaced(
         assert await becomes(lambda: gone({killed}))
         after = await workers_of(process, 2)
         assert before < after
+        log = tmp_path / "log"
+        assert await becomes(lambda: log.read_text().count("Application startup complete.") == 3)
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         name = 'claimcheck_uploads_total{destination="files",outcome="announced"}'
         for _ in range(10):
@@ -229,6 +236,12 @@ async def test_a_worker_that_was_killed_is_replaced(
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
                 report = (await client.get("/metrics", headers=bearer)).text
             assert f"{name} 1.0" in report.splitlines()
+        # The new one serves by itself, too.
+        [survivor] = before
+        os.kill(survivor, signal.SIGSTOP)
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
+            assert (await client.get("/livez")).status_code == 200
+        os.kill(survivor, signal.SIGCONT)
         gauges = [name for name in metrics_of(tmp_path) if name.startswith("gauge_live")]
         assert gauges
         assert not [name for name in gauges if name.endswith(f"_{killed}.db")]
@@ -267,6 +280,21 @@ async def test_a_worker_whose_watch_ended_while_it_loaded_ends(
     os.close(reads)
     events = [line["event"] for line in written(tmp_path / "log")]
     assert events[-1] == f"Finished server process [{process.pid}]"
+
+
+async def test_nothing_is_left_of_a_start_that_failed(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    program = (
+        "import sys\n"
+        "from app.commands import supervisor\n"
+        "from app.settings.model import load_settings\n"
+        "supervisor._load = lambda _: sys.exit(7)\n"
+        "supervisor.serve_with_workers(load_settings())\n"
+    )
+    environ = deployed | {"WEB_CONCURRENCY": "2", "PROGRAM": program}
+    assert await Root().run('python -c "$PROGRAM"', environ, tmp_path / "log") == 7
+    assert not metrics_of(tmp_path)
 
 
 async def test_a_signal_that_comes_while_it_loads_ends_it(

@@ -81,6 +81,8 @@ async def test_what_is_what_it_says_is_a_file(
         ("a.bin", NOISE, False),
         ("a.csv", CSV, True),
         ("a.txt", b"\n" * 4096, True),
+        ("a.bin", b"\x01" + b"\n" * 4095, True),
+        ("a.bin", b"", False),
         ("a.txt", "<\n".encode("utf-16") * 1000, True),
         ("a.txt", "<\n".encode("utf-16-le") * 1000, True),
     ],
