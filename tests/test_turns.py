@@ -15,12 +15,13 @@ from app.turns import Turn
 from bench import rows
 from bench.sections.records import FILL as FILL_RECORDS
 from tests.support.service import prepared, running
-from tests.support.turns import Offers
+from tests.support.turns import Offers, Unbroken
 
 T = TypeVar("T")
 FILES = 1000
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 EVENTS = 500
+Asked = tuple[int, str, str, Any]  # steps, method, path, body
 PNG = {"destination": "images", "filename": "a.png", "content_type": "image/png", "size": 1}
 LARGE = {"destination": "files", "filename": "a.bin", "size": 1 << 32}
 
@@ -71,9 +72,9 @@ async def client(
         yield client
 
 
-async def test_long_answers_are_made_in_turns(
-    client: httpx.AsyncClient, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def asked(client: httpx.AsyncClient, db: asyncpg.Connection) -> list[Asked]:
+    """Requests with long answers, and the least number of steps that each is made in."""
     ids = await rows.newest_ids(db, FILES)
     urls = [row[0] for row in await db.fetch("SELECT url FROM files")]
     numbers = ",".join(str(number) for number in range(1, 201))
@@ -84,9 +85,8 @@ async def test_long_answers_are_made_in_turns(
     assert (await client.get("/v1/events?after=latest")).status_code == 200
     await db.execute(FILL_EVENTS, EVENTS)
     await db.execute(FILL_QUOTAS, FILES)
-    offers = Offers(monkeypatch)
     # Rows, links and their JSON are steps, of some also what is asked for.
-    for least, method, path, body in (
+    return [
         (2 * FILES + FILES // 8, "POST", "/v1/files/presign", {"ids": ids}),
         (4 * FILES + FILES // 8, "POST", "/v1/files/presign", {"urls": urls}),
         (2 * FILES + 2 * FILES // 8, "POST", "/v1/files/presign", {"ids": ids, "details": True}),
@@ -96,11 +96,29 @@ async def test_long_answers_are_made_in_turns(
         (4 * 200, "GET", f"/v1/records/product?ids={numbers}", None),
         (4 * 100, "POST", "/v1/uploads/batch", {"uploads": [PNG] * 100}),
         (2 * 256, "POST", parts, {"part_numbers": list(range(1, 257))}),
-    ):
+    ]
+
+
+async def test_long_answers_are_made_in_turns(
+    client: httpx.AsyncClient, asked: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers = Offers(monkeypatch)
+    for least, method, path, body in asked:
         response = await client.request(method, path, json=body)
         assert response.status_code == 200, response.text
         assert '"problem"' not in response.text
         assert offers.taken() >= least, path
+
+
+async def test_no_chain_of_short_turns_makes_a_long_one(
+    client: httpx.AsyncClient, asked: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part of the work begins its own turn, and the end of one is no turn of others."""
+    unbroken = Unbroken(monkeypatch, most=30)
+    for least, method, path, body in asked:
+        response = await client.request(method, path, json=body)
+        assert response.status_code == 200, response.text
+        assert min(least, 30) <= unbroken.longest() <= 4 * 30, (path, body)
 
 
 async def test_a_thousand_files_are_read_in_portions_and_shown_in_order(

@@ -30,6 +30,7 @@ from app.http.rendering import (
 from app.http.request_headers import header
 from app.models.files import Readable
 from app.runtime.resources import Resources
+from app.turns import Turn
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=LeanRoute)
 
@@ -165,6 +166,7 @@ async def _details(
     asked = Counter(each for each in ids if each is not None)
     found = await find_by_ids(res, caller, list(asked))
     shown: dict[UUID, dict[str, Any]] = {}
+    turn = Turn()
     for start in range(0, len(found), MAX_PAGE):
         page = found[start : start + MAX_PAGE]
         # To let go of all of them at once would hold others up.
@@ -172,6 +174,8 @@ async def _details(
         some = [file for file in page if file is not None]
         for file, body_of in zip(some, await file_json(res, some), strict=True):
             shown[file.id] = body_of | {"owner": file.owner}
+        # What makes a page has turns of its own, and may be done within one.
+        await turn.over()
     none = {"problem": problem_body(errors.FileNotFound(_MISSING), request_id_of(request.scope))}
 
     def item(each: UUID | None) -> dict[str, Any]:
