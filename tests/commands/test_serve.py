@@ -282,6 +282,39 @@ async def test_a_worker_whose_watch_ended_while_it_loaded_ends(
     assert events[-1] == f"Finished server process [{process.pid}]"
 
 
+async def test_a_worker_says_that_it_lives_though_the_clock_was_set_back(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    reads, writes = os.pipe()
+    program = (
+        "import os, sys, time\n"
+        "from app.commands import supervisor\n"
+        "from app.settings.model import load_settings\n"
+        "now = time.time\n"
+        "time.time = lambda: now() - 1000 * os.path.exists(sys.argv[1])\n"
+        "supervisor.serve_for_watch(load_settings(), sys.argv[2])\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listens:
+        given = {"listens": listens.fileno(), "writes": writes, "watch": os.getpid()}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program, str(tmp_path / "set-back"), json.dumps(given)),
+            env=os.environ | deployed,
+            pass_fds=(listens.fileno(), writes),
+        )
+        os.close(writes)
+        word = process.pid.to_bytes(4, "little")
+        # The pipe ends with the process.
+        end = asyncio.get_running_loop().call_later(180, process.kill)
+        assert await asyncio.to_thread(os.read, reads, 4) == word
+        (tmp_path / "set-back").touch()
+        for _ in range(3):  # one may have been on its way
+            assert await asyncio.to_thread(os.read, reads, 4) == word
+        end.cancel()
+        process.terminate()
+        await process.wait()
+    os.close(reads)
+
+
 async def test_nothing_is_left_of_a_start_that_failed(
     deployed: dict[str, str], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from tests.support.late import imported_late
 # In place of the first fork: says what there is at that moment. By names, so that nothing is loaded
 # for it.
 BEFORE_THE_FORK: Final = """
-import gc, json, os, sys
+import gc, json, os, signal, sys
 from app.commands import supervisor
 from app.settings.model import load_settings
 
@@ -53,6 +53,7 @@ def left(app):
 
 def fork():
     seen = {"frozen": gc.get_freeze_count(), "enabled": gc.isenabled()}
+    seen["children_are_told"] = signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
     gc.unfreeze()
     seen["loaded"] = [*filter(sys.modules.get, sys.modules)]
     found = [one for one in gc.get_objects() if names(one) & ONE_PROCESS_ALONE]
@@ -144,6 +145,11 @@ def test_what_workers_share_is_there_before_the_fork_and_nothing_of_one_process(
 
 def test_all_that_comes_late_is_known() -> None:
     assert {late.module for late in imported_late()} == (ALWAYS | WHERE_SET | PANEL | IN_NO_WORKER)
+
+
+def test_the_end_of_a_worker_is_told_whoever_ignored_it() -> None:
+    ignored = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    assert before_the_fork(ignored)["children_are_told"]
 
 
 def test_what_is_there_would_be_found() -> None:
